@@ -1,0 +1,83 @@
+#pragma once
+// The engine contract: a vCPU that runs until something needs the machine. It says nothing of how it runs: by
+// interpreting IR, by generated code, or by a host CPU in another mode.
+#include <memory>
+#include <string>
+
+#include "arm/cpu_state.h"
+#include "base/result.h"
+#include "memory/guest_ram.h"
+
+namespace armvisor::engine {
+
+/// What a vCPU needs of the machine while it runs. Called on the vCPU's own thread; implementations are thread-safe.
+class MachinePort {
+ public:
+  /// Device access. `size` is 1, 2, 4 or 8. False: nothing there (external abort). RAM never comes here.
+  virtual bool mmio_read(GuestPa pa, u32 size, u64& value) = 0;
+  virtual bool mmio_write(GuestPa pa, u32 size, u64 value) = 0;
+  /// A read-only or execute-in-place host view of the 4 KiB page at `pa` outside RAM (flash in read-array mode), or
+  /// null. The view is valid until the engine is told by Engine::rom_changed().
+  virtual const u8* rom_page(GuestPa pa) = 0;
+  /// HVC or SMC (SMCCC; R0 holds the function). May change `s`. False: no such conduit, Undefined Instruction.
+  virtual bool hypercall(arm::CpuState& s, u32 vcpu, bool smc, u32 comment) = 0;
+  virtual u64 counter() = 0;  ///< system counter in ticks of CNTFRQ
+  virtual void timer_changed(u32 vcpu, const arm::CpuState& s, bool virtual_timer) = 0;
+  virtual void send_event() = 0;  ///< SEV
+
+ protected:
+  ~MachinePort() = default;
+};
+
+/// Why Vcpu::run returned.
+enum class Exit : u8 {
+  Kicked,    ///< kick() was called, or a hypercall or MMIO access asked for it
+  Wait,      ///< WFI with nothing pending: call run() again after an interrupt or kick
+  WaitEvent, ///< WFE likewise; a short sleep or an event ends it
+  Yield,     ///< the guest spins; give the host CPU away
+};
+
+/// Interrupt inputs of a vCPU, written by the interrupt controller from any thread.
+enum InputLine : u32 { k_line_irq = 1, k_line_fiq = 2 };
+
+/// One virtual CPU. run() is called by one thread at a time; the methods marked (any thread) may be called by others.
+class Vcpu {
+ public:
+  virtual ~Vcpu() = default;
+  virtual Exit run() = 0;
+  /// The architectural state; valid between runs and inside MachinePort calls of this vCPU.
+  virtual arm::CpuState& state() = 0;
+  /// Must follow a change of state() from outside run() (reset, CPU_ON, restore).
+  virtual void state_changed() = 0;
+  /// (any thread) Sets or clears interrupt inputs. A running vCPU notices within one block; a waiting one is the
+  /// caller's to wake.
+  virtual void set_line(InputLine line, bool level) = 0;
+  virtual bool line_pending() const = 0;  ///< (any thread) any input is high, masked or not
+  virtual void kick() = 0;                ///< (any thread) makes run() return soon
+  virtual void set_event() = 0;           ///< (any thread) sets the event register (SEV)
+};
+
+struct EngineStats {
+  u64 blocks_translated = 0, guest_instructions = 0, tlb_refills = 0, invalidations = 0;
+};
+
+/// All vCPUs of one machine: shares decoded or translated code among them, and is the RAM's code watch.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual Vcpu& vcpu(u32 index) = 0;
+  virtual u32 vcpu_count() const = 0;
+  virtual void rom_changed(GuestPa pa, u64 size) = 0;  ///< (any thread)
+  virtual EngineStats stats() const = 0;               ///< (any thread) a racy snapshot
+};
+
+struct EngineConfig {
+  u32 vcpus = 1;
+  GuestRam* ram = nullptr;
+  MachinePort* port = nullptr;
+};
+
+/// The reference: executes IR by interpretation.
+std::unique_ptr<Engine> make_interpreter(const EngineConfig& config);
+
+}  // namespace armvisor::engine

@@ -1,0 +1,38 @@
+#pragma once
+// From guest instructions to IR, a block at a time.
+#include <span>
+
+#include "arm/cpu_state.h"
+#include "ir/ir.h"
+
+namespace armvisor::frontend {
+
+/// Everything outside the instruction bytes that the IR of a block depends on. Engines key their blocks with it.
+struct Context {
+  bool thumb = false;
+  bool big_endian = false;      ///< CPSR.E
+  bool privileged = true;
+  bool align_strict = false;    ///< SCTLR.A
+  u8 it = 0;                    ///< ITSTATE at entry
+  bool vfp_enabled = false;     ///< FPEXC.EN and CPACR let this privilege use VFP (B1.11)
+  bool vfp_accessible = false;  ///< CPACR alone lets it (VMRS/VMSR FPEXC by PL1)
+  bool simd_enabled = false;    ///< as vfp_enabled, and CPACR.ASEDIS clear
+  bool user_wfx_trap = false;   ///< SCTLR.nTWI clear at PL0 etc.; false on this CPU
+  bool sctlr_nmfi = false;
+
+  /// Packed, for keys. Distinct contexts have distinct values.
+  u32 key() const;
+  static Context of(const arm::CpuState& s);
+  bool operator==(const Context&) const = default;
+};
+
+struct Limits {
+  u32 max_insns = 64;
+};
+
+/// Translates from `pc`. `code` holds the bytes from pc to the end of its page, or more; translation never reads past
+/// it and ends the block before an instruction that is not wholly inside. Returns false, with an empty block, when
+/// even the first instruction is not: the caller then offers the next page's bytes too.
+bool translate(const Context& context, u32 pc, std::span<const u8> code, const Limits& limits, ir::Block& block);
+
+}  // namespace armvisor::frontend

@@ -1,0 +1,113 @@
+#pragma once
+// Intermediate representation: what every engine executes. A block is a straight list of instructions with forward
+// skips and one or more exits. Operands are guest registers R0-R14 (variables), temps, or one immediate. Temps are
+// written once per path and never live across blocks; a guest register may be written many times.
+//
+// Precise exceptions: an instruction that raises (effects Mem and Trap) leaves the guest state as all preceding IR
+// left it. The front end therefore writes an instruction's results after its last access that may raise, but for
+// what the architecture lets be UNKNOWN. The faulting guest instruction is the last Insn before it.
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/types.h"
+
+namespace armvisor::ir {
+
+enum class Type : u8 { V, I32, I64, V128 };
+
+enum Effect : u8 { Pure = 0, FlagsR = 1, FlagsW = 2, State = 4, Mem = 8, Trap = 16, Exit = 32 };
+
+enum class Op : u16 {
+#define OP(name, ...) name,
+#include "ir/opcodes.inc"
+#undef OP
+  Count
+};
+
+struct OpInfo {
+  std::string_view name;
+  Type result;
+  Type operand[3];
+  u8 effects;
+};
+const OpInfo& info(Op op);
+
+/// An operand: nothing, R0..R14, the instruction's immediate, or temp number t.
+class Value {
+ public:
+  constexpr Value() = default;
+  static constexpr Value reg(u32 n) { return Value(static_cast<u16>(n)); }
+  static constexpr Value immediate() { return Value(k_imm); }
+  static constexpr Value temp(u32 n) { return Value(static_cast<u16>(k_first_temp + n)); }
+
+  constexpr bool is_none() const { return raw_ == k_none; }
+  constexpr bool is_reg() const { return raw_ < 15; }
+  constexpr bool is_imm() const { return raw_ == k_imm; }
+  constexpr bool is_temp() const { return raw_ >= k_first_temp; }
+  constexpr u32 reg_number() const { return raw_; }
+  constexpr u32 temp_number() const { return raw_ - k_first_temp; }
+  constexpr bool operator==(const Value&) const = default;
+
+ private:
+  static constexpr u16 k_imm = 15, k_none = 16, k_first_temp = 32;
+  constexpr explicit Value(u16 raw) : raw_(raw) {}
+  u16 raw_ = k_none;
+};
+
+/// One instruction. 32 bytes.
+struct Inst {
+  Op op{};
+  u8 attr = 0;   ///< flag mask, MemAttr, arm::Cond, BranchHint or byte count: see opcodes.inc
+  u8 attr2 = 0;
+  Value dst;
+  Value a, b, c;
+  u32 disp = 0;  ///< displacement of a memory access; return address; see opcodes.inc
+  u64 imm = 0;
+};
+
+/// Inst::attr of memory accesses.
+struct MemAttr {
+  static constexpr u8 size_mask = 0x0f;  ///< bytes: 1, 2, 4, 8
+  static constexpr u8 sign = 0x10;       ///< sign-extend a load of 1 or 2 bytes
+  static constexpr u8 big = 0x20;        ///< big-endian data (CPSR.E)
+  static constexpr u8 aligned = 0x40;    ///< misaligned address is an Alignment fault whatever SCTLR.A says. For Load64
+                                         ///< and Store64 the required alignment is in attr2 (bytes; 0: the size)
+  static constexpr u8 unprivileged = 0x80;  ///< LDRT family: checked as PL0
+};
+
+enum class BranchHint : u8 { None, Call, Return, Table };
+
+/// Inst::imm of F32ToFixed, F64ToFixed, FixedToF32, FixedToF64.
+struct FixedAttr {
+  static constexpr u32 make(unsigned width, unsigned fraction_bits, bool is_unsigned, bool round_zero) {
+    return width | fraction_bits << 8 | u32(is_unsigned) << 16 | u32(round_zero) << 17;
+  }
+  static constexpr unsigned width(u64 imm) { return imm & 0xff; }
+  static constexpr unsigned fraction_bits(u64 imm) { return (imm >> 8) & 0xff; }
+  static constexpr bool is_unsigned(u64 imm) { return (imm >> 16) & 1; }
+  /// To fixed: round towards zero, else FPSCR.RMode. From fixed: 1 = round to nearest (VCVT fixed forms), else RMode.
+  static constexpr bool round_zero(u64 imm) { return (imm >> 17) & 1; }
+};
+
+/// Inst::imm of Parallel: prefix (S, Q, SH, U, UQ, UH = 0..5) << 4 | op (ADD16, ASX, SAX, SUB16, ADD8, SUB8 = 0..5).
+enum class ParallelPrefix : u8 { S, Q, SH, U, UQ, UH };
+enum class ParallelKind : u8 { Add16, Asx, Sax, Sub16, Add8, Sub8 };
+
+struct Block {
+  u32 pc = 0;           ///< virtual address of the first instruction
+  u32 guest_bytes = 0;  ///< from pc; may reach into the next page by one straddling instruction
+  u32 insn_count = 0;
+  u32 temp_count = 0;
+  u32 label_count = 0;
+  std::vector<Inst> insts;
+};
+
+/// Text form, one instruction a line, and back. parse() returns false and sets `error` to "line N: what was expected".
+std::string print(const Block& block);
+bool parse(std::string_view text, Block& block, std::string& error);
+/// Checks every invariant stated above; empty when the block is well formed, else the first violation.
+std::string verify(const Block& block);
+
+}  // namespace armvisor::ir
