@@ -36,15 +36,16 @@ inline constexpr SysRegId k_no_sysreg = 0xffff;
 
 /// What an engine has to do after a write.
 enum class SysEffect : u8 {
-  None,     ///< plain storage; nothing that a block was translated for depends on it
-  EndBlock, ///< translation context, privilege-visible behaviour or code may have changed: leave the block
+  None,      ///< plain storage; nothing that a block was translated for depends on it
+  EndBlock,  ///< translation context, privilege-visible behaviour or code may have changed: leave the block
 };
 
 struct SysReg {
   std::string_view name;
   u8 coproc, op1, crn, crm, op2;  ///< crn is unused (0) for 64-bit registers
   bool is64;                      ///< MCRR/MRRC
-  bool pl0_read, pl0_write, pl1_read, pl1_write;  ///< static rights; dynamic ones (PMUSERENR, CNTKCTL) are in the accessor
+  bool pl0_read, pl0_write, pl1_read,
+      pl1_write;  ///< static rights; dynamic ones (PMUSERENR, CNTKCTL) are in the accessor
   SysEffect effect;
   /// Byte offset in CpuState when reading (and writing, with write_mask) is plain storage, else -1. Generated code may
   /// then access the member itself.

@@ -36,9 +36,9 @@ struct CpuState {
 
   // Condition flags, each 0 or 1, as four adjacent bytes.
   u8 n = 0, z = 0, c = 0, v = 0;
-  u8 q = 0;           ///< 0 or 1
-  u8 it = 0;          ///< ITSTATE; 0 outside an IT block
-  u8 ge = 0;          ///< GE[3:0]
+  u8 q = 0;   ///< 0 or 1
+  u8 it = 0;  ///< ITSTATE; 0 outside an IT block
+  u8 ge = 0;  ///< GE[3:0]
   u8 reserved = 0;
   u32 psr = k_mode_svc | k_psr_i | k_psr_f | k_psr_a;  ///< CPSR bits E, A, I, F, T and M only, in their CPSR places
 
@@ -57,8 +57,8 @@ struct CpuState {
   u64 excl_pa = ~u64{0};  ///< ~0: open access
   u64 excl_value = 0;
   u32 excl_version = 0;
-  u32 excl_size = 0;      ///< bytes: 1, 2, 4, 8
-  u8 event = 0;           ///< event register (B1.8.13): set by SEV, tested by WFE
+  u32 excl_size = 0;  ///< bytes: 1, 2, 4, 8
+  u8 event = 0;       ///< event register (B1.8.13): set by SEV, tested by WFE
 
   Cp15State cp15;
 

@@ -8,16 +8,25 @@ enum class Exception : u8 { Undefined, SupervisorCall, PrefetchAbort, DataAbort,
 
 /// Why a translation or an access failed; what DFSR/IFSR say follows from it and the table format (B3.13.3, B3.13.4).
 enum class FaultType : u8 {
-  None, Alignment, Debug, AccessFlag, Translation, Domain, Permission, SyncExternal, SyncExternalOnWalk, IcacheMaintenance,
+  None,
+  Alignment,
+  Debug,
+  AccessFlag,
+  Translation,
+  Domain,
+  Permission,
+  SyncExternal,
+  SyncExternalOnWalk,
+  IcacheMaintenance,
 };
 
 struct Fault {
   FaultType type = FaultType::None;
-  u8 level = 0;       ///< 1..3: level of the descriptor that faulted
-  u8 domain = 0;      ///< short-descriptor format, where the manual defines it
-  bool write = false; ///< DFSR.WnR
+  u8 level = 0;                    ///< 1..3: level of the descriptor that faulted
+  u8 domain = 0;                   ///< short-descriptor format, where the manual defines it
+  bool write = false;              ///< DFSR.WnR
   bool cache_maintenance = false;  ///< DFSR.CM
-  u32 va = 0;         ///< what DFAR or IFAR shows
+  u32 va = 0;                      ///< what DFAR or IFAR shows
   explicit operator bool() const { return type != FaultType::None; }
 };
 

@@ -22,9 +22,9 @@ enum class Access : u8 { Read, Write, Execute };
 enum class MemoryType : u8 { StronglyOrdered, Device, Normal };
 
 struct Translation {
-  GuestPa pa;              ///< of the byte asked for
-  u32 page_bits = 12;      ///< log2 of the region that one descriptor maps
-  bool global = true;      ///< not tagged with an ASID
+  GuestPa pa;          ///< of the byte asked for
+  u32 page_bits = 12;  ///< log2 of the region that one descriptor maps
+  bool global = true;  ///< not tagged with an ASID
   MemoryType type = MemoryType::Normal;
   u64 par_attributes = 0;  ///< attribute bits of PAR for ATS1C* in the current format, address field clear
   // What each privilege may do. A TLB fills its entry from these, so one walk serves later accesses of other kinds.
@@ -33,8 +33,8 @@ struct Translation {
 };
 
 /// Translates `va` with the tables that `s` selects (or flat, when SCTLR.M is clear; B3.2).
-/// Fault: type, level, domain, va and write are filled in. With SCTLR.AFE or the long format an access flag of 0 faults.
-/// Domains of type Manager grant all; No access faults.
+/// Fault: type, level, domain, va and write are filled in. With SCTLR.AFE or the long format an access flag of 0
+/// faults. Domains of type Manager grant all; No access faults.
 Fault translate(const CpuState& s, WalkMemory& memory, u32 va, Access access, bool privileged, Translation& out);
 
 }  // namespace armvisor::arm

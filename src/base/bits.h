@@ -10,8 +10,10 @@ template <unsigned Msb, unsigned Lsb = Msb, class T>
 constexpr T bits(T x) {
   static_assert(Msb >= Lsb && Msb < sizeof(T) * 8);
   constexpr unsigned width = Msb - Lsb + 1;
-  if constexpr (width == sizeof(T) * 8) return x;
-  else return static_cast<T>((x >> Lsb) & ((T{1} << width) - 1));
+  if constexpr (width == sizeof(T) * 8)
+    return x;
+  else
+    return static_cast<T>((x >> Lsb) & ((T{1} << width) - 1));
 }
 
 template <unsigned N, class T>
@@ -32,8 +34,12 @@ constexpr u32 sign_extend(u32 x, unsigned width) {
 constexpr u32 ror32(u32 x, unsigned n) { return std::rotr(x, static_cast<int>(n & 31)); }
 
 template <class T>
-constexpr T align_down(T x, T a) { return x & ~(a - 1); }
+constexpr T align_down(T x, T a) {
+  return x & ~(a - 1);
+}
 template <class T>
-constexpr T align_up(T x, T a) { return (x + a - 1) & ~(a - 1); }
+constexpr T align_up(T x, T a) {
+  return (x + a - 1) & ~(a - 1);
+}
 
 }  // namespace armvisor

@@ -14,7 +14,10 @@ class Fd {
   explicit Fd(int fd) : fd_(fd) {}
   Fd(Fd&& o) noexcept : fd_(std::exchange(o.fd_, -1)) {}
   Fd& operator=(Fd&& o) noexcept {
-    if (this != &o) { reset(); fd_ = std::exchange(o.fd_, -1); }
+    if (this != &o) {
+      reset();
+      fd_ = std::exchange(o.fd_, -1);
+    }
     return *this;
   }
   ~Fd() { reset(); }
@@ -36,7 +39,11 @@ class Mapping {
   Mapping(void* p, std::size_t size) : p_(p), size_(size) {}
   Mapping(Mapping&& o) noexcept : p_(std::exchange(o.p_, nullptr)), size_(std::exchange(o.size_, 0)) {}
   Mapping& operator=(Mapping&& o) noexcept {
-    if (this != &o) { reset(); p_ = std::exchange(o.p_, nullptr); size_ = std::exchange(o.size_, 0); }
+    if (this != &o) {
+      reset();
+      p_ = std::exchange(o.p_, nullptr);
+      size_ = std::exchange(o.size_, 0);
+    }
     return *this;
   }
   ~Mapping() { reset(); }

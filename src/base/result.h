@@ -19,7 +19,9 @@ class [[nodiscard]] Result {
  public:
   Result(T value) : v_(std::in_place_index<0>, std::move(value)) {}
   Result(Error e) : v_(std::in_place_index<1>, std::move(e)) {}
-  Result() requires std::is_same_v<T, std::monostate> : v_(std::in_place_index<0>) {}
+  Result()
+    requires std::is_same_v<T, std::monostate>
+      : v_(std::in_place_index<0>) {}
 
   explicit operator bool() const { return v_.index() == 0; }
   T& operator*() & { return *std::get_if<0>(&v_); }
@@ -37,10 +39,9 @@ class [[nodiscard]] Result {
 using Status = Result<std::monostate>;
 
 /// Returns the error of `expr` from the enclosing function, if it has one.
-#define AV_TRY(expr)                                    \
-  do {                                                  \
-    if (auto av_result_ = (expr); !av_result_)          \
-      return av_result_.take_error();                   \
+#define AV_TRY(expr)                                                           \
+  do {                                                                         \
+    if (auto av_result_ = (expr); !av_result_) return av_result_.take_error(); \
   } while (0)
 
 #define AV_CONCAT_(a, b) a##b

@@ -31,10 +31,10 @@ class MachinePort {
 
 /// Why Vcpu::run returned.
 enum class Exit : u8 {
-  Kicked,    ///< kick() was called, or a hypercall or MMIO access asked for it
-  Wait,      ///< WFI with nothing pending: call run() again after an interrupt or kick
-  WaitEvent, ///< WFE likewise; a short sleep or an event ends it
-  Yield,     ///< the guest spins; give the host CPU away
+  Kicked,     ///< kick() was called, or a hypercall or MMIO access asked for it
+  Wait,       ///< WFI with nothing pending: call run() again after an interrupt or kick
+  WaitEvent,  ///< WFE likewise; a short sleep or an event ends it
+  Yield,      ///< the guest spins; give the host CPU away
 };
 
 /// Interrupt inputs of a vCPU, written by the interrupt controller from any thread.

@@ -28,14 +28,16 @@ struct Encoding {
   std::string_view name;
   std::string_view syntax;
   std::string_view pattern;
-  u32 mask, value;       ///< fixed bits
+  u32 mask, value;  ///< fixed bits
   Isa isa;
-  bool simd;             ///< line of simd.inc (shared by A32 and T32, written in A32 form)
+  bool simd;  ///< line of simd.inc (shared by A32 and T32, written in A32 form)
   Handler handler;
-  struct Piece { u8 letter, lsb, width; };
-  std::array<Piece, 16> pieces{};   ///< in order from bit 31 down
+  struct Piece {
+    u8 letter, lsb, width;
+  };
+  std::array<Piece, 16> pieces{};  ///< in order from bit 31 down
   u8 piece_count = 0;
-  u16 index = 0;         ///< position in encodings()
+  u16 index = 0;  ///< position in encodings()
 };
 
 /// A decoded instruction. i('n') is the value of field n; fields that the encoding lacks read as 0.

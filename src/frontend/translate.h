@@ -10,7 +10,7 @@ namespace armvisor::frontend {
 /// Everything outside the instruction bytes that the IR of a block depends on. Engines key their blocks with it.
 struct Context {
   bool thumb = false;
-  bool big_endian = false;      ///< CPSR.E
+  bool big_endian = false;  ///< CPSR.E
   bool privileged = true;
   bool align_strict = false;    ///< SCTLR.A
   u8 it = 0;                    ///< ITSTATE at entry

@@ -40,7 +40,7 @@ class Builder {
   /// The raw form, for ops with attr, attr2 or disp.
   Inst& append(const Inst& inst);
 
-  Value load(Operand address, u32 disp, unsigned size, u8 attr);             ///< size 1, 2, 4 -> I32; 8 -> I64
+  Value load(Operand address, u32 disp, unsigned size, u8 attr);  ///< size 1, 2, 4 -> I32; 8 -> I64
   void store(Operand address, u32 disp, Operand value, unsigned size, u8 attr);
   void skip_unless(arm::Cond cond, u32 label);
   void skip_if(Operand a, u32 label);

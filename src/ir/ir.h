@@ -59,7 +59,7 @@ class Value {
 /// One instruction. 32 bytes.
 struct Inst {
   Op op{};
-  u8 attr = 0;   ///< flag mask, MemAttr, arm::Cond, BranchHint or byte count: see opcodes.inc
+  u8 attr = 0;  ///< flag mask, MemAttr, arm::Cond, BranchHint or byte count: see opcodes.inc
   u8 attr2 = 0;
   Value dst;
   Value a, b, c;
