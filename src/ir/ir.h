@@ -33,6 +33,8 @@ struct OpInfo {
   u8 effects;
 };
 const OpInfo& info(Op op);
+/// True when Inst::imm is an attribute of the operation (a label, a register number, ...) and so never an operand.
+bool imm_is_attribute(Op op);
 
 /// An operand: nothing, R0..R14, the instruction's immediate, or temp number t.
 class Value {

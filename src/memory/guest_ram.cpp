@@ -1,0 +1,62 @@
+#include "memory/guest_ram.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/bits.h"
+
+namespace armvisor {
+namespace {
+
+Error host_error(const char* what, u64 size) {
+  return {ErrorKind::HostResource, std::string("guest memory of ") + std::to_string(size >> 20) + " MiB: " + what +
+                                       " failed: " + std::strerror(errno) + "; try a smaller memory size"};
+}
+
+}  // namespace
+
+Result<GuestRam> GuestRam::create(GuestPa base, u64 size) {
+  constexpr u64 mib = u64{1} << 20;
+  if (size == 0 || size % mib != 0 || base.value % mib != 0)
+    return Error{ErrorKind::BadArguments, "guest memory: base and size must be whole MiB, size not 0"};
+  GuestRam ram;
+  ram.fd_ = Fd(::memfd_create("armvisor-ram", MFD_CLOEXEC));
+  if (!ram.fd_) return host_error("memfd_create", size);
+  if (::ftruncate(ram.fd_.get(), static_cast<off_t>(size)) != 0) return host_error("ftruncate", size);
+  void* p = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram.fd_.get(), 0);
+  if (p == MAP_FAILED) return host_error("mmap", size);
+  ram.map_ = Mapping(p, size);
+  ram.base_ = base;
+  ram.size_ = size;
+  ram.marks_ = std::make_unique<std::atomic<u8>[]>(size >> k_page_bits);
+  return ram;
+}
+
+bool GuestRam::read(GuestPa pa, std::span<u8> out) const {
+  if (!contains(pa, out.size())) return false;
+  std::memcpy(out.data(), host(pa), out.size());
+  return true;
+}
+
+bool GuestRam::write(GuestPa pa, std::span<const u8> in) {
+  if (!contains(pa, in.size())) return false;
+  std::memcpy(host(pa), in.data(), in.size());
+  mark_written(pa, in.size());
+  return true;
+}
+
+void GuestRam::mark_written(GuestPa pa, u64 size) {
+  if (size == 0 || !contains(pa, size)) return;
+  // The bytes must be visible before the code mark is read: a translator sets the mark, then reads the bytes.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const u64 end = pa.value + size;
+  for (u64 at = pa.value; at < end;) {
+    const u64 next = std::min(end, align_down(at, u64{k_page_size}) + k_page_size);
+    auto& frame = marks(GuestPa(at));
+    const u8 before = frame.fetch_or(k_frame_dirty);
+    if ((before & k_frame_code) && watch_) watch_->code_written(GuestPa(at), static_cast<u32>(next - at));
+    at = next;
+  }
+}
+
+}  // namespace armvisor
