@@ -24,8 +24,11 @@ struct Cp15State {
   u32 cntp_ctl = 0, cntv_ctl = 0;
   u64 cntp_cval = 0, cntv_cval = 0;
   u32 pmcr = 0, pmcnten = 0, pmovsr = 0, pmselr = 0, pmuserenr = 0, pminten = 0, pmccfiltr = 0;
-  u64 pmccntr_base = 0;  ///< counter() value at which PMCCNTR was zero (see cp15.cpp)
-  std::array<u32, 6> pmxevtyper{}, pmxevcntr{};
+  /// PMCCNTR, and event counters that count cycles: the value when stopped; while counting, the value minus the cycles
+  /// of now, so that it needs no upkeep (see pmu.cpp).
+  u64 pmccntr_base = 0;
+  std::array<u32, 6> pmxevtyper{};
+  std::array<u64, 6> pmxevcntr{};
   u32 l2ctlr_cpus = 1;  ///< number of vCPUs, for L2CTLR
 };
 
@@ -81,7 +84,7 @@ void change_mode(CpuState& s, u32 mode);
 u32 spsr(const CpuState& s);
 void write_spsr_by_instr(CpuState& s, u32 value, u32 bytemask);
 
-/// R`n` (0..14) as seen in `mode`, current or not (LDM/STM user registers, MRS/MSR banked, SRS).
+/// R`n` (0..14) as seen in `mode`, current or not (LDM/STM user registers, MRS/MSR banked, SRS); 16 is its SPSR.
 u32 read_mode_reg(const CpuState& s, u32 mode, u32 n);
 void write_mode_reg(CpuState& s, u32 mode, u32 n, u32 value);
 

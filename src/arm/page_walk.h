@@ -37,4 +37,8 @@ struct Translation {
 /// faults. Domains of type Manager grant all; No access faults.
 Fault translate(const CpuState& s, WalkMemory& memory, u32 va, Access access, bool privileged, Translation& out);
 
+/// The ASID that tags non-global translations: CONTEXTIDR, or TTBRn as TTBCR.A1 says with the long-descriptor format
+/// (B3.10.2).
+Asid current_asid(const CpuState& s);
+
 }  // namespace armvisor::arm
