@@ -7,7 +7,8 @@
 // written as '-' when the CPU ignores them), a letter names a field. A letter that stands in several places is one
 // field whose pieces are joined, most significant first. The mnemonic string drives the disassembler; its {…} are
 // described in disassembler.h. Where two lines match a word, the one with more fixed bits wins; a handler that finds
-// its word to be another instruction or UNDEFINED says so. The same lines drive the fuzzer (tests/oracle) and the
+// its word to be another instruction or UNDEFINED says so. The first column is unique in its table and names the
+// handler, a function of namespace a32, t32, t16 or simd (handlers.h). The same lines drive the fuzzer (tests/oracle) and the
 // coverage report.
 #include <array>
 #include <span>

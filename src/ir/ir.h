@@ -63,8 +63,8 @@ struct Inst {
   Op op{};
   u8 attr = 0;  ///< flag mask, MemAttr, arm::Cond, BranchHint or byte count: see opcodes.inc
   u8 attr2 = 0;
-  Value dst;
-  Value a, b, c;
+  Value dst{};
+  Value a{}, b{}, c{};
   u32 disp = 0;  ///< displacement of a memory access; return address; see opcodes.inc
   u64 imm = 0;
 };

@@ -1,0 +1,131 @@
+// The driver: decodes a block's instructions, opens their conditions, calls their handlers, and ends the block.
+#include "frontend/translate.h"
+
+#include <cstring>
+
+#include "base/bits.h"
+#include "frontend/translator.h"
+
+namespace armvisor::frontend {
+namespace {
+
+constexpr u32 k_sctlr_a = 1u << 1, k_sctlr_nmfi = 1u << 27;
+constexpr u32 k_cpacr_asedis = 1u << 31, k_fpexc_en = 1u << 30;
+
+class Driver {
+ public:
+  Driver(const Context& context, u32 pc, std::span<const u8> code, ir::Block& block)
+      : t_(context, block), block_(block), code_(code) {
+    block_ = {};
+    block_.pc = pc;
+    block_.insts.reserve(64);
+    t_.pc = pc;
+  }
+
+  bool run(const Limits& limits) {
+    Inst inst;
+    while (!t_.done && block_.insn_count < limits.max_insns && fetch(inst)) translate_one(inst);
+    if (block_.insn_count == 0) return false;
+    if (!t_.done) jump_on();
+    block_.guest_bytes = t_.pc - block_.pc;
+    return true;
+  }
+
+ private:
+  /// Decodes the instruction at t_.pc; false when it is not wholly inside the code.
+  bool fetch(Inst& inst) {
+    const std::size_t offset = t_.pc - block_.pc;
+    const std::size_t left = code_.size() - offset;
+    inst = {};
+    inst.pc = t_.pc;
+    inst.thumb = t_.context.thumb;
+    if (!inst.thumb) {
+      if (left < 4) return false;
+      std::memcpy(&inst.raw, code_.data() + offset, 4);
+      inst.encoding = decode_a32(inst.raw);
+      return true;
+    }
+    if (left < 2) return false;
+    u16 half[2] = {};
+    std::memcpy(&half[0], code_.data() + offset, 2);
+    if (!is_t32(half[0])) {
+      inst.bytes = 2;
+      inst.raw = half[0];
+      inst.encoding = decode_t16(half[0]);
+      return true;
+    }
+    if (left < 4) return false;
+    std::memcpy(&half[1], code_.data() + offset + 2, 2);
+    inst.raw = u32{half[0]} << 16 | half[1];
+    inst.encoding = decode_t32(inst.raw, inst.raw);
+    return true;
+  }
+
+  Cond condition(const Inst& inst) const {
+    if (inst.thumb) return t_.in_it() ? static_cast<Cond>(t_.context.it >> 4) : Cond::AL;
+    return static_cast<Cond>(inst.raw >> 28);
+  }
+
+  void translate_one(const Inst& inst) {
+    t_.bytes = inst.bytes;
+    t_.it_written = false;
+    ++block_.insn_count;
+    t_.ir.append({.op = Op::Insn, .attr = inst.bytes, .disp = t_.context.it, .imm = t_.pc});
+    const Cond cond = condition(inst);
+    const bool conditional = cond < Cond::AL;
+    const u32 label = conditional ? t_.ir.new_label() : 0;
+    if (conditional) t_.ir.skip_unless(cond, label);
+    if (inst.encoding != nullptr)
+      inst.encoding->handler(t_, inst);
+    else
+      t_.undefined();
+    const bool left = t_.done;
+    if (!t_.it_written) t_.context.it = t_.next_it();
+    t_.pc += inst.bytes;
+    if (!conditional) return;
+    t_.ir.label(label);
+    if (left) jump_on();
+  }
+
+  /// Ends the block with a jump to the instruction at t_.pc, whose ITSTATE is t_.context.it.
+  void jump_on() {
+    if (t_.context.it != 0) t_.ir.emit_imm(Op::SetIt, t_.context.it);
+    t_.ir.emit_imm(Op::ExitJump, t_.pc);
+    t_.done = true;
+  }
+
+  Translator t_;
+  ir::Block& block_;
+  std::span<const u8> code_;
+};
+
+}  // namespace
+
+u32 Context::key() const {
+  return u32{thumb} | u32{big_endian} << 1 | u32{privileged} << 2 | u32{align_strict} << 3 | u32{vfp_enabled} << 4 |
+         u32{vfp_accessible} << 5 | u32{simd_enabled} << 6 | u32{user_wfx_trap} << 7 | u32{it} << 8 |
+         u32{sctlr_nmfi} << 16;
+}
+
+Context Context::of(const arm::CpuState& s) {
+  Context c;
+  c.thumb = s.thumb();
+  c.big_endian = (s.psr & arm::k_psr_e) != 0;
+  c.privileged = s.privileged();
+  c.align_strict = (s.cp15.sctlr & k_sctlr_a) != 0;
+  c.it = s.it;
+  // CPACR.cp10 and cp11 (B4.1.40): 1 gives PL1, 3 gives both; access to VFP takes both fields.
+  const u32 cpacr = s.cp15.cpacr;
+  const u32 rights = bits<21, 20>(cpacr) & bits<23, 22>(cpacr);
+  c.vfp_accessible = rights == 3 || (rights == 1 && c.privileged);
+  c.vfp_enabled = c.vfp_accessible && (s.fpexc & k_fpexc_en) != 0;
+  c.simd_enabled = c.vfp_enabled && (cpacr & k_cpacr_asedis) == 0;
+  c.sctlr_nmfi = (s.cp15.sctlr & k_sctlr_nmfi) != 0;
+  return c;
+}
+
+bool translate(const Context& context, u32 pc, std::span<const u8> code, const Limits& limits, ir::Block& block) {
+  return Driver(context, pc, code, block).run(limits);
+}
+
+}  // namespace armvisor::frontend
