@@ -1,0 +1,171 @@
+#include "mmu/soft_tlb.h"
+
+#include <algorithm>
+#include <span>
+
+namespace armvisor::mmu {
+namespace {
+
+// SCTLR (B4.1.130): M, WXN, UWXN, EE, TRE, AFE.
+constexpr u32 k_sctlr_m = 1u << 0;
+constexpr u32 k_sctlr_translation = k_sctlr_m | 1u << 19 | 1u << 20 | 1u << 25 | 1u << 28 | 1u << 29;
+constexpr u32 k_ttbcr_eae = 1u << 31, k_ttbcr_a1 = 1u << 22;
+
+constexpr u32 k_page_of = ~k_page_mask;
+
+void clear_entry(TlbEntry& e) { e = {k_tag_none, k_tag_none, 0}; }
+
+u32 page_of(const TlbEntry& e) { return (e.read_tag != k_tag_none ? e.read_tag : e.write_tag) & k_page_of; }
+bool is_live(const TlbEntry& e) { return (e.read_tag & e.write_tag) != k_tag_none; }
+
+/// Calls f(entry, meta, page address) for each live entry; f returns true to drop it.
+template <class F>
+void drop_if(Space& space, F f) {
+  for (int p = 0; p < 2; ++p) {
+    for (u32 k = 0; k < k_tlb_entries; ++k) {
+      TlbEntry& e = space.data[p][k];
+      if (is_live(e) && f(space.data_meta[p][k], page_of(e))) clear_entry(e);
+    }
+    for (u32 k = 0; k < k_exec_entries; ++k) {
+      u64& e = space.exec[p][k];
+      if (e != k_exec_none && f(space.exec_meta[p][k], static_cast<u32>(e) << k_page_bits)) e = k_exec_none;
+    }
+  }
+}
+
+/// Drops the entries of one small page, whose places are known.
+template <class F>
+void drop_page(Space& space, u32 va, F may_drop) {
+  const u32 page = va & k_page_of;
+  for (int p = 0; p < 2; ++p) {
+    const u32 d = (va >> k_page_bits) % k_tlb_entries, x = (va >> k_page_bits) % k_exec_entries;
+    TlbEntry& e = space.data[p][d];
+    if (is_live(e) && page_of(e) == page && may_drop(space.data_meta[p][d])) clear_entry(e);
+    u64& id = space.exec[p][x];
+    if (id != k_exec_none && static_cast<u32>(id) == va >> k_page_bits && may_drop(space.exec_meta[p][x]))
+      id = k_exec_none;
+  }
+}
+
+}  // namespace
+
+SpaceKey SpaceKey::of(const arm::CpuState& s) {
+  SpaceKey k;
+  const arm::Cp15State& c = s.cp15;
+  if (!(c.sctlr & k_sctlr_m)) return k;  // flat: nothing else counts
+  k.config = c.sctlr & k_sctlr_translation;
+  k.ttbcr = c.ttbcr;
+  k.mair0 = c.mair0;
+  k.mair1 = c.mair1;
+  if (c.ttbcr & k_ttbcr_eae) {
+    k.asid = Asid(static_cast<u8>((c.ttbcr & k_ttbcr_a1 ? c.ttbr1 : c.ttbr0) >> 48));
+  } else {
+    k.asid = Asid(static_cast<u8>(c.contextidr));
+    k.dacr = c.dacr;
+  }
+  return k;
+}
+
+void Space::clear() {
+  if (empty) return;
+  std::fill_n(&data[0][0], 2 * k_tlb_entries, TlbEntry{k_tag_none, k_tag_none, 0});
+  std::fill_n(&exec[0][0], 2 * k_exec_entries, k_exec_none);
+  empty = true;
+  large_lo = ~0u;
+  large_hi = 0;
+}
+
+Space& SoftTlb::select(const arm::CpuState& s) {
+  const SpaceKey key = SpaceKey::of(s);
+  if (!current_ || !(current_->key == key)) current_ = &find(key);
+  current_->last_use = ++clock_;
+  return *current_;
+}
+
+Space& SoftTlb::find(const SpaceKey& key) {
+  for (auto& space : spaces_)
+    if (space->key == key) return *space;
+  Space* space = nullptr;
+  if (spaces_.size() < k_max_spaces) {
+    space = spaces_.emplace_back(std::make_unique_for_overwrite<Space>()).get();
+  } else {
+    space = std::min_element(spaces_.begin(), spaces_.end(), [](const auto& a, const auto& b) {
+              return a->last_use < b->last_use;
+            })->get();
+  }
+  space->clear();
+  space->key = key;
+  return *space;
+}
+
+void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram, bool write) {
+  ++fills_;
+  Space& space = *current_;
+  const u32 page = va & k_page_of, k = (va >> k_page_bits) % k_tlb_entries;
+  const GuestPa frame(t.pa.value & ~u64{k_page_mask});
+  TlbEntry e{k_tag_none, k_tag_none, reinterpret_cast<u64>(host) - page};
+  if (privileged ? t.pl1_read : t.pl0_read) e.read_tag = page;
+  if (ram && (privileged ? t.pl1_write : t.pl0_write)) {
+    auto& marks = frames_.ram().marks(frame);
+    if (write && !(marks.load(std::memory_order_relaxed) & k_frame_dirty)) marks.fetch_or(k_frame_dirty);
+    const bool dirty = marks.load(std::memory_order_relaxed) & k_frame_dirty;
+    if (dirty && frames_.allow_unseen_writes(frame, writer_bit_)) e.write_tag = page;
+  }
+  space.data[privileged][k] = e;
+  space.data_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global};
+  space.note_size(va, t.page_bits);
+}
+
+void SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
+  ++fills_;
+  Space& space = *current_;
+  const u32 k = (va >> k_page_bits) % k_exec_entries;
+  space.exec[privileged][k] = exec_id(va, t.pa);
+  space.exec_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global};
+  space.note_size(va, t.page_bits);
+}
+
+void SoftTlb::flush_all() {
+  for (auto& space : spaces_) space->clear();
+}
+
+void SoftTlb::flush_asid(Asid asid) {
+  for (auto& space : spaces_)
+    if (!space->empty && space->key.asid == asid)
+      drop_if(*space, [](const Space::Meta& meta, u32) { return !meta.global; });
+}
+
+void SoftTlb::flush_page(u32 va, const Asid* asid) {
+  for (auto& space : spaces_) {
+    if (space->empty) continue;
+    const bool all = !asid || space->key.asid == *asid;
+    if (va < space->large_lo || va > space->large_hi) {
+      drop_page(*space, va, [all](const Space::Meta& meta) { return all || meta.global; });
+      continue;
+    }
+    // A piece of a large page goes with any address inside it.
+    drop_if(*space, [all, va](const Space::Meta& meta, u32 page) {
+      return (all || meta.global) && (u64{va ^ page} >> meta.page_bits) == 0;
+    });
+  }
+}
+
+bool SoftTlb::drop_writes(GuestPa pa) {
+  const GuestPa frame(pa.value & ~u64{k_page_mask});
+  auto& writers = frames_.writers(frame);
+  if (!(writers.load(std::memory_order_relaxed) & writer_bit_)) return false;
+  writers.fetch_and(static_cast<u8>(~writer_bit_));
+  const u64 host = reinterpret_cast<u64>(frames_.ram().host(frame));
+  bool found = false;
+  for (auto& space : spaces_) {
+    if (space->empty) continue;
+    for (TlbEntry& e : std::span(&space->data[0][0], 2 * k_tlb_entries)) {
+      if (e.write_tag == k_tag_none || e.addend + e.write_tag != host) continue;
+      e.write_tag = k_tag_none;
+      found = true;
+    }
+  }
+  return found;
+}
+
+}  // namespace armvisor::mmu

@@ -1,0 +1,111 @@
+#pragma once
+// The software TLB of one vCPU: a set of tables per guest address space, so that a context switch only changes a
+// pointer and an address space keeps what it knew. Tables are direct-mapped and laid out for inline hits by
+// generated code:
+//
+//   e = &table[(va >> 12) & (k_tlb_entries - 1)];
+//   hit = (va & (0xfffff000 | (size - 1))) == e->read_tag;   host address = e->addend + va
+//
+// so unaligned accesses miss, and so do pages whose accesses must be seen: devices, ROM and code (writes), clean
+// frames (writes; the miss sets the dirty mark).
+//
+// A space is selected by everything that a translation depends on but TTBR0 and TTBR1: like the architecture's TLB
+// (B3.9), entries belong to an ASID, and software that changes the tables of an ASID invalidates. Global entries may
+// be in every space and are flushed from every space. Only the vCPU's own thread may use the object.
+#include <memory>
+#include <vector>
+
+#include "arm/cpu_state.h"
+#include "arm/page_walk.h"
+#include "mmu/frame_table.h"
+
+namespace armvisor::mmu {
+
+struct TlbEntry {
+  u32 read_tag, write_tag;  ///< address of the page, or k_tag_none
+  u64 addend;               ///< host address - guest virtual address
+};
+static_assert(sizeof(TlbEntry) == 16);
+
+inline constexpr u32 k_tag_none = 0x800;  ///< equals no masked address
+inline constexpr u32 k_tlb_entries = 512;
+inline constexpr u32 k_exec_entries = 256;
+
+/// Execute side: virtual page number | physical frame number << 32, or k_exec_none.
+inline constexpr u64 k_exec_none = ~u64{0};
+constexpr u64 exec_id(u32 va, GuestPa pa) { return u64{va >> k_page_bits} | (pa.value >> k_page_bits) << 32; }
+constexpr GuestPa exec_frame(u64 id) { return GuestPa((id >> 32) << k_page_bits); }
+
+struct SpaceKey {
+  u32 config = 0;  ///< SCTLR bits that translation depends on
+  u32 ttbcr = 0, dacr = 0, mair0 = 0, mair1 = 0;
+  Asid asid;
+  bool operator==(const SpaceKey&) const = default;
+  static SpaceKey of(const arm::CpuState& s);
+};
+
+/// The tables of one guest address space. Index 1 is for privileged accesses, 0 for unprivileged ones.
+struct Space {
+  TlbEntry data[2][k_tlb_entries];
+  u64 exec[2][k_exec_entries];
+  struct Meta {
+    u8 page_bits;  ///< of the descriptor that the entry came from
+    bool global;
+  };
+  Meta data_meta[2][k_tlb_entries];
+  Meta exec_meta[2][k_exec_entries];
+  SpaceKey key;
+  u64 last_use = 0;
+  bool empty = false;  ///< no entry was made since it was last cleared
+  /// Bounds of what descriptors of more than 4 KiB map among the entries; lo > hi when there is none.
+  u32 large_lo = ~0u, large_hi = 0;
+
+  void clear();
+  void note_size(u32 va, u32 page_bits) {
+    empty = false;
+    if (page_bits <= k_page_bits) return;
+    const u32 low = page_bits >= 32 ? ~0u : (1u << page_bits) - 1;
+    if ((va & ~low) < large_lo) large_lo = va & ~low;
+    if ((va | low) > large_hi) large_hi = va | low;
+  }
+};
+
+class SoftTlb {
+ public:
+  static constexpr u32 k_max_spaces = 32;
+
+  SoftTlb(FrameTable& frames, u32 vcpu) : frames_(frames), writer_bit_(static_cast<u8>(1u << vcpu)) {}
+
+  /// Selects the space of the state's translation context, making or recycling one. The result is valid until the
+  /// next call.
+  Space& select(const arm::CpuState& s);
+  Space& current() { return *current_; }
+
+  /// Enters a translation for data accesses of privilege `privileged` to the page of `va`, whose first byte is at
+  /// `host`. `ram`: the page is RAM and may be written. For a write access the frame's dirty mark is set.
+  void fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram, bool write);
+  void fill_exec(u32 va, const arm::Translation& t, bool privileged);
+
+  // TLB maintenance (B3.10.5), of this vCPU alone.
+  void flush_all();
+  void flush_asid(Asid asid);
+  void flush_va(u32 va, Asid asid) { flush_page(va, &asid); }
+  void flush_va_all_asids(u32 va) { flush_page(va, nullptr); }
+
+  /// Drops write permission for the frame of `pa` from every entry; true when there was a live one.
+  bool drop_writes(GuestPa pa);
+
+  u64 fills() const { return fills_; }
+
+ private:
+  Space& find(const SpaceKey& key);
+  void flush_page(u32 va, const Asid* asid);
+
+  FrameTable& frames_;
+  u8 writer_bit_;
+  Space* current_ = nullptr;
+  std::vector<std::unique_ptr<Space>> spaces_;
+  u64 clock_ = 0, fills_ = 0;
+};
+
+}  // namespace armvisor::mmu
