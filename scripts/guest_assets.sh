@@ -1,0 +1,124 @@
+#!/bin/bash
+# Makes build/guest/: unmodified Debian armhf kernels, U-Boot, an initramfs around busybox, and an ext4 disk. Uses apt
+# with a state directory of its own, so neither the host's package lists nor its architectures change.
+#   zImage-armmp zImage-armmp-lpae   kernels of linux-image-armmp and linux-image-armmp-lpae
+#   u-boot.bin                       firmware of u-boot-qemu (qemu_arm)
+#   initrd.img                       busybox, guest/init, and the modules it loads, for both kernels
+#   disk.img                         a small ext4 file system
+# usage: scripts/guest_assets.sh [--refresh]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+out=$root/build/guest
+stamp=$out/.packages
+modules=(virtio_mmio virtio_blk virtio_net virtio_rng virtio_console af_packet crc32c_generic ext4)
+
+fail() {
+  echo "guest_assets: $*" >&2
+  exit 1
+}
+
+# --- apt, in a directory of its own
+sources() { # Debian's own repositories among those that the host uses
+  apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
+    awk '$1 ~ /debian/ && $3 == "main" && !seen[$0]++ {print "deb [arch=armhf] " $1 " " $2 " " $3}'
+}
+own_apt() { # command arguments...
+  local command=$1
+  shift
+  "$command" -q -o Dir::State="$out/apt/state" -o Dir::State::status="$out/apt/status" -o Dir::Cache="$out/apt/cache" \
+    -o Dir::Etc::sourcelist="$out/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+    -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
+    -o APT::Architecture=armhf -o APT::Architectures=armhf -o APT::Sandbox::User="$(id -un)" \
+    -o APT::Get::List-Cleanup=false -o Acquire::Languages=none -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false "$@"
+}
+prepare_apt() {
+  mkdir -p "$out/apt/state/lists/partial" "$out/apt/cache/archives/partial" "$out/debs"
+  : > "$out/apt/status"
+  sources > "$out/apt/sources.list"
+  [ -s "$out/apt/sources.list" ] ||
+    fail "expected a Debian repository in /etc/apt/sources.list or /etc/apt/sources.list.d, found none; add one"
+  # One list that cannot be read (a mirror being updated) is no reason to stop while the others name the packages.
+  own_apt apt-get update > "$out/apt/log" 2>&1 || echo "guest_assets: some package lists could not be read" >&2
+}
+image_package() { # metapackage: the versioned image that it depends on
+  own_apt apt-cache show "$1" | sed -n 's/^Depends: *\([^ ,]*\).*/\1/p' | head -n 1
+}
+fetch() { # package: its .deb in $out/debs
+  local deb
+  deb=$(find "$out/debs" -name "${1}_*.deb" | head -n 1)
+  if [ -z "$deb" ]; then
+    (cd "$out/debs" && own_apt apt-get download "$1") >> "$out/apt/log" 2>&1 ||
+      fail "could not download $1; see $out/apt/log"
+    deb=$(find "$out/debs" -name "${1}_*.deb" | head -n 1)
+  fi
+  echo "$deb"
+}
+
+# --- initramfs
+copy_modules() { # unpacked-kernel-directory: the modules we load and what they need, into the initramfs tree
+  local version dir name path
+  version=$(basename "$1"/lib/modules/*)
+  dir=lib/modules/$version
+  depmod -b "$1" "$version"
+  for name in "${modules[@]}"; do
+    # --show-depends prints "insmod PATH" lines in the order of loading, and "builtin NAME".
+    modprobe -d "$1" -S "$version" --show-depends "$name" 2>/dev/null | awk '$1 == "insmod" {print $2}'
+  done | sort -u | while read -r path; do
+    path=${path#"$1"/}
+    install -D -m 644 "$1/$path" "$tree/$path"
+  done
+  cp "$1/$dir/modules.order" "$1/$dir/modules.builtin" "$tree/$dir/"
+  depmod -b "$tree" "$version" 2> /dev/null # it warns of lists that we leave out
+}
+make_initrd() {
+  install -D -m 755 "$out/busybox/bin/busybox" "$tree/bin/busybox"
+  install -D -m 755 guest/udhcpc.script "$tree/etc/udhcpc.script"
+  install -m 755 guest/init "$tree/init"
+  ln -sf busybox "$tree/bin/sh"
+  (cd "$tree" && find . -print0 | LC_ALL=C sort -z |
+    cpio --null --quiet --create --format=newc --owner=0:0 | gzip -9 -n > "$out/initrd.img.new")
+  mv "$out/initrd.img.new" "$out/initrd.img"
+}
+make_disk() {
+  rm -rf "$out/disk"
+  mkdir -p "$out/disk"
+  echo "This file came with the disk." > "$out/disk/readme"
+  rm -f "$out/disk.img.new" && truncate -s 64M "$out/disk.img.new"
+  /sbin/mke2fs -q -t ext4 -L armvisor -d "$out/disk" "$out/disk.img.new"
+  mv "$out/disk.img.new" "$out/disk.img"
+}
+
+unpack_packages() {
+  local flavour package dir
+  prepare_apt
+  : > "$stamp.new"
+  for flavour in armmp armmp-lpae; do
+    package=$(image_package "linux-image-$flavour")
+    [ -n "$package" ] || fail "expected the package linux-image-$flavour in Debian's armhf lists, found none; see $out/apt/log and check the network"
+    dir=$out/linux-$flavour
+    rm -rf "$dir"
+    dpkg-deb -x "$(fetch "$package")" "$dir"
+    cp "$dir"/boot/vmlinuz-* "$out/zImage-$flavour"
+    echo "$package" >> "$stamp.new"
+  done
+  rm -rf "$out/busybox" "$out/u-boot"
+  dpkg-deb -x "$(fetch busybox-static)" "$out/busybox"
+  dpkg-deb -x "$(fetch u-boot-qemu)" "$out/u-boot"
+  cp "$out/u-boot/usr/lib/u-boot/qemu_arm/u-boot.bin" "$out/u-boot.bin"
+  mv "$stamp.new" "$stamp"
+}
+
+[ "${1:-}" = --refresh ] && rm -rf "$stamp" "$out/debs"
+mkdir -p "$out"
+[ -e "$stamp" ] || unpack_packages
+if [ ! -e "$out/initrd.img" ] || [ guest/init -nt "$out/initrd.img" ] || [ guest/udhcpc.script -nt "$out/initrd.img" ] ||
+  [ "$stamp" -nt "$out/initrd.img" ] || [ scripts/guest_assets.sh -nt "$out/initrd.img" ]; then
+  tree=$out/initramfs
+  rm -rf "$tree"
+  mkdir -p "$tree"
+  PATH=$PATH:/sbin:/usr/sbin
+  for flavour in armmp armmp-lpae; do copy_modules "$out/linux-$flavour"; done
+  make_initrd
+fi
+[ -e "$out/disk.img" ] || make_disk
