@@ -26,6 +26,8 @@ class SystemPort {
   virtual void icache_invalidate_va(u32 va) = 0;
   /// ATS1C* (B4.2.4): a walk with the current context.
   virtual Fault walk(u32 va, Access access, bool privileged, Translation& out) = 0;
+  /// Inputs that are high, whether masked or not, in the places of CPSR.A, I and F (for ISR).
+  virtual u32 interrupt_lines() { return 0; }
 
  protected:
   ~SystemPort() = default;
@@ -48,7 +50,7 @@ struct SysReg {
       pl1_write;  ///< static rights; dynamic ones (PMUSERENR, CNTKCTL) are in the accessor
   SysEffect effect;
   /// Byte offset in CpuState when reading (and writing, with write_mask) is plain storage, else -1. Generated code may
-  /// then access the member itself.
+  /// then access the member itself: a 32-bit write stores value & write_mask, a 64-bit write stores the value.
   s32 read_offset, write_offset;
   u32 write_mask;
 };
