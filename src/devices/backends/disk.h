@@ -1,0 +1,28 @@
+#pragma once
+// Where a disk's bytes are. Results are errno values, 0 for success. Called by one thread, the disk's worker.
+#include <sys/uio.h>
+
+#include <span>
+#include <string_view>
+
+#include "base/types.h"
+
+namespace armvisor::devices {
+
+class DiskBackend {
+ public:
+  virtual ~DiskBackend() = default;
+  virtual u64 size() const = 0;  ///< bytes; a multiple of 512
+  virtual bool read_only() const = 0;
+  virtual std::string_view path() const = 0;  ///< for messages
+  /// Transfer everything or fail. The vectors may be changed.
+  virtual int read(std::span<iovec> to, u64 offset) = 0;
+  virtual int write(std::span<iovec> from, u64 offset) = 0;
+  virtual int flush() = 0;  ///< what was written is on stable storage
+  /// The range may lose its contents.
+  virtual int discard(u64 offset, u64 size) = 0;
+  /// The range reads as zeros; `unmap`: and need not be allocated.
+  virtual int write_zeroes(u64 offset, u64 size, bool unmap) = 0;
+};
+
+}  // namespace armvisor::devices

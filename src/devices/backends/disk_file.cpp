@@ -1,0 +1,165 @@
+#include "devices/backends/disk_file.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "base/bits.h"
+#include "base/log.h"
+
+namespace armvisor::devices {
+namespace {
+
+constexpr u64 k_sector = 512;
+
+Error host_error(const std::string& path, const char* what, int error) {
+  return {ErrorKind::HostResource, "disk " + path + ": " + what + ": " + std::strerror(error)};
+}
+
+/// Takes a lock that belongs to the open file, so that closing another descriptor of the file does not drop it.
+Status lock(int fd, const std::string& path, bool read_only) {
+  struct flock request = {};
+  request.l_type = read_only ? F_RDLCK : F_WRLCK;
+  request.l_whence = SEEK_SET;
+  if (fcntl(fd, F_OFD_SETLK, &request) == 0) return {};
+  if (errno == EAGAIN || errno == EACCES)
+    return Error{ErrorKind::HostResource,
+                 "disk " + path + " is in use by another machine" +
+                     (read_only ? ", which writes to it" : "; stop that machine, or open the disk read-only in both")};
+  // Some network file systems have no locks; a disk there still works, unguarded.
+  AV_LOG(Warn, "disk %s cannot be locked (%s): nothing keeps another machine from using it", path.c_str(),
+         std::strerror(errno));
+  return {};
+}
+
+void advance(std::span<iovec>& v, std::size_t bytes) {
+  while (!v.empty() && bytes >= v.front().iov_len) {
+    bytes -= v.front().iov_len;
+    v = v.subspan(1);
+  }
+  if (!v.empty()) {
+    v.front().iov_base = static_cast<u8*>(v.front().iov_base) + bytes;
+    v.front().iov_len -= bytes;
+  }
+}
+
+int vector_count(std::span<iovec> v) { return static_cast<int>(std::min<std::size_t>(v.size(), IOV_MAX)); }
+
+}  // namespace
+
+DiskFile::DiskFile(Fd fd, std::string path, u64 file_size, bool read_only)
+    : fd_(std::move(fd)),
+      path_(std::move(path)),
+      file_size_(file_size),
+      size_(align_up(file_size, k_sector)),
+      read_only_(read_only) {}
+
+DiskFile::~DiskFile() {
+  if (!unflushed_) return;
+  if (const int error = flush())
+    AV_LOG(Error, "disk %s: the last writes may be lost: %s", path_.c_str(), std::strerror(error));
+}
+
+Result<std::unique_ptr<DiskFile>> DiskFile::open(const std::string& path, bool read_only) {
+  Fd fd(::open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC));
+  if (!fd) {
+    const int error = errno;
+    const bool denied = !read_only && (error == EACCES || error == EROFS || error == EPERM);
+    return Error{ErrorKind::BadInput, "disk " + path + ": cannot be opened for " + (read_only ? "reading" : "writing") +
+                                          ": " + std::strerror(error) + (denied ? "; try it read-only" : "")};
+  }
+  struct stat st = {};
+  if (fstat(fd.get(), &st) != 0) return host_error(path, "fstat", errno);
+  if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+    return Error{ErrorKind::BadInput, "disk " + path + " is neither a file nor a block device"};
+  AV_TRY(lock(fd.get(), path, read_only));
+  const off_t end = lseek(fd.get(), 0, SEEK_END);
+  if (end < 0) return host_error(path, "its size is unknown", errno);
+  if (end == 0) return Error{ErrorKind::BadInput, "disk " + path + " is empty; a disk has at least 512 bytes"};
+  const u64 size = static_cast<u64>(end);
+  if (size % k_sector)
+    AV_LOG(Warn, "disk %s has %llu bytes, not a multiple of 512: the last sector is filled up with zeros", path.c_str(),
+           static_cast<unsigned long long>(size));
+  return std::unique_ptr<DiskFile>(new DiskFile(std::move(fd), path, size, read_only));
+}
+
+int DiskFile::read(std::span<iovec> to, u64 offset) {
+  while (!to.empty()) {
+    const ssize_t n = preadv(fd_.get(), to.data(), vector_count(to), static_cast<off_t>(offset));
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    if (n == 0) {
+      // The end of the file: of one whose last sector is short, or of one that somebody else cut.
+      if (offset < file_size_) return ENODATA;
+      for (const iovec& v : to) std::memset(v.iov_base, 0, v.iov_len);
+      return 0;
+    }
+    offset += static_cast<u64>(n);
+    advance(to, static_cast<std::size_t>(n));
+  }
+  return 0;
+}
+
+int DiskFile::write(std::span<iovec> from, u64 offset) {
+  unflushed_ = true;
+  while (!from.empty()) {
+    const ssize_t n = pwritev(fd_.get(), from.data(), vector_count(from), static_cast<off_t>(offset));
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    if (n == 0) return EIO;
+    offset += static_cast<u64>(n);
+    advance(from, static_cast<std::size_t>(n));
+  }
+  return 0;
+}
+
+int DiskFile::flush() {
+  if (!unflushed_) return 0;
+  if (fdatasync(fd_.get()) != 0) return errno;
+  unflushed_ = false;
+  return 0;
+}
+
+int DiskFile::discard(u64 offset, u64 size) {
+  if (!can_discard_) return 0;
+  unflushed_ = true;
+  if (fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                static_cast<off_t>(size)) == 0)
+    return 0;
+  // Discarding is advice: a file system without holes keeps the data.
+  if (errno != EOPNOTSUPP && errno != ENOSYS) return errno;
+  can_discard_ = false;
+  return 0;
+}
+
+int DiskFile::write_zeroes(u64 offset, u64 size, bool unmap) {
+  unflushed_ = true;
+  const int mode = (unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE) | FALLOC_FL_KEEP_SIZE;
+  if (fallocate(fd_.get(), mode, static_cast<off_t>(offset), static_cast<off_t>(size)) == 0) return 0;
+  if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL) return errno;
+  return write_zero_bytes(offset, size);
+}
+
+int DiskFile::write_zero_bytes(u64 offset, u64 size) {
+  static constexpr std::array<u8, 65536> k_zeros{};
+  while (size > 0) {
+    const u64 n = std::min<u64>(size, k_zeros.size());
+    iovec v = {const_cast<u8*>(k_zeros.data()), n};
+    if (const int error = write(std::span(&v, 1), offset)) return error;
+    offset += n;
+    size -= n;
+  }
+  return 0;
+}
+
+}  // namespace armvisor::devices

@@ -1,0 +1,129 @@
+#include "devices/backends/network_options.h"
+
+#include <arpa/inet.h>
+
+#include <charconv>
+
+namespace armvisor::devices {
+namespace {
+
+constexpr std::string_view k_forward_form = "tcp|udp:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT";
+
+Error bad(std::string message) { return {ErrorKind::BadArguments, std::move(message)}; }
+
+/// Cuts `text` at the first `separator`; the rest is what follows it, or nothing.
+std::string_view take_until(std::string_view& text, char separator) {
+  const std::size_t at = text.find(separator);
+  const std::string_view head = text.substr(0, at);
+  text = at == std::string_view::npos ? std::string_view{} : text.substr(at + 1);
+  return head;
+}
+
+std::optional<u16> parse_port(std::string_view text) {
+  u16 port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc{} || end != text.data() + text.size() || port == 0) return std::nullopt;
+  return port;
+}
+
+std::optional<u32> parse_address(std::string_view text) {
+  in_addr address = {};
+  if (inet_pton(AF_INET, std::string(text).c_str(), &address) != 1) return std::nullopt;
+  return ntohl(address.s_addr);
+}
+
+/// [ADDRESS]:PORT
+Status parse_endpoint(std::string_view text, std::string_view whole, u32& address, u16& port) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos)
+    return bad("hostfwd=" + std::string(whole) + ": expected " + std::string(k_forward_form));
+  if (const std::string_view a = text.substr(0, colon); !a.empty()) {
+    const auto parsed = parse_address(a);
+    if (!parsed) return bad("hostfwd=" + std::string(whole) + ": '" + std::string(a) + "' is not an IPv4 address");
+    address = *parsed;
+  }
+  const auto parsed = parse_port(text.substr(colon + 1));
+  if (!parsed)
+    return bad("hostfwd=" + std::string(whole) + ": '" + std::string(text.substr(colon + 1)) +
+               "' is not a port (1 to 65535)");
+  port = *parsed;
+  return {};
+}
+
+Result<bool> parse_switch(std::string_view key, std::string_view value) {
+  if (value == "on" || value == "yes") return true;
+  if (value == "off" || value == "no") return false;
+  return bad("network option " + std::string(key) + ": expected on or off, found '" + std::string(value) + "'");
+}
+
+}  // namespace
+
+Result<HostForward> parse_host_forward(std::string_view text) {
+  HostForward f;
+  const std::string_view whole = text;
+  const std::string_view protocol = take_until(text, ':');
+  // QEMU's short form leaves the protocol out: ":2222-:22" is TCP.
+  if (protocol != "tcp" && protocol != "udp" && !protocol.empty())
+    return bad("hostfwd=" + std::string(whole) + ": expected tcp or udp, found '" + std::string(protocol) + "' (" +
+               std::string(k_forward_form) + ")");
+  if (protocol.empty()) text = whole;
+  f.udp = protocol == "udp";
+  const std::size_t dash = text.find('-');
+  if (dash == std::string_view::npos)
+    return bad("hostfwd=" + std::string(whole) + ": expected " + std::string(k_forward_form));
+  AV_TRY(parse_endpoint(text.substr(0, dash), whole, f.host_address, f.host_port));
+  AV_TRY(parse_endpoint(text.substr(dash + 1), whole, f.guest_address, f.guest_port));
+  return f;
+}
+
+Result<MacAddress> parse_mac(std::string_view text) {
+  const Error error =
+      bad("mac=" + std::string(text) + ": expected six pairs of hexadecimal digits, as 52:54:00:12:34:56");
+  MacAddress mac;
+  std::string_view rest = text;
+  for (std::size_t i = 0; i < mac.size(); ++i) {
+    const std::string_view part = take_until(rest, ':');
+    const auto [end, e] = std::from_chars(part.data(), part.data() + part.size(), mac[i], 16);
+    if (e != std::errc{} || end != part.data() + part.size() || part.size() > 2) return error;
+  }
+  if (text.size() < 11 || !rest.empty() || text.back() == ':') return error;
+  if (mac[0] & 1) return bad("mac=" + std::string(text) + ": that is a multicast address");
+  return mac;
+}
+
+Result<UserNetworkOptions> parse_network_option(std::string_view option) {
+  std::string_view rest = option;
+  const std::string_view kind = take_until(rest, ',');
+  if (kind != "user")
+    return bad("network '" + std::string(kind) + "': expected user[,hostfwd=" + std::string(k_forward_form) +
+               "]...[,mac=MAC][,restrict=on|off]");
+  UserNetworkOptions o;
+  while (!rest.empty()) {
+    std::string_view value = take_until(rest, ',');
+    const std::string_view key = take_until(value, '=');
+    if (key == "hostfwd") {
+      AV_TRY_ASSIGN(HostForward forward, parse_host_forward(value));
+      o.forwards.push_back(forward);
+    } else if (key == "mac") {
+      AV_TRY_ASSIGN(o.mac, parse_mac(value));
+    } else if (key == "restrict") {
+      AV_TRY_ASSIGN(o.restricted, parse_switch(key, value));
+    } else {
+      return bad("network option '" + std::string(key) + "' is unknown: expected hostfwd, mac or restrict");
+    }
+  }
+  return o;
+}
+
+MacAddress default_mac(u32 index) {
+  return {0x52, 0x54, 0x00, 0x12, static_cast<u8>(0x34 + (index >> 8)), static_cast<u8>(0x56 + index)};
+}
+
+std::string ipv4_text(u32 address) {
+  const in_addr a = {htonl(address)};
+  char buffer[INET_ADDRSTRLEN] = {};
+  inet_ntop(AF_INET, &a, buffer, sizeof buffer);
+  return buffer;
+}
+
+}  // namespace armvisor::devices

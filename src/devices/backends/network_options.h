@@ -1,0 +1,37 @@
+#pragma once
+// The network option of the command line: user[,hostfwd=...]...[,mac=...][,restrict=on|off]
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "devices/backends/network.h"
+
+namespace armvisor::devices {
+
+/// hostfwd=tcp|udp:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT. Addresses are IPv4, in host byte order.
+struct HostForward {
+  bool udp = false;
+  u32 host_address = 0;  ///< 0.0.0.0: every address of the host
+  u16 host_port = 0;
+  u32 guest_address = 0x0a00020f;  ///< 10.0.2.15
+  u16 guest_port = 0;
+  bool operator==(const HostForward&) const = default;
+};
+
+/// The user-mode network: guest 10.0.2.15 (by DHCP), host 10.0.2.2, name server 10.0.2.3.
+struct UserNetworkOptions {
+  std::vector<HostForward> forwards;
+  std::optional<MacAddress> mac;
+  bool restricted = false;  ///< the guest reaches nothing outside; forwards still work
+};
+
+Result<UserNetworkOptions> parse_network_option(std::string_view option);
+Result<HostForward> parse_host_forward(std::string_view text);
+Result<MacAddress> parse_mac(std::string_view text);
+/// The address of the index-th network device whose option gives none; locally administered.
+MacAddress default_mac(u32 index);
+std::string ipv4_text(u32 address);
+
+}  // namespace armvisor::devices

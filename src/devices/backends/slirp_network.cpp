@@ -1,0 +1,217 @@
+#include "devices/backends/slirp_network.h"
+
+#include <arpa/inet.h>
+#include <libslirp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+
+namespace armvisor::devices {
+namespace {
+
+constexpr u32 k_network = 0x0a000200;  // 10.0.2.0/24
+constexpr u32 k_netmask = 0xffffff00;
+constexpr u32 k_host = 0x0a000202;
+constexpr u32 k_name_server = 0x0a000203;
+constexpr u32 k_first_lease = 0x0a00020f;
+
+in_addr network_order(u32 address) { return {htonl(address)}; }
+
+s64 now_ns() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return s64{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+}
+s64 now_ms() { return now_ns() / 1'000'000; }
+
+short poll_events(int slirp_events) {
+  short events = 0;
+  if (slirp_events & SLIRP_POLL_IN) events |= POLLIN;
+  if (slirp_events & SLIRP_POLL_OUT) events |= POLLOUT;
+  if (slirp_events & SLIRP_POLL_PRI) events |= POLLPRI;
+  if (slirp_events & SLIRP_POLL_ERR) events |= POLLERR;
+  if (slirp_events & SLIRP_POLL_HUP) events |= POLLHUP;
+  return events;
+}
+
+int slirp_events(short events) {
+  int result = 0;
+  if (events & POLLIN) result |= SLIRP_POLL_IN;
+  if (events & POLLOUT) result |= SLIRP_POLL_OUT;
+  if (events & POLLPRI) result |= SLIRP_POLL_PRI;
+  if (events & POLLERR) result |= SLIRP_POLL_ERR;
+  if (events & POLLHUP) result |= SLIRP_POLL_HUP;
+  return result;
+}
+
+}  // namespace
+
+/// What libslirp calls; `opaque` is the SlirpNetwork.
+struct SlirpNetwork::Callbacks {
+  static SlirpNetwork& self(void* opaque) { return *static_cast<SlirpNetwork*>(opaque); }
+
+  static ssize_t send_packet(const void* data, size_t size, void* opaque) {
+    if (self(opaque).client_) self(opaque).client_->receive({static_cast<const u8*>(data), size});
+    return static_cast<ssize_t>(size);
+  }
+  static void guest_error(const char* message, void*) { AV_LOG(Debug, "network: %s", message); }
+  static s64 clock_get_ns(void*) { return now_ns(); }
+  static void* timer_new(SlirpTimerCb callback, void* callback_opaque, void* opaque) {
+    return &self(opaque).timers_.emplace_back(Timer{callback, callback_opaque, -1});
+  }
+  static void timer_free(void* timer, void* opaque) {
+    self(opaque).timers_.remove_if([timer](const Timer& t) { return &t == timer; });
+  }
+  static void timer_mod(void* timer, s64 deadline_ms, void*) { static_cast<Timer*>(timer)->deadline_ms = deadline_ms; }
+  static void register_poll_fd(int, void*) {}
+  static void unregister_poll_fd(int, void*) {}
+  static void notify(void* opaque) { self(opaque).wake(); }
+
+  static int add_poll(int fd, int events, void* opaque) {
+    auto& polled = self(opaque).polled_;
+    polled.push_back({fd, poll_events(events), 0});
+    return static_cast<int>(polled.size() - 1);
+  }
+  static int get_revents(int index, void* opaque) {
+    return slirp_events(self(opaque).polled_[static_cast<std::size_t>(index)].revents);
+  }
+
+  static const SlirpCb& table() {
+    static const SlirpCb k_table = [] {
+      SlirpCb t = {};
+      t.send_packet = send_packet;
+      t.guest_error = guest_error;
+      t.clock_get_ns = clock_get_ns;
+      t.timer_new = timer_new;
+      t.timer_free = timer_free;
+      t.timer_mod = timer_mod;
+      t.register_poll_fd = register_poll_fd;
+      t.unregister_poll_fd = unregister_poll_fd;
+      t.notify = notify;
+      return t;
+    }();
+    return k_table;
+  }
+};
+
+Result<std::unique_ptr<SlirpNetwork>> SlirpNetwork::create(const UserNetworkOptions& options) {
+  Fd event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!event) return Error{ErrorKind::HostResource, std::string("network: eventfd: ") + std::strerror(errno)};
+  std::unique_ptr<SlirpNetwork> network(new SlirpNetwork(std::move(event)));
+  AV_TRY(network->open(options));
+  return network;
+}
+
+Status SlirpNetwork::open(const UserNetworkOptions& options) {
+  SlirpConfig config = {};
+  config.version = 1;
+  config.restricted = options.restricted;
+  config.in_enabled = true;
+  config.vnetwork = network_order(k_network);
+  config.vnetmask = network_order(k_netmask);
+  config.vhost = network_order(k_host);
+  config.vdhcp_start = network_order(k_first_lease);
+  config.vnameserver = network_order(k_name_server);
+  slirp_ = slirp_new(&config, &Callbacks::table(), this);
+  if (!slirp_) return Error{ErrorKind::HostResource, "network: libslirp could not be set up"};
+  for (const HostForward& f : options.forwards) AV_TRY(forward(f));
+  return {};
+}
+
+Status SlirpNetwork::forward(const HostForward& f) {
+  if ((f.guest_address & k_netmask) != k_network)
+    return Error{ErrorKind::BadArguments, "hostfwd: the guest address " + ipv4_text(f.guest_address) +
+                                              " is not in the guest's network " + ipv4_text(k_network) + "/24"};
+  errno = 0;
+  if (slirp_add_hostfwd(slirp_, f.udp, network_order(f.host_address), f.host_port, network_order(f.guest_address),
+                        f.guest_port) == 0)
+    return {};
+  const int error = errno;
+  const std::string port = std::string(f.udp ? "UDP" : "TCP") + " port " + std::to_string(f.host_port) +
+                           (f.host_address ? " of " + ipv4_text(f.host_address) : "") + " of the host";
+  if (error == EADDRINUSE)
+    return Error{ErrorKind::HostResource, "hostfwd: " + port + " is in use already; choose another one"};
+  return Error{ErrorKind::HostResource,
+               "hostfwd: " + port + " cannot be opened: " + (error ? std::strerror(error) : "unknown reason")};
+}
+
+SlirpNetwork::~SlirpNetwork() {
+  stop();
+  if (slirp_) slirp_cleanup(slirp_);
+}
+
+void SlirpNetwork::start(NetworkClient& client) {
+  client_ = &client;
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);  // signals, SIGPIPE too, are for other threads
+  thread_ = std::thread([this] { run(); });
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+}
+
+void SlirpNetwork::stop() {
+  if (!thread_.joinable()) return;
+  stopping_ = true;
+  wake();
+  thread_.join();
+  client_ = nullptr;
+}
+
+void SlirpNetwork::wake() {
+  const u64 one = 1;
+  // A full counter (EAGAIN) wakes as well.
+  [[maybe_unused]] const ssize_t n = write(event_.get(), &one, sizeof one);
+}
+
+void SlirpNetwork::send(std::span<const u8> frame) {
+  slirp_input(slirp_, frame.data(), static_cast<int>(frame.size()));
+}
+
+void SlirpNetwork::run() {
+  while (!stopping_) {
+    const bool more = client_->transmit_pending();
+    wait(more);
+    run_timers();
+  }
+}
+
+void SlirpNetwork::wait(bool more_to_send) {
+  polled_.assign(1, {event_.get(), POLLIN, 0});
+  u32 timeout = more_to_send ? 0 : 0xffffffff;
+  if (const s64 deadline = next_deadline_ms(); deadline >= 0)
+    timeout = static_cast<u32>(std::clamp<s64>(deadline - now_ms(), 0, timeout));
+  slirp_pollfds_fill(slirp_, &timeout, Callbacks::add_poll, this);
+  const int limit = timeout > 0x7fffffff ? -1 : static_cast<int>(timeout);
+  const int ready = poll(polled_.data(), polled_.size(), limit);
+  if (ready > 0 && polled_[0].revents) {
+    u64 count;
+    [[maybe_unused]] const ssize_t n = read(event_.get(), &count, sizeof count);
+  }
+  slirp_pollfds_poll(slirp_, ready < 0, Callbacks::get_revents, this);
+}
+
+s64 SlirpNetwork::next_deadline_ms() const {
+  s64 first = -1;
+  for (const Timer& t : timers_)
+    if (t.deadline_ms >= 0 && (first < 0 || t.deadline_ms < first)) first = t.deadline_ms;
+  return first;
+}
+
+void SlirpNetwork::run_timers() {
+  const s64 now = now_ms();
+  for (Timer& t : timers_) {
+    if (t.deadline_ms < 0 || t.deadline_ms > now) continue;
+    t.deadline_ms = -1;
+    t.callback(t.opaque);
+  }
+}
+
+}  // namespace armvisor::devices
