@@ -1,0 +1,27 @@
+#pragma once
+// The flattened device tree that the guest gets: generated for the board, or the user's own, completed.
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+
+namespace armvisor::machine {
+
+struct FdtConfig {
+  u64 ram_size = 0;
+  u32 vcpus = 1;
+  std::optional<std::string> bootargs;
+  u64 initrd_start = 0, initrd_end = 0;  ///< equal: none
+  std::array<u8, 32> rng_seed{};
+};
+
+/// The board's tree; same structure as QEMU's for its "virt" machine.
+Result<std::vector<u8>> make_fdt(const FdtConfig& config);
+
+/// `user` with /memory and /chosen set from `config` (bootargs only when given). `path` is for messages.
+Result<std::vector<u8>> complete_fdt(const std::vector<u8>& user, const std::string& path, const FdtConfig& config);
+
+}  // namespace armvisor::machine

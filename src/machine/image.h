@@ -1,0 +1,56 @@
+#pragma once
+// Kernel files: what kind of image a file is, and where its parts go. Nothing is written to guest memory here.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+
+namespace armvisor::machine {
+
+/// Bytes that go to one place in RAM; what follows them up to `memory_size` is zero.
+struct Segment {
+  GuestPa pa;
+  std::vector<u8> bytes;
+  u64 memory_size = 0;
+};
+
+/// A kernel ready to be placed.
+struct Image {
+  std::vector<Segment> segments;
+  u32 entry = 0;  ///< bit 0: Thumb
+  GuestPa end;    ///< first byte after the last segment
+};
+
+/// What a kernel argument says: FILE, or FILE@ADDRESS for a raw image.
+struct ImageArgument {
+  std::string path;
+  std::optional<u64> address;
+  static ImageArgument parse(const std::string& text);
+};
+
+/// The whole of a file. Messages call it `role` ("kernel", "initrd", ...).
+Result<std::vector<u8>> read_file(const std::string& path, const std::string& role);
+
+/// Recognises zImage (either byte order), ELF executables, legacy U-Boot images (plain or gzip) and, with an address,
+/// raw binaries. A kernel for another CPU, a truncated image and one that RAM cannot hold are refused.
+Result<Image> load_image(const ImageArgument& argument, GuestPa ram_base, u64 ram_size);
+
+// The formats. `path` is for messages.
+bool is_zimage(const std::vector<u8>& file);
+Result<Image> load_zimage(const std::string& path, std::vector<u8> file, GuestPa ram_base);
+bool is_elf(const std::vector<u8>& file);
+Result<Image> load_elf(const std::string& path, const std::vector<u8>& file, GuestPa ram_base, u64 ram_size);
+bool is_uimage(const std::vector<u8>& file);
+Result<Image> load_uimage(const std::string& path, const std::vector<u8>& file, GuestPa ram_base);
+
+inline u32 little32(const std::vector<u8>& b, std::size_t at) {
+  return u32(b[at]) | u32(b[at + 1]) << 8 | u32(b[at + 2]) << 16 | u32(b[at + 3]) << 24;
+}
+inline u32 big32(const std::vector<u8>& b, std::size_t at) {
+  return u32(b[at]) << 24 | u32(b[at + 1]) << 16 | u32(b[at + 2]) << 8 | u32(b[at + 3]);
+}
+inline u32 little16(const std::vector<u8>& b, std::size_t at) { return u32(b[at]) | u32(b[at + 1]) << 8; }
+
+}  // namespace armvisor::machine

@@ -1,0 +1,96 @@
+// ELF executables: Linux's vmlinux and bare-metal programs (System V ABI, ELF32; ARM IHI 0044).
+#include <elf.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/bits.h"
+#include "machine/image.h"
+
+namespace armvisor::machine {
+namespace {
+
+Error bad(const std::string& path, const std::string& expected_found) {
+  return Error{ErrorKind::BadInput, "kernel " + path + ": " + expected_found};
+}
+
+std::string_view machine_name(u32 machine) {
+  switch (machine) {
+    case EM_386: return "32-bit x86";
+    case EM_X86_64: return "x86-64";
+    case EM_AARCH64: return "64-bit ARM";
+    case EM_RISCV: return "RISC-V";
+    case EM_MIPS: return "MIPS";
+    case EM_PPC: return "PowerPC";
+    case EM_PPC64: return "64-bit PowerPC";
+    default: return "another CPU";
+  }
+}
+
+Status check_header(const std::string& path, const std::vector<u8>& f, const Elf32_Ehdr& h) {
+  const bool little32bit = f[EI_CLASS] == ELFCLASS32 && f[EI_DATA] == ELFDATA2LSB;
+  const u32 machine = f[EI_DATA] == ELFDATA2MSB ? u32(f[18]) << 8 | f[19] : little16(f, 18);
+  if (machine != EM_ARM)
+    return bad(path, "expected an ELF file for 32-bit ARM, found one for " + std::string(machine_name(machine)) +
+                         "; build it for ARMv7");
+  if (!little32bit)
+    return bad(path, "expected a little-endian 32-bit ELF file, found another class; build it for ARMv7");
+  if (h.e_type != ET_EXEC && h.e_type != ET_DYN)
+    return bad(path, "expected an executable ELF file, found an object file; link it");
+  if (h.e_phentsize != sizeof(Elf32_Phdr) || h.e_phnum == 0 ||
+      u64(h.e_phoff) + u64(h.e_phnum) * sizeof(Elf32_Phdr) > f.size())
+    return bad(path, "expected program headers inside the file, found none; the file is truncated, copy it again");
+  return {};
+}
+
+/// How far virtual addresses lie above physical ones in a vmlinux, whose program headers name virtual addresses only:
+/// they begin in the first 256 MiB above PAGE_OFFSET. 0 when the segments fit RAM as they are.
+u64 vmlinux_shift(const std::vector<Elf32_Phdr>& loads, GuestPa ram_base, u64 ram_size) {
+  u64 lowest = ~u64{0};
+  bool fits = true;
+  for (const Elf32_Phdr& p : loads) {
+    lowest = std::min<u64>(lowest, p.p_paddr);
+    fits = fits && p.p_paddr >= ram_base.value && u64(p.p_paddr) + p.p_memsz <= ram_base.value + ram_size;
+  }
+  if (fits || lowest < 0x8000'0000) return 0;
+  return align_down<u64>(lowest, 0x1000'0000) - ram_base.value;
+}
+
+}  // namespace
+
+bool is_elf(const std::vector<u8>& file) {
+  return file.size() >= sizeof(Elf32_Ehdr) && std::memcmp(file.data(), ELFMAG, SELFMAG) == 0;
+}
+
+Result<Image> load_elf(const std::string& path, const std::vector<u8>& file, GuestPa ram_base, u64 ram_size) {
+  Elf32_Ehdr header;
+  std::memcpy(&header, file.data(), sizeof header);
+  AV_TRY(check_header(path, file, header));
+  std::vector<Elf32_Phdr> loads;
+  for (u32 i = 0; i < header.e_phnum; ++i) {
+    Elf32_Phdr p;
+    std::memcpy(&p, file.data() + header.e_phoff + i * sizeof p, sizeof p);
+    if (p.p_type != PT_LOAD || p.p_memsz == 0) continue;
+    if (u64(p.p_offset) + p.p_filesz > file.size() || p.p_filesz > p.p_memsz)
+      return bad(path, "expected a segment of " + std::to_string(p.p_filesz) + " bytes at offset " +
+                           std::to_string(p.p_offset) + ", the file has " + std::to_string(file.size()) +
+                           "; it is truncated, copy it again");
+    loads.push_back(p);
+  }
+  if (loads.empty()) return bad(path, "expected segments to load, found none; link it as an executable");
+
+  const u64 shift = vmlinux_shift(loads, ram_base, ram_size);
+  Image image;
+  image.entry = header.e_entry;
+  for (const Elf32_Phdr& p : loads) {
+    const auto first = file.begin() + static_cast<std::ptrdiff_t>(p.p_offset);
+    const GuestPa pa(p.p_paddr - shift);
+    image.segments.push_back({pa, {first, first + static_cast<std::ptrdiff_t>(p.p_filesz)}, p.p_memsz});
+    image.end = std::max(image.end, pa + p.p_memsz);
+    // The entry point is a virtual address; we start with the MMU off.
+    if (header.e_entry - p.p_vaddr < p.p_memsz) image.entry = header.e_entry - p.p_vaddr + static_cast<u32>(pa.value);
+  }
+  return image;
+}
+
+}  // namespace armvisor::machine

@@ -1,0 +1,42 @@
+#pragma once
+// Puts what the user gave into guest memory and says how the first vCPU starts.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "arm/cpu_state.h"
+#include "base/result.h"
+#include "machine/image.h"
+#include "memory/guest_ram.h"
+
+namespace armvisor::machine {
+
+struct BootConfig {
+  std::string kernel;    ///< FILE or FILE@ADDRESS; empty: none
+  std::string initrd;    ///< empty: none
+  std::string dtb;       ///< empty: generated
+  std::string firmware;  ///< for flash bank 0; empty: none
+  std::optional<std::string> append;
+  u64 ram_size = u64{512} << 20;
+  u32 vcpus = 1;
+};
+
+/// All files read and checked, every address decided; nothing of the guest touched yet. Can be applied repeatedly (the
+/// machine resets).
+struct BootPlan {
+  std::vector<Segment> segments;  ///< in RAM
+  std::vector<u8> firmware;       ///< content of flash bank 0, if any
+  std::vector<u8> fdt;            ///< also among the segments
+  u32 entry = 0;                  ///< bit 0: Thumb
+  u32 fdt_address = 0;
+  bool kernel_protocol = false;  ///< R0 = 0, R1 = ~0, R2 = fdt_address
+};
+
+Result<BootPlan> plan_boot(const BootConfig& config);
+
+/// Writes RAM. False (an internal error) when a segment lies outside it, which plan_boot has excluded.
+bool apply(const BootPlan& plan, GuestRam& ram);
+/// Registers at the first instruction (Linux Documentation/arm/booting.rst), on top of the reset state.
+void start_state(const BootPlan& plan, arm::CpuState& s);
+
+}  // namespace armvisor::machine
