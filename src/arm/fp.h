@@ -57,7 +57,8 @@ template <class T>
 T fp_neg(T a);
 template <class T>
 T fp_abs(T a);
-/// FPToFixed: to a `width`-bit (16, 32 or 64) integer with `fraction_bits`, saturating; rounding as given.
+/// FPToFixed: to a `width`-bit (16, 32 or 64) integer with `fraction_bits`, saturating; rounding as given. The result
+/// is sign-extended (zero-extended when `is_unsigned`) to 64 bits.
 template <class T>
 u64 fp_to_fixed(T a, unsigned width, unsigned fraction_bits, bool is_unsigned, Rounding rounding, FpEnv& env);
 /// FixedToFP of a `width`-bit integer.

@@ -38,6 +38,19 @@ struct VecArgs {
 };
 using VecFunction = V128 (*)(VecArgs&);
 
+// An engine that emits its own code for an op must give what the reference function gives, for every input:
+// - all 128 bits of the result: the high half is 0 with q clear and after narrowing, and high halves of the inputs have
+//   no influence then, neither on the result nor on FPSCR (a saturation or an FP exception in a dead lane sets
+//   nothing);
+// - QC and the cumulative flags ORed into FPSCR, never cleared. Nothing else of FPSCR is read but AHP, and that by
+//   FNarrow16 and FWiden16 only: RMode, FZ and DN of the guest do not reach Advanced SIMD (A2.7.8);
+// - FP: round to nearest; every NaN result is 0x7fc00000; denormal inputs are zeros of their sign and set IDC (not in
+//   FAbs, FNeg, FWiden16); a result that is tiny before rounding is a zero of its sign and sets UFC without IXC. x86
+//   differs in each: tininess after rounding, PE raised with FTZ, DE instead of IDC (and only without DAZ), another
+//   default NaN; MAXPS and MINPS differ for zeros and NaNs, CVTTPS2DQ when out of range. Host results are usable when
+//   MXCSR shows no exception but PE and the result is above the smallest normal number, else call the reference;
+// - FMla, FMls round the product (and flush it) before the sum; FRecps, FRsqrts likewise, with 0 * inf = 0;
+// - register shifts take the signed bottom byte of b and have no upper bound; rounding shifts lose no carry.
 struct VecInfo {
   std::string_view name;
   VecFunction function;
