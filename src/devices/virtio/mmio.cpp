@@ -270,7 +270,9 @@ void MmioTransport::config_changed() {
 
 void MmioTransport::needs_reset(u16 queue, QueueFault fault) {
   if (status_.fetch_or(k_status_needs_reset) & k_status_needs_reset) return;
-  AV_LOG(Warn, "%s: queue %u stopped: %s", name_.c_str(), unsigned{queue}, text(fault));
+  const u32 kind = 1u << static_cast<u32>(fault);
+  if (!(faults_told_.fetch_or(kind) & kind))
+    AV_LOG(Warn, "%s: queue %u stopped: %s", name_.c_str(), unsigned{queue}, text(fault));
   if (status_.load() & k_status_driver_ok) raise(k_interrupt_config);  // 2.1.2
 }
 

@@ -29,6 +29,7 @@ class MmioTransport final : public MmioDevice, private DeviceHost {
   void mmio_write(u64 offset, u32 size, u64 value) override;
 
   Device& device() { return *device_; }
+  QueueFault queue_fault(u16 index) const { return queues_[index]->fault(); }
   const DeviceCounters& counters() const { return device_->counters(); }
 
  private:
@@ -73,6 +74,7 @@ class MmioTransport final : public MmioDevice, private DeviceHost {
 
   std::atomic<u32> status_{0};
   std::atomic<u32> config_generation_{0};
+  std::atomic<u32> faults_told_{0};  ///< by bit of QueueFault: a guest cannot flood the user's terminal
   std::mutex interrupt_mutex_;
   u32 interrupt_status_ = 0;
 
