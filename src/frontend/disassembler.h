@@ -25,9 +25,12 @@
 //   dq       first bit of the joined field is Q: d<n> or q<n/2>
 //   esize    8 << value
 //   ?a|b|c   the alternative numbered by the value ("{W:?|!}", "{z:?8|16|32|64}"); past the last: "<?>"
-// Items without fields, for the A32 and T32 addressing modes of fields P, U, W, n:
-//   {addr:i}  offset in field i (bytes): [rn, #off]{!} or [rn], #off;  {addr4:i} offset in words
-//   {addrm:ym}  offset is register m with shift type:imm5 in fields y, i: [rn, -rm, lsl #2]
+//   list15   register list with PC added;  shimm  #value, 0 meaning 32;  bfwidth  of msb:lsb
+//   satshift shift of SSAT and USAT (sh:imm5);  psrmask, barrier  as their names say
+// Items without fields:
+//   {addr}   immediate addressing of fields P, U, W, n, i: [rn, #off]{!} or [rn], #off; {addr4}: offset in words
+//   {addrm}  register addressing, offset m shifted by type y, imm5 i: [rn, -rm, lsl #2]
+//   {addrh}, {addrhm}  likewise for memory hints, which have no P and W;  {cps}  effect, flags and mode of CPS
 // A line whose text depends on more than this takes the nearest form; disassembly is for people.
 #include <string>
 

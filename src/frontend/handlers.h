@@ -4,6 +4,13 @@
 
 namespace armvisor::frontend {
 
+/// True when one of the fields named by `letters` is 15.
+inline bool any_pc(const Inst& i, const char* letters) {
+  for (; *letters != 0; ++letters)
+    if (i(*letters) == 15) return true;
+  return false;
+}
+
 #define INST(name, syntax, pattern) void name(Translator& t, const Inst& i);
 namespace a32 {
 #include "frontend/a32.inc"

@@ -54,7 +54,7 @@ class Translator {
   u32 pc_aligned() const { return pc_value() & ~3u; }            ///< Align(PC, 4), base of literals
   Operand reg(u32 n) const { return n == 15 ? Operand::imm(pc_value()) : Operand(Value::reg(n)); }
   static Operand imm(u64 v) { return Operand::imm(v); }
-  /// Writes Rn, n in 0..14.
+  /// Writes Rn, n in 0..14. A temp given here is used up: its producer may be made to write Rn itself.
   void set_reg(u32 n, Operand v);
   bool in_it() const { return (context.it & 15) != 0; }
   bool last_in_it() const { return (context.it & 15) == 8; }
@@ -184,17 +184,28 @@ class Translator {
 
  private:
   struct BlockAddress {
-    u32 first_disp;  ///< of the lowest access, from Rn
-    u32 new_base_disp;
+    u32 first_disp;     ///< of the lowest access, from Rn
+    u32 new_base_disp;  ///< what writeback adds to Rn
+  };
+  struct Loaded {
+    Value base, pc;  ///< temps with the loaded base register and PC, if in the list
   };
   static BlockAddress block_address(BlockMode mode, u32 registers);
+  Loaded load_list(u32 n, u32 list, u32 disp);
+  void finish_base(u32 n, const BlockAddress& address, bool writeback, Value loaded_base);
+  void load_into(Value dst, Operand address, u32 disp, u8 attr);
   Operand index_address(const Index& x, u32& disp);
-  void index_writeback(const Index& x, Operand precomputed);
-  Operand keep_offset(const Index& x, u32 t, u32 t2);
+  void index_writeback(const Index& x, Operand address);
+  void write_doubleword(u32 t, u32 t2, Value v);
+  Value read_doubleword(u32 t, u32 t2);
+  void write_pair(u32 lo, u32 hi, Value v);
   void flag_setting(DataOp op, Operand n, const ShiftedOperand& m, Value dst);
   void set_flags_logical(Operand result, const ShiftedOperand& m);
-  Operand half(u32 n, bool high);
   void exception_return_alu(Operand target_pc);
+  Operand half(u32 n, bool high);
+  void accumulate_q(u32 d, Value v, u32 a);
+  Value dual_product(u32 n, u32 m, bool subtract, bool swap);
+  const arm::SysReg* accessible_sysreg(arm::SysRegId id, bool write) const;
 };
 
 }  // namespace armvisor::frontend

@@ -1,0 +1,90 @@
+// Leaving a block: branches, writes of PC (ARM DDI 0406C A2.3.1), and the outcomes that handlers ask for.
+#include "frontend/translator.h"
+
+namespace armvisor::frontend {
+
+void Translator::leave(Op op, Operand a, u64 immediate, BranchHint hint, u32 disp) {
+  const bool faults_here = op == Op::ExitUndefined || op == Op::ExitBkpt;
+  if (!faults_here && next_it() != 0) ir.emit_imm(Op::SetIt, next_it());
+  ir.append({.op = op,
+             .attr = static_cast<u8>(hint),
+             .a = a.value,
+             .disp = disp,
+             .imm = a.is_constant ? a.constant : immediate});
+  done = true;
+}
+
+void Translator::leave_return(Operand target_pc, Operand psr) {
+  ir.emit(Op::ExitReturn, target_pc, psr);
+  done = true;
+}
+
+void Translator::undefined() { leave(Op::ExitUndefined); }
+
+void Translator::set_it(u8 itstate) {
+  context.it = itstate;
+  it_written = true;
+}
+
+void Translator::branch(u32 target) { leave(Op::ExitJump, {}, target); }
+
+void Translator::branch_link(u32 target) {
+  set_reg(14, imm(next_pc() | u32{context.thumb}));
+  leave(Op::ExitCall, {}, target, BranchHint::Call, next_pc());
+}
+
+void Translator::branch_link_switch(u32 target) {
+  set_reg(14, imm(next_pc() | u32{context.thumb}));
+  leave(Op::ExitSwitch, {}, target, BranchHint::Call, next_pc());
+}
+
+void Translator::branch_cond(Cond cond, u32 target) {
+  const u32 label = ir.new_label();
+  ir.skip_unless(cond, label);
+  branch(target);
+  ir.label(label);
+  branch(next_pc());
+}
+
+void Translator::compare_branch(bool nonzero, u32 n, u32 target) {
+  const u32 label = ir.new_label();
+  ir.skip_if(reg(n), label);
+  branch(nonzero ? next_pc() : target);
+  ir.label(label);
+  branch(nonzero ? target : next_pc());
+}
+
+void Translator::bx(u32 m) { bx_write_pc(reg(m), m == 14 ? BranchHint::Return : BranchHint::None); }
+
+void Translator::blx(u32 m) {
+  const Operand target = m == 14 ? Operand(ir.emit(Op::Mov, reg(m))) : reg(m);
+  set_reg(14, imm(next_pc() | u32{context.thumb}));
+  bx_write_pc(target, BranchHint::Call, next_pc());
+}
+
+void Translator::table_branch(u32 n, u32 m, bool half_words) {
+  const Operand index = half_words ? Operand(ir.emit(Op::Shl, reg(m), imm(1))) : reg(m);
+  const Operand address = n == 15 ? index : Operand(ir.emit(Op::Add, reg(n), index));
+  const Value entry = ir.load(address, n == 15 ? pc_value() : 0, half_words ? 2 : 1, memory_attr());
+  const Value target = ir.emit(Op::Add, ir.emit(Op::Shl, entry, imm(1)), imm(pc_value()));
+  leave(Op::ExitIndirect, target, 0, BranchHint::Table);
+}
+
+void Translator::branch_write_pc(Operand value, BranchHint hint) {
+  const u32 mask = context.thumb ? ~1u : ~3u;
+  if (value.is_constant) return branch(static_cast<u32>(value.constant) & mask);
+  leave(Op::ExitIndirect, ir.emit(Op::And, value, imm(mask)), 0, hint);
+}
+
+void Translator::bx_write_pc(Operand value, BranchHint hint, u32 return_address) {
+  leave(Op::ExitInterwork, value, 0, hint, return_address);
+}
+
+void Translator::write_pc_alu(Operand value, BranchHint hint) {
+  if (context.thumb || (value.is_constant && (value.constant & 3) == 0))
+    branch_write_pc(value, hint);
+  else
+    bx_write_pc(value, hint);
+}
+
+}  // namespace armvisor::frontend
