@@ -1,0 +1,430 @@
+// The virtio block device and the disk file behind it.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "devices/backends/disk_file.h"
+#include "devices/virtio/blk.h"
+#include "virtio_driver.h"
+
+namespace armvisor::devices::virtio {
+namespace {
+
+using testing::Buffer;
+using testing::Driver;
+
+constexpr u64 k_version = k_feature_version_1;
+constexpr u64 k_rings = k_version | k_feature_indirect_desc | k_feature_event_idx;
+constexpr u64 k_flush = 1u << 9;
+constexpr u64 k_config_wce = 1u << 11;
+constexpr u64 k_discard = 1u << 13;
+constexpr u64 k_write_zeroes = 1u << 14;
+enum Type : u32 { In = 0, Out = 1, Flush = 4, GetId = 8, Discard = 11, WriteZeroes = 13 };
+
+class TempFile {
+ public:
+  explicit TempFile(std::string_view content) {
+    char name[] = "/tmp/armvisor-blk-XXXXXX";
+    fd_ = mkstemp(name);
+    path_ = name;
+    if (write(fd_, content.data(), content.size()) != static_cast<ssize_t>(content.size())) std::abort();
+  }
+  ~TempFile() {
+    close(fd_);
+    unlink(path_.c_str());
+  }
+  const std::string& path() const { return path_; }
+  std::string content() const {
+    std::ifstream in(path_, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  struct stat status() const {
+    struct stat st;
+    fstat(fd_, &st);
+    return st;
+  }
+
+ private:
+  int fd_;
+  std::string path_;
+};
+
+/// A disk in memory whose failures and flushes a test controls.
+struct MemoryDisk : DiskBackend {
+  std::string bytes;
+  std::atomic<int> error{0};
+  std::atomic<unsigned> flushes{0}, writes{0}, reads{0};
+  bool ro = false;
+  explicit MemoryDisk(u64 sectors) : bytes(sectors * 512, 'x') {}
+  u64 size() const override { return bytes.size(); }
+  bool read_only() const override { return ro; }
+  std::string_view path() const override { return "memory"; }
+  int read(std::span<iovec> to, u64 offset) override {
+    ++reads;
+    if (error) return error;
+    for (const iovec& v : to) {
+      std::memcpy(v.iov_base, bytes.data() + offset, v.iov_len);
+      offset += v.iov_len;
+    }
+    return 0;
+  }
+  int write(std::span<iovec> from, u64 offset) override {
+    ++writes;
+    if (error) return error;
+    for (const iovec& v : from) {
+      std::memcpy(bytes.data() + offset, v.iov_base, v.iov_len);
+      offset += v.iov_len;
+    }
+    return 0;
+  }
+  int flush() override {
+    ++flushes;
+    return error;
+  }
+  int discard(u64, u64) override { return error; }
+  int write_zeroes(u64 offset, u64 size, bool) override {
+    if (!error) std::memset(bytes.data() + offset, 0, size);
+    return error;
+  }
+};
+
+struct Disk : Driver {
+  explicit Disk(std::unique_ptr<DiskBackend> backend, MmioVersion version = MmioVersion::Modern)
+      : Driver(*Block::create(std::move(backend), {"SERIAL42"}), version) {}
+
+  struct Pending {
+    GuestPa status, data;
+  };
+  Pending submit(u32 type, u64 sector, std::vector<Buffer> data, bool indirect = false) {
+    Pending p;
+    const GuestPa header = allocate(16, 16);
+    const u32 words[4] = {type, 0, static_cast<u32>(sector), static_cast<u32>(sector >> 32)};
+    std::memcpy(ram.host(header), words, 16);
+    p.status = allocate(1, 16);
+    *ram.host(p.status) = 0xff;
+    std::vector<Buffer> all = {{header, 16, false}};
+    all.insert(all.end(), data.begin(), data.end());
+    all.push_back({p.status, 1, true});
+    add(0, all, indirect);
+    return p;
+  }
+  int request(u32 type, u64 sector, std::vector<Buffer> data, bool indirect = false) {
+    const Pending p = submit(type, sector, std::move(data), indirect);
+    kick(0);
+    return wait_used(0) ? *ram.host(p.status) : -1;
+  }
+  int write_sectors(u64 sector, std::string_view bytes) {
+    return request(Out, sector, {{put(bytes), static_cast<u32>(bytes.size()), false}});
+  }
+  std::string read_sectors(u64 sector, u32 count) {
+    const GuestPa pa = allocate(count * 512);
+    if (request(In, sector, {{pa, count * 512, true}}) != 0) return "failed";
+    return std::string(view(pa, count * 512));
+  }
+  int range(u32 type, u64 sector, u32 sectors, u32 flags) {
+    std::string s(16, 0);
+    std::memcpy(s.data(), &sector, 8);
+    std::memcpy(s.data() + 8, &sectors, 4);
+    std::memcpy(s.data() + 12, &flags, 4);
+    return request(type, 0, {{put(s), 16, false}});
+  }
+};
+
+std::unique_ptr<DiskFile> open_disk(const TempFile& f, bool read_only = false) {
+  return *DiskFile::open(f.path(), read_only);
+}
+
+TEST(VirtioBlk, WritesReachTheFileAndAreReadBack) {
+  TempFile f(std::string(64 * 512, 'a'));
+  Disk d(open_disk(f));
+  EXPECT_EQ(d.read(Driver::DeviceID), 2u);
+  ASSERT_TRUE(d.bring_up(k_rings | k_flush, 1));
+  EXPECT_EQ(d.read(Driver::Config), 64u);
+  EXPECT_EQ(d.write_sectors(3, std::string(1024, 'b')), 0);
+  EXPECT_EQ(d.request(Flush, 0, {}), 0);
+  EXPECT_EQ(d.read_sectors(2, 4), std::string(512, 'a') + std::string(1024, 'b') + std::string(512, 'a'));
+  EXPECT_EQ(f.content().substr(3 * 512, 1024), std::string(1024, 'b'));
+  EXPECT_EQ(d.transport.counters().requests.get(), 3u);
+  EXPECT_EQ(d.transport.counters().bytes_from_guest.get(), 1024u);
+  EXPECT_EQ(d.transport.counters().bytes_to_guest.get(), 2048u);
+}
+
+TEST(VirtioBlk, LegacyDriver) {
+  TempFile f(std::string(8 * 512, 'a'));
+  Disk d(open_disk(f), MmioVersion::Legacy);
+  ASSERT_TRUE(d.bring_up(k_flush, 1));
+  EXPECT_EQ(d.write_sectors(7, std::string(512, 'z')), 0);
+  EXPECT_EQ(d.read_sectors(7, 1), std::string(512, 'z'));
+}
+
+TEST(VirtioBlk, AnyCutOfTheBuffersWorks) {
+  TempFile f(std::string(8 * 512, 'a'));
+  Disk d(open_disk(f));
+  ASSERT_TRUE(d.bring_up(k_rings | k_flush, 1));
+  // The header in two pieces, the second with the first data bytes; the status at the end of the data.
+  std::string out(16 + 1024, 'q');
+  const u32 header[4] = {Out, 0, 1, 0};
+  std::memcpy(out.data(), header, 16);
+  const GuestPa pa = d.put(out), status = d.allocate(1);
+  d.add(0, {{pa, 5, false}, {pa + 5, 100, false}, {pa + 105, 16 + 1024 - 105, false}, {status, 1, true}}, true);
+  d.kick(0);
+  ASSERT_TRUE(d.wait_used(0));
+  EXPECT_EQ(f.content().substr(512, 1024), std::string(1024, 'q'));
+  const u32 read_header[4] = {In, 0, 1, 0};
+  const GuestPa h = d.put({reinterpret_cast<const char*>(read_header), 16}), data = d.allocate(1025);
+  d.add(0, {{h, 16, false}, {data, 500, true}, {data + 500, 525, true}});
+  d.kick(0);
+  const auto used = d.wait_used(0);
+  ASSERT_TRUE(used);
+  EXPECT_EQ(used->length, 1025u);
+  EXPECT_EQ(d.view(data, 1025), std::string(1024, 'q') + '\0');
+}
+
+TEST(VirtioBlk, NeighboursInABatchBecomeOneTransfer) {
+  auto memory = std::make_unique<MemoryDisk>(64);
+  MemoryDisk& m = *memory;
+  Disk d(std::move(memory));
+  ASSERT_TRUE(d.negotiate(k_rings | k_flush));
+  d.setup_queue(0, 64);
+  std::vector<Disk::Pending> all;
+  for (u32 i = 0; i < 10; ++i)
+    all.push_back(d.submit(Out, i, {{d.put(std::string(512, static_cast<char>('0' + i))), 512, false}}));
+  d.driver_ok();
+  for (u32 i = 0; i < 10; ++i) ASSERT_TRUE(d.wait_used(0));
+  for (const auto& p : all) EXPECT_EQ(*d.ram.host(p.status), 0);
+  EXPECT_EQ(m.writes, 1u);
+  for (u32 i = 0; i < 10; ++i) EXPECT_EQ(m.bytes[i * 512 + 511], static_cast<char>('0' + i));
+}
+
+TEST(VirtioBlk, AFailedJointTransferIsAnsweredOneByOne) {
+  auto memory = std::make_unique<MemoryDisk>(64);
+  MemoryDisk& m = *memory;
+  m.error = EIO;
+  Disk d(std::move(memory));
+  ASSERT_TRUE(d.negotiate(k_rings | k_flush));
+  d.setup_queue(0, 64);
+  std::vector<Disk::Pending> all;
+  for (u32 i = 0; i < 4; ++i) all.push_back(d.submit(In, i, {{d.allocate(512), 512, true}}));
+  d.driver_ok();
+  for (u32 i = 0; i < 4; ++i) ASSERT_TRUE(d.wait_used(0));
+  for (const auto& p : all) EXPECT_EQ(*d.ram.host(p.status), 1);
+  EXPECT_EQ(m.reads, 5u);
+  EXPECT_EQ(d.transport.counters().errors.get(), 4u);
+}
+
+TEST(VirtioBlk, BadRequestsGetAStatus) {
+  TempFile f(std::string(8 * 512, 'a'));
+  Disk d(open_disk(f));
+  ASSERT_TRUE(d.bring_up(k_rings | k_flush | k_discard | k_write_zeroes, 1));
+  EXPECT_EQ(d.write_sectors(8, std::string(512, 'b')), 1);
+  EXPECT_EQ(d.write_sectors(7, std::string(1024, 'b')), 1);
+  EXPECT_EQ(d.write_sectors(~u64{0}, std::string(512, 'b')), 1);
+  EXPECT_EQ(d.write_sectors(u64{1} << 55, std::string(512, 'b')), 1);
+  EXPECT_EQ(d.write_sectors(0, std::string(100, 'b')), 1);
+  EXPECT_EQ(d.request(99, 0, {}), 2);
+  EXPECT_EQ(d.range(Discard, 8, 1, 0), 1);
+  EXPECT_EQ(d.range(Discard, ~u64{0}, 2, 0), 1);
+  EXPECT_EQ(d.range(Discard, 0, 1, 1), 2) << "unmap is reserved for write zeroes";
+  EXPECT_EQ(d.range(WriteZeroes, 0, 1, 2), 2);
+  EXPECT_EQ(d.request(Discard, 0, {{d.allocate(24), 24, false}}), 1);
+  EXPECT_EQ(f.content(), std::string(8 * 512, 'a'));
+}
+
+TEST(VirtioBlk, ARequestWithoutHeaderOrStatusStopsTheQueue) {
+  for (const bool header : {false, true}) {
+    TempFile f(std::string(8 * 512, 'a'));
+    Disk d(open_disk(f));
+    ASSERT_TRUE(d.bring_up(k_rings, 1));
+    if (header)
+      d.add(0, {{d.allocate(16), 16, false}});
+    else
+      d.add(0, {{d.allocate(15), 15, false}, {d.allocate(1), 1, true}});
+    d.kick(0);
+    EXPECT_TRUE(d.wait_status(Driver::k_needs_reset));
+    EXPECT_EQ(d.transport.queue_fault(0), QueueFault::MalformedRequest);
+  }
+}
+
+TEST(VirtioBlk, ReadOnlyDiskRefusesWrites) {
+  TempFile f(std::string(8 * 512, 'a'));
+  Disk d(open_disk(f, true));
+  EXPECT_TRUE(d.offered() & (1u << 5));
+  EXPECT_FALSE(d.offered() & k_discard);
+  ASSERT_TRUE(d.bring_up(k_rings | (1u << 5), 1));
+  EXPECT_EQ(d.write_sectors(0, std::string(512, 'b')), 1);
+  EXPECT_EQ(d.range(WriteZeroes, 0, 1, 0), 1);
+  EXPECT_EQ(d.read_sectors(0, 1), std::string(512, 'a'));
+  EXPECT_EQ(f.content(), std::string(8 * 512, 'a'));
+}
+
+TEST(VirtioBlk, SerialNumber) {
+  TempFile f(std::string(8 * 512, 'a'));
+  Disk d(open_disk(f));
+  ASSERT_TRUE(d.bring_up(k_rings, 1));
+  const GuestPa pa = d.allocate(20);
+  EXPECT_EQ(d.request(GetId, 0, {{pa, 20, true}}), 0);
+  EXPECT_EQ(d.view(pa, 20), std::string("SERIAL42") + std::string(12, '\0'));
+  EXPECT_FALSE(Block::create(std::make_unique<MemoryDisk>(1), {std::string(21, 's')}));
+}
+
+TEST(VirtioBlk, WriteCacheModes) {
+  auto memory = std::make_unique<MemoryDisk>(8);
+  MemoryDisk& m = *memory;
+  Disk d(std::move(memory));
+  ASSERT_TRUE(d.bring_up(k_rings, 1));
+  EXPECT_EQ(d.write_sectors(0, std::string(512, 'b')), 0);
+  EXPECT_EQ(m.flushes, 1u) << "a driver without FLUSH gets write-through";
+  ASSERT_TRUE(d.bring_up(k_rings | k_flush, 1));
+  EXPECT_EQ(d.write_sectors(0, std::string(512, 'b')), 0);
+  EXPECT_EQ(m.flushes, 1u);
+  EXPECT_EQ(d.request(Flush, 0, {}), 0);
+  EXPECT_EQ(m.flushes, 2u);
+  ASSERT_TRUE(d.bring_up(k_rings | k_flush | k_config_wce, 1));
+  EXPECT_EQ(d.read(Driver::Config + 32, 1), 1u);
+  d.write(Driver::Config + 32, 0, 1);
+  EXPECT_EQ(d.read(Driver::Config + 32, 1), 0u);
+  EXPECT_EQ(d.write_sectors(0, std::string(512, 'b')), 0);
+  EXPECT_EQ(m.flushes, 3u);
+}
+
+TEST(VirtioBlk, DiscardAndWriteZeroesPunchHoles) {
+  TempFile f(std::string(1024 * 512, 'a'));
+  Disk d(open_disk(f));
+  ASSERT_TRUE(d.bring_up(k_rings | k_flush | k_discard | k_write_zeroes, 1));
+  const auto blocks = f.status().st_blocks;
+  EXPECT_EQ(d.range(Discard, 256, 512, 0), 0);
+  EXPECT_LT(f.status().st_blocks, blocks);
+  EXPECT_EQ(d.range(WriteZeroes, 8, 8, 1), 0);
+  EXPECT_EQ(d.range(WriteZeroes, 17, 1, 0), 0);
+  EXPECT_EQ(d.read_sectors(7, 12), std::string(512, 'a') + std::string(8 * 512, '\0') + std::string(512, 'a') +
+                                       std::string(512, '\0') + std::string(512, 'a'));
+  EXPECT_EQ(f.status().st_size, 1024 * 512);
+}
+
+TEST(VirtioBlk, AFullHostDiskIsAnErrorForTheGuest) {
+  TempFile f(std::string(4 * 512, 'a'));
+  ASSERT_EQ(truncate(f.path().c_str(), 64 * 512), 0);
+  Disk d(open_disk(f));
+  ASSERT_TRUE(d.bring_up(k_rings | k_flush, 1));
+  rlimit old;
+  getrlimit(RLIMIT_FSIZE, &old);
+  const rlimit small = {16 * 512, old.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);  // SIGXFSZ does not kill: the worker has it blocked
+  const int refused = d.write_sectors(20, std::string(512, 'b'));
+  const int partly = d.write_sectors(15, std::string(1024, 'b'));
+  const int allowed = d.write_sectors(2, std::string(512, 'c'));
+  setrlimit(RLIMIT_FSIZE, &old);
+  EXPECT_EQ(refused, 1);
+  EXPECT_EQ(partly, 1);
+  EXPECT_EQ(allowed, 0);
+  EXPECT_EQ(d.read_sectors(2, 1), std::string(512, 'c'));
+}
+
+TEST(VirtioBlk, BackendErrorsBecomeStatus) {
+  for (const int error : {ENOSPC, EIO}) {
+    auto memory = std::make_unique<MemoryDisk>(8);
+    MemoryDisk& m = *memory;
+    Disk d(std::move(memory));
+    ASSERT_TRUE(d.bring_up(k_rings | k_flush, 1));
+    m.error = error;
+    EXPECT_EQ(d.write_sectors(0, std::string(512, 'b')), 1);
+    EXPECT_EQ(d.write_sectors(1, std::string(512, 'b')), 1);
+    EXPECT_EQ(d.request(Flush, 0, {}), 1);
+    EXPECT_EQ(d.read_sectors(0, 1), "failed");
+    m.error = 0;
+    EXPECT_EQ(d.write_sectors(0, std::string(512, 'b')), 0);
+  }
+}
+
+TEST(VirtioBlk, StopCompletesWhatWasAskedAndFlushes) {
+  TempFile f(std::string(256 * 512, 'a'));
+  {
+    Disk d(open_disk(f));
+    ASSERT_TRUE(d.negotiate(k_rings | k_flush));
+    d.setup_queue(0, 256);
+    d.driver_ok();
+    for (u32 i = 0; i < 64; ++i) d.submit(Out, i * 2, {{d.put(std::string(512, 'b')), 512, false}});
+    d.kick(0);
+  }
+  const std::string c = f.content();
+  for (u32 i = 0; i < 64; ++i) ASSERT_EQ(c[i * 1024], 'b') << i;
+}
+
+TEST(VirtioBlk, ResetWhileRequestsAreInFlight) {
+  TempFile f(std::string(256 * 512, 'a'));
+  Disk d(open_disk(f));
+  for (int round = 0; round < 50; ++round) {
+    ASSERT_TRUE(d.negotiate(k_rings | k_flush));
+    d.place_queue(0, 256);
+    d.announce_queue(0);
+    d.driver_ok();
+    for (u32 i = 0; i < 60; ++i) d.submit(Out, i, {{GuestPa(Driver::k_base), 512, false}});
+    d.kick(0);
+    d.write(Driver::Status, 0);
+    const u16 used = d.load16(d.rings[0].used + 2);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ASSERT_EQ(d.load16(d.rings[0].used + 2), used) << "the device wrote to the ring after its reset";
+    ASSERT_FALSE(d.irq.level());
+  }
+}
+
+TEST(VirtioBlk, ManyRequestsFromADriverThatSleeps) {
+  TempFile f(std::string(256 * 512, 'a'));
+  Disk d(open_disk(f));
+  ASSERT_TRUE(d.bring_up(k_rings | k_flush, 1, 256));
+  for (int i = 0; i < 2000; ++i)
+    ASSERT_EQ(d.request(i % 2 ? In : Out, 0, {{GuestPa(Driver::k_base), 512, i % 2 == 1}}), 0);
+}
+
+TEST(DiskFile, UnusableFilesAreExplained) {
+  const auto missing = DiskFile::open("/nonexistent/disk", false);
+  ASSERT_FALSE(missing);
+  EXPECT_NE(missing.error().message.find("/nonexistent/disk"), std::string::npos);
+  EXPECT_EQ(missing.error().kind, ErrorKind::BadInput);
+  EXPECT_FALSE(DiskFile::open("/tmp", true));
+  EXPECT_FALSE(DiskFile::open("/dev/null", false));
+  TempFile empty("");
+  const auto r = DiskFile::open(empty.path(), false);
+  ASSERT_FALSE(r);
+  EXPECT_NE(r.error().message.find("empty"), std::string::npos);
+}
+
+TEST(DiskFile, WritersExcludeEachOther) {
+  TempFile f(std::string(512, 'a'));
+  {
+    const auto first = open_disk(f);
+    const auto second = DiskFile::open(f.path(), false);
+    ASSERT_FALSE(second);
+    EXPECT_NE(second.error().message.find("in use by another machine"), std::string::npos);
+    EXPECT_FALSE(DiskFile::open(f.path(), true));
+  }
+  const auto reader = open_disk(f, true);
+  EXPECT_TRUE(DiskFile::open(f.path(), true));
+  EXPECT_FALSE(DiskFile::open(f.path(), false));
+}
+
+TEST(DiskFile, AnOddSizeIsFilledUpWithZeros) {
+  TempFile f(std::string(700, 'a'));
+  Disk d(open_disk(f));
+  ASSERT_TRUE(d.bring_up(k_rings | k_flush, 1));
+  EXPECT_EQ(d.read(Driver::Config), 2u);
+  EXPECT_EQ(d.read_sectors(0, 2), std::string(700, 'a') + std::string(324, '\0'));
+  EXPECT_EQ(d.write_sectors(1, std::string(512, 'b')), 0);
+  EXPECT_EQ(f.content(), std::string(512, 'a') + std::string(512, 'b'));
+}
+
+TEST(DiskFile, AFileCutByOthersIsAnError) {
+  TempFile f(std::string(8 * 512, 'a'));
+  Disk d(open_disk(f));
+  ASSERT_TRUE(d.bring_up(k_rings | k_flush, 1));
+  ASSERT_EQ(truncate(f.path().c_str(), 1024), 0);
+  EXPECT_EQ(d.read_sectors(4, 1), "failed");
+  EXPECT_EQ(d.read_sectors(1, 1), std::string(512, 'a'));
+}
+
+}  // namespace
+}  // namespace armvisor::devices::virtio
