@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/bits.h"
+#include "memory/fence.h"
 
 namespace armvisor {
 namespace {
@@ -48,7 +49,7 @@ bool GuestRam::write(GuestPa pa, std::span<const u8> in) {
 void GuestRam::mark_written(GuestPa pa, u64 size) {
   if (size == 0 || !contains(pa, size)) return;
   // The bytes must be visible before the code mark is read: a translator sets the mark, then reads the bytes.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  full_fence();
   const u64 end = pa.value + size;
   for (u64 at = pa.value; at < end;) {
     const u64 next = std::min(end, align_down(at, u64{k_page_size}) + k_page_size);

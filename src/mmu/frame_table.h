@@ -8,6 +8,7 @@
 #include <atomic>
 #include <memory>
 
+#include "memory/fence.h"
 #include "memory/guest_ram.h"
 
 namespace armvisor::mmu {
@@ -33,7 +34,7 @@ class FrameTable {
   bool allow_unseen_writes(GuestPa pa, u8 bit) {
     auto& w = writers(pa);
     if (!(w.load(std::memory_order_relaxed) & bit)) w.fetch_or(bit);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    full_fence();
     return !(ram_.marks(pa).load(std::memory_order_relaxed) & k_frame_code);
   }
 

@@ -112,7 +112,7 @@ void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* 
     if (dirty && frames_.allow_unseen_writes(frame, writer_bit_)) e.write_tag = page;
   }
   space.data[privileged][k] = e;
-  space.data_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global};
+  space.data_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, t.type == arm::MemoryType::Normal};
   space.note_size(va, t.page_bits);
 }
 
@@ -121,7 +121,7 @@ void SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
   Space& space = *current_;
   const u32 k = (va >> k_page_bits) % k_exec_entries;
   space.exec[privileged][k] = exec_id(va, t.pa);
-  space.exec_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global};
+  space.exec_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, t.type == arm::MemoryType::Normal};
   space.note_size(va, t.page_bits);
 }
 

@@ -51,6 +51,7 @@ struct Space {
   struct Meta {
     u8 page_bits;  ///< of the descriptor that the entry came from
     bool global;
+    bool normal;  ///< data side: Normal memory, so that unaligned accesses are allowed
   };
   Meta data_meta[2][k_tlb_entries];
   Meta exec_meta[2][k_exec_entries];

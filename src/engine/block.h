@@ -1,0 +1,65 @@
+#pragma once
+// Lowered blocks, shared by all vCPUs. A block is immutable once published but for its links, its exec_id and the
+// fields that the code cache guards with its lock.
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "base/types.h"
+#include "engine/uop.h"
+
+namespace armvisor::engine {
+
+struct Block;
+
+/// A direct exit. `target` is set when the target is known and cleared when it is invalidated.
+struct Link {
+  std::atomic<Block*> target{nullptr};
+  Block* owner = nullptr;
+  u32 pc = 0;
+  bool same_page = false;  ///< target lies in the owner's page: its translation needs no check
+};
+
+/// Where a guest instruction begins among the uops, for precise exceptions.
+struct InsnMark {
+  u16 first_uop;
+  u16 offset;  ///< from the block's pc
+  u8 bytes;
+  u8 it;  ///< ITSTATE of the instruction
+};
+
+inline constexpr u64 k_dead_block = ~u64{0} - 1;  ///< equals no entry of the execute-side TLB
+inline constexpr GuestPa k_no_page{~u64{0}};
+
+struct Block {
+  u32 pc = 0;
+  u32 key = 0;  ///< frontend::Context::key()
+  /// What the execute-side TLB must hold for pc's page if this block is what pc means: mmu::exec_id, or k_dead_block.
+  std::atomic<u64> exec_id{k_dead_block};
+  u32 insn_count = 0;
+  u32 bytes = 0;
+  std::unique_ptr<Uop[]> code;
+  std::unique_ptr<Link[]> links;
+  std::unique_ptr<InsnMark[]> marks;
+  u32 code_count = 0, link_count = 0, mark_count = 0;
+
+  // Guarded by the code cache's lock.
+  GuestPa pa;
+  GuestPa second_page = k_no_page;  ///< frame of the second page of a block that straddles two
+  bool dead = false;
+  u64 death_epoch = 0;
+  std::vector<Link*> incoming;
+
+  bool straddles() const { return second_page != k_no_page; }
+  const InsnMark& mark_of(const Uop* at) const {
+    const auto index = static_cast<u32>(at - code.get());
+    u32 k = mark_count - 1;
+    while (k > 0 && marks[k].first_uop > index) --k;
+    return marks[k];
+  }
+  u64 footprint() const {
+    return sizeof(Block) + code_count * sizeof(Uop) + link_count * sizeof(Link) + mark_count * sizeof(InsnMark) + 64;
+  }
+};
+
+}  // namespace armvisor::engine

@@ -1,0 +1,187 @@
+#include "engine/code_cache.h"
+
+#include <algorithm>
+
+#include "base/bits.h"
+#include "engine/guest_access.h"
+#include "memory/fence.h"
+#include "mmu/soft_tlb.h"
+
+namespace armvisor::engine {
+namespace {
+
+u8 byte_at(const CodeSource& source, u32 k) {
+  const u8* p = k < source.first_bytes ? source.first + k : source.second + (k - source.first_bytes);
+  return guest_load<u8>(reinterpret_cast<u64>(p));
+}
+
+/// Bytes of `block` inside the frame, as [first, last] physical addresses.
+std::pair<u64, u64> bytes_in_frame(const Block& block, u64 frame) {
+  const u64 base = frame << k_page_bits;
+  if (block.straddles() && block.second_page.value == base) {
+    const u64 in_first = k_page_size - (block.pa.value & k_page_mask);
+    return {base, base + block.bytes - in_first - 1};
+  }
+  return {block.pa.value, std::min(block.pa.value + block.bytes - 1, base + k_page_mask)};
+}
+
+}  // namespace
+
+void CodeSource::read() {
+  for (u32 k = 0; k < count; ++k) bytes[k] = byte_at(*this, k);
+}
+
+bool CodeSource::unchanged(u32 n) const {
+  for (u32 k = 0; k < n; ++k)
+    if (bytes[k] != byte_at(*this, k)) return false;
+  return true;
+}
+
+Block* CodeCache::find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page) {
+  const auto [begin, end] = blocks_.equal_range(Key{pa.value, pc, key});
+  for (auto it = begin; it != end; ++it)
+    if (it->second->second_page == second_page) return it->second.get();
+  return nullptr;
+}
+
+Block* CodeCache::find(GuestPa pa, u32 pc, u32 key, GuestPa second_page) {
+  const std::lock_guard guard(lock_);
+  return find_locked(pa, pc, key, second_page);
+}
+
+Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source) {
+  const std::lock_guard guard(lock_);
+  if (Block* there = find_locked(block->pa, block->pc, block->key, block->second_page)) return there;
+  const u32 in_first = std::min(block->bytes, source.first_bytes);
+  mark(block->pa, in_first);
+  if (block->straddles()) mark(block->second_page, block->bytes - in_first);
+  full_fence();
+  if (!source.unchanged(block->bytes)) return nullptr;
+  Block* const published = block.get();
+  block->exec_id.store(mmu::exec_id(block->pc, block->pa), std::memory_order_relaxed);
+  bytes_.fetch_add(block->footprint(), std::memory_order_relaxed);
+  published_.fetch_add(1, std::memory_order_relaxed);
+  insert(published);
+  blocks_.emplace(Key{block->pa.value, block->pc, block->key}, std::move(block));
+  return published;
+}
+
+void CodeCache::insert(Block* block) {
+  pages_[block->pa.value >> k_page_bits].push_back(block);
+  if (block->straddles()) pages_[block->second_page.value >> k_page_bits].push_back(block);
+}
+
+void CodeCache::mark(GuestPa pa, u32 size) {
+  if (!frames_.ram().contains(pa, size)) return;
+  frames_.code_lines(pa).fetch_or(mmu::FrameTable::line_mask(pa, size));
+  frames_.ram().marks(pa).fetch_or(k_frame_code);
+}
+
+/// Lets go of the lines that no block of the frame is on any more.
+void CodeCache::remark(u64 frame, const Page& page) {
+  const GuestPa pa(frame << k_page_bits);
+  if (!frames_.ram().contains(pa)) return;
+  u64 lines = 0;
+  for (const Block* block : page) {
+    const auto [first, last] = bytes_in_frame(*block, frame);
+    lines |= mmu::FrameTable::line_mask(GuestPa(first), static_cast<u32>(last - first + 1));
+  }
+  frames_.code_lines(pa).store(lines);
+  if (lines == 0) frames_.ram().marks(pa).fetch_and(static_cast<u8>(~k_frame_code));
+}
+
+void CodeCache::connect(Link* link, Block* block) {
+  const std::lock_guard guard(lock_);
+  if (link->owner->dead || block->dead || link->target.load(std::memory_order_relaxed)) return;
+  link->target.store(block, std::memory_order_release);
+  block->incoming.push_back(link);
+}
+
+void CodeCache::unlink(Block* block) {
+  for (Link* link : block->incoming) link->target.store(nullptr, std::memory_order_relaxed);
+  block->incoming.clear();
+  for (u32 k = 0; k < block->link_count; ++k) {
+    Link& link = block->links[k];
+    if (Block* target = link.target.exchange(nullptr, std::memory_order_relaxed)) std::erase(target->incoming, &link);
+  }
+}
+
+/// The caller has taken the block out of its pages.
+void CodeCache::kill(Block* block) {
+  block->dead = true;
+  block->exec_id.store(k_dead_block, std::memory_order_relaxed);
+  unlink(block);
+  block->death_epoch = epoch_.load();
+  dead_bytes_.fetch_add(block->footprint(), std::memory_order_relaxed);
+  bytes_.fetch_sub(block->footprint(), std::memory_order_relaxed);
+  killed_.fetch_add(1, std::memory_order_relaxed);
+  const auto [begin, end] = blocks_.equal_range(Key{block->pa.value, block->pc, block->key});
+  const auto it = std::find_if(begin, end, [block](const auto& entry) { return entry.second.get() == block; });
+  dead_.push_back(std::move(it->second));
+  blocks_.erase(it);
+}
+
+bool CodeCache::kill_on_page(u64 frame, u64 first, u64 last) {
+  const auto it = pages_.find(frame);
+  if (it == pages_.end()) return false;
+  std::vector<Block*> hit;
+  std::erase_if(it->second, [&](Block* block) {
+    const auto [begin, end] = bytes_in_frame(*block, frame);
+    if (begin > last || end < first) return false;
+    hit.push_back(block);
+    return true;
+  });
+  if (hit.empty()) return false;
+  for (Block* block : hit) {
+    for (const u64 other : {block->pa.value >> k_page_bits, block->second_page.value >> k_page_bits}) {
+      const auto page = other == frame ? pages_.end() : pages_.find(other);
+      if (page == pages_.end()) continue;
+      std::erase(page->second, block);
+      remark(other, page->second);
+    }
+    kill(block);
+  }
+  remark(frame, it->second);
+  if (it->second.empty()) pages_.erase(it);
+  return true;
+}
+
+bool CodeCache::kill_range(GuestPa pa, u64 size) {
+  bool any = false;
+  const u64 last = pa.value + size - 1;
+  for (u64 frame = pa.value >> k_page_bits; frame <= last >> k_page_bits; ++frame)
+    any |= kill_on_page(frame, std::max(pa.value, frame << k_page_bits),
+                        std::min(last, (frame << k_page_bits) + k_page_mask));
+  if (any) epoch_.fetch_add(1);
+  return any;
+}
+
+bool CodeCache::written(GuestPa pa, u32 size) {
+  if (!(frames_.code_lines(pa).load(std::memory_order_relaxed) & mmu::FrameTable::line_mask(pa, size))) return false;
+  return invalidate(pa, size);
+}
+
+bool CodeCache::invalidate(GuestPa pa, u64 size) {
+  const std::lock_guard guard(lock_);
+  return kill_range(pa, size);
+}
+
+void CodeCache::invalidate_everything() {
+  const std::lock_guard guard(lock_);
+  std::vector<u64> frames;
+  for (const auto& page : pages_) frames.push_back(page.first);
+  for (const u64 frame : frames) kill_range(GuestPa(frame << k_page_bits), k_page_size);
+}
+
+void CodeCache::reclaim(u64 epoch) {
+  std::vector<std::unique_ptr<Block>> free_now;
+  const std::lock_guard guard(lock_);
+  std::erase_if(dead_, [&](std::unique_ptr<Block>& block) {
+    if (block->death_epoch >= epoch) return false;
+    dead_bytes_.fetch_sub(block->footprint(), std::memory_order_relaxed);
+    free_now.push_back(std::move(block));
+    return true;
+  });
+}
+
+}  // namespace armvisor::engine

@@ -1,0 +1,94 @@
+#pragma once
+// All lowered blocks of a machine, by physical page. Found and published under one lock; executed without it.
+//
+// Coherence: publish() marks the frame and its lines, then compares the bytes that were translated with memory, then
+// inserts, all under the lock. A writer stores, fences, and reads the marks. So either the comparison sees the write
+// or the writer sees the mark and invalidates the inserted block.
+//
+// Lifetime: a killed block can still be running. It is freed when every vCPU has passed a point where it holds no
+// block since (see Epochs).
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/block.h"
+#include "mmu/frame_table.h"
+
+namespace armvisor::engine {
+
+/// The bytes that a block was translated from and where they are.
+struct CodeSource {
+  const u8* first = nullptr;   ///< host address of pc
+  const u8* second = nullptr;  ///< host address of the second page, for a straddling block
+  u32 first_bytes = 0;         ///< bytes of `bytes` that lie in the first page
+  u32 count = 0;
+  u8 bytes[272];
+
+  /// Copies `count` bytes of guest code.
+  void read();
+  bool unchanged(u32 count) const;
+};
+
+class CodeCache {
+ public:
+  explicit CodeCache(mmu::FrameTable& frames) : frames_(frames) {}
+
+  Block* find(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
+  /// Inserts `block` and returns it, or an equal one that was there first; null when the bytes changed meanwhile.
+  Block* publish(std::unique_ptr<Block> block, const CodeSource& source);
+  void connect(Link* link, Block* block);
+
+  /// [pa, pa + size) of one frame of RAM was written, then a full fence passed: kills the blocks on those bytes. False
+  /// when there were none.
+  bool written(GuestPa pa, u32 size);
+  /// Kills the blocks on [pa, pa + size), RAM or not.
+  bool invalidate(GuestPa pa, u64 size);
+  void invalidate_everything();
+
+  u64 epoch() const { return epoch_.load(); }
+  /// True when there is enough to free that vCPUs should pass a quiet point.
+  bool wants_reclaim() const { return dead_bytes_.load(std::memory_order_relaxed) > k_reclaim_bytes; }
+  /// Frees what died before `epoch`, which every vCPU has seen.
+  void reclaim(u64 epoch);
+  bool over_limit() const { return bytes_.load(std::memory_order_relaxed) > k_limit_bytes; }
+
+  u64 blocks_published() const { return published_.load(std::memory_order_relaxed); }
+  u64 blocks_killed() const { return killed_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr u64 k_reclaim_bytes = 8u << 20, k_limit_bytes = 384u << 20;
+
+  struct Key {
+    u64 pa;
+    u32 pc, key;
+    bool operator==(const Key&) const = default;
+  };
+  struct KeyHash {
+    std::size_t operator()(const Key& k) const {
+      u64 h = k.pa * 0x9e3779b97f4a7c15ull ^ (u64{k.pc} << 32 | k.key) * 0xc2b2ae3d27d4eb4full;
+      return h ^ h >> 29;
+    }
+  };
+  using Page = std::vector<Block*>;
+
+  Block* find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
+  void insert(Block* block);
+  void mark(GuestPa pa, u32 size);
+  void remark(u64 frame, const Page& page);
+  void kill(Block* block);
+  bool kill_range(GuestPa pa, u64 size);
+  bool kill_on_page(u64 frame, u64 first, u64 last);
+  void unlink(Block* block);
+
+  mmu::FrameTable& frames_;
+  std::mutex lock_;
+  std::unordered_multimap<Key, std::unique_ptr<Block>, KeyHash> blocks_;
+  std::unordered_map<u64, Page> pages_;  ///< blocks with a byte in the frame
+  std::vector<std::unique_ptr<Block>> dead_;
+  std::atomic<u64> epoch_{1}, bytes_{0}, dead_bytes_{0}, published_{0}, killed_{0};
+};
+
+}  // namespace armvisor::engine

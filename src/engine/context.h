@@ -1,0 +1,45 @@
+#pragma once
+// What uops address: the architectural state, the hot pointers of the engine, and the frame of temps.
+#include <atomic>
+
+#include "arm/cpu_state.h"
+#include "engine/block.h"
+#include "mmu/soft_tlb.h"
+
+namespace armvisor::engine {
+
+class InterpreterVcpu;
+
+/// Direct-mapped cache from program counter and context to block, private to a vCPU.
+struct JumpEntry {
+  u32 pc = 0, key = 0;
+  Block* block = nullptr;
+};
+inline constexpr u32 k_jump_entries = 4096;
+constexpr u32 jump_index(u32 pc) { return (pc >> 1 ^ pc >> 13) & (k_jump_entries - 1); }
+
+inline constexpr u32 k_temp_bytes = 24 * 1024;
+
+struct Context {
+  arm::CpuState s;
+  V128 zero;                     ///< operand that reads as 0
+  V128 scratch;                  ///< result that nobody reads
+  mmu::TlbEntry* tlb = nullptr;  ///< of the current privilege
+  u64* exec = nullptr;
+  std::atomic<u32> attention{0};  ///< not 0: go to the dispatcher at the next block boundary
+  u32 key[2] = {0, 0};            ///< context key outside IT blocks, by CPSR.T
+  Block* block = nullptr;         ///< being executed
+  const Uop* at = nullptr;        ///< the uop that left the block, or is in a slow path
+  Link* link = nullptr;           ///< the exit to connect when r15's block is found
+  u64 instructions = 0;
+  InterpreterVcpu* vcpu = nullptr;
+  JumpEntry jump[k_jump_entries];
+  alignas(16) u8 temps[k_temp_bytes];
+};
+
+/// Runs blocks from `block` on until something needs the dispatcher.
+Leave execute(Context* context, Block* block);
+/// Handler addresses by Kind, for Uop::handler.
+const void* const* handlers();
+
+}  // namespace armvisor::engine

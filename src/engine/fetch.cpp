@@ -1,0 +1,129 @@
+// From a program counter to a block.
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.h"
+#include "engine/guest_access.h"
+#include "engine/lower.h"
+#include "engine/vcpu.h"
+#include "frontend/decoder.h"
+#include "ir/ir.h"
+
+namespace armvisor::engine {
+namespace {
+
+constexpr u32 k_max_insns = 64;
+
+}  // namespace
+
+/// Translates the page of `va` for execution. False: the Prefetch Abort has been taken.
+bool InterpreterVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
+  const u32 page = va & ~k_page_mask;
+  arm::CpuState& s = context_.s;
+  const u64 id = context_.exec[(va >> k_page_bits) % mmu::k_exec_entries];
+  if (static_cast<u32>(id) == va >> k_page_bits) {
+    pa = mmu::exec_frame(id);
+  } else {
+    arm::Translation t;
+    if (const arm::Fault fault = walk(va, arm::Access::Execute, s.privileged(), t)) {
+      arm::take_prefetch_abort(s, fault, s.r[15]);
+      return false;
+    }
+    pa = GuestPa(t.pa.value & ~u64{k_page_mask});
+    tlb_.fill_exec(page, t, s.privileged());
+  }
+  host = shared_.ram.contains(pa, k_page_size) ? shared_.ram.host(pa) : shared_.port.rom_page(pa);
+  if (host) return true;
+  arm::Fault external;
+  external.type = arm::FaultType::SyncExternal;
+  external.va = va;
+  arm::take_prefetch_abort(s, external, s.r[15]);
+  return false;
+}
+
+/// The block at r15, or null when a Prefetch Abort was taken instead.
+Block* InterpreterVcpu::find_block() {
+  arm::CpuState& s = context_.s;
+  const u32 pc = s.r[15];
+  frontend::Context context;
+  u32 key = context_.key[s.thumb()];
+  if (s.it) {
+    context = frontend::Context::of(s);
+    key = context.key();
+  }
+  JumpEntry& entry = context_.jump[jump_index(pc)];
+  if (entry.pc == pc && entry.key == key && entry.block &&
+      entry.block->exec_id.load(std::memory_order_relaxed) ==
+          context_.exec[(pc >> k_page_bits) % mmu::k_exec_entries]) {
+    s.it = 0;
+    return entry.block;
+  }
+  GuestPa page, second_page = k_no_page;
+  const u8 *first = nullptr, *second = nullptr;
+  if (!fetch_page(pc, page, first)) return nullptr;
+  const GuestPa pa(page.value | (pc & k_page_mask));
+  first += pc & k_page_mask;
+  if (s.thumb() && (pc & k_page_mask) == k_page_size - 2 &&
+      frontend::is_t32(guest_load<u16>(reinterpret_cast<u64>(first)))) {
+    if (!fetch_page(pc + 2, second_page, second)) return nullptr;
+  }
+  Block* block = shared_.code.find(pa, pc, key, second_page);
+  if (!block) {
+    if (!s.it) context = frontend::Context::of(s);
+    block = translate_block(pc, key, context, pa, second_page, first, second);
+  }
+  if (!block->straddles()) entry = {pc, key, block};
+  s.it = 0;
+  return block;
+}
+
+Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa,
+                                        GuestPa second_page, const u8* first, const u8* second) {
+  if (shared_.code.over_limit()) shared_.code.invalidate_everything();
+  CodeSource source;
+  source.first = first;
+  source.second = second;
+  source.first_bytes = std::min(k_page_size - (pc & k_page_mask), k_max_insns * 4);
+  source.count = second ? 4 : source.first_bytes;
+  frontend::Limits limits{.max_insns = second ? 1 : k_max_insns};
+  while (true) {
+    source.read();
+    ir::Block ir_block;
+    const bool translated = frontend::translate(context, pc, std::span(source.bytes, source.count), limits, ir_block);
+    AV_ASSERT(translated);
+#ifndef NDEBUG
+    const std::string problem = ir::verify(ir_block);
+    if (!problem.empty()) assertion_failed((problem + "\n" + ir::print(ir_block)).c_str(), __FILE__, __LINE__);
+#endif
+    auto block = lower(ir_block, key);
+    if (!block) {  // more temps than the context has room for
+      limits.max_insns = std::max(1u, limits.max_insns / 2);
+      continue;
+    }
+    block->pa = pa;
+    block->second_page = second_page;
+    Block* const published = shared_.code.publish(std::move(block), source);
+    if (!published) continue;  // the bytes changed under us
+    claim_code(pa);
+    if (second_page != k_no_page) claim_code(second_page);
+    return published;
+  }
+}
+
+/// The frame of `pa` holds code now: entries that could write it without being seen must go.
+void InterpreterVcpu::claim_code(GuestPa pa) {
+  if (!shared_.ram.contains(pa)) return;
+  const u8 writers = shared_.frames.writers(pa).load();
+  if (writers == 0) return;
+  for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
+    if (!(writers >> k & 1)) continue;
+    if (k == index_) {
+      tlb_.drop_writes(pa);
+    } else {
+      tickets_[k] = shared_.vcpus[k]->post({.kind = Request::Kind::DropWrites, .asid = Asid(), .pa = pa});
+      has_tickets_ = true;
+    }
+  }
+}
+
+}  // namespace armvisor::engine

@@ -1,0 +1,20 @@
+#pragma once
+// Operations of the IR that the interpreter runs as functions. Operands and results are at the uop's offsets.
+#include "engine/uop.h"
+#include "ir/ir.h"
+
+namespace armvisor::engine {
+
+/// The function of `op`, or null when execute() has a label for it.
+Helper helper_of(ir::Op op);
+
+/// Uop::imm of exclusive accesses.
+constexpr u64 access_imm(u32 disp, u8 attr) { return disp | u64{attr} << 32; }
+
+/// PC = a, then Leave::Sync: exits of blocks that end inside an IT block, and exception return.
+bool exit_indirect(Context& context, const Uop& u);
+bool exit_interwork(Context& context, const Uop& u);
+bool exit_switch(Context& context, const Uop& u);
+bool exit_return(Context& context, const Uop& u);
+
+}  // namespace armvisor::engine

@@ -1,0 +1,203 @@
+// The slow paths of guest memory accesses.
+#include "base/bits.h"
+#include "engine/guest_access.h"
+#include "engine/vcpu.h"
+#include "ir/ir.h"
+#include "memory/fence.h"
+
+namespace armvisor::engine {
+
+using ir::MemAttr;
+
+bool InterpreterVcpu::fault(arm::FaultType type, u32 va, bool write) {
+  fault_ = arm::Fault();
+  fault_.type = type;
+  fault_.va = va;
+  fault_.write = write;
+  return false;
+}
+
+bool InterpreterVcpu::read32(GuestPa pa, u32& value) {
+  if (!shared_.ram.contains(pa, 4)) return false;
+  value = guest_load<u32>(reinterpret_cast<u64>(shared_.ram.host(pa)));
+  return true;
+}
+
+bool InterpreterVcpu::read64(GuestPa pa, u64& value) {
+  if (!shared_.ram.contains(pa, 8)) return false;
+  value = guest_load<u64>(reinterpret_cast<u64>(shared_.ram.host(pa)));
+  return true;
+}
+
+bool InterpreterVcpu::check_alignment(u32 va, u32 size, u8 attr, u8 attr2, bool write) {
+  const u32 required = attr2 ? attr2 : size;
+  if (!(attr & MemAttr::aligned) || (va & (required - 1)) == 0) return true;
+  return fault(arm::FaultType::Alignment, va, write);
+}
+
+/// A place that the TLB knows: Normal RAM, or ROM for reads.
+bool InterpreterVcpu::cached_place(u32 va, bool write, bool unprivileged, Place& out) {
+  mmu::Space& space = tlb_.current();
+  const bool privileged = context_.s.privileged() && !unprivileged;
+  const u32 k = (va >> k_page_bits) % mmu::k_tlb_entries;
+  const mmu::TlbEntry& e = space.data[privileged][k];
+  if ((write ? e.write_tag : e.read_tag) != (va & ~k_page_mask)) return false;
+  if (!space.data_meta[privileged][k].normal) return false;
+  out.host = e.addend + va;
+  out.normal = true;
+  out.ram = true;
+  const u64 offset = out.host - reinterpret_cast<u64>(shared_.ram.host(shared_.ram.base()));
+  out.pa = shared_.ram.base() + offset;
+  return offset < shared_.ram.size();
+}
+
+bool InterpreterVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out) {
+  if (cached_place(va, write, unprivileged, out)) return true;
+  const bool privileged = context_.s.privileged() && !unprivileged;
+  arm::Translation t;
+  fault_ = walk(va, write ? arm::Access::Write : arm::Access::Read, privileged, t);
+  if (fault_) return false;
+  out.pa = t.pa;
+  out.normal = t.type == arm::MemoryType::Normal;
+  const GuestPa frame(t.pa.value & ~u64{k_page_mask});
+  out.ram = shared_.ram.contains(frame, k_page_size);
+  u8* host = out.ram ? shared_.ram.host(frame) : nullptr;
+  if (!host && !write) host = const_cast<u8*>(shared_.port.rom_page(frame));
+  out.host = host ? reinterpret_cast<u64>(host) + (va & k_page_mask) : 0;
+  if (host) tlb_.fill_data(va, t, privileged, host, out.ram, write);
+  return true;
+}
+
+bool InterpreterVcpu::mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value) {
+  context_.s.r[15] = mark_pc();
+  in_guest_.store(false);
+  const bool done = write ? shared_.port.mmio_write(pa, size, value) : shared_.port.mmio_read(pa, size, value);
+  in_guest_.store(true);
+  serve_mailbox();
+  return done || fault(arm::FaultType::SyncExternal, va, write);
+}
+
+bool InterpreterVcpu::load(u32 va, u8 attr, u8 attr2, u64& value) {
+  const u32 size = attr & MemAttr::size_mask;
+  const bool unprivileged = attr & MemAttr::unprivileged;
+  if (!check_alignment(va, size, attr, attr2, false)) return false;
+  if ((va & k_page_mask) + size > k_page_size) {
+    if (!load_across(va, size, unprivileged, value)) return false;
+  } else {
+    Place place;
+    if (!resolve(va, false, unprivileged, place)) return false;
+    const bool aligned = (va & (size - 1)) == 0;
+    if (!aligned && !place.normal) return fault(arm::FaultType::Alignment, va, false);
+    if (!place.host) {
+      if (!aligned) return fault(arm::FaultType::Alignment, va, false);
+      if (!mmio(va, place.pa, size, false, value)) return false;
+    } else {
+      value = aligned ? guest_load_aligned(place.host, size) : guest_load_bytes(place.host, size);
+    }
+  }
+  value &= low_mask(size * 8);
+  if (attr & MemAttr::big) value = byte_swap(value, size);
+  if ((attr & MemAttr::sign) && size < 4) value = sign_extend(static_cast<u32>(value), size * 8);
+  return true;
+}
+
+bool InterpreterVcpu::load_across(u32 va, u32 size, bool unprivileged, u64& value) {
+  const u32 in_first = k_page_size - (va & k_page_mask);
+  Place first, second;
+  if (!resolve(va, false, unprivileged, first) || !resolve(va + in_first, false, unprivileged, second)) return false;
+  if (!first.normal || !first.host) return fault(arm::FaultType::Alignment, va, false);
+  if (!second.normal || !second.host) return fault(arm::FaultType::Alignment, va + in_first, false);
+  value = guest_load_bytes(first.host, in_first) | guest_load_bytes(second.host, size - in_first) << (8 * in_first);
+  return true;
+}
+
+void InterpreterVcpu::store_ram(const Place& place, u32 size, u64 value) {
+  if ((place.host & (size - 1)) == 0)
+    guest_store_aligned(place.host, size, value);
+  else
+    guest_store_bytes(place.host, size, value);
+  full_fence();
+  if (!(shared_.ram.marks(place.pa).load(std::memory_order_relaxed) & k_frame_code)) return;
+  if (shared_.code.written(place.pa, size)) request_attention();
+}
+
+bool InterpreterVcpu::store(u32 va, u8 attr, u8 attr2, u64 value) {
+  const u32 size = attr & MemAttr::size_mask;
+  const bool unprivileged = attr & MemAttr::unprivileged;
+  if (!check_alignment(va, size, attr, attr2, true)) return false;
+  if (attr & MemAttr::big) value = byte_swap(value, size);
+  value &= low_mask(size * 8);
+  if ((va & k_page_mask) + size > k_page_size) return store_across(va, size, unprivileged, value);
+  Place place;
+  if (!resolve(va, true, unprivileged, place)) return false;
+  const bool aligned = (va & (size - 1)) == 0;
+  if (!aligned && (!place.normal || !place.ram)) return fault(arm::FaultType::Alignment, va, true);
+  if (!place.ram) return mmio(va, place.pa, size, true, value);
+  store_ram(place, size, value);
+  return true;
+}
+
+/// Both pages are checked before anything is stored.
+bool InterpreterVcpu::store_across(u32 va, u32 size, bool unprivileged, u64 value) {
+  const u32 in_first = k_page_size - (va & k_page_mask);
+  Place first, second;
+  if (!resolve(va, true, unprivileged, first) || !resolve(va + in_first, true, unprivileged, second)) return false;
+  if (!first.normal || !first.ram) return fault(arm::FaultType::Alignment, va, true);
+  if (!second.normal || !second.ram) return fault(arm::FaultType::Alignment, va + in_first, true);
+  const auto store_bytes = [this](const Place& place, u32 count, u64 bytes) {
+    for (u32 k = 0; k < count; ++k) store_ram({place.host + k, place.pa + k, true, true}, 1, bytes >> (8 * k) & 0xff);
+  };
+  store_bytes(first, in_first, value);
+  store_bytes(second, size - in_first, value >> (8 * in_first));
+  return true;
+}
+
+// Exclusives need natural alignment always (A3.2.1), and memory that a monitor watches: RAM.
+
+bool InterpreterVcpu::load_exclusive(u32 va, u8 attr, u64& value) {
+  const u32 size = attr & MemAttr::size_mask;
+  if (va & (size - 1)) return fault(arm::FaultType::Alignment, va, false);
+  Place place;
+  if (!resolve(va, false, false, place)) return false;
+  if (!place.ram) return fault(arm::FaultType::SyncExternal, va, false);
+  arm::CpuState& s = context_.s;
+  s.excl_version = shared_.exclusives.version(place.pa);  // before the value: a store between fails the pair
+  value = guest_load_aligned(place.host, size);
+  s.excl_value = value;
+  s.excl_pa = place.pa.value;
+  s.excl_size = size;
+  if (attr & MemAttr::big) value = byte_swap(value, size);
+  return true;
+}
+
+bool InterpreterVcpu::store_exclusive(u32 va, u8 attr, u64 value, u32& result) {
+  const u32 size = attr & MemAttr::size_mask;
+  if (va & (size - 1)) return fault(arm::FaultType::Alignment, va, true);
+  Place place;
+  if (!resolve(va, true, false, place)) return false;
+  if (!place.ram) return fault(arm::FaultType::SyncExternal, va, true);
+  arm::CpuState& s = context_.s;
+  const bool marked = s.excl_pa == place.pa.value && s.excl_size == size;
+  clear_exclusive();
+  result = 1;
+  if (!marked) return true;
+  if (attr & MemAttr::big) value = byte_swap(value, size);
+  const auto attempt = [&]<class T>(T) {
+    return shared_.exclusives.store<T>(place.pa, place.host, s.excl_version, static_cast<T>(s.excl_value),
+                                       static_cast<T>(value));
+  };
+  bool done = false;
+  switch (size) {
+    case 1: done = attempt(u8{}); break;
+    case 2: done = attempt(u16{}); break;
+    case 4: done = attempt(u32{}); break;
+    default: done = attempt(u64{}); break;
+  }
+  result = done ? 0 : 1;
+  if (done && (shared_.ram.marks(place.pa).load(std::memory_order_relaxed) & k_frame_code) &&
+      shared_.code.written(place.pa, size))
+    request_attention();
+  return true;
+}
+
+}  // namespace armvisor::engine

@@ -1,0 +1,32 @@
+#pragma once
+// What the vCPUs of one machine share.
+#include <memory>
+#include <vector>
+
+#include "engine/code_cache.h"
+#include "engine/engine.h"
+#include "engine/exclusive.h"
+#include "mmu/frame_table.h"
+
+namespace armvisor::engine {
+
+class InterpreterVcpu;
+
+inline constexpr u32 k_max_vcpus = 8;  ///< bits of FrameTable::writers
+
+struct Shared {
+  explicit Shared(const EngineConfig& c) : config(c), ram(*c.ram), port(*c.port), frames(*c.ram), code(frames) {}
+
+  EngineConfig config;
+  GuestRam& ram;
+  MachinePort& port;
+  mmu::FrameTable frames;
+  CodeCache code;
+  ExclusiveTable exclusives;
+  std::vector<std::unique_ptr<InterpreterVcpu>> vcpus;
+
+  /// Frees dead blocks that no vCPU can be in; asks the vCPUs to pass a quiet point when there is much to free.
+  void reclaim_code();
+};
+
+}  // namespace armvisor::engine

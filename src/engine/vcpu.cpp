@@ -1,0 +1,181 @@
+#include "engine/vcpu.h"
+
+#include <algorithm>
+
+namespace armvisor::engine {
+
+InterpreterVcpu::InterpreterVcpu(Shared& shared, u32 index)
+    : context_{}, shared_(shared), index_(index), tlb_(shared.frames, index) {
+  context_.vcpu = this;
+  context_.s = arm::reset_state(index, shared.config.vcpus);
+}
+
+/// Marks the vCPU as being inside run().
+class RunScope {
+ public:
+  explicit RunScope(InterpreterVcpu& vcpu) : vcpu_(vcpu) { vcpu_.enter_run(); }
+  ~RunScope() { vcpu_.leave_run(); }
+  RunScope(const RunScope&) = delete;
+  RunScope& operator=(const RunScope&) = delete;
+
+ private:
+  InterpreterVcpu& vcpu_;
+};
+
+void InterpreterVcpu::enter_run() {
+  inside_run_.store(true);
+  in_guest_.store(true);
+  context_.block = nullptr;
+  context_.link = nullptr;
+  context_.attention.store(1);
+  sync();
+}
+
+void InterpreterVcpu::leave_run() {
+  published_instructions_.store(context_.instructions, std::memory_order_relaxed);
+  published_refills_.store(tlb_.fills(), std::memory_order_relaxed);
+  in_guest_.store(false);
+  inside_run_.store(false);
+}
+
+Exit InterpreterVcpu::run() {
+  const RunScope scope(*this);
+  while (true) {
+    if (context_.attention.load(std::memory_order_relaxed) && serve()) return Exit::Kicked;
+    if (lines_.load(std::memory_order_relaxed)) take_interrupts();
+    Block* const block = find_block();
+    Link* const link = context_.link;
+    context_.link = nullptr;
+    if (!block) {
+      sync();
+      continue;
+    }
+    if (link && !block->straddles()) shared_.code.connect(link, block);
+    const Leave why = execute(&context_, block);
+    if (why == Leave::Lookup) continue;
+    context_.link = nullptr;
+    if (const auto exit = leave_block(why)) return *exit;
+  }
+}
+
+/// Serves whatever asked for attention. The flag is cleared first: what is asked after that asks again.
+bool InterpreterVcpu::serve() {
+  context_.attention.exchange(0);
+  context_.link = nullptr;
+  published_instructions_.store(context_.instructions, std::memory_order_relaxed);
+  published_refills_.store(tlb_.fills(), std::memory_order_relaxed);
+  if (kicked_.exchange(false)) return true;
+  serve_mailbox();
+  const u64 epoch = shared_.code.epoch();
+  if (quiet_epoch_.load(std::memory_order_relaxed) != epoch) {
+    std::fill(std::begin(context_.jump), std::end(context_.jump), JumpEntry{});
+    quiet_epoch_.store(epoch);
+    if (shared_.code.wants_reclaim()) shared_.reclaim_code();
+  }
+  sync();
+  return false;
+}
+
+/// Recomputes what blocks and tables depend on from the state.
+void InterpreterVcpu::sync() {
+  frontend::Context context = frontend::Context::of(context_.s);
+  context.it = 0;
+  context.thumb = false;
+  context_.key[0] = context.key();
+  context.thumb = true;
+  context_.key[1] = context.key();
+  mmu::Space& space = tlb_.select(context_.s);
+  const bool privileged = context_.s.privileged();
+  context_.tlb = space.data[privileged];
+  context_.exec = space.exec[privileged];
+}
+
+void InterpreterVcpu::take_interrupts() {
+  const u32 lines = lines_.load();
+  arm::CpuState& s = context_.s;
+  if ((lines & k_line_fiq) && !(s.psr & arm::k_psr_f)) {
+    arm::take_exception(s, arm::Exception::Fiq, s.r[15], 4);
+  } else if ((lines & k_line_irq) && !(s.psr & arm::k_psr_i)) {
+    arm::take_exception(s, arm::Exception::Irq, s.r[15], 4);
+  } else {
+    return;
+  }
+  context_.link = nullptr;
+  sync();
+}
+
+/// An exception of the instruction at Context::at itself, which sees that instruction's ITSTATE.
+void InterpreterVcpu::raise(arm::Exception exception) {
+  context_.s.it = mark().it;
+  arm::take_exception(context_.s, exception, mark_pc(), mark().bytes);
+}
+
+std::optional<Exit> InterpreterVcpu::leave_block(Leave why) {
+  arm::CpuState& s = context_.s;
+  switch (why) {
+    case Leave::Lookup:
+    case Leave::Attention: return {};
+    case Leave::Sync: break;
+    case Leave::Fault:
+      s.it = mark().it;
+      arm::take_data_abort(s, fault_, mark_pc());
+      break;
+    case Leave::Undefined: raise(arm::Exception::Undefined); break;
+    case Leave::Svc: arm::take_exception(s, arm::Exception::SupervisorCall, mark_pc(), mark().bytes); break;
+    case Leave::Bkpt: {
+      s.it = mark().it;
+      arm::Fault debug;
+      debug.type = arm::FaultType::Debug;
+      debug.va = mark_pc();
+      arm::take_prefetch_abort(s, debug, mark_pc());
+      break;
+    }
+    case Leave::Hvc: return hypercall(false);
+    case Leave::Smc: return hypercall(true);
+    case Leave::Wfi:
+      s.r[15] = static_cast<u32>(context_.at->imm);
+      if (!line_pending()) return Exit::Wait;
+      break;
+    case Leave::Wfe:
+      s.r[15] = static_cast<u32>(context_.at->imm);
+      if ((event_.exchange(0) | s.event) == 0 && !line_pending()) return Exit::WaitEvent;
+      s.event = 0;
+      break;
+    case Leave::Yield: s.r[15] = static_cast<u32>(context_.at->imm); return Exit::Yield;
+    case Leave::Return: break;
+  }
+  sync();
+  return {};
+}
+
+std::optional<Exit> InterpreterVcpu::hypercall(bool smc) {
+  const InsnMark at = mark();
+  const u32 pc = mark_pc();
+  context_.s.r[15] = context_.at->disp;
+  in_guest_.store(false);
+  const bool done = shared_.port.hypercall(context_.s, index_, smc, static_cast<u32>(context_.at->imm));
+  in_guest_.store(true);
+  if (!done) {
+    context_.s.it = at.it;
+    arm::take_exception(context_.s, arm::Exception::Undefined, pc, at.bytes);
+  }
+  context_.attention.store(1);
+  sync();
+  return {};
+}
+
+void InterpreterVcpu::set_line(InputLine line, bool level) {
+  if (level) {
+    lines_.fetch_or(line);
+    request_attention();
+  } else {
+    lines_.fetch_and(~u32{line});
+  }
+}
+
+void InterpreterVcpu::kick() {
+  kicked_.store(true);
+  request_attention();
+}
+
+}  // namespace armvisor::engine

@@ -1,0 +1,123 @@
+#pragma once
+// A vCPU of the interpreter: the dispatcher around execute(), its view of memory, and its system registers' world.
+#include <array>
+#include <optional>
+
+#include "arm/cp15.h"
+#include "arm/exceptions.h"
+#include "arm/page_walk.h"
+#include "engine/context.h"
+#include "engine/engine.h"
+#include "engine/mailbox.h"
+#include "engine/shared.h"
+#include "frontend/translate.h"
+#include "mmu/soft_tlb.h"
+
+namespace armvisor::engine {
+
+class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::WalkMemory {
+ public:
+  InterpreterVcpu(Shared& shared, u32 index);
+
+  // --- Vcpu
+  Exit run() override;
+  arm::CpuState& state() override { return context_.s; }
+  void state_changed() override { request_attention(); }
+  void set_line(InputLine line, bool level) override;
+  bool line_pending() const override { return lines_.load() != 0; }
+  void kick() override;
+  void set_event() override { event_.store(1); }
+
+  // --- memory, for uops (memory.cpp). False: fault() says why. attr is ir::MemAttr.
+  bool load(u32 va, u8 attr, u8 attr2, u64& value);
+  bool store(u32 va, u8 attr, u8 attr2, u64 value);
+  bool load_exclusive(u32 va, u8 attr, u64& value);
+  bool store_exclusive(u32 va, u8 attr, u64 value, u32& result);
+  void clear_exclusive() { context_.s.excl_pa = ~u64{0}; }
+  void fence();
+  void send_event();
+
+  // --- SystemPort (system.cpp)
+  u64 counter() override { return shared_.port.counter(); }
+  void timer_changed(bool virtual_timer) override;
+  void translation_context_changed() override { request_attention(); }
+  void tlb_flush_all(bool inner_shareable) override;
+  void tlb_flush_asid(Asid asid, bool inner_shareable) override;
+  void tlb_flush_va(u32 va, Asid asid, bool inner_shareable) override;
+  void tlb_flush_va_all_asids(u32 va, bool inner_shareable) override;
+  void icache_invalidate_all(bool inner_shareable) override;
+  void icache_invalidate_va(u32 va) override;
+  arm::Fault walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) override;
+
+  // --- among vCPUs
+  /// (any thread)
+  void request_attention() { context_.attention.store(1); }
+  u64 post(const Request& request);
+  bool has_served(u64 ticket) const { return mailbox_.served(ticket); }
+  bool in_guest() const { return in_guest_.load(); }  ///< may execute guest code now
+  /// Epoch of the code cache up to which this vCPU holds no block; ~0 when it is not in run().
+  u64 quiet_epoch() const { return inside_run_.load() ? quiet_epoch_.load() : ~u64{0}; }
+  u64 instructions() const { return published_instructions_.load(std::memory_order_relaxed); }
+  u64 refills() const { return published_refills_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class RunScope;
+  /// Where an access goes.
+  struct Place {
+    u64 host = 0;  ///< host address, or 0 for a device
+    GuestPa pa;
+    bool normal = false;  ///< Normal memory: may be unaligned
+    bool ram = false;
+  };
+
+  // --- dispatcher (vcpu.cpp)
+  void enter_run();
+  void leave_run();
+  bool serve();  ///< true: leave run() as kicked
+  void take_interrupts();
+  void sync();
+  std::optional<Exit> leave_block(Leave why);
+  std::optional<Exit> hypercall(bool smc);
+  void raise(arm::Exception exception);
+  const InsnMark& mark() const { return context_.block->mark_of(context_.at); }
+  u32 mark_pc() const { return context_.block->pc + mark().offset; }
+
+  // --- blocks (fetch.cpp)
+  Block* find_block();
+  bool fetch_page(u32 va, GuestPa& pa, const u8*& host);
+  Block* translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa, GuestPa second_page,
+                         const u8* first, const u8* second);
+  void claim_code(GuestPa pa);
+
+  // --- memory (memory.cpp)
+  bool read32(GuestPa pa, u32& value) override;
+  bool read64(GuestPa pa, u64& value) override;
+  bool check_alignment(u32 va, u32 size, u8 attr, u8 attr2, bool write);
+  bool resolve(u32 va, bool write, bool unprivileged, Place& out);
+  bool cached_place(u32 va, bool write, bool unprivileged, Place& out);
+  bool load_across(u32 va, u32 size, bool unprivileged, u64& value);
+  bool store_across(u32 va, u32 size, bool unprivileged, u64 value);
+  bool mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value);
+  void store_ram(const Place& place, u32 size, u64 value);
+  bool fault(arm::FaultType type, u32 va, bool write);
+
+  void serve_mailbox();
+  void apply(const Request& request);
+  void broadcast(const Request& request);
+  void wait_for_tickets();
+
+  Context context_;
+  Shared& shared_;
+  const u32 index_;
+  mmu::SoftTlb tlb_;
+  arm::Fault fault_;
+  Mailbox mailbox_;
+  std::array<u64, k_max_vcpus> tickets_{};  ///< last request to each vCPU that a barrier must wait for; 0: none
+  bool has_tickets_ = false;
+  std::atomic<u32> lines_{0};
+  std::atomic<u8> event_{0};
+  std::atomic<bool> kicked_{false}, in_guest_{false}, inside_run_{false};
+  std::atomic<u64> quiet_epoch_{0}, published_instructions_{0}, published_refills_{0};
+};
+
+}  // namespace armvisor::engine
