@@ -1,0 +1,459 @@
+// The virtio network device, its option, and the user-mode network end to end: ARP, DHCP, TCP both ways.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <thread>
+
+#include "devices/backends/network_options.h"
+#include "devices/backends/slirp_network.h"
+#include "devices/virtio/net.h"
+#include "guest_packets.h"
+#include "virtio_driver.h"
+
+namespace armvisor::devices::virtio {
+namespace {
+
+using namespace armvisor::testing;
+using virtio::testing::Buffer;
+using virtio::testing::Driver;
+
+constexpr u64 k_rings = k_feature_version_1 | k_feature_indirect_desc | k_feature_event_idx;
+constexpr u64 k_csum = 1u << 0;
+constexpr u64 k_guest_csum = 1u << 1;
+constexpr u64 k_mac = 1u << 5;
+constexpr u64 k_mrg = 1u << 15;
+constexpr MacAddress k_address = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
+
+/// A wire whose far end is the test.
+class Wire final : public NetworkBackend {
+ public:
+  ~Wire() override { stop(); }
+  void start(NetworkClient& client) override {
+    client_ = &client;
+    thread_ = std::thread([this] { run(); });
+  }
+  void stop() override {
+    if (!thread_.joinable()) return;
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake();
+    thread_.join();
+  }
+  void wake() override {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+    changed_.notify_all();
+  }
+  void send(std::span<const u8> frame) override {
+    const std::lock_guard lock(mutex_);
+    sent_.emplace_back(frame.begin(), frame.end());
+    changed_.notify_all();
+  }
+  void deliver(std::string frame) {
+    const std::lock_guard lock(mutex_);
+    to_guest_.push_back(std::move(frame));
+    woken_ = true;
+    changed_.notify_all();
+  }
+  std::string wait_sent() {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, std::chrono::seconds(5), [this] { return !sent_.empty(); })) return "nothing sent";
+    std::string f = sent_.front();
+    sent_.erase(sent_.begin());
+    return f;
+  }
+  void wait_idle() {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, std::chrono::seconds(5), [this] { return to_guest_.empty() && !woken_ && waiting_; });
+  }
+
+ private:
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+      waiting_ = true;
+      changed_.notify_all();
+      changed_.wait(lock, [this] { return woken_; });
+      woken_ = waiting_ = false;
+      auto frames = std::exchange(to_guest_, {});
+      lock.unlock();
+      while (client_->transmit_pending()) {
+      }
+      for (const auto& f : frames) client_->receive({reinterpret_cast<const u8*>(f.data()), f.size()});
+      lock.lock();
+    }
+  }
+  NetworkClient* client_ = nullptr;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool woken_ = false, stopping_ = false, waiting_ = false;
+  std::vector<std::string> sent_, to_guest_;
+  std::thread thread_;
+};
+
+struct NetGuest : Driver {
+  explicit NetGuest(std::unique_ptr<NetworkBackend> backend, MmioVersion version = MmioVersion::Modern)
+      : Driver(std::make_unique<Net>(std::move(backend), k_address), version) {}
+
+  std::size_t header_size() { return features & (k_feature_version_1 | k_mrg) ? 12 : 10; }
+  void up(u64 wanted, u16 size = 64) {
+    ASSERT_TRUE(bring_up(wanted, 2, size));
+    for (int i = 0; i < 32; ++i) post_receive(2048);
+    kick(0);
+  }
+  void post_receive(u32 size) {
+    const GuestPa pa = allocate(size, 16);
+    buffers[add(0, {{pa, size, true}})] = pa;
+  }
+  void transmit(std::string_view frame, std::string net_header = std::string(12, '\0')) {
+    const std::string all = net_header.substr(0, header_size()) + std::string(frame);
+    add(1, {{put(all), static_cast<u32>(all.size()), false}});
+    kick(1);
+    ASSERT_TRUE(wait_used(1));
+  }
+  /// The next frame for the guest, its buffers posted again.
+  std::string receive(std::chrono::milliseconds limit = std::chrono::milliseconds(5000)) {
+    std::string frame;
+    u32 left = 1;
+    for (bool first = true; left > 0; --left, first = false) {
+      const auto used = wait_used(0, limit);
+      if (!used) return "nothing received";
+      const GuestPa pa = buffers[used->id];
+      const std::string_view v = view(pa, used->length);
+      if (first) {
+        header = v.substr(0, header_size());
+        if (header_size() == 12) left = static_cast<u8>(header[10]) + 256u * static_cast<u8>(header[11]);
+      }
+      frame += first ? v.substr(header_size()) : v;
+    }
+    return frame;
+  }
+  std::map<u32, GuestPa> buffers;
+  std::string header;
+};
+
+TEST(VirtioNet, ConfigHoldsAddressAndLink) {
+  NetGuest g(std::make_unique<Wire>());
+  EXPECT_EQ(g.read(Driver::DeviceID), 1u);
+  for (u32 i = 0; i < 6; ++i) EXPECT_EQ(g.read(Driver::Config + i, 1), k_address[i]);
+  EXPECT_EQ(g.read(Driver::Config + 6, 2), 1u);
+}
+
+TEST(VirtioNet, FramesPassBothWays) {
+  for (const auto& [version, features] : {std::pair{MmioVersion::Modern, k_rings},
+                                          {MmioVersion::Modern, k_rings | k_mrg},
+                                          {MmioVersion::Legacy, u64{0}},
+                                          {MmioVersion::Legacy, k_mrg}}) {
+    auto wire = std::make_unique<Wire>();
+    Wire& w = *wire;
+    NetGuest g(std::move(wire), version);
+    g.up(features);
+    const std::string frame = ethernet(k_broadcast, 0x88b5, std::string(500, 'p'));
+    g.transmit(frame);
+    EXPECT_EQ(w.wait_sent(), frame);
+    w.deliver(frame);
+    EXPECT_EQ(g.receive(), frame);
+    EXPECT_EQ(g.transport.counters().bytes_from_guest.get(), frame.size());
+    EXPECT_EQ(g.transport.counters().bytes_to_guest.get(), frame.size());
+  }
+}
+
+TEST(VirtioNet, MergeableBuffersHoldALongFrame) {
+  auto wire = std::make_unique<Wire>();
+  Wire& w = *wire;
+  NetGuest g(std::move(wire));
+  ASSERT_TRUE(g.bring_up(k_rings | k_mrg, 2, 64));
+  g.post_receive(100);
+  g.post_receive(100);
+  g.kick(0);
+  const std::string frame = ethernet(k_broadcast, 0x88b5, std::string(400, 'p') + std::string(50, 'q'));
+  w.deliver(frame);
+  w.wait_idle();
+  EXPECT_FALSE(g.poll_used(0)) << "no part of a frame is shown before all of it fits";
+  for (int i = 0; i < 4; ++i) g.post_receive(100);
+  g.kick(0);
+  EXPECT_EQ(g.receive(), frame);
+  EXPECT_EQ(g.header[10], 5);
+}
+
+TEST(VirtioNet, FramesWaitForBuffersInABoundedQueue) {
+  auto wire = std::make_unique<Wire>();
+  Wire& w = *wire;
+  NetGuest g(std::move(wire));
+  ASSERT_TRUE(g.bring_up(k_rings, 2, 64));
+  for (int i = 0; i < 2000; ++i) w.deliver(ethernet(k_broadcast, 0x88b5, std::string(100, static_cast<char>(i))));
+  w.wait_idle();
+  EXPECT_EQ(g.transport.counters().dropped.get(), 2000u - 512u);
+  for (int i = 0; i < 512; ++i) {
+    g.post_receive(200);
+    g.kick(0);
+    ASSERT_EQ(g.receive()[20], static_cast<char>(i)) << i;
+  }
+}
+
+TEST(VirtioNet, ResetForgetsWaitingFramesAndBuffers) {
+  auto wire = std::make_unique<Wire>();
+  Wire& w = *wire;
+  NetGuest g(std::move(wire));
+  ASSERT_TRUE(g.bring_up(k_rings | k_mrg, 2, 64));
+  g.post_receive(100);
+  g.kick(0);
+  w.deliver(ethernet(k_broadcast, 0x88b5, std::string(1000, 'o')));
+  w.wait_idle();
+  g.up(k_rings | k_mrg);
+  w.deliver(ethernet(k_broadcast, 0x88b5, "new"));
+  EXPECT_EQ(g.receive().substr(14), "new");
+}
+
+TEST(VirtioNet, BadFramesAreDroppedAndCounted) {
+  auto wire = std::make_unique<Wire>();
+  Wire& w = *wire;
+  NetGuest g(std::move(wire));
+  g.up(k_rings | k_csum);
+  g.transmit("short");
+  g.transmit("");
+  g.transmit(std::string(70000, 'x'));
+  g.transmit(std::string(60, 'x'), std::string("\x00\x01", 2) + std::string(10, '\0'));     // GSO
+  g.transmit(std::string(60, 'x'), std::string("\x01\0\0\0\0\0\x3c\0\0\0\0\0", 12));        // at the end
+  g.transmit(std::string(60, 'x'), std::string("\x01\0\0\0\0\0\xff\xff\xff\xff\0\0", 12));  // far outside
+  EXPECT_EQ(g.transport.counters().errors.get(), 6u);
+  g.transmit(std::string(60, 'y'));
+  EXPECT_EQ(w.wait_sent(), std::string(60, 'y'));
+}
+
+TEST(VirtioNet, TransmitChecksumIsCompleted) {
+  auto wire = std::make_unique<Wire>();
+  Wire& w = *wire;
+  NetGuest g(std::move(wire));
+  g.up(k_rings | k_csum);
+  for (const char* data : {"", "odd", "even"}) {
+    const std::string header("\x01\0\0\0\0\0\x22\0\x10\0\0\0", 12);  // from 34, the field at 16
+    g.transmit(tcp(k_broadcast, 1, k_host_ip, 2, 3, 4, k_ack, data, true), header);
+    EXPECT_TRUE(parse_tcp(w.wait_sent()).valid) << data;
+  }
+}
+
+TEST(VirtioNet, ReceivedChecksumsAreVouchedFor) {
+  auto wire = std::make_unique<Wire>();
+  Wire& w = *wire;
+  NetGuest g(std::move(wire));
+  g.up(k_rings | k_guest_csum);
+  w.deliver(std::string(60, 'y'));
+  g.receive();
+  EXPECT_EQ(g.header[0], 2);
+}
+
+TEST(VirtioNet, HostileReceiveRingsStopTheDevice) {
+  auto wire = std::make_unique<Wire>();
+  Wire& w = *wire;
+  NetGuest g(std::move(wire));
+  ASSERT_TRUE(g.bring_up(k_rings | k_mrg, 2, 64));
+  g.add(0, {{g.allocate(64), 64, false}});
+  g.kick(0);
+  w.deliver(std::string(60, 'y'));
+  EXPECT_TRUE(g.wait_status(Driver::k_needs_reset));
+  g.up(k_rings | k_mrg);
+  w.deliver(std::string(60, 'z'));
+  EXPECT_EQ(g.receive(), std::string(60, 'z'));
+}
+
+// The option.
+
+TEST(NetworkOption, IsParsed) {
+  const auto o = parse_network_option(
+      "user,hostfwd=tcp::2222-:22,hostfwd=udp:127.0.0.1:53-10.0.2.16:5353,mac=52:54:00:aB:cd:ef,restrict=on");
+  ASSERT_TRUE(o) << o.error().message;
+  ASSERT_EQ(o->forwards.size(), 2u);
+  EXPECT_EQ(o->forwards[0], (HostForward{false, 0, 2222, 0x0a00020f, 22}));
+  EXPECT_EQ(o->forwards[1], (HostForward{true, 0x7f000001, 53, 0x0a000210, 5353}));
+  EXPECT_EQ(o->mac, (MacAddress{0x52, 0x54, 0, 0xab, 0xcd, 0xef}));
+  EXPECT_TRUE(o->restricted);
+  EXPECT_TRUE(parse_network_option("user"));
+}
+
+TEST(NetworkOption, MistakesAreExplained) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"tap", "expected user"},
+      {"", "expected user"},
+      {"user,fwd=1", "'fwd' is unknown"},
+      {"user,hostfwd=", "expected tcp|udp"},
+      {"user,hostfwd=sctp::1-:2", "found 'sctp'"},
+      {"user,hostfwd=tcp::22", "expected tcp|udp"},
+      {"user,hostfwd=tcp::0-:22", "'0' is not a port"},
+      {"user,hostfwd=tcp::65536-:22", "'65536' is not a port"},
+      {"user,hostfwd=tcp::22-:", "'' is not a port"},
+      {"user,hostfwd=tcp::22x-:22", "'22x' is not a port"},
+      {"user,hostfwd=tcp:1.2.3:22-:22", "'1.2.3' is not an IPv4 address"},
+      {"user,mac=52:54", "six pairs"},
+      {"user,mac=52:54:00:12:34:56:78", "six pairs"},
+      {"user,mac=52:54:00:12:34:5g", "six pairs"},
+      {"user,mac=52:54:00:12:34:", "six pairs"},
+      {"user,mac=53:54:00:12:34:56", "multicast"},
+      {"user,restrict=maybe", "found 'maybe'"},
+  };
+  for (const auto& [option, expected] : cases) {
+    const auto r = parse_network_option(option);
+    ASSERT_FALSE(r) << option;
+    EXPECT_EQ(r.error().kind, ErrorKind::BadArguments);
+    EXPECT_NE(r.error().message.find(expected), std::string::npos) << option << ": " << r.error().message;
+  }
+}
+
+// The user-mode network, end to end.
+
+class HostSocket {
+ public:
+  explicit HostSocket(int type, bool listening = true) : fd_(socket(AF_INET, type, 0)) {
+    if (!listening) return;
+    sockaddr_in a = {AF_INET, 0, {htonl(INADDR_LOOPBACK)}, {}};
+    if (bind(fd_, reinterpret_cast<sockaddr*>(&a), sizeof a) != 0) std::abort();
+    if (type == SOCK_STREAM && listen(fd_, 4) != 0) std::abort();
+  }
+  ~HostSocket() { close(fd_); }
+  int fd() const { return fd_; }
+  u16 port() const {
+    sockaddr_in a = {};
+    socklen_t n = sizeof a;
+    getsockname(fd_, reinterpret_cast<sockaddr*>(&a), &n);
+    return ntohs(a.sin_port);
+  }
+
+ private:
+  int fd_;
+};
+
+std::string receive_some(int fd) {
+  timeval limit = {5, 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  char buffer[100];
+  const ssize_t n = recv(fd, buffer, sizeof buffer, 0);
+  return n < 0 ? "nothing" : std::string(buffer, static_cast<std::size_t>(n));
+}
+
+/// A guest on the user-mode network that answers ARP and hands on TCP segments.
+struct SlirpGuest : NetGuest {
+  explicit SlirpGuest(const UserNetworkOptions& options) : NetGuest(*SlirpNetwork::create(options)) {
+    up(k_rings | k_csum | k_mac);
+  }
+  std::string next_frame(std::chrono::milliseconds limit = std::chrono::milliseconds(5000)) {
+    std::string f = receive(limit);
+    post_receive(2048);
+    kick(0);
+    return f;
+  }
+  std::string host_mac() {
+    transmit(arp_request(k_host_ip));
+    const std::string f = next_frame();
+    EXPECT_EQ(get16(f, 12), 0x0806u);
+    EXPECT_EQ(get32(f, 28), k_host_ip);
+    return f.substr(6, 6);
+  }
+  TcpView next_tcp(std::chrono::milliseconds limit = std::chrono::milliseconds(5000)) {
+    for (int i = 0; i < 50; ++i) {
+      const std::string f = next_frame(limit);
+      if (f.size() >= 42 && get16(f, 12) == 0x0806 && get16(f, 20) == 1 && get32(f, 38) == k_guest_ip)
+        transmit(arp_reply(f.substr(6, 6), get32(f, 28)));
+      const TcpView v = parse_tcp(f);
+      if (v.valid) return v;
+      if (f == "nothing received") break;
+    }
+    return {};
+  }
+};
+
+TEST(SlirpNetwork, DhcpOffersTheUsualAddress) {
+  SlirpGuest g({});
+  std::string bootp = std::string("\x01\x01\x06\0", 4) + be32(0x12345678) + std::string(20, '\0') +
+                      std::string(k_guest_mac) + std::string(10 + 192, '\0') + be32(0x63825363) +
+                      std::string("\x35\x01\x01\xff", 4);
+  g.transmit(udp(k_broadcast, 0, 68, 0xffffffff, 67, bootp));
+  const std::string f = g.next_frame();
+  ASSERT_GT(f.size(), 42u + 20u);
+  EXPECT_EQ(get16(f, 34), 67u);
+  EXPECT_EQ(get32(f, 42 + 16), k_guest_ip);
+  EXPECT_NE(f.find(std::string("\x03\x04", 2) + be32(k_host_ip)), std::string::npos) << "router";
+  EXPECT_NE(f.find(std::string("\x06\x04", 2) + be32(0x0a000203)), std::string::npos) << "name server";
+}
+
+TEST(SlirpNetwork, GuestConnectsToAHostServer) {
+  HostSocket server(SOCK_STREAM);
+  SlirpGuest g({});
+  const std::string mac = g.host_mac();
+  const u32 port = server.port();
+  g.transmit(tcp(mac, 5000, k_host_ip, port, 1000, 0, k_syn));
+  const TcpView syn_ack = g.next_tcp();
+  ASSERT_TRUE(syn_ack.valid);
+  EXPECT_EQ(syn_ack.flags & (k_syn | k_ack), k_syn | k_ack);
+  EXPECT_EQ(syn_ack.ack, 1001u);
+  const std::string checksum_in_device("\x01\0\0\0\0\0\x22\0\x10\0\0\0", 12);
+  g.transmit(tcp(mac, 5000, k_host_ip, port, 1001, syn_ack.seq + 1, k_ack | k_psh, "question", true),
+             checksum_in_device);
+  const int connection = accept(server.fd(), nullptr, nullptr);
+  EXPECT_EQ(receive_some(connection), "question");
+  ASSERT_EQ(send(connection, "answer", 6, 0), 6);
+  for (TcpView v = g.next_tcp(); v.valid; v = g.next_tcp()) {
+    if (v.data.empty()) continue;
+    EXPECT_EQ(v.data, "answer");
+    break;
+  }
+  close(connection);
+}
+
+TEST(SlirpNetwork, HostReachesAForwardedGuestPort) {
+  u16 port;
+  {
+    HostSocket free_port(SOCK_STREAM);
+    port = free_port.port();
+  }
+  UserNetworkOptions o;
+  o.restricted = true;  // forwards work all the same
+  o.forwards.push_back({false, 0x7f000001, port, k_guest_ip, 22});
+  SlirpGuest g(o);
+  g.host_mac();
+  HostSocket client(SOCK_STREAM, false);
+  sockaddr_in a = {AF_INET, htons(port), {htonl(INADDR_LOOPBACK)}, {}};
+  ASSERT_EQ(connect(client.fd(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
+  const TcpView syn = g.next_tcp();
+  ASSERT_TRUE(syn.valid);
+  EXPECT_EQ(syn.destination, 22u);
+  EXPECT_EQ(syn.flags, k_syn);
+  g.transmit(tcp(syn.mac, 22, syn.source_ip, syn.source, 7000, syn.seq + 1, k_syn | k_ack));
+  EXPECT_TRUE(g.next_tcp().flags & k_ack);
+  g.transmit(tcp(syn.mac, 22, syn.source_ip, syn.source, 7001, syn.seq + 1, k_ack | k_psh, "SSH-2.0"));
+  EXPECT_EQ(receive_some(client.fd()), "SSH-2.0");
+}
+
+TEST(SlirpNetwork, RestrictedGuestReachesNoHostServer) {
+  HostSocket server(SOCK_STREAM);
+  UserNetworkOptions o;
+  o.restricted = true;
+  SlirpGuest g(o);
+  const std::string mac = g.host_mac();
+  g.transmit(tcp(mac, 5000, k_host_ip, server.port(), 1000, 0, k_syn));
+  const TcpView answer = g.next_tcp(std::chrono::milliseconds(300));
+  EXPECT_FALSE(answer.valid && (answer.flags & k_syn));
+}
+
+TEST(SlirpNetwork, ATakenPortIsNamed) {
+  for (const bool is_udp : {false, true}) {
+    HostSocket taken(is_udp ? SOCK_DGRAM : SOCK_STREAM);
+    UserNetworkOptions o;
+    o.forwards.push_back({is_udp, 0x7f000001, taken.port(), k_guest_ip, 22});
+    const auto n = SlirpNetwork::create(o);
+    ASSERT_FALSE(n);
+    EXPECT_EQ(n.error().kind, ErrorKind::HostResource);
+    EXPECT_NE(n.error().message.find("port " + std::to_string(taken.port())), std::string::npos) << n.error().message;
+    EXPECT_NE(n.error().message.find("in use"), std::string::npos) << n.error().message;
+  }
+  UserNetworkOptions o;
+  o.forwards.push_back({false, 0, 4711, 0x0a000302, 22});
+  const auto n = SlirpNetwork::create(o);
+  ASSERT_FALSE(n);
+  EXPECT_EQ(n.error().kind, ErrorKind::BadArguments);
+}
+
+}  // namespace
+}  // namespace armvisor::devices::virtio
