@@ -61,10 +61,10 @@ void WFI(Translator& t, const Inst&) { t.hint(3); }
 void SEV(Translator& t, const Inst&) { t.hint(4); }
 void HINT(Translator& t, const Inst& i) { t.hint(i('h')); }
 void CPS(Translator& t, const Inst& i) {
-  const u32 imod = i('p'), f = i('f'), mode = i('m');
-  const bool change_mode = i('q') != 0;
-  if (t.in_it() || imod == 1 || (imod >= 2) != (f != 0) || (!change_mode && mode != 0)) return t.unpredictable();
-  t.cps(imod, bit<2>(f), bit<1>(f), bit<0>(f), change_mode, mode);
+  const u32 imod = i('I'), mode = i('m');
+  const bool a = i('a') != 0, irq = i('b') != 0, f = i('f') != 0, change_mode = i('M') != 0;
+  if (t.in_it() || imod == 1 || (imod >= 2) != (a || irq || f) || (!change_mode && mode != 0)) return t.unpredictable();
+  t.cps(imod, a, irq, f, change_mode, mode);
 }
 void CLREX(Translator& t, const Inst&) { t.clear_exclusive(); }
 void DSB(Translator& t, const Inst&) { t.data_barrier(); }

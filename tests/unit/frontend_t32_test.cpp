@@ -72,13 +72,31 @@ TEST(ThumbDecode, LinesOfEqualWeightDoNotOverlap) {
     }
 }
 
-TEST(ThumbDecode, UnallocatedWordsAreUndefined) {
-  u32 form = 0;
-  EXPECT_EQ(decode_t16(0xb100 | 0x0e00), nullptr);   // 1011 1111 0... is IT and hints; 1011 0110 0000 0000 below
-  EXPECT_EQ(decode_t16(0xb600), nullptr);            // unallocated miscellaneous
-  EXPECT_EQ(decode_t32(0xf3bf8f0f, form), nullptr);  // LEAVEX: no ThumbEE
-  EXPECT_EQ(decode_t32(0xf3bf8f1f, form), nullptr);  // ENTERX
-  EXPECT_EQ(decode_t32(0xfa80f0c0, form), nullptr);  // data processing (register), unallocated
+bool gives_undefined(Isa isa, u32 word, u8 it = 0) {
+  Context c;
+  c.thumb = true;
+  c.it = it;
+  ir::Block block;
+  if (!translate(c, 0x8000, bytes_of(isa, word), {1}, block)) return false;
+  return std::any_of(block.insts.begin(), block.insts.end(),
+                     [](const ir::Inst& i) { return i.op == ir::Op::ExitUndefined; });
+}
+
+TEST(ThumbTranslate, UnallocatedAndRefusedWordsAreUndefined) {
+  EXPECT_TRUE(gives_undefined(Isa::T16, 0xb600));
+  EXPECT_TRUE(gives_undefined(Isa::T16, 0xde00));      // udf
+  EXPECT_TRUE(gives_undefined(Isa::T32, 0xf3bf8f0f));  // LEAVEX: no ThumbEE
+  EXPECT_TRUE(gives_undefined(Isa::T32, 0xf3bf8f1f));  // ENTERX
+  EXPECT_TRUE(gives_undefined(Isa::T32, 0xfa80f0c0));  // data processing (register), unallocated
+  EXPECT_TRUE(gives_undefined(Isa::T32, 0xf84f0000));  // str with Rn = PC
+  EXPECT_TRUE(gives_undefined(Isa::T32, 0xe8bd2003));  // ldm with SP in the list
+}
+
+TEST(ThumbTranslate, BranchesStandOnlyLastInAnItBlock) {
+  EXPECT_TRUE(gives_undefined(Isa::T16, 0x4770, 0x04));   // bx lr, one more to come
+  EXPECT_FALSE(gives_undefined(Isa::T16, 0x4770, 0x08));  // bx lr, last
+  EXPECT_TRUE(gives_undefined(Isa::T16, 0xb108, 0x08));   // cbz never
+  EXPECT_TRUE(gives_undefined(Isa::T16, 0xbf08, 0x08));   // it in it
 }
 
 /// capstone by dlopen, so that the tests build and run where it is not installed.
