@@ -64,6 +64,11 @@ class Formatter {
   }
 
  private:
+  template <class... Parts>
+  void put(const Parts&... parts) {
+    ((out_ += parts), ...);
+  }
+
   bool has(char letter) const {
     for (u32 k = 0; k < inst_.encoding->piece_count; ++k)
       if (inst_.encoding->pieces[k].letter == static_cast<u8>(letter)) return true;
@@ -97,7 +102,7 @@ class Formatter {
     if (item.scale_kind == '*') v *= item.scale;
     if (item.scale_kind == '+') v += item.scale;
     if (format_number(item, v) || format_register(item, v, bits_total)) return;
-    out_ += "<" + std::string(item.type) + ">";
+    put('<', item.type, '>');
   }
 
   /// Items without a type.
@@ -118,7 +123,7 @@ class Formatter {
     } else if (name.size() == 1) {
       out_ += k_registers[inst_(name[0]) & 15];
     } else {
-      out_ += "<" + std::string(name) + ">";
+      put('<', name, '>');
     }
   }
 
@@ -128,13 +133,17 @@ class Formatter {
     const bool add = inst_('U') != 0, index = hint || inst_('P') != 0;
     std::string offset;
     if (by_register) {
-      offset = std::string(add ? ", " : ", -") + std::string(k_registers[inst_('m')]) +
-               shift_text(inst_('y') << 5 | inst_('i'));
+      offset = add ? ", " : ", -";
+      offset += k_registers[inst_('m')];
+      offset += shift_text(inst_('y') << 5 | inst_('i'));
     } else if (inst_('i') != 0 || !add || !index) {
-      offset = std::string(add ? ", #" : ", #-") + std::to_string(inst_('i') * scale);
+      offset = add ? ", #" : ", #-";
+      offset += std::to_string(inst_('i') * scale);
     }
-    out_ += "[" + std::string(k_registers[inst_('n')]);
-    out_ += index ? offset + "]" : "]" + offset;
+    put('[', k_registers[inst_('n')]);
+    if (!index) put(']');
+    put(offset);
+    if (index) put(']');
     if (index && inst_('W') && !hint) out_ += '!';
   }
 
@@ -146,14 +155,17 @@ class Formatter {
       if (inst_('b')) out_ += 'i';
       if (inst_('f')) out_ += 'f';
     }
-    if (inst_('M')) out_ += (imod >= 2 ? ", #" : " #") + std::to_string(inst_('m'));
+    if (inst_('M')) put(imod >= 2 ? ", #" : " #", std::to_string(inst_('m')));
   }
 
   static std::string shift_text(u32 type_imm5) {
     const u32 type = (type_imm5 >> 5) & 3, amount = type_imm5 & 31;
     if (amount == 0 && type == 0) return {};
     if (amount == 0 && type == 3) return ", rrx";
-    return ", " + std::string(k_shifts[type]) + " #" + std::to_string(amount == 0 ? 32 : amount);
+    std::string text(", ");
+    text += k_shifts[type];
+    text += " #";
+    return text += std::to_string(amount == 0 ? 32 : amount);
   }
 
   /// rel, urel, arel, aurel, jrel, ajrel.
@@ -176,19 +188,19 @@ class Formatter {
 
   bool format_number(const Item& item, u32 v) {
     if (item.type == "imm") {
-      out_ += "#" + std::to_string(v);
+      put('#', std::to_string(v));
     } else if (item.type == "int") {
       out_ += std::to_string(v);
     } else if (item.type == "hex") {
-      out_ += "#" + hex(v);
+      put('#', hex(v));
     } else if (item.type == "modimm") {
-      out_ += "#" + std::to_string(static_cast<s32>(ror32(v & 0xff, bits<11, 8>(v) * 2)));
+      put('#', std::to_string(static_cast<s32>(ror32(v & 0xff, bits<11, 8>(v) * 2))));
     } else if (item.type == "t32imm") {
-      out_ += "#" + std::to_string(static_cast<s32>(t32_imm(v)));
+      put('#', std::to_string(static_cast<s32>(t32_imm(v))));
     } else if (item.type == "shimm") {
-      out_ += "#" + std::to_string(v == 0 ? 32 : v);
+      put('#', std::to_string(v == 0 ? 32 : v));
     } else if (item.type == "bfwidth") {  // msb:lsb of BFI and BFC
-      out_ += "#" + std::to_string((v >> 5) - (v & 31) + 1);
+      put('#', std::to_string((v >> 5) - (v & 31) + 1));
     } else if (item.type == "shift") {
       out_ += shift_text(v);
     } else if (item.type == "satshift") {
@@ -233,13 +245,13 @@ class Formatter {
     } else if (item.type == "list" || item.type == "list15") {
       format_list(item.type == "list15" ? v | 0x8000 : v);
     } else if (item.type == "s" || item.type == "d") {
-      out_ += std::string(item.type) + std::to_string(v);
+      put(item.type, std::to_string(v));
     } else if (item.type == "q") {
-      out_ += "q" + std::to_string(v / 2);
+      put('q', std::to_string(v / 2));
     } else if (item.type == "dq") {
       const bool quad = (v >> (bits_total - 1)) & 1;
       v &= static_cast<u32>(low_mask(bits_total - 1));
-      out_ += quad ? "q" + std::to_string(v / 2) : "d" + std::to_string(v);
+      put(quad ? 'q' : 'd', std::to_string(quad ? v / 2 : v));
     } else if (item.type == "psrmask") {
       static constexpr char k_letters[] = {'c', 'x', 's', 'f'};
       for (int k = 3; k >= 0; --k)
@@ -268,7 +280,10 @@ class Formatter {
     static constexpr std::string_view k_names[] = {"", "", "oshst", "osh", "", "", "nshst", "nsh",
                                                    "", "", "ishst", "ish", "", "", "st",    "sy"};
     const std::string_view name = k_names[option & 15];
-    out_ += name.empty() ? "#" + std::to_string(option) : std::string(name);
+    if (name.empty())
+      put('#', std::to_string(option));
+    else
+      put(name);
   }
 
   const Inst& inst_;
@@ -288,7 +303,7 @@ std::string disassemble(u32 word, u32 pc, Isa isa) {
     case Isa::T32: inst.encoding = decode_t32(word, inst.raw); break;
     case Isa::T16: inst.encoding = decode_t16(static_cast<u16>(word)); break;
   }
-  if (inst.encoding == nullptr) return "udf " + hex(word);
+  if (inst.encoding == nullptr) return std::string("udf ").append(hex(word));
   return Formatter(inst).run(inst.encoding->syntax);
 }
 

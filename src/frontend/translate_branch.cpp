@@ -5,7 +5,8 @@ namespace armvisor::frontend {
 
 void Translator::leave(Op op, Operand a, u64 immediate, BranchHint hint, u32 disp) {
   const bool faults_here = op == Op::ExitUndefined || op == Op::ExitBkpt;
-  if (!faults_here && next_it() != 0) ir.emit_imm(Op::SetIt, next_it());
+  const u8 it = op == Op::ExitSvc ? context.it : next_it();
+  if (!faults_here && it != 0) ir.emit_imm(Op::SetIt, it);
   ir.append({.op = op,
              .attr = static_cast<u8>(hint),
              .a = a.value,

@@ -10,8 +10,9 @@
 // ITSTATE. CpuState.it is 0 while a block runs; a block that is entered inside an IT block has it in Context::it, and
 // the engine zeroes CpuState.it when it enters such a block. Insn.disp is the ITSTATE of each instruction. For what an
 // instruction raises against itself (Mem and Trap effects, ExitUndefined, ExitBkpt) the engine takes ITSTATE from
-// Insn.disp. Exits that continue behind the instruction (all others, and ExitSvc, ExitHvc, ExitSmc, ExitWfi, ...) take
-// CpuState.it, which leave() sets with SetIt where the ITSTATE to go on with is not 0.
+// Insn.disp. Exits that continue behind the instruction (all others, and ExitHvc, ExitSmc, ExitWfi, ...) take
+// CpuState.it, which leave() sets with SetIt where the ITSTATE to go on with is not 0. ExitSvc likewise finds the SVC's
+// own ITSTATE in CpuState.it; exception entry advances it (arm::take_exception).
 //
 // Results. A result is written after the last access of its instruction that may raise; loads may name the guest
 // register itself as their destination.
