@@ -164,50 +164,56 @@ void VMOV_two_from_double(Translator& t, const Inst& i) {
 
 namespace {
 
-enum class VfpReg : u8 { FPSID = 0, FPSCR = 1, MVFR1 = 6, MVFR0 = 7, FPEXC = 8 };
+enum class VfpReg : u8 { FPSID = 0, MVFR1 = 6, MVFR0 = 7, FPEXC = 8 };
 
-/// FPSCR needs the unit on; the others CPACR and PL1 only (B1.11.3).
-bool open_system(Translator& t, VfpReg reg) {
-  if (reg == VfpReg::FPSCR ? t.context.vfp_enabled : t.context.vfp_accessible && t.context.privileged) return true;
+/// The registers other than FPSCR need CPACR and PL1, but not FPEXC.EN (B1.11.3).
+bool open_system(Translator& t, const Inst& i) {
+  if (t.context.vfp_accessible && t.context.privileged && i('t') != 15) return true;
   t.undefined();
   return false;
 }
 
 }  // namespace
 
-/// VMRS<c> <Rt>, <spec_reg>; Rt 15 with FPSCR is APSR_nzcv
+/// VMRS<c> <Rt>, FPSCR; VMRS<c> APSR_nzcv, FPSCR
 void VMRS(Translator& t, const Inst& i) {
-  const VfpReg reg = static_cast<VfpReg>(i('r'));
-  if (!open_system(t, reg)) return;
-  if (i('t') == 15) {
-    if (reg != VfpReg::FPSCR) return t.unpredictable();
-    t.ir.emit(Op::FpscrToFlags);
-    t.ir.block().insts.back().attr = 15;
+  if (!open_vfp(t)) return;
+  if (i('t') != 15) {
+    t.ir.emit_to(Value::reg(i('t')), Op::ReadFpscr);
     return;
   }
+  t.ir.emit(Op::FpscrToFlags);
+  t.ir.block().insts.back().attr = 15;
+}
+
+/// VMSR<c> FPSCR, <Rt>
+void VMSR(Translator& t, const Inst& i) {
+  if (!open_vfp(t, i('t') != 15)) return;
+  t.ir.emit(Op::WriteFpscr, t.reg(i('t')));
+}
+
+/// VMRS<c> <Rt>, <spec_reg>
+void VMRS_system(Translator& t, const Inst& i) {
+  if (!open_system(t, i)) return;
   const Value rt = Value::reg(i('t'));
   const auto constant_register = [&](u32 v) { t.ir.emit_to(rt, Op::Mov, Operand::imm(v)); };
-  switch (reg) {
+  switch (static_cast<VfpReg>(i('r'))) {
     case VfpReg::FPSID: return constant_register(arm::k_fpsid);
     case VfpReg::MVFR0: return constant_register(arm::k_mvfr0);
     case VfpReg::MVFR1: return constant_register(arm::k_mvfr1);
-    case VfpReg::FPSCR: t.ir.emit_to(rt, Op::ReadFpscr); return;
     case VfpReg::FPEXC: t.ir.emit_to(rt, Op::ReadFpexc); return;
   }
   t.unpredictable();
 }
 
-/// VMSR<c> <spec_reg>, <Rt>
-void VMSR(Translator& t, const Inst& i) {
+/// VMSR<c> <spec_reg>, <Rt>: a write of FPSID only waits for the unit
+void VMSR_system(Translator& t, const Inst& i) {
+  if (!open_system(t, i)) return;
   const VfpReg reg = static_cast<VfpReg>(i('r'));
-  if (!open_system(t, reg)) return;
-  if (i('t') == 15) return t.unpredictable();
-  switch (reg) {
-    case VfpReg::FPSCR: t.ir.emit(Op::WriteFpscr, t.reg(i('t'))); return;
-    case VfpReg::FPEXC: t.ir.emit(Op::WriteFpexc, t.reg(i('t'))); return t.sync_exit();
-    case VfpReg::FPSID: return;  // read-only: the write only waits for the unit
-    default: return t.unpredictable();
-  }
+  if (reg == VfpReg::FPSID) return;
+  if (reg != VfpReg::FPEXC) return t.unpredictable();
+  t.ir.emit(Op::WriteFpexc, t.reg(i('t')));
+  t.sync_exit();
 }
 
 }  // namespace armvisor::frontend::simd
