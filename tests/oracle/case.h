@@ -1,0 +1,44 @@
+#pragma once
+// A test case: one instruction, the state it starts from, and what came of it.
+#include <array>
+#include <vector>
+
+#include "arm/cpu_state.h"
+#include "frontend/decoder.h"
+
+namespace armvisor::oracle {
+
+// The guest's memory map. Vectors and code are at the start of RAM; loads and stores are steered to the data window.
+inline constexpr u32 k_ram_base = 0x40000000, k_ram_size = 0x200000;
+inline constexpr u32 k_code = k_ram_base + 0x20000;
+inline constexpr u32 k_data = k_ram_base + 0x100000, k_data_size = 0x10000;
+
+enum class Outcome : u8 { Normal, Undefined, Svc, PrefetchAbort, DataAbort, Lost };
+
+inline const char* outcome_name(Outcome o) {
+  static constexpr const char* k_names[] = {"normal", "undefined", "svc", "prefetch abort", "data abort", "lost"};
+  return k_names[static_cast<unsigned>(o)];
+}
+
+struct MachineState {
+  std::array<u32, 16> r{};  ///< r[15]: next instruction
+  u32 cpsr = 0, spsr = 0, fpscr = 0;
+  std::array<u64, 32> d{};
+};
+
+struct Case {
+  const frontend::Encoding* encoding = nullptr;
+  frontend::Isa isa{};
+  u32 word = 0;  ///< as disassemble() takes it
+  std::vector<u8> code;
+  u32 instructions = 1;  ///< more than one where a preparing instruction comes first (exclusives)
+  MachineState initial;
+};
+
+struct Result {
+  Outcome outcome = Outcome::Lost;
+  bool alignment_fault = false;  ///< of DataAbort (ours only)
+  MachineState state;            ///< after Normal; after an exception that of the interrupted program
+};
+
+}  // namespace armvisor::oracle

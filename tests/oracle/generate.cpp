@@ -1,0 +1,281 @@
+#include "oracle/generate.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/bits.h"
+
+namespace armvisor::oracle {
+namespace {
+
+using frontend::Encoding;
+using frontend::Isa;
+
+constexpr u32 k_modes[] = {arm::k_mode_usr, arm::k_mode_fiq, arm::k_mode_irq, arm::k_mode_svc,
+                           arm::k_mode_abt, arm::k_mode_und, arm::k_mode_sys};
+
+bool starts_with_any(std::string_view name, std::initializer_list<std::string_view> prefixes) {
+  return std::any_of(prefixes.begin(), prefixes.end(), [&](std::string_view p) { return name.starts_with(p); });
+}
+
+class Generator {
+ public:
+  Generator(const Encoding& e, bool as_thumb, Random& random) : e_(e), random_(random) {
+    case_.encoding = &e;
+    case_.isa = e.simd && as_thumb ? Isa::T32 : e.isa;
+  }
+
+  Case run() {
+    u32 word = random_word();
+    fill_registers();
+    fill_vectors();
+    steer(word);
+    case_.word = e_.simd && case_.isa == Isa::T32 ? to_t32(word) : word;
+    prepare_exclusive();
+    append(case_.word, case_.isa);
+    return case_;
+  }
+
+ private:
+  u32 below(u32 n) { return static_cast<u32>(random_() % n); }
+  bool chance(u32 percent) { return below(100) < percent; }
+  bool thumb() const { return case_.isa != Isa::A32; }
+
+  u32 field(u32 word, char letter) const {
+    frontend::Inst inst;
+    inst.encoding = &e_;
+    inst.raw = word;
+    return inst(letter);
+  }
+
+  u32 field_width(char letter) const {
+    u32 w = 0;
+    for (u32 k = 0; k < e_.piece_count; ++k)
+      if (e_.pieces[k].letter == static_cast<u8>(letter)) w += e_.pieces[k].width;
+    return w;
+  }
+
+  u32 set_field(u32 word, char letter, u32 value) const {
+    for (u32 k = e_.piece_count; k-- > 0;) {
+      const auto& p = e_.pieces[k];
+      if (p.letter != static_cast<u8>(letter)) continue;
+      const u32 mask = static_cast<u32>(low_mask(p.width)) << p.lsb;
+      word = (word & ~mask) | ((value << p.lsb) & mask);
+      value >>= p.width;
+    }
+    return word;
+  }
+
+  u32 random_word() {
+    u32 word = e_.value | (static_cast<u32>(random_()) & ~e_.mask);
+    if (e_.isa == Isa::T16) word &= 0xffff;
+    fill_should_be(word);
+    fix_should_be(word);
+    for (const char letter : std::string_view("dnmtsahlu"))
+      if (field_width(letter) == 4) avoid_special(word, letter);
+    if (e_.isa == Isa::A32 && field_width('c') == 4) {
+      const u32 cond = thumb() || chance(75) ? 14 : below(14);
+      word = set_field(word, 'c', cond);
+    } else if (field_width('c') == 4 && field(word, 'c') >= 14) {
+      word = set_field(word, 'c', below(14));
+    }
+    const bool branch = starts_with_any(e_.name, {"B_", "BL_", "BLX_imm"}) || e_.name == "B" || e_.name == "BL";
+    if (branch && field_width('i') > 8) word = set_field(word, 'i', static_cast<u32>(below(2000)) - 1000);
+    return word;
+  }
+
+  /// Runs of should-be bits are all zeros or all ones; what they should be is not in the table.
+  void fill_should_be(u32& word) {
+    const u32 width = static_cast<u32>(e_.pattern.size());
+    bool ones = false;
+    for (u32 k = 0; k < width; ++k) {
+      if (e_.pattern[k] != '-') continue;
+      if (k == 0 || e_.pattern[k - 1] != '-') ones = chance(50);
+      const u32 b = 1u << (width - 1 - k);
+      word = ones ? word | b : word & ~b;
+    }
+  }
+
+  /// Lines whose should-be bits are a mixture within one run.
+  void fix_should_be(u32& word) const {
+    if (starts_with_any(e_.name, {"CLREX", "DSB", "DMB", "ISB"}) && e_.isa == Isa::A32)
+      word = (word & ~0xfff00u) | 0xff000;
+    if (e_.name == "CLREX" && e_.isa == Isa::A32) word |= 15;
+  }
+
+  /// PC and SP are mostly UNPREDICTABLE: rarer than chance would have it.
+  void avoid_special(u32& word, char letter) {
+    while ((field(word, letter) == 15 && chance(90)) || (field(word, letter) == 13 && chance(60)))
+      word = set_field(word, letter, below(16));
+  }
+
+  u32 random_value() {
+    static constexpr u32 k_edges[] = {0,          1,          2,          0x7fffffff, 0x80000000,
+                                      0xffffffff, 0x7fff8000, 0x80008000, 0x8000,     0xff};
+    const u32 kind = below(100);
+    if (kind < 30) return k_edges[below(10)];
+    if (kind < 50) return below(256);
+    return static_cast<u32>(random_());
+  }
+
+  u32 random_pointer(u32 alignment) { return k_data + 0x4000 + (below(0x8000) & ~(alignment - 1)); }
+
+  void fill_registers() {
+    MachineState& s = case_.initial;
+    for (u32 n = 0; n < 15; ++n) s.r[n] = random_value();
+    s.r[13] = random_pointer(8);
+    // Not Undefined and Abort mode: the exception that ends a case would overwrite their LR and SPSR.
+    static constexpr u32 k_start[] = {arm::k_mode_usr, arm::k_mode_usr, arm::k_mode_svc, arm::k_mode_svc,
+                                      arm::k_mode_fiq, arm::k_mode_irq, arm::k_mode_sys};
+    const u32 mode = k_start[below(7)];
+    s.cpsr = (static_cast<u32>(random_()) & (0xf0000000u | arm::k_psr_q | arm::k_psr_ge)) | mode | arm::k_psr_a |
+             arm::k_psr_i | arm::k_psr_f;
+    if (chance(15)) s.cpsr |= arm::k_psr_e;
+    if (thumb()) {
+      s.cpsr |= arm::k_psr_t;
+      if (chance(30)) s.cpsr |= arm::it_to_psr(static_cast<u8>(below(14) << 4 | 8));
+    }
+    s.spsr = (static_cast<u32>(random_()) & 0xf80f01c0u) | k_modes[below(7)] | (chance(50) ? arm::k_psr_t : 0);
+    s.r[15] = k_code;
+  }
+
+  u32 random_single() {
+    static constexpr u32 k_edges[] = {0,          0x80000000, 0x7f800000, 0xff800000, 0x7fc00000,
+                                      0x7f800001, 0x00000001, 0x807fffff, 0x3f800000, 0xbf800000,
+                                      0x4f000000, 0xcf000000, 0x7f7fffff, 0x00800000};
+    const u32 kind = below(100);
+    if (kind < 30) return k_edges[below(14)];
+    if (kind < 70) return (static_cast<u32>(random_()) & 0x807fffff) | (0x70 + below(0x20)) << 23;
+    return static_cast<u32>(random_());
+  }
+
+  u64 random_double() {
+    static constexpr u64 k_edges[] = {0,
+                                      0x8000000000000000,
+                                      0x7ff0000000000000,
+                                      0x7ff8000000000001,
+                                      0x7ff0000000000001,
+                                      1,
+                                      0x800fffffffffffff,
+                                      0x3ff0000000000000,
+                                      0x41e0000000000000,
+                                      0xc1e0000000000000,
+                                      0x7fefffffffffffff};
+    if (chance(30)) return k_edges[below(11)];
+    return (random_() & 0x800fffffffffffff) | u64{0x3e0 + below(0x40)} << 52;
+  }
+
+  void fill_vectors() {
+    for (u64& d : case_.initial.d) {
+      const u32 kind = below(100);
+      if (kind < 50)
+        d = random_single() | u64{random_single()} << 32;
+      else if (kind < 75)
+        d = random_double();
+      else
+        d = random_();
+    }
+    case_.initial.fpscr = static_cast<u32>(random_()) & 0xf7c0009f;
+    if (chance(50)) case_.initial.fpscr &= 0xf000009f;
+  }
+
+  /// Points base registers at the data window, keeps offsets small, and makes what is written to PSRs valid.
+  void steer(u32& word) {
+    MachineState& s = case_.initial;
+    const std::string_view name = e_.name;
+    if (starts_with_any(name, {"MSR", "RFE", "LDM_return"})) steer_psr(word);
+    if (name == "CPS" || name.starts_with("CPS_") || name.starts_with("SRS"))
+      if (field_width('m') == 5) word = set_field(word, 'm', k_modes[below(7)]);
+    if (starts_with_any(name, {"LDM_user", "STM_user"})) word &= ~0x7f00u;  // banks are not part of a case's state
+    const bool memory =
+        starts_with_any(name, {"LD", "ST", "VLD", "VST", "TBB", "TBH", "PLD", "PLI", "RFE", "POP", "PUSH"});
+    if (!memory) return;
+    const bool by_word =
+        starts_with_any(name, {"LDM", "STM", "LDRD", "STRD", "LDREX", "STREX", "VLD", "VST", "RFE", "POP"});
+    const u32 n = field(word, 'n');
+    if (field_width('n') != 0 && n < 15) s.r[n] = random_pointer(by_word || chance(60) ? 8 : 1);
+    const u32 m = field(word, 'm');
+    const bool register_offset = field_width('m') != 0 && !name.starts_with("VLD") && !name.starts_with("VST");
+    if (register_offset && m < 15 && m != n) s.r[m] = below(0x400) & (by_word ? ~7u : ~0u);
+  }
+
+  void steer_psr(u32) {
+    for (u32 n = 0; n < 13; ++n) case_.initial.r[n] = (random_value() & 0xf80f01c0u) | k_modes[below(7)];
+  }
+
+  /// Inverse of the mapping in decode_t32.
+  static u32 to_t32(u32 word) {
+    if ((word & 0xfe000000) == 0xf2000000) return 0xef000000 | ((word >> 24) & 1) << 28 | (word & 0x00ffffff);
+    if ((word & 0xff000000) == 0xf4000000) return 0xf9000000 | (word & 0x00ffffff);
+    return word;
+  }
+
+  /// STREX is judged after the LDREX of the same size and address.
+  void prepare_exclusive() {
+    if (!e_.name.starts_with("STREX")) return;
+    const u32 n = field(case_.word, 'n');
+    if (case_.isa == Isa::A32 && chance(80)) {
+      const u32 load = (case_.word & 0x0ff00000) | 0xe0100000 | n << 16 | 0x00000f9f;
+      u32 t = 0;
+      while (t == n || t == n - 1) t += 2;
+      append(load | t << 12, Isa::A32);
+      case_.instructions = 2;
+    }
+  }
+
+  void append(u32 word, Isa isa) {
+    const auto put = [this](u32 half) {
+      case_.code.push_back(static_cast<u8>(half));
+      case_.code.push_back(static_cast<u8>(half >> 8));
+    };
+    if (isa == Isa::T32) put(word >> 16);
+    put(word & 0xffff);
+    if (isa == Isa::A32) put(word >> 16);
+  }
+
+  const Encoding& e_;
+  Random& random_;
+  Case case_;
+};
+
+struct Exclusion {
+  std::string_view prefix, reason;
+};
+constexpr Exclusion k_exclusions[] = {
+#define EXCLUDE(prefix, reason) {prefix, reason},
+#include "oracle/exclusions.inc"
+#undef EXCLUDE
+};
+
+}  // namespace
+
+Case generate(const frontend::Encoding& e, bool as_thumb, Random& random) {
+  return Generator(e, as_thumb, random).run();
+}
+
+const char* exclusion(const Case& c) {
+  const auto& e = *c.encoding;
+  frontend::Inst i;
+  i.encoding = &e;
+  i.raw = c.word;
+  const bool system_mode = (c.initial.cpsr & arm::k_psr_mode) == arm::k_mode_sys;
+  const bool user_or_system = system_mode || (c.initial.cpsr & arm::k_psr_mode) == arm::k_mode_usr;
+  const bool exception_return_alu = !e.simd && e.isa == Isa::A32 && i('S') != 0 && i('d') == 15;
+  if (exception_return_alu && !e.name.starts_with("SUB") && !e.name.starts_with("MOV"))
+    return "of SUBS PC, LR and related (B9.3.20) the reference knows SUBS and MOVS";
+  const bool uses_spsr =
+      exception_return_alu || i('R') != 0 || starts_with_any(e.name, {"LDM_return", "SUBS_PC", "SRS"});
+  if (user_or_system && uses_spsr && !e.simd) return "there is no SPSR in User and System mode (UNPREDICTABLE)";
+  if (system_mode && starts_with_any(e.name, {"LDM_user", "STM_user"})) return "UNPREDICTABLE in System mode (B9.3.6)";
+  if (starts_with_any(e.name, {"VTRN", "VUZP", "VZIP"}) && i('d') == i('m') && i('D') == i('M'))
+    return "UNKNOWN result where both operands are one register (A8.8.420)";
+  return nullptr;
+}
+
+std::string_view exclusion(const frontend::Encoding& e) {
+  for (const auto& x : k_exclusions)
+    if (e.name == x.prefix || (e.name.starts_with(x.prefix) && e.name[x.prefix.size()] == '_')) return x.reason;
+  return {};
+}
+
+}  // namespace armvisor::oracle

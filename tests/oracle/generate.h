@@ -1,0 +1,21 @@
+#pragma once
+// Random cases for a table line.
+#include <random>
+#include <string_view>
+
+#include "oracle/case.h"
+
+namespace armvisor::oracle {
+
+using Random = std::mt19937_64;
+
+/// A random instruction of this line in a random state. `as_thumb`: for lines of simd.inc, the T32 form.
+Case generate(const frontend::Encoding& e, bool as_thumb, Random& random);
+
+/// Why Unicorn cannot judge the line; empty where it can.
+std::string_view exclusion(const frontend::Encoding& e);
+
+/// Why Unicorn cannot judge this case of a line that it can judge otherwise; null where it can.
+const char* exclusion(const Case& c);
+
+}  // namespace armvisor::oracle

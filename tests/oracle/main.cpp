@@ -1,0 +1,197 @@
+// oracle: runs random instructions of every table line on our engine and on Unicorn and compares registers, flags,
+// memory and exceptions. Exit status 0 when all agree and every line that can be judged was.
+//   --count N   cases per line (default 200)      --seed S        --line NAME    only lines whose name starts so
+//   --show N    failing cases printed per line (default 3)        --refusals     list where only we are UNDEFINED
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "oracle/compare.h"
+#include "oracle/generate.h"
+#include "oracle/reference.h"
+#include "oracle/subject.h"
+
+namespace armvisor::oracle {
+namespace {
+
+struct Options {
+  u64 count = 200, seed = 1, show = 3;
+  std::string line;
+  bool refusals = false;
+};
+
+/// Per table line.
+struct Tally {
+  u64 agreed = 0;    ///< compared and equal, executed by both
+  u64 raised = 0;    ///< both raised the same exception
+  u64 refused = 0;   ///< only we are UNDEFINED: UNPREDICTABLE operands (docs/architecture.md)
+  u64 ill_bits = 0;  ///< only the reference is UNDEFINED: should-be bits
+  u64 strict = 0;    ///< our alignment faults, which the reference does not have
+  u64 failed = 0;
+};
+
+class Oracle {
+ public:
+  explicit Oracle(const Options& options) : options_(options), random_(options.seed) {
+    for (u32 k = 0; k < k_ram_size - 0x1000; ++k) {
+      const u8 byte = k < 0x100000 ? 0 : static_cast<u8>(random_());
+      reference_.ram(k_ram_base)[k] = byte;
+      if (k >= k_code - k_ram_base) subject_.ram(k_ram_base)[k] = byte;
+    }
+  }
+
+  int run() {
+    for (const auto& e : frontend::encodings()) {
+      if (!e.name.starts_with(options_.line)) continue;
+      if (const auto reason = exclusion(e); !reason.empty()) {
+        ++excluded_;
+        continue;
+      }
+      run_line(e);
+    }
+    std::printf(
+        "%llu instructions executed, %llu compared equal, %u lines, %u excluded, %u never executed, %u failing\n",
+        static_cast<unsigned long long>(executed_), static_cast<unsigned long long>(equal_), lines_, excluded_,
+        uncovered_, failing_);
+    return failing_ == 0 && uncovered_ == 0 ? 0 : 1;
+  }
+
+ private:
+  void run_line(const frontend::Encoding& e) {
+    Tally tally;
+    ++lines_;
+    for (u64 k = 0; k < options_.count; ++k) run_case(generate(e, e.simd && k % 2 == 1, random_), tally);
+    const char* set = e.simd                        ? "simd"
+                      : e.isa == frontend::Isa::A32 ? "a32"
+                      : e.isa == frontend::Isa::T32 ? "t32"
+                                                    : "t16";
+    const bool uncovered = tally.agreed + tally.raised == 0;
+    if (tally.failed != 0) ++failing_;
+    if (uncovered) ++uncovered_;
+    if (tally.failed != 0 || uncovered || tally.refused * 2 > options_.count || !options_.line.empty())
+      std::printf("%s %.*s: %llu agreed, %llu raised alike, %llu refused, %llu should-be, %llu strict, %llu FAILED\n",
+                  set, static_cast<int>(e.name.size()), e.name.data(), static_cast<unsigned long long>(tally.agreed),
+                  static_cast<unsigned long long>(tally.raised), static_cast<unsigned long long>(tally.refused),
+                  static_cast<unsigned long long>(tally.ill_bits), static_cast<unsigned long long>(tally.strict),
+                  static_cast<unsigned long long>(tally.failed));
+    std::fflush(stdout);
+  }
+
+  void lay(const Case& c) {
+    u8 code[32];
+    for (u32 k = 0; k < sizeof code; k += 4)
+      std::memcpy(code + k, c.isa == frontend::Isa::A32 ? "\xf0\x00\xf0\xe7" : "\x00\xde\x00\xde", 4);
+    std::memcpy(code, c.code.data(), c.code.size());
+    std::memcpy(reference_.ram(k_code), code, sizeof code);
+    subject_.write_code(k_code, code, sizeof code);
+  }
+
+  /// Words that are valid as PC and as CPSR, where RFE will find them.
+  void lay_return_states(const Case& c) {
+    for (u32 n = 0; n < 15; ++n) {
+      const u32 base = c.initial.r[n];
+      if (base < k_data + 64 || base >= k_data + k_data_size - 64) continue;
+      for (u32 k = 0; k < 8; ++k) {
+        static constexpr u32 k_modes[] = {arm::k_mode_usr, arm::k_mode_svc, arm::k_mode_irq, arm::k_mode_sys};
+        const u32 word = (static_cast<u32>(random_()) & 0xf80f01e0u) | k_modes[random_() % 4];
+        std::memcpy(reference_.ram(base) - 16 + k * 4, &word, 4);
+        std::memcpy(subject_.ram(base) - 16 + k * 4, &word, 4);
+      }
+    }
+  }
+
+  void run_case(const Case& c, Tally& tally) {
+    // A more specific line may own the word.
+    u32 form = c.word;
+    const auto* owner = c.isa == frontend::Isa::A32   ? frontend::decode_a32(c.word)
+                        : c.isa == frontend::Isa::T32 ? frontend::decode_t32(c.word, form)
+                                                      : frontend::decode_t16(static_cast<u16>(c.word));
+    if (owner != c.encoding || exclusion(c) != nullptr) return;
+    if (c.encoding->name.starts_with("RFE")) lay_return_states(c);
+    lay(c);
+    const Result theirs = reference_.run(c);
+    const u32 stop = theirs.state.r[15];
+    const bool loops = theirs.outcome == Outcome::Normal && stop - k_code < c.code.size();
+    if (loops || stop - k_ram_base < 0x100) return restore();
+    const bool lands = theirs.outcome == Outcome::Normal;
+    const Result ours = subject_.run(c, lands ? stop : 0, (theirs.state.cpsr & arm::k_psr_t) != 0);
+    executed_ += c.instructions;
+    judge(c, ours, theirs, tally);
+  }
+
+  void judge(const Case& c, const Result& ours, const Result& theirs, Tally& tally) {
+    if (ours.outcome == Outcome::Undefined && theirs.outcome != Outcome::Undefined) {
+      ++tally.refused;
+      if (options_.refusals) std::printf("refused %s", describe(c).c_str());
+      return restore();
+    }
+    if (ours.alignment_fault && theirs.outcome == Outcome::Normal) {
+      ++tally.strict;
+      return restore();
+    }
+    const bool should_be = c.encoding->pattern.find('-') != std::string_view::npos;
+    if (theirs.outcome == Outcome::Undefined && ours.outcome != Outcome::Undefined && should_be) {
+      ++tally.ill_bits;
+      return restore();
+    }
+    std::string text = differences(c, ours, theirs);
+    const bool memory = std::memcmp(reference_.ram(k_data), subject_.ram(k_data), k_data_size) != 0;
+    // After an abort some of the stores of one instruction may have been done (A3.5.3).
+    if (memory && ours.outcome == Outcome::Normal) text += "    memory differs" + first_difference() + "\n";
+    if (memory) restore();
+    if (text.empty()) {
+      ++equal_;
+      ++(ours.outcome == Outcome::Normal ? tally.agreed : tally.raised);
+      return;
+    }
+    if (tally.failed++ < options_.show) std::printf("%s%s", describe(c).c_str(), text.c_str());
+  }
+
+  std::string first_difference() {
+    const u8 *a = subject_.ram(k_data), *b = reference_.ram(k_data);
+    for (u32 k = 0; k < k_data_size; ++k) {
+      if (a[k] == b[k]) continue;
+      char text[80];
+      std::snprintf(text, sizeof text, " at %x: ours %02x, reference %02x", k_data + k, a[k], b[k]);
+      return text;
+    }
+    return {};
+  }
+
+  /// Makes our data window the reference's again.
+  void restore() { std::memcpy(subject_.ram(k_data), reference_.ram(k_data), k_data_size); }
+
+  Options options_;
+  Random random_;
+  Reference reference_;
+  Subject subject_;
+  u64 executed_ = 0, equal_ = 0;
+  u32 lines_ = 0, excluded_ = 0, uncovered_ = 0, failing_ = 0;
+};
+
+Options parse(int argc, char** argv) {
+  Options o;
+  for (int k = 1; k < argc; ++k) {
+    const std::string arg = argv[k];
+    if (arg == "--refusals") {
+      o.refusals = true;
+      continue;
+    }
+    if (k + 1 == argc) {
+      std::fprintf(stderr, "oracle: %s: expected --count, --seed, --show or --line with a value\n", arg.c_str());
+      std::exit(2);
+    }
+    const char* value = argv[++k];
+    if (arg == "--count") o.count = std::strtoull(value, nullptr, 0);
+    if (arg == "--seed") o.seed = std::strtoull(value, nullptr, 0);
+    if (arg == "--show") o.show = std::strtoull(value, nullptr, 0);
+    if (arg == "--line") o.line = value;
+  }
+  return o;
+}
+
+}  // namespace
+}  // namespace armvisor::oracle
+
+int main(int argc, char** argv) { return armvisor::oracle::Oracle(armvisor::oracle::parse(argc, argv)).run(); }
