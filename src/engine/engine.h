@@ -1,12 +1,17 @@
 #pragma once
 // The engine contract: a vCPU that runs until something needs the machine. It says nothing of how it runs: by
 // interpreting IR, by generated code, or by a host CPU in another mode.
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "arm/cpu_state.h"
 #include "base/result.h"
 #include "memory/guest_ram.h"
+
+namespace armvisor::ir {
+struct Block;
+}
 
 namespace armvisor::engine {
 
@@ -75,6 +80,8 @@ struct EngineConfig {
   u32 vcpus = 1;
   GuestRam* ram = nullptr;
   MachinePort* port = nullptr;
+  /// When set, gives the IR at `pc` instead of the front end: tests of engines by IR alone.
+  std::function<void(u32 pc, ir::Block& block)> translator;
 };
 
 /// The reference: executes IR by interpretation.

@@ -1,6 +1,6 @@
 // From a program counter to a block.
 #include <algorithm>
-#include <cstring>
+#include <span>
 
 #include "base/assert.h"
 #include "engine/guest_access.h"
@@ -88,8 +88,13 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
   while (true) {
     source.read();
     ir::Block ir_block;
-    const bool translated = frontend::translate(context, pc, std::span(source.bytes, source.count), limits, ir_block);
-    AV_ASSERT(translated);
+    if (shared_.config.translator) {
+      shared_.config.translator(pc, ir_block);
+    } else {
+      const std::span bytes(source.bytes, source.count);
+      const bool translated = frontend::translate(context, pc, bytes, limits, ir_block);
+      AV_ASSERT(translated);
+    }
 #ifndef NDEBUG
     const std::string problem = ir::verify(ir_block);
     if (!problem.empty()) assertion_failed((problem + "\n" + ir::print(ir_block)).c_str(), __FILE__, __LINE__);

@@ -22,11 +22,19 @@ std::string hex(u64 v) {
   return text;
 }
 
+std::string numbered(char prefix, u32 n) {
+  std::string out(1, prefix);
+  out += std::to_string(n);
+  return out;
+}
+
 std::string operand_text(Value v, u64 imm) {
   if (v.is_none()) return "_";
-  if (v.is_imm()) return "#" + hex(imm);
-  if (v.is_reg()) return "r" + std::to_string(v.reg_number());
-  return "t" + std::to_string(v.temp_number());
+  if (v.is_reg()) return numbered('r', v.reg_number());
+  if (v.is_temp()) return numbered('t', v.temp_number());
+  std::string out = "#";
+  out += hex(imm);
+  return out;
 }
 
 void print_inst(const Inst& inst, std::string& out) {

@@ -4,6 +4,7 @@ typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
+typedef int s32;
 
 // --- printing on the PL011 and checks. A program prints "ok NAME" or "FAIL NAME: ..." per test.
 void print(const char* s);

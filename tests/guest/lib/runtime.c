@@ -149,9 +149,11 @@ void sync_code(const void* p, u32 bytes) {
 
 extern u8 cpu_entry[];
 static void (*volatile secondary_fn[MAX_CPUS])(u32);
+static volatile u32 finished[MAX_CPUS];
 
 void secondary_main(u32 cpu) {
   secondary_fn[cpu](cpu);
+  finished[cpu] = 1;
   dsb();
   psci(PSCI_CPU_OFF, 0, 0, 0);
   for (;;) wfi();
@@ -159,11 +161,13 @@ void secondary_main(u32 cpu) {
 
 u32 cpu_start(u32 cpu, void (*fn)(u32)) {
   secondary_fn[cpu] = fn;
+  finished[cpu] = 0;
   dsb();
   return psci(PSCI_CPU_ON, cpu, (u32)cpu_entry, cpu);
 }
 
 void cpu_wait_off(u32 cpu) {
+  while (!finished[cpu]) asm volatile("yield");
   while (psci(PSCI_AFFINITY_INFO, cpu, 0, 0) != 1) {
   }
 }

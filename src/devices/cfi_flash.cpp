@@ -1,0 +1,234 @@
+#include "devices/cfi_flash.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include "base/bits.h"
+#include "devices/cfi_query.h"
+
+namespace armvisor::devices {
+namespace {
+
+constexpr u32 k_chips = 2, k_bus_bytes = 4;
+constexpr u16 k_manufacturer = 0x0089, k_device = 0x0018;
+// Status register (one chip).
+constexpr u8 k_sr_ready = 0x80, k_sr_erase_error = 0x20, k_sr_program_error = 0x10, k_sr_locked = 0x02;
+constexpr u32 k_sequence_error = k_sr_erase_error | k_sr_program_error;
+
+/// Both chips see the same command, so both say the same.
+constexpr u32 both_chips(u16 v) { return v | u32{v} << 16; }
+
+Error host_error(const std::string& what) { return {ErrorKind::HostResource, what + ": " + std::strerror(errno)}; }
+
+/// Erased flash (all ones) that costs no memory until it is written: one chunk, mapped privately again and again.
+Result<Mapping> map_erased(u64 size) {
+  constexpr u64 k_chunk = u64{4} << 20;
+  Fd fd(memfd_create("erased-flash", MFD_CLOEXEC));
+  if (!fd) return host_error("cannot create memory for flash");
+  const std::vector<u8> ones(k_chunk, 0xff);
+  if (::write(fd.get(), ones.data(), ones.size()) != static_cast<ssize_t>(ones.size()))
+    return host_error("cannot fill memory for flash");
+  void* base = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) return host_error("cannot reserve memory for flash");
+  Mapping mapping(base, size);
+  for (u64 at = 0; at < size; at += k_chunk) {
+    const u64 n = std::min(k_chunk, size - at);
+    if (mmap(mapping.data() + at, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd.get(), 0) == MAP_FAILED)
+      return host_error("cannot map memory for flash");
+  }
+  return mapping;
+}
+
+/// Lays the image file over the start of `mapping`.
+Status map_image(const CfiFlashConfig& config, Mapping& mapping) {
+  const bool shared = config.persistent && !config.read_only;
+  Fd fd(::open(config.image.c_str(), (shared ? O_RDWR : O_RDONLY) | O_CLOEXEC));
+  if (!fd) return host_error("cannot open the flash image '" + config.image + "'");
+  struct stat st {};
+  if (fstat(fd.get(), &st) != 0) return host_error("cannot inspect the flash image '" + config.image + "'");
+  const u64 length = static_cast<u64>(st.st_size);
+  if (length == 0 || length > config.size)
+    return Error{ErrorKind::BadInput, "the flash image '" + config.image + "' has " + std::to_string(length) +
+                                          " bytes; it must have between 1 and " + std::to_string(config.size)};
+  if (shared && length % k_page_size != 0)
+    return Error{ErrorKind::BadInput, "the flash image '" + config.image + "' has " + std::to_string(length) +
+                                          " bytes; to be written to it must be a multiple of 4096, so pad it"};
+  if (mmap(mapping.data(), length, PROT_READ | PROT_WRITE, MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE), fd.get(),
+           0) == MAP_FAILED)
+    return host_error("cannot map the flash image '" + config.image + "'");
+  const u64 tail = align_up<u64>(length, k_page_size) - length;
+  if (tail) std::memset(mapping.data() + length, 0xff, tail);
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<CfiFlash>> CfiFlash::create(const CfiFlashConfig& config, std::function<void()> view_changed) {
+  if (config.size == 0 || !std::has_single_bit(config.size) || config.size < 2 * k_block_size)
+    return Error{ErrorKind::BadArguments, "a flash bank must have a power of two of bytes, at least 512 KiB"};
+  AV_TRY_ASSIGN(Mapping memory, map_erased(config.size));
+  if (!config.image.empty()) AV_TRY(map_image(config, memory));
+  return std::unique_ptr<CfiFlash>(new CfiFlash(std::move(memory), config.read_only, std::move(view_changed)));
+}
+
+CfiFlash::CfiFlash(Mapping memory, bool read_only, std::function<void()> view_changed)
+    : memory_(std::move(memory)),
+      read_only_(read_only),
+      view_changed_(std::move(view_changed)),
+      locked_(memory_.size() / k_block_size) {}
+
+void CfiFlash::reset() {
+  status_ = k_sr_ready;
+  expect_ = Expect::Command;
+  locked_.assign(locked_.size(), false);
+  set_mode(ReadMode::Array);
+}
+
+void CfiFlash::set_mode(ReadMode mode) {
+  const bool was_array = mode_ == ReadMode::Array, is_array = mode == ReadMode::Array;
+  mode_ = mode;
+  if (was_array == is_array) return;
+  read_array_.store(is_array, std::memory_order_release);
+  if (view_changed_) view_changed_();
+}
+
+// --- reads
+
+u16 CfiFlash::identifier(u64 offset) const {
+  const u64 word = (offset % k_block_size) / k_bus_bytes;
+  switch (word) {
+    case 0: return k_manufacturer;
+    case 1: return k_device;
+    case 2: return locked_[offset / k_block_size];
+    default: return 0;
+  }
+}
+
+/// What the bus shows, outside read-array mode, in the aligned 32-bit word at `offset`.
+u32 CfiFlash::chip_word(u64 offset) const {
+  switch (mode_) {
+    case ReadMode::Status: return both_chips(status_);
+    case ReadMode::Identifier: return both_chips(identifier(offset));
+    case ReadMode::Query: {
+      const u32 chip_size_bits = static_cast<u32>(std::countr_zero(memory_.size() / k_chips));
+      const u32 blocks = static_cast<u32>(memory_.size() / k_block_size);
+      const auto table = make_cfi_query(chip_size_bits, blocks, k_block_size / k_chips);
+      const u64 index = (offset % k_block_size) / k_bus_bytes;
+      return index < table.size() ? both_chips(table[index]) : 0;
+    }
+    default: return 0;
+  }
+}
+
+u64 CfiFlash::mmio_read(u64 offset, u32 size) {
+  if (size > 8 || offset > memory_.size() - size) return 0;
+  u64 value = 0;
+  if (mode_ == ReadMode::Array) {
+    std::memcpy(&value, memory_.data() + offset, size);
+    return value;
+  }
+  for (u32 i = 0; i < size; ++i) {
+    const u64 at = offset + i;
+    const u32 word = chip_word(at & ~u64{k_bus_bytes - 1});
+    value |= u64{(word >> (8 * (at % k_bus_bytes))) & 0xff} << (8 * i);
+  }
+  return value;
+}
+
+// --- commands
+
+void CfiFlash::mmio_write(u64 offset, u32 size, u64 value) {
+  if (size > 4 || offset > memory_.size() - size) return;
+  const u8 code = static_cast<u8>(value);
+  switch (expect_) {
+    case Expect::Command: command(offset, code); break;
+    case Expect::ProgramData: finish(program(offset, size, value)); break;
+    case Expect::EraseConfirm: erase(offset, code); break;
+    case Expect::BufferCount: start_buffer(offset, static_cast<u32>(value & 0xffff)); break;
+    case Expect::BufferData: buffer_data(offset, size, value); break;
+    case Expect::BufferConfirm: commit_buffer(offset, code); break;
+    case Expect::LockCommand: lock(offset, code); break;
+  }
+}
+
+void CfiFlash::command(u64 offset, u8 code) {
+  switch (code) {
+    case 0x10:
+    case 0x40: expect_ = Expect::ProgramData; break;
+    case 0x20: expect_ = Expect::EraseConfirm; break;
+    case 0x60: expect_ = Expect::LockCommand; break;
+    case 0xe8:
+      expect_ = Expect::BufferCount;
+      buffer_block_ = offset / k_block_size;
+      break;
+    case 0x70: break;
+    case 0x90: return set_mode(ReadMode::Identifier);
+    case 0x98: return set_mode(ReadMode::Query);
+    case 0x50: status_ = k_sr_ready; return set_mode(ReadMode::Array);
+    default: return set_mode(ReadMode::Array);  // 0xff, and what the chip does not know
+  }
+  set_mode(ReadMode::Status);
+}
+
+/// Ends a program, erase or lock sequence; the chip then shows its status.
+void CfiFlash::finish(u32 errors) {
+  status_ |= static_cast<u8>(k_sr_ready | errors);
+  expect_ = Expect::Command;
+  set_mode(ReadMode::Status);
+}
+
+u32 CfiFlash::write_errors(u64 offset) const { return read_only_ || locked_[offset / k_block_size] ? k_sr_locked : 0; }
+
+/// Programming can only clear bits.
+u32 CfiFlash::program(u64 offset, u32 size, u64 value) {
+  if (const u32 errors = write_errors(offset)) return errors | k_sr_program_error;
+  for (u32 i = 0; i < size; ++i) memory_.data()[offset + i] &= static_cast<u8>(value >> (8 * i));
+  return 0;
+}
+
+void CfiFlash::erase(u64 offset, u8 code) {
+  if (code != 0xd0) return finish(k_sequence_error);
+  if (const u32 errors = write_errors(offset)) return finish(errors | k_sr_erase_error);
+  std::memset(memory_.data() + align_down<u64>(offset, k_block_size), 0xff, k_block_size);
+  finish(0);
+}
+
+void CfiFlash::lock(u64 offset, u8 code) {
+  switch (code) {
+    case 0x01:  // lock; a lock-down (0x2f) differs only in needing a pin to undo it
+    case 0x2f: locked_[offset / k_block_size] = true; return finish(0);
+    case 0xd0: locked_[offset / k_block_size] = false; return finish(0);
+    case 0x03: return finish(0);  // configuration register: read timing, which has no meaning here
+    default: return finish(k_sequence_error);
+  }
+}
+
+/// `count` is the number of bus words less one.
+void CfiFlash::start_buffer(u64 offset, u32 count) {
+  constexpr u32 k_max_words = (1u << k_cfi_buffer_bits) * k_chips / k_bus_bytes;
+  if (count >= k_max_words || offset / k_block_size != buffer_block_) return finish(k_sequence_error);
+  buffer_.clear();
+  buffer_left_ = count + 1;
+  expect_ = Expect::BufferData;
+}
+
+void CfiFlash::buffer_data(u64 offset, u32 size, u64 value) {
+  if (offset / k_block_size != buffer_block_) return finish(k_sequence_error);
+  buffer_.push_back({offset, size, value});
+  if (--buffer_left_ == 0) expect_ = Expect::BufferConfirm;
+}
+
+void CfiFlash::commit_buffer(u64 offset, u8 code) {
+  if (code != 0xd0 || offset / k_block_size != buffer_block_) return finish(k_sequence_error);
+  u32 errors = 0;
+  for (const Write& w : buffer_) errors |= program(w.offset, w.size, w.value);
+  finish(errors);
+}
+
+}  // namespace armvisor::devices

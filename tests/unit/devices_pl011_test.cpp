@@ -1,0 +1,159 @@
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <thread>
+
+#include "devices/pl011.h"
+#include "unit/device_fakes.h"
+
+namespace armvisor::devices {
+namespace {
+
+constexpr u32 DR = 0, RSR = 4, FR = 0x18, IBRD = 0x24, LCR_H = 0x2c, CR = 0x30, IFLS = 0x34, IMSC = 0x38, RIS = 0x3c,
+              MIS = 0x40, ICR = 0x44;
+constexpr u32 k_rx = 1u << 4, k_tx = 1u << 5, k_rt = 1u << 6;
+
+class Pl011Test : public testing::Test {
+ protected:
+  FakeLine irq;
+  std::string sent;
+  Pl011 uart{irq, [this](std::span<const u8> b) { sent.append(b.begin(), b.end()); }};
+
+  u32 read(u32 offset) { return static_cast<u32>(uart.mmio_read(offset, 4)); }
+  void write(u32 offset, u32 value) { uart.mmio_write(offset, 4, value); }
+  std::size_t push(std::string_view text) { return uart.push({reinterpret_cast<const u8*>(text.data()), text.size()}); }
+  void enable(bool fifo = true) {
+    write(LCR_H, fifo ? 0x70 : 0x60);
+    write(CR, 0x301);
+  }
+};
+
+TEST_F(Pl011Test, ResetStateAndIdentification) {
+  EXPECT_EQ(read(FR), 0x90u);
+  EXPECT_EQ(read(CR), 0x300u);
+  EXPECT_EQ(read(IFLS), 0x12u);
+  const u32 ids[] = {0x11, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
+  for (u32 i = 0; i < 8; ++i) EXPECT_EQ(read(0xfe0 + 4 * i), ids[i]);
+}
+
+TEST_F(Pl011Test, SendsAndRaisesTheTransmitInterrupt) {
+  write(DR, 'h');
+  uart.mmio_write(DR, 1, 'i');
+  EXPECT_EQ(sent, "hi");
+  EXPECT_EQ(read(RIS), k_tx);
+  EXPECT_FALSE(irq.level);
+  write(IMSC, k_tx);
+  EXPECT_TRUE(irq.level);
+  EXPECT_EQ(read(MIS), k_tx);
+  write(ICR, k_tx);
+  EXPECT_FALSE(irq.level);
+}
+
+TEST_F(Pl011Test, ReceivesThroughTheFifoInOrder) {
+  enable();
+  write(IMSC, k_rx | k_rt);
+  EXPECT_EQ(push("abc"), 3u);
+  EXPECT_TRUE(irq.level);
+  EXPECT_EQ(read(RIS), k_rt) << "below the trigger level: receive timeout";
+  EXPECT_EQ(read(FR) & 0x10, 0u);
+  EXPECT_EQ(read(DR), u32{'a'});
+  EXPECT_EQ(read(DR), u32{'b'});
+  EXPECT_TRUE(irq.level);
+  EXPECT_EQ(read(DR), u32{'c'});
+  EXPECT_FALSE(irq.level);
+  EXPECT_EQ(read(FR) & 0x10, 0x10u);
+  EXPECT_EQ(read(DR), 0u);
+}
+
+TEST_F(Pl011Test, ReceiveInterruptAtTheTriggerLevel) {
+  enable();
+  write(IFLS, 2 << 3);  // half full
+  push("1234567");
+  EXPECT_EQ(read(RIS) & k_rx, 0u);
+  push("8");
+  EXPECT_EQ(read(RIS) & k_rx, k_rx);
+  read(DR);
+  EXPECT_EQ(read(RIS) & k_rx, 0u);
+}
+
+TEST_F(Pl011Test, WithoutFifosEachCharacterInterrupts) {
+  enable(false);
+  push("ab");
+  EXPECT_EQ(read(RIS) & k_rx, k_rx);
+  EXPECT_EQ(read(FR) & 0x40, 0x40u) << "one character fills it";
+  EXPECT_EQ(read(DR), u32{'a'});
+  EXPECT_EQ(read(RIS) & k_rx, k_rx);
+  EXPECT_EQ(read(DR), u32{'b'});
+  EXPECT_EQ(read(RIS) & k_rx, 0u);
+}
+
+TEST_F(Pl011Test, InputWaitsUntilTheReceiverIsEnabled) {
+  EXPECT_EQ(push("x"), 1u);
+  EXPECT_EQ(read(FR) & 0x10, 0x10u);
+  enable();
+  EXPECT_EQ(read(DR), u32{'x'});
+}
+
+TEST_F(Pl011Test, BackPressure) {
+  enable();
+  const std::string text(10000, 'x');
+  const std::size_t taken = push(text);
+  EXPECT_LT(taken, text.size());
+  EXPECT_EQ(push("y"), 1u) << "what moved to the FIFO left room";
+  std::size_t got = 0;
+  while (!(read(FR) & 0x10)) {
+    read(DR);
+    ++got;
+  }
+  EXPECT_EQ(got, taken + 1);
+  EXPECT_EQ(push("abc"), 3u);
+}
+
+TEST_F(Pl011Test, SpaceIsToldOnceAfterARefusal) {
+  u32 space = 0;
+  uart.set_space_callback([&] { ++space; });
+  enable();
+  push(std::string(10000, 'x'));
+  for (u32 i = 0; i < 6000; ++i) read(DR);
+  EXPECT_EQ(space, 1u);
+}
+
+TEST_F(Pl011Test, Loopback) {
+  enable();
+  write(CR, 0x381 | 1u << 11);
+  write(DR, 'z');
+  EXPECT_EQ(sent, "");
+  EXPECT_EQ(read(DR), u32{'z'});
+  EXPECT_EQ(read(FR) & 1, 1u) << "RTS drives CTS";
+}
+
+TEST_F(Pl011Test, RegistersKeepTheirBits) {
+  write(IBRD, 0xffffffff);
+  EXPECT_EQ(read(IBRD), 0xffffu);
+  write(IMSC, 0xffffffff);
+  EXPECT_EQ(read(IMSC), 0x7ffu);
+  write(RSR, 0);
+  EXPECT_EQ(read(RSR), 0u);
+}
+
+TEST_F(Pl011Test, AnyAccessIsHarmlessWhileInputArrives) {
+  std::atomic<bool> done = false;
+  std::thread host([&] {
+    while (!done) push("input");
+  });
+  std::mt19937 random(1);
+  for (u32 i = 0; i < 100000; ++i) {
+    const u64 offset = random() % 0x1000;
+    const u32 size = 1u << (random() % 4);
+    if (random() & 1)
+      uart.mmio_read(offset, size);
+    else
+      uart.mmio_write(offset, size, random());
+  }
+  done = true;
+  host.join();
+}
+
+}  // namespace
+}  // namespace armvisor::devices

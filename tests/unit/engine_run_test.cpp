@@ -1,0 +1,235 @@
+// The interpreter with the A32 front end, by hand-assembled words: flow, memory, exceptions, interrupts, code changes.
+#include "engine_machine.h"
+
+namespace armvisor::engine::test {
+namespace {
+
+constexpr u32 k_code = k_ram + 0x8000, k_data = k_ram + 0x20000;
+
+TEST(EngineRun, LoopCountsAndStops) {
+  Machine m;
+  m.words(k_code, {
+                      0xe3a00000,  // mov r0, #0
+                      0xe3a01e7d,  // mov r1, #2000
+                      0xe0800001,  // add r0, r0, r1
+                      0xe2511001,  // subs r1, r1, #1
+                      0x1afffffc,  // bne -2
+                      k_stop,
+                  });
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  EXPECT_EQ(m.reg(0), 2000u * 2001 / 2);
+  EXPECT_EQ(m.reg(15), k_code + 24);
+  EXPECT_EQ(m.state().z, 1);
+  EXPECT_EQ(m.state().c, 1);
+}
+
+TEST(EngineRun, LoadsAndStoresOfEverySize) {
+  Machine m;
+  m.words(k_code, {
+                      0xe5821000,  // str r1, [r2]
+                      0xe5d23001,  // ldrb r3, [r2, #1]
+                      0xe1d240f0,  // ldrsh r4, [r2]
+                      0xe1d250d3,  // ldrsb r5, [r2, #3]
+                      0xe1c260f8,  // strd r6, [r2, #8]
+                      0xe1c280d8,  // ldrd r8, [r2, #8]
+                      k_stop,
+                  });
+  m.reg(1) = 0x80fe9a7f;
+  m.reg(2) = k_data;
+  m.reg(6) = 0x11112222;
+  m.reg(7) = 0x33334444;
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  EXPECT_EQ(m.reg(3), 0x9au);
+  EXPECT_EQ(m.reg(4), 0xffff9a7fu);
+  EXPECT_EQ(m.reg(5), 0xffffff80u);
+  EXPECT_EQ(m.reg(8), 0x11112222u);
+  EXPECT_EQ(m.reg(9), 0x33334444u);
+  EXPECT_EQ(m.get32(k_data), 0x80fe9a7fu);
+  EXPECT_TRUE(m.ram.marks(GuestPa(k_data)) & k_frame_dirty);
+}
+
+TEST(EngineRun, DeviceAccessesReachThePort) {
+  Machine m;
+  m.words(k_code, {
+                      0xe5821000,  // str r1, [r2]
+                      0xe5923000,  // ldr r3, [r2]
+                      k_stop,
+                  });
+  m.reg(1) = 0x1234;
+  m.reg(2) = k_device;
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  EXPECT_EQ(m.reg(3), 0x1234u);
+  EXPECT_EQ(m.port.reads, 1u);
+  EXPECT_EQ(m.port.writes, 1u);
+}
+
+TEST(EngineRun, NothingThereIsAnExternalAbort) {
+  Machine m;
+  m.words(k_ram + 0x10, {k_stop});            // data abort vector
+  m.words(k_code, {0xe1a00000, 0xe5923000});  // nop; ldr r3, [r2]
+  m.state().cp15.vbar = k_ram;
+  m.reg(2) = 0x0a0000f0;
+  m.reg(3) = 7;
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  EXPECT_EQ(m.state().mode(), arm::k_mode_abt);
+  EXPECT_EQ(m.reg(14), k_code + 4 + 8);
+  EXPECT_EQ(m.state().cp15.dfar, 0x0a0000f0u);
+  EXPECT_EQ(m.state().cp15.dfsr & 0x40f, 8u);
+  EXPECT_EQ(m.reg(3), 7u);
+}
+
+TEST(EngineRun, FetchFromNothingIsAPrefetchAbort) {
+  Machine m;
+  m.words(k_ram + 0xc, {k_stop});
+  m.state().cp15.vbar = k_ram;
+  EXPECT_EQ(m.run(0x20000000), Exit::Kicked);
+  EXPECT_EQ(m.state().mode(), arm::k_mode_abt);
+  EXPECT_EQ(m.reg(14), 0x20000004u);
+  EXPECT_EQ(m.state().cp15.ifar, 0x20000000u);
+}
+
+TEST(EngineRun, SupervisorCallAndReturn) {
+  Machine m;
+  m.words(k_ram + 8, {0xe2800001, 0xe1b0f00e});  // add r0, r0, #1; movs pc, lr
+  m.words(k_code, {0xef000000, 0xef000000, k_stop});
+  m.state().cp15.vbar = k_ram;
+  arm::change_mode(m.state(), arm::k_mode_sys);
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  EXPECT_EQ(m.reg(0), 2u);
+  EXPECT_EQ(m.state().mode(), arm::k_mode_sys);
+}
+
+TEST(EngineRun, InterruptIsTakenWhenUnmasked) {
+  Machine m;
+  m.words(k_ram + 0x18, {k_stop});
+  m.words(k_code, {
+                      0xe3a00001,  // mov r0, #1
+                      0xf1080080,  // cpsie i
+                      0xe3a00002,  // mov r0, #2
+                      k_stop,
+                  });
+  m.state().cp15.vbar = k_ram;
+  m.engine->vcpu(0).set_line(k_line_irq, true);
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  EXPECT_EQ(m.state().mode(), arm::k_mode_irq);
+  EXPECT_EQ(m.reg(0), 1u);
+  EXPECT_EQ(m.reg(14), k_code + 8 + 4);
+}
+
+TEST(EngineRun, WfiWaitsUnlessALineIsHigh) {
+  Machine m;
+  m.words(k_code, {0xe320f003, 0xe3a00005, k_stop});  // wfi; mov r0, #5
+  EXPECT_EQ(m.run(k_code), Exit::Wait);
+  EXPECT_EQ(m.reg(15), k_code + 4);
+  m.engine->vcpu(0).set_line(k_line_irq, true);
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  EXPECT_EQ(m.reg(0), 5u);
+}
+
+TEST(EngineRun, StoreToCodeIsSeenAfterBarrier) {
+  Machine m;
+  m.words(k_code, {
+                      0xe3a00000,  // mov r0, #0
+                      0xe2800001,  // 4: add r0, r0, #1     <- becomes add r0, r0, #16
+                      0xe5821000,  // str r1, [r2]
+                      0xf57ff06f,  // isb
+                      0xe2533001,  // subs r3, r3, #1
+                      0x1afffffa,  // bne 4
+                      k_stop,
+                  });
+  m.reg(1) = 0xe2800010;
+  m.reg(2) = k_code + 4;
+  m.reg(3) = 3;
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  EXPECT_EQ(m.reg(0), 1u + 16 + 16);
+}
+
+TEST(EngineRun, DataBesideCodeKeepsTheBlocks) {
+  Machine m;
+  m.words(k_code, {
+                      0xe5821000,  // str r1, [r2]
+                      0xe2533001,  // subs r3, r3, #1
+                      0x1afffffc,  // bne -2
+                      k_stop,
+                  });
+  m.reg(2) = k_code + 0x800;
+  m.reg(3) = 1000;
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  EXPECT_EQ(m.engine->stats().invalidations, 0u);
+  EXPECT_LE(m.engine->stats().blocks_translated, 4u);
+}
+
+TEST(EngineRun, DmaOverCodeInvalidates) {
+  Machine m;
+  m.words(k_code, {0xe3a00001, k_stop});
+  m.run(k_code);
+  EXPECT_EQ(m.reg(0), 1u);
+  m.words(k_code, {0xe3a00002});
+  m.run(k_code);
+  EXPECT_EQ(m.reg(0), 2u);
+}
+
+TEST(EngineRun, UnalignedAcrossPagesWithTheMmuOn) {
+  Machine m;
+  // One section: VA 0x40000000 -> PA 0x40000000, Normal write-back, full access; TTBR0 table at k_ram + 0x4000.
+  m.put32(k_ram + 0x4000 + 0x400 * 4, k_ram | 0x0c0e | 0x1000);
+  m.state().cp15.ttbr0 = k_ram + 0x4000;
+  m.state().cp15.dacr = 1;
+  m.state().cp15.sctlr |= 1;
+  m.words(k_code, {
+                      0xe5821000,  // str r1, [r2]
+                      0xe5923000,  // ldr r3, [r2]
+                      k_stop,
+                  });
+  m.reg(1) = 0xa1b2c3d4;
+  m.reg(2) = k_data + 0xffe;
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  EXPECT_EQ(m.reg(3), 0xa1b2c3d4u);
+  EXPECT_EQ(m.get32(k_data + 0xffc), 0xc3d40000u);
+  EXPECT_EQ(m.get32(k_data + 0x1000), 0x0000a1b2u);
+}
+
+TEST(EngineRun, UnalignedToStronglyOrderedFaults) {
+  Machine m;
+  m.words(k_ram + 0x10, {k_stop});
+  m.words(k_code, {0xe5923000});
+  m.state().cp15.vbar = k_ram;
+  m.reg(2) = k_data + 2;
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  EXPECT_EQ(m.state().mode(), arm::k_mode_abt);
+  EXPECT_EQ(m.state().cp15.dfsr & 0x40f, 1u);
+}
+
+TEST(EngineRun, RomExecutesAndChanges) {
+  Machine m;
+  m.port.rom.assign(4096, 0);
+  const u32 first[] = {0xe3a00007, k_stop};
+  std::memcpy(m.port.rom.data(), first, sizeof first);
+  EXPECT_EQ(m.run(k_rom), Exit::Kicked);
+  EXPECT_EQ(m.reg(0), 7u);
+  m.port.rom[0] = 9;
+  m.engine->rom_changed(GuestPa(k_rom), 4096);
+  EXPECT_EQ(m.run(k_rom), Exit::Kicked);
+  EXPECT_EQ(m.reg(0), 9u);
+}
+
+TEST(EngineRun, ThumbInstructionAcrossPages) {
+  Machine m;
+  // At 0x...ffe: movw r0, #0x1234 (f241 2034), then bx lr.
+  m.put32(k_ram + 0x8ffc, 0xf241'bf00);
+  m.put32(k_ram + 0x9000, 0x4770'2034);
+  m.words(k_code, {
+                      0xe28fe000,  // add lr, pc, #0  (address of k_stop: pc reads +8)
+                      0xe12fff11,  // bx r1
+                      k_stop,
+                  });
+  m.reg(1) = k_ram + 0x8ffc + 1;
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  EXPECT_EQ(m.reg(0), 0x1234u);
+  m.put32(k_ram + 0x9000, 0x4770'2035);  // the second half changes: movw r0, #0x1235
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  EXPECT_EQ(m.reg(0), 0x1235u);
+}
+
+}  // namespace
+}  // namespace armvisor::engine::test
