@@ -101,4 +101,7 @@ struct JitOptions {
 Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOptions& options);
 bool jit_available();
 
+/// By the name a user gives: "interp", "jit", or "auto" for the fastest that this host has.
+Result<std::unique_ptr<Engine>> make_engine(std::string_view name, const EngineConfig& config, const JitOptions& options = {});
+
 }  // namespace armvisor::engine

@@ -74,4 +74,10 @@ Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOp
   return std::unique_ptr<Engine>(std::make_unique<TranslatingEngine>(config, std::move(backend)));
 }
 
+Result<std::unique_ptr<Engine>> make_engine(std::string_view name, const EngineConfig& config, const JitOptions& options) {
+  if (name == "interp" || (name == "auto" && !jit_available())) return make_interpreter(config);
+  if (name == "jit" || name == "auto") return make_jit(config, options);
+  return Error{ErrorKind::BadArguments, "unknown engine '" + std::string(name) + "'; use interp, jit or auto"};
+}
+
 }  // namespace armvisor::engine

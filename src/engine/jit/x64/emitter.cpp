@@ -14,7 +14,7 @@ HostFeatures HostFeatures::detect() {
 Emitter::Emitter(u8* rw, std::size_t capacity, u8* base, const Stubs& stubs, const HostFeatures& host,
                  const JitOptions& options)
     : CodeGenerator(capacity, rw),
-      base_(reinterpret_cast<const char*>(base)),
+      base_(base),
       stubs_(stubs),
       host_(host),
       options_(options) {}
@@ -33,7 +33,7 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
     L(attention);
     set_pc(block_->pc);
     mov(eax, static_cast<u32>(Leave::Attention));
-    jmp(base_ + stubs_.leave, T_NEAR);
+    jmp(stub(stubs_.leave), T_NEAR);
   }});
   for (index_ = 0; index_ < block.insts.size();) {
     const Inst& i = block.insts[index_];
@@ -227,7 +227,7 @@ void Emitter::name_uop() {
 
 void Emitter::check_raised() {
   cmp(dword[rbp + offsetof(Context, raised)], 0);
-  jne(base_ + stubs_.raised, T_NEAR);
+  jne(stub(stubs_.raised));
 }
 
 void Emitter::emit_helper(const Inst& i) {
@@ -247,13 +247,13 @@ void Emitter::emit_leave(Leave why) {
   name_uop();
   mov(ptr[rbp + offsetof(Context, at)], rdx);
   mov(eax, static_cast<u32>(why));
-  jmp(base_ + stubs_.leave, T_NEAR);
+  jmp(stub(stubs_.leave), T_NEAR);
 }
 
 void Emitter::emit_sync_exit(u32 pc) {
   set_pc(pc);
   mov(eax, static_cast<u32>(Leave::Sync));
-  jmp(base_ + stubs_.leave, T_NEAR);
+  jmp(stub(stubs_.leave), T_NEAR);
 }
 
 void Emitter::set_pc(u32 pc) { mov(dword[rbp + AV_STATE(r) + 60], pc); }
@@ -286,7 +286,7 @@ void Emitter::exit_direct(Link& link) {
     mov(ptr[rbp + offsetof(Context, link)], rdx);
     set_pc(link.pc);
     mov(eax, static_cast<u32>(Leave::Lookup));
-    jmp(base_ + stubs_.leave, T_NEAR);
+    jmp(stub(stubs_.leave), T_NEAR);
   }});
 }
 
@@ -300,18 +300,18 @@ void Emitter::emit_exit(const Inst& i) {
       return may_link_ ? exit_direct(out_->links[next_link_++]) : emit_sync_exit(static_cast<u32>(i.imm));
     case Op::ExitIndirect:
       load_to(i, i.a, eax);
-      jmp(base_ + stubs_.branch, T_NEAR);
+      jmp(stub(stubs_.branch), T_NEAR);
       return;
     case Op::ExitInterwork:
       load_to(i, i.a, eax);
-      jmp(base_ + stubs_.interwork, T_NEAR);
+      jmp(stub(stubs_.interwork), T_NEAR);
       return;
     case Op::ExitSync: return emit_sync_exit(static_cast<u32>(i.imm));
     case Op::ExitReturn:
       name_uop();
       call_service(Service::Helper);
       mov(eax, static_cast<u32>(Leave::Sync));
-      jmp(base_ + stubs_.leave, T_NEAR);
+      jmp(stub(stubs_.leave), T_NEAR);
       return;
     case Op::ExitUndefined: return emit_leave(Leave::Undefined);
     case Op::ExitSvc: return emit_leave(Leave::Svc);

@@ -76,6 +76,7 @@ class Emitter : private Xbyak::CodeGenerator {
   bool aliases(Value v, const Reg32& r) const { return host_reg(v) == r.getIdx(); }
 
   // --- classes of instructions
+  const void* stub(std::size_t offset) const { return base_ + offset; }
   void emit(const Inst& i);
   void emit_move(const Inst& i);
   void emit_move64(const Inst& i);
@@ -123,11 +124,11 @@ class Emitter : private Xbyak::CodeGenerator {
   void exit_direct(Link& link);
   void set_pc(u32 pc);
   void name_uop();
-  void call_service(Service s) { call(base_ + stubs_.service[static_cast<u32>(s)]); }
+  void call_service(Service s) { call(stub(stubs_.service[static_cast<u32>(s)])); }
   void check_raised();
   u8 flags_needed(u32 index) const { return flags_needed_[index]; }
 
-  const char* base_;  // as Xbyak takes jump targets
+  u8* base_;
   const Stubs& stubs_;
   const HostFeatures& host_;
   const JitOptions& options_;

@@ -22,10 +22,10 @@ class StubEmitter : public Xbyak::CodeGenerator {
     s.raised = start();
     mov(eax, dword[rbp + offsetof(Context, raised)]);
     mov(dword[rbp + offsetof(Context, raised)], 0);
-    jmp(getCode() + s.leave, T_NEAR);
+    jmp(static_cast<const void*>(getCode() + s.leave), T_NEAR);
     s.lookup = start();
     mov(eax, static_cast<u32>(Leave::Lookup));
-    jmp(getCode() + s.leave, T_NEAR);
+    jmp(static_cast<const void*>(getCode() + s.leave), T_NEAR);
     s.interwork = start();
     emit_interwork();
     s.branch = getSize();
@@ -123,7 +123,7 @@ class StubEmitter : public Xbyak::CodeGenerator {
     jne(miss);
     jmp(ptr[rdx + offsetof(Block, host)]);
     L(miss);
-    jmp(getCode() + s.lookup, T_NEAR);
+    jmp(static_cast<const void*>(getCode() + s.lookup), T_NEAR);
   }
 };
 
