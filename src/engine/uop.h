@@ -25,14 +25,17 @@ struct Uop {
   const void* handler = nullptr;
   u16 dst = 0, a = 0, b = 0, c = 0;
   u64 imm = 0;  ///< constant operand or attribute; Link* in linked exits
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"  // the unnamed struct; Clang also minds that it stands in a union
   union {
     Helper helper;
-    __extension__ struct {
+    struct {
       u32 disp;  ///< displacement, mask of written flags, or distance of a skip in uops
       u8 attr, attr2;
       Kind kind;  ///< only while lowering
     };
   };
+#pragma GCC diagnostic pop
   constexpr Uop() : helper(nullptr) {}
 };
 static_assert(sizeof(Uop) == 32);

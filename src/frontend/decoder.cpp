@@ -54,19 +54,13 @@ constexpr auto k_encodings = with_indices(std::to_array<Encoding>({
 #include "frontend/a32.inc"
 #undef INST
 #define INST(name, syntax, pattern) make(#name, syntax, pattern, Isa::A32, true, simd::name),
-#if __has_include("frontend/simd.inc")
 #include "frontend/simd.inc"
-#endif
 #undef INST
 #define INST(name, syntax, pattern) make(#name, syntax, pattern, Isa::T32, false, t32::name),
-#if __has_include("frontend/t32.inc")
 #include "frontend/t32.inc"
-#endif
 #undef INST
 #define INST(name, syntax, pattern) make(#name, syntax, pattern, Isa::T16, false, t16::name),
-#if __has_include("frontend/t16.inc")
 #include "frontend/t16.inc"
-#endif
 #undef INST
 }));
 

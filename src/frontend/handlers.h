@@ -16,19 +16,13 @@ namespace a32 {
 #include "frontend/a32.inc"
 }
 namespace t32 {
-#if __has_include("frontend/t32.inc")
 #include "frontend/t32.inc"
-#endif
 }  // namespace t32
 namespace t16 {
-#if __has_include("frontend/t16.inc")
 #include "frontend/t16.inc"
-#endif
 }  // namespace t16
 namespace simd {
-#if __has_include("frontend/simd.inc")
 #include "frontend/simd.inc"
-#endif
 }  // namespace simd
 #undef INST
 

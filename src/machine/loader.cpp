@@ -46,11 +46,11 @@ Segment segment(GuestPa pa, std::vector<u8> bytes) {
 
 Result<BootPlan> plan_firmware(const BootConfig& config) {
   BootPlan plan;
-  AV_TRY_ASSIGN(plan.firmware, read_file(config.firmware, "firmware"));
-  if (plan.firmware.size() > k_flash_size)
+  AV_TRY_ASSIGN(const std::vector<u8> firmware, read_file(config.firmware, "firmware"));
+  if (firmware.size() > k_flash_size)
     return Error{ErrorKind::BadInput, "firmware " + config.firmware + ": expected at most " +
                                           std::to_string(k_flash_size / k_mib) + " MiB, found " +
-                                          std::to_string(plan.firmware.size()) + " bytes; give the right file"};
+                                          std::to_string(firmware.size()) + " bytes; give the right file"};
   AV_TRY_ASSIGN(plan.fdt, tree(config, fdt_config(config, 0, 0)));
   plan.fdt_address = static_cast<u32>(k_ram_base.value);  // where U-Boot and UEFI for this board look for it
   plan.segments.push_back(segment(k_ram_base, plan.fdt));

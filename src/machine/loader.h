@@ -21,11 +21,10 @@ struct BootConfig {
   u32 vcpus = 1;
 };
 
-/// All files read and checked, every address decided; nothing of the guest touched yet. Can be applied repeatedly (the
-/// machine resets).
+/// All files but the firmware read and checked, every address decided; nothing of the guest touched yet. Can be applied
+/// repeatedly (the machine resets).
 struct BootPlan {
   std::vector<Segment> segments;  ///< in RAM
-  std::vector<u8> firmware;       ///< content of flash bank 0, if any
   std::vector<u8> fdt;            ///< also among the segments
   u32 entry = 0;                  ///< bit 0: Thumb
   u32 fdt_address = 0;

@@ -32,6 +32,9 @@ Result<std::unique_ptr<HostConsole>> HostConsole::create(int in_fd, int out_fd) 
 void HostConsole::set_raw() {
   termios t;
   if (in_fd_ < 0 || !isatty(in_fd_) || tcgetattr(in_fd_, &t) != 0) return;
+  // In the background of its terminal the machine leaves the terminal alone: setting it would stop the process.
+  const pid_t foreground = tcgetpgrp(in_fd_);
+  if (foreground > 0 && foreground != getpgrp()) return;
   saved_ = t;
   cfmakeraw(&t);
   t.c_oflag |= OPOST;  // the host's own messages keep their line ends

@@ -1,0 +1,16 @@
+#pragma once
+// What the program's exit status says; the table is exit_status.inc.
+#include "base/result.h"
+
+namespace armvisor::cli {
+
+enum class ExitStatus : int {
+#define STATUS(name, value, meaning) name = value,
+#include "cli/exit_status.inc"
+#undef STATUS
+};
+
+/// The status for an error; its message goes to standard error.
+ExitStatus report(const Error& error);
+
+}  // namespace armvisor::cli

@@ -1,0 +1,141 @@
+// armvisor help: text for people, and the manual page, both from the tables.
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/commands.h"
+
+namespace armvisor::cli {
+namespace {
+
+struct OptionRow {
+  std::string_view names, value, help;
+  bool repeats;
+};
+constexpr OptionRow k_options[] = {
+#define TEXT(member, names, value, help) {names, value, help, false},
+#define LIST(member, names, value, help) {names, value, help, true},
+#define FLAG(member, names, help) {names, "", help, false},
+#include "cli/options.inc"
+#undef TEXT
+#undef LIST
+#undef FLAG
+};
+
+struct CommandRow {
+  std::string_view name, arguments, help;
+};
+constexpr CommandRow k_commands[] = {
+#define COMMAND(function, name, arguments, help) {name, arguments, help},
+#include "cli/commands.inc"
+#undef COMMAND
+};
+
+struct StatusRow {
+  int value;
+  std::string_view meaning;
+};
+constexpr StatusRow k_statuses[] = {
+#define STATUS(name, value, meaning) {value, meaning},
+#include "cli/exit_status.inc"
+#undef STATUS
+};
+
+constexpr std::string_view k_keys =
+    "On a terminal, Ctrl-A x ends the machine and Ctrl-A Ctrl-A sends one Ctrl-A to the guest.";
+
+/// "--kernel,-k" as "-k, --kernel".
+std::string names_for_people(std::string_view names) {
+  const std::size_t comma = names.find(',');
+  if (comma == std::string_view::npos) return std::string(names);
+  return std::string(names.substr(comma + 1)) + ", " + std::string(names.substr(0, comma));
+}
+
+std::string option_title(const OptionRow& o) {
+  return names_for_people(o.names) + (o.value.empty() ? "" : " " + std::string(o.value));
+}
+
+std::string option_help(const OptionRow& o) { return std::string(o.help) + (o.repeats ? "; may be repeated" : ""); }
+
+std::string overview() {
+  std::string text = "usage: armvisor COMMAND [ARGUMENT...]\n\nCommands:\n";
+  for (const CommandRow& c : k_commands) {
+    std::string line = "  " + std::string(c.name) + " " + std::string(c.arguments);
+    text += line + "\n        " + std::string(c.help) + "\n";
+  }
+  return text + "\n'armvisor help run' lists the options of a machine.\n";
+}
+
+std::string command_help(const CommandRow& c) {
+  std::string text =
+      "usage: armvisor " + std::string(c.name) + " " + std::string(c.arguments) + "\n\n" + std::string(c.help) + "\n";
+  if (c.name != "run") return text;
+  text += "\nOptions:\n";
+  for (const OptionRow& o : k_options) text += "  " + option_title(o) + "\n        " + option_help(o) + "\n";
+  text += "\n" + std::string(k_keys) + "\n\nExit statuses:\n";
+  for (const StatusRow& s : k_statuses) {
+    char number[16];
+    std::snprintf(number, sizeof number, "  %3d  ", s.value);
+    text += number + std::string(s.meaning) + "\n";
+  }
+  return text;
+}
+
+/// Text for roff: hyphens that are meant as such, and nothing that reads as a request.
+std::string roff(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '-' || c == '\\') out += '\\';
+    out += c;
+  }
+  if (!out.empty() && (out[0] == '.' || out[0] == '\'')) out.insert(0, "\\&");
+  return out;
+}
+
+std::string manual_page() {
+  std::string text = ".TH ARMVISOR 1 \"\" \"armvisor " + version_text() + "\" \"User Commands\"\n";
+  text += ".SH NAME\narmvisor \\- run 32\\-bit ARM systems as virtual machines\n.SH SYNOPSIS\n";
+  for (const CommandRow& c : k_commands) {
+    if (&c != k_commands) text += ".br\n";
+    text += ".B armvisor " + std::string(c.name) + "\n";
+    if (!c.arguments.empty()) text += roff(c.arguments) + "\n";
+  }
+  text +=
+      ".SH DESCRIPTION\narmvisor runs unmodified 32\\-bit ARMv7\\-A systems (kernels, firmware) as virtual machines "
+      "in an ordinary process, without privileges. The machine has the memory map of QEMU's virt board.\n";
+  text += ".SH COMMANDS\n";
+  for (const CommandRow& c : k_commands)
+    text += ".TP\n.B " + std::string(c.name) + " " + roff(c.arguments) + "\n" + roff(c.help) + "\n";
+  text += ".SH OPTIONS OF RUN\n";
+  for (const OptionRow& o : k_options) text += ".TP\n.B " + roff(option_title(o)) + "\n" + roff(option_help(o)) + "\n";
+  text += ".SH KEYS\n" + roff(k_keys) + "\n.SH EXIT STATUS\n";
+  for (const StatusRow& s : k_statuses) text += ".TP\n.B " + std::to_string(s.value) + "\n" + roff(s.meaning) + "\n";
+  text +=
+      ".SH EXAMPLES\n.nf\narmvisor run \\-k zImage \\-i initrd.img \\-a console=ttyAMA0 \\-d disk.img \\-n user\n"
+      "armvisor run \\-\\-firmware u\\-boot.bin\narmvisor disasm e3a00001 e12fff1e\n.fi\n";
+  return text;
+}
+
+}  // namespace
+
+std::string version_text() { return ARMVISOR_VERSION; }
+
+ExitStatus help(const Arguments& arguments) {
+  std::string text;
+  if (arguments.empty()) {
+    text = overview();
+  } else if (arguments.front() == "--man") {
+    text = manual_page();
+  } else {
+    for (const CommandRow& c : k_commands)
+      if (c.name == arguments.front()) text = command_help(c);
+    if (text.empty())
+      return report({ErrorKind::BadArguments,
+                     "help: expected a command, found '" + arguments.front() + "'; 'armvisor help' lists them"});
+  }
+  std::fputs(text.c_str(), stdout);
+  return ExitStatus::PoweredOff;
+}
+
+}  // namespace armvisor::cli

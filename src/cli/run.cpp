@@ -1,0 +1,80 @@
+// armvisor run: builds a machine and runs it to its end.
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "base/fd.h"
+#include "cli/run_options.h"
+#include "vmm/terminal.h"
+
+namespace armvisor::cli {
+namespace {
+
+/// Before any thread exists: the machine reads the ending signals from a descriptor, and writing to a closed pipe is an
+/// error, not a signal.
+void set_up_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, s);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+ExitStatus status_of(vmm::EndReason reason) {
+  switch (reason) {
+    case vmm::EndReason::PoweredOff: return ExitStatus::PoweredOff;
+    case vmm::EndReason::Reset: return ExitStatus::Reset;
+    case vmm::EndReason::Crashed:
+      std::fprintf(stderr, "armvisor: the guest crashed: its exception vectors cannot be executed\n");
+      return ExitStatus::Crashed;
+    case vmm::EndReason::TimedOut:
+      std::fprintf(stderr, "armvisor: the time given with --timeout is over\n");
+      return ExitStatus::TimedOut;
+    case vmm::EndReason::Interrupted: return ExitStatus::Interrupted;
+  }
+  return ExitStatus::Internal;
+}
+
+[[noreturn]] void force_end() {
+  vmm::restore_terminal();
+  _exit(static_cast<int>(ExitStatus::Interrupted));
+}
+
+Status write_file(const std::string& path, const std::vector<u8>& data) {
+  const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (!fd || ::write(fd.get(), data.data(), data.size()) != static_cast<ssize_t>(data.size()))
+    return Error{ErrorKind::HostResource, "--dump-dtb: expected to write " + path + ", the host says: " +
+                                              std::strerror(errno) + "; check the path and its permissions"};
+  return {};
+}
+
+Result<ExitStatus> run_machine(const Arguments& arguments) {
+  AV_TRY_ASSIGN(const RunOptions options, parse_run_options(arguments));
+  if (options.help) return help({"run"});
+  AV_TRY_ASSIGN(RunRequest request, run_request(options));
+  set_log_level(request.log);
+  if (!request.dump_dtb.empty()) {
+    AV_TRY_ASSIGN(const machine::BootPlan plan, machine::plan_boot(request.vm.boot));
+    AV_TRY(write_file(request.dump_dtb, plan.fdt));
+    return ExitStatus::PoweredOff;
+  }
+  set_up_signals();
+  vmm::guard_terminal();
+  request.vm.force_end = force_end;
+  AV_TRY_ASSIGN(const auto vm, vmm::Vm::create(std::move(request.vm)));
+  AV_TRY_ASSIGN(const vmm::EndReason reason, vm->run());
+  return status_of(reason);
+}
+
+}  // namespace
+
+ExitStatus run(const Arguments& arguments) {
+  auto result = run_machine(arguments);
+  return result ? *result : report(result.error());
+}
+
+}  // namespace armvisor::cli

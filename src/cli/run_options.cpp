@@ -1,0 +1,126 @@
+#include "cli/run_options.h"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+
+namespace armvisor::cli {
+namespace {
+
+Error bad(const std::string& message) { return Error{ErrorKind::BadArguments, message}; }
+
+Result<u64> parse_number(const std::string& option, const std::string& text, u64 low, u64 high) {
+  u64 value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < low || value > high)
+    return bad(option + ": expected a number from " + std::to_string(low) + " to " + std::to_string(high) +
+               ", found '" + text + "'; change it");
+  return value;
+}
+
+template <class T>
+struct Choice {
+  const char* name;
+  T value;
+};
+
+template <class T, std::size_t N>
+Result<T> choose(const std::string& option, const std::string& text, const Choice<T> (&choices)[N]) {
+  std::string names;
+  for (const auto& choice : choices) {
+    if (text == choice.name) return choice.value;
+    names += names.empty() ? choice.name : std::string(", ") + choice.name;
+  }
+  return bad(option + ": expected one of " + names + ", found '" + text + "'; give one of these");
+}
+
+vmm::DiskOption parse_disk(const std::string& text) {
+  if (text.ends_with(",ro")) return {text.substr(0, text.size() - 3), true};
+  return {text, false};
+}
+
+Status set_machine(const RunOptions& o, vmm::VmConfig& vm) {
+  vm.boot.kernel = o.kernel.value_or("");
+  vm.boot.initrd = o.initrd.value_or("");
+  vm.boot.dtb = o.dtb.value_or("");
+  vm.boot.firmware = o.firmware.value_or("");
+  vm.boot.append = o.append;
+  if (o.memory) {
+    AV_TRY_ASSIGN(vm.boot.ram_size, parse_size("--memory", *o.memory));
+  }
+  if (o.cpus) {
+    AV_TRY_ASSIGN(const u64 cpus, parse_number("--cpus", *o.cpus, 1, 8));
+    vm.boot.vcpus = static_cast<u32>(cpus);
+  }
+  for (const std::string& disk : o.disks) vm.disks.push_back(parse_disk(disk));
+  vm.networks = o.networks;
+  return {};
+}
+
+}  // namespace
+
+Result<RunOptions> parse_run_options(const Arguments& arguments) {
+  RunOptions o;
+  CLI::App app;
+  app.set_help_flag();
+  app.add_flag("--help,-h", o.help, "");
+#define TEXT(member, names, value, help) app.add_option(names, o.member, help)->type_name(value);
+#define LIST(member, names, value, help) \
+  app.add_option(names, o.member, help)->type_name(value)->allow_extra_args(false);
+#define FLAG(member, names, help) app.add_flag(names, o.member, help);
+#include "cli/options.inc"
+#undef TEXT
+#undef LIST
+#undef FLAG
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 takes them
+    app.parse(reversed);
+  } catch (const CLI::ParseError& e) {
+    if (o.help) return o;
+    return bad(std::string("run: expected options as 'armvisor help run' lists them, found: ") + e.what());
+  }
+  return o;
+}
+
+Result<u64> parse_size(const std::string& option, const std::string& text) {
+  u64 value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string unit(end, text.data() + text.size());
+  unsigned shift = 0;
+  if (unit == "K" || unit == "k") shift = 10;
+  if (unit == "M" || unit == "m") shift = 20;
+  if (unit == "G" || unit == "g") shift = 30;
+  if (error != std::errc() || (shift == 0 && !unit.empty()) || value > (~u64{0} >> shift))
+    return bad(option + ": expected a size such as 512M or 1G, found '" + text + "'; change it");
+  return value << shift;
+}
+
+Result<RunRequest> run_request(const RunOptions& o) {
+  RunRequest request;
+  AV_TRY(set_machine(o, request.vm));
+  vmm::VmConfig& vm = request.vm;
+  if (o.console) {
+    AV_TRY_ASSIGN(vm.console, vmm::ConsoleOption::parse(*o.console));
+  }
+  if (o.engine) {
+    constexpr Choice<vmm::EngineKind> k_engines[] = {{"auto", vmm::EngineKind::Auto},
+                                                     {"interp", vmm::EngineKind::Interpreter}};
+    AV_TRY_ASSIGN(vm.engine, choose("--engine", *o.engine, k_engines));
+  }
+  if (o.timeout) {
+    AV_TRY_ASSIGN(const u64 seconds, parse_number("--timeout", *o.timeout, 1, 1'000'000'000));
+    vm.timeout_ms = seconds * 1000;
+  }
+  if (o.log) {
+    constexpr Choice<LogLevel> k_levels[] = {{"error", LogLevel::Error},
+                                             {"warn", LogLevel::Warn},
+                                             {"info", LogLevel::Info},
+                                             {"debug", LogLevel::Debug},
+                                             {"trace", LogLevel::Trace}};
+    AV_TRY_ASSIGN(request.log, choose("--log", *o.log, k_levels));
+  }
+  vm.reboot = !o.no_reboot;
+  request.dump_dtb = o.dump_dtb.value_or("");
+  return request;
+}
+
+}  // namespace armvisor::cli

@@ -1,0 +1,219 @@
+// Extension register loads and stores, and transfers between core and extension registers (ARM DDI 0406C A7.6, A7.8,
+// A7.9).
+#include "arm/vfp_regs.h"
+#include "frontend/translate_simd.h"
+
+namespace armvisor::frontend::simd {
+namespace {
+
+bool open_vfp(Translator& t, bool defined = true) {
+  if (defined && t.context.vfp_enabled) return true;
+  t.undefined();
+  return false;
+}
+
+u32 first_register(const Inst& i) { return i('z') ? vd(i) : i('d') << 1 | i('D'); }
+
+/// Base of the A7.6 instructions: PC reads word-aligned.
+Operand base_of(Translator& t, const Inst& i) { return i('n') == 15 ? Operand::imm(t.pc_aligned()) : t.reg(i('n')); }
+
+// Every access is a word or two that must be word-aligned. A big-endian doubleword has its high word first, which is
+// what the two word accesses of the manual give.
+void load_register(Translator& t, bool is_double, u32 r, Operand base, u32 disp) {
+  const Value v = t.ir.load(base, disp, is_double ? 8 : 4, t.memory_attr(MemAttr::aligned));
+  t.ir.block().insts.back().attr2 = 4;
+  t.ir.emit_imm(is_double ? Op::SetD : Op::SetS, r, v);
+}
+
+void store_register(Translator& t, bool is_double, u32 r, Operand base, u32 disp) {
+  const Value v = t.ir.emit_imm(is_double ? Op::GetD : Op::GetS, r);
+  t.ir.store(base, disp, v, is_double ? 8 : 4, t.memory_attr(MemAttr::aligned));
+  t.ir.block().insts.back().attr2 = 4;
+}
+
+using Access = void (*)(Translator&, bool, u32, Operand, u32);
+
+/// The list begins at the base register, or with `before` ends there.
+void multiple(Translator& t, const Inst& i, u32 n, bool writeback, bool before, Access access) {
+  const bool is_double = i('z') != 0;
+  const u32 words = i('i'), count = is_double ? words / 2 : words, first = first_register(i);
+  const bool defined =
+      count != 0 && first + count <= 32 && (!is_double || count <= 16) && !(n == 15 && (writeback || t.context.thumb));
+  if (!open_vfp(t, defined)) return;
+  const Operand base = n == 15 ? Operand::imm(t.pc_aligned()) : t.reg(n);
+  u32 disp = before ? 0 - words * 4 : 0;
+  for (u32 k = 0; k < count; ++k) {
+    access(t, is_double, first + k, base, disp);
+    disp += is_double ? 8 : 4;
+  }
+  if (writeback) t.ir.emit_to(Value::reg(n), Op::Add, base, Operand::imm(before ? 0 - words * 4 : words * 4));
+}
+
+u32 offset(const Inst& i) { return i('U') ? i('i') * 4 : 0 - i('i') * 4; }
+
+}  // namespace
+
+// VSTM{mode}<c> <Rn>{!}, <list> and relatives
+void VSTM_ia(Translator& t, const Inst& i) { multiple(t, i, i('n'), i('W') != 0, false, store_register); }
+void VLDM_ia(Translator& t, const Inst& i) { multiple(t, i, i('n'), i('W') != 0, false, load_register); }
+void VSTM_db(Translator& t, const Inst& i) { multiple(t, i, i('n'), true, true, store_register); }
+void VLDM_db(Translator& t, const Inst& i) { multiple(t, i, i('n'), true, true, load_register); }
+void VPUSH(Translator& t, const Inst& i) { multiple(t, i, 13, true, true, store_register); }
+void VPOP(Translator& t, const Inst& i) { multiple(t, i, 13, true, false, load_register); }
+
+/// VSTR<c> <Dd>, [<Rn>{, #+/-<imm>}]
+void VSTR(Translator& t, const Inst& i) {
+  if (!open_vfp(t, !(i('n') == 15 && t.context.thumb))) return;
+  store_register(t, i('z') != 0, first_register(i), base_of(t, i), offset(i));
+}
+/// VLDR<c> <Dd>, [<Rn>{, #+/-<imm>}]
+void VLDR(Translator& t, const Inst& i) {
+  if (!open_vfp(t)) return;
+  load_register(t, i('z') != 0, first_register(i), base_of(t, i), offset(i));
+}
+
+/// VMOV<c> <Sn>, <Rt>
+void VMOV_to_single(Translator& t, const Inst& i) {
+  if (!open_vfp(t, i('t') != 15)) return;
+  t.ir.emit_imm(Op::SetS, i('n') << 1 | i('N'), t.reg(i('t')));
+}
+/// VMOV<c> <Rt>, <Sn>
+void VMOV_from_single(Translator& t, const Inst& i) {
+  if (!open_vfp(t, i('t') != 15)) return;
+  t.ir.emit_imm_to(Value::reg(i('t')), Op::GetS, i('n') << 1 | i('N'));
+}
+
+namespace {
+
+/// A lane of a D register as opc1:opc2 give it: size in bits and number; false when they are UNDEFINED.
+bool decode_lane(u32 opc1, u32 opc2, u32& esize, u32& lane) {
+  if (opc1 & 2) {
+    esize = 8;
+    lane = (opc1 & 1) << 2 | opc2;
+  } else if (opc2 & 1) {
+    esize = 16;
+    lane = (opc1 & 1) << 1 | opc2 >> 1;
+  } else {
+    esize = 32;
+    lane = opc1 & 1;
+    return opc2 == 0;
+  }
+  return true;
+}
+
+/// Words are VFP's, smaller elements Advanced SIMD's.
+bool open_lane(Translator& t, bool defined, u32 esize) { return esize == 32 ? open_vfp(t, defined) : open(t, defined); }
+
+}  // namespace
+
+/// VMOV<c>.<size> <Dd[x]>, <Rt>
+void VMOV_to_scalar(Translator& t, const Inst& i) {
+  u32 esize = 0, lane = 0;
+  const bool defined = decode_lane(i('o'), i('p'), esize, lane) && i('t') != 15;
+  if (!open_lane(t, defined, esize)) return;
+  const Value v = t.ir.emit_imm(Op::VSetLane, esize | lane << 8, get(t, vd(i), false), t.reg(i('t')));
+  set(t, vd(i), false, v);
+}
+/// VMOV<c>.<dt> <Rt>, <Dn[x]>
+void VMOV_from_scalar(Translator& t, const Inst& i) {
+  u32 esize = 0, lane = 0;
+  const bool defined = decode_lane(i('o'), i('p'), esize, lane) && i('t') != 15 && !(esize == 32 && i('u'));
+  if (!open_lane(t, defined, esize)) return;
+  const Value rt = Value::reg(i('t')), n = get(t, vn(i), false);
+  if (i('u') || esize == 32) {
+    t.ir.emit_imm_to(rt, Op::VGetLane, esize | lane << 8, n);
+    return;
+  }
+  t.ir.emit_to(rt, esize == 8 ? Op::SExt8 : Op::SExt16, t.ir.emit_imm(Op::VGetLane, esize | lane << 8, n));
+}
+
+/// VDUP<c>.<size> <Qd>, <Rt>
+void VDUP_core(Translator& t, const Inst& i) {
+  const bool q = i('Q') != 0;
+  const u32 size = i('b') << 1 | i('e');
+  if (!open(t, size != 3 && i('t') != 15 && (!q || even(vd(i))))) return;
+  set(t, vd(i), q, t.ir.emit_imm(Op::VDup, 32u >> size, t.reg(i('t'))));
+}
+
+/// VMOV<c> <Sm>, <Sm1>, <Rt>, <Rt2>
+void VMOV_two_to_singles(Translator& t, const Inst& i) {
+  const u32 m = i('m') << 1 | i('M');
+  if (!open_vfp(t, i('t') != 15 && i('u') != 15 && m != 31)) return;
+  t.ir.emit_imm(Op::SetS, m, t.reg(i('t')));
+  t.ir.emit_imm(Op::SetS, m + 1, t.reg(i('u')));
+}
+/// VMOV<c> <Rt>, <Rt2>, <Sm>, <Sm1>
+void VMOV_two_from_singles(Translator& t, const Inst& i) {
+  const u32 m = i('m') << 1 | i('M');
+  if (!open_vfp(t, i('t') != 15 && i('u') != 15 && i('t') != i('u') && m != 31)) return;
+  t.ir.emit_imm_to(Value::reg(i('t')), Op::GetS, m);
+  t.ir.emit_imm_to(Value::reg(i('u')), Op::GetS, m + 1);
+}
+/// VMOV<c> <Dm>, <Rt>, <Rt2>
+void VMOV_two_to_double(Translator& t, const Inst& i) {
+  if (!open_vfp(t, i('t') != 15 && i('u') != 15)) return;
+  t.ir.emit_imm(Op::SetD, vm(i), t.ir.emit(Op::Pack64, t.reg(i('t')), t.reg(i('u'))));
+}
+/// VMOV<c> <Rt>, <Rt2>, <Dm>
+void VMOV_two_from_double(Translator& t, const Inst& i) {
+  if (!open_vfp(t, i('t') != 15 && i('u') != 15 && i('t') != i('u'))) return;
+  const Value v = t.ir.emit_imm(Op::GetD, vm(i));
+  t.ir.emit_to(Value::reg(i('t')), Op::Lo32, v);
+  t.ir.emit_to(Value::reg(i('u')), Op::Hi32, v);
+}
+
+namespace {
+
+enum class VfpReg : u8 { FPSID = 0, MVFR1 = 6, MVFR0 = 7, FPEXC = 8 };
+
+/// The registers other than FPSCR need CPACR and PL1, but not FPEXC.EN (B1.11.3).
+bool open_system(Translator& t, const Inst& i) {
+  if (t.context.vfp_accessible && t.context.privileged && i('t') != 15) return true;
+  t.undefined();
+  return false;
+}
+
+}  // namespace
+
+/// VMRS<c> <Rt>, FPSCR; VMRS<c> APSR_nzcv, FPSCR
+void VMRS(Translator& t, const Inst& i) {
+  if (!open_vfp(t)) return;
+  if (i('t') != 15) {
+    t.ir.emit_to(Value::reg(i('t')), Op::ReadFpscr);
+    return;
+  }
+  t.ir.emit(Op::FpscrToFlags);
+  t.ir.block().insts.back().attr = 15;
+}
+
+/// VMSR<c> FPSCR, <Rt>
+void VMSR(Translator& t, const Inst& i) {
+  if (!open_vfp(t, i('t') != 15)) return;
+  t.ir.emit(Op::WriteFpscr, t.reg(i('t')));
+}
+
+/// VMRS<c> <Rt>, <spec_reg>
+void VMRS_system(Translator& t, const Inst& i) {
+  if (!open_system(t, i)) return;
+  const Value rt = Value::reg(i('t'));
+  const auto constant_register = [&](u32 v) { t.ir.emit_to(rt, Op::Mov, Operand::imm(v)); };
+  switch (static_cast<VfpReg>(i('r'))) {
+    case VfpReg::FPSID: return constant_register(arm::k_fpsid);
+    case VfpReg::MVFR0: return constant_register(arm::k_mvfr0);
+    case VfpReg::MVFR1: return constant_register(arm::k_mvfr1);
+    case VfpReg::FPEXC: t.ir.emit_to(rt, Op::ReadFpexc); return;
+  }
+  t.unpredictable();
+}
+
+/// VMSR<c> <spec_reg>, <Rt>: a write of FPSID only waits for the unit
+void VMSR_system(Translator& t, const Inst& i) {
+  if (!open_system(t, i)) return;
+  const VfpReg reg = static_cast<VfpReg>(i('r'));
+  if (reg == VfpReg::FPSID) return;
+  if (reg != VfpReg::FPEXC) return t.unpredictable();
+  t.ir.emit(Op::WriteFpexc, t.reg(i('t')));
+  t.sync_exit();
+}
+
+}  // namespace armvisor::frontend::simd

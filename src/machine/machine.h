@@ -1,0 +1,112 @@
+#pragma once
+// A machine: RAM, devices and an engine, wired as the board says. It owns them all; threads and the program's life are
+// the owner's business.
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "devices/arch_timer.h"
+#include "devices/backends/disk.h"
+#include "devices/backends/network.h"
+#include "devices/gic.h"
+#include "devices/pl011.h"
+#include "devices/pl031.h"
+#include "devices/virtio/mmio.h"
+#include "engine/engine.h"
+#include "machine/adapters.h"
+#include "machine/bus.h"
+#include "machine/flash_banks.h"
+#include "machine/loader.h"
+#include "machine/psci.h"
+#include "memory/guest_ram.h"
+
+namespace armvisor::machine {
+
+/// What the machine asks of its owner.
+class MachineHost : public PowerControl {
+ public:
+  virtual void vcpu_input(u32 index) = 0;  ///< (any thread) an interrupt input of a vCPU went high: wake it
+  virtual void send_event() = 0;           ///< (any thread) SEV: wake those that wait for an event
+  virtual void console_output(std::span<const u8> bytes) = 0;  ///< on a vCPU's thread
+  virtual void console_room() = 0;                             ///< console_input takes bytes again; on a vCPU's thread
+
+ protected:
+  ~MachineHost() = default;
+};
+
+/// What a machine is given to own.
+struct MachineParts {
+  struct Network {
+    std::unique_ptr<devices::NetworkBackend> backend;
+    devices::MacAddress mac;
+  };
+  std::vector<std::unique_ptr<devices::DiskBackend>> disks;
+  std::vector<Network> networks;
+};
+
+/// What it borrows.
+struct MachineWorld {
+  devices::Clock& clock;
+  devices::TimerQueue& timers;
+  FlashBanks& flash;
+  MachineHost& host;
+};
+
+class Machine final : private engine::MachinePort {
+ public:
+  using EngineFactory = std::unique_ptr<engine::Engine> (*)(const engine::EngineConfig&);
+
+  /// The plan applied: vCPU 0 is ready to run, the others are in reset.
+  static Result<std::unique_ptr<Machine>> create(const BootPlan& plan, const BootConfig& config, EngineFactory factory,
+                                                 MachineParts parts, const MachineWorld& world);
+  ~Machine();
+
+  engine::Engine& engine() { return *engine_; }
+  GuestRam& ram() { return ram_; }
+  /// (any thread) Input of the console; returns how much was taken.
+  std::size_t console_input(std::span<const u8> bytes) { return uart_->push(bytes); }
+
+ private:
+  struct Timers {
+    Timers(const devices::SystemCounter& counter, devices::TimerQueue& queue, devices::Gic& gic, u32 vcpu)
+        : physical(counter, queue, gic.ppi(vcpu, devices::k_ppi_timer_physical)),
+          virtual_(counter, queue, gic.ppi(vcpu, devices::k_ppi_timer_virtual)) {}
+    devices::ArchTimer physical, virtual_;
+  };
+
+  Machine(GuestRam ram, u32 vcpus, const MachineWorld& world);
+  void make_engine(EngineFactory factory, u32 vcpus);
+  Status add_board_devices();
+  Status add_virtio(MachineParts parts);
+  Status add_transport(std::unique_ptr<devices::virtio::Device> device);
+  Status add_empty_slots();
+  Status start(const BootPlan& plan, u32 vcpus);
+  void irq_changed(u32 vcpu, bool level);
+
+  // engine::MachinePort
+  bool mmio_read(GuestPa pa, u32 size, u64& value) override { return bus_.read(pa, size, value); }
+  bool mmio_write(GuestPa pa, u32 size, u64 value) override { return bus_.write(pa, size, value); }
+  const u8* rom_page(GuestPa pa) override { return world_.flash.page(pa); }
+  bool hypercall(arm::CpuState& s, u32 vcpu, bool smc, u32 comment) override;
+  u64 counter() override { return counter_.ticks(); }
+  void timer_changed(u32 vcpu, const arm::CpuState& s, bool virtual_timer) override;
+  void send_event() override;
+
+  // In the order in which they need each other; destroyed in reverse.
+  const MachineWorld world_;
+  GuestRam ram_;
+  Bus bus_;
+  devices::SystemCounter counter_;
+  std::unique_ptr<engine::Engine> engine_;
+  devices::Gic gic_;
+  GicDistributorWindow gic_distributor_{gic_};
+  GicCpuWindow gic_cpu_{gic_};
+  EmptyVirtioSlots empty_slots_;
+  std::vector<std::unique_ptr<Timers>> timers_;
+  std::unique_ptr<devices::Pl011> uart_;
+  std::unique_ptr<devices::Pl031> rtc_;
+  std::vector<std::unique_ptr<devices::virtio::MmioTransport>> transports_;
+};
+
+}  // namespace armvisor::machine

@@ -1,0 +1,41 @@
+#pragma once
+// Where the guest's console (its first UART) goes: the --console option.
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "devices/backends/console.h"
+
+namespace armvisor::vmm {
+
+struct ConsoleOption {
+  enum class Kind { Stdio, Pty, File, None };
+  Kind kind = Kind::Stdio;
+  std::string path;  ///< of File
+  static Result<ConsoleOption> parse(std::string_view text);
+};
+
+class Console {
+ public:
+  static Result<std::unique_ptr<Console>> open(const ConsoleOption& option);
+
+  /// Begins to read. `input` takes what it has room for; `quit` is the user's wish to end the machine (Ctrl-A x).
+  void start(devices::HostConsole::Input input, std::function<void()> quit);
+  void stop();                            ///< no callback runs after it returns
+  void room();                            ///< (any thread) the guest takes input again
+  void write(std::span<const u8> bytes);  ///< (any thread)
+
+ private:
+  Console() = default;
+  Status open_pty();
+  Status open_file(const std::string& path);
+
+  Fd master_, slave_, file_;
+  std::unique_ptr<devices::HostConsole> host_;
+};
+
+}  // namespace armvisor::vmm

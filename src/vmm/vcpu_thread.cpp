@@ -1,0 +1,168 @@
+#include "vmm/vcpu_thread.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <chrono>
+#include <string>
+
+#include "machine/bus.h"
+
+namespace armvisor::vmm {
+namespace {
+using machine::CpuPower;
+using machine::PsciStatus;
+/// Longest sleep in WFE. The events that end it are SEV and interrupts, but also ones that nobody announces here (the
+/// clearing of an exclusive monitor, the timer's event stream), so it is short.
+constexpr std::chrono::microseconds k_wait_event{100};
+}  // namespace
+
+VcpuThread::VcpuThread(engine::Vcpu& vcpu, u32 index, u32 count, std::function<void()> on_run,
+                       std::function<void()> on_crash)
+    : vcpu_(vcpu), index_(index), count_(count), on_run_(std::move(on_run)), on_crash_(std::move(on_crash)) {}
+
+void VcpuThread::start(bool powered) {
+  if (powered) power_ = CpuPower::On;
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), ("vcpu" + std::to_string(index_)).c_str());
+    machine::Bus::set_accessing_vcpu(index_);
+    main();
+  });
+}
+
+void VcpuThread::request_stop() {
+  {
+    const std::lock_guard guard(mutex_);
+    stop_ = true;
+  }
+  vcpu_.kick();
+  changed_.notify_all();
+}
+
+void VcpuThread::stop() {
+  request_stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void VcpuThread::wake() {
+  // The lock orders this after the sleeper's look at the inputs.
+  { const std::lock_guard guard(mutex_); }
+  changed_.notify_all();
+}
+
+void VcpuThread::event() {
+  if (!sleeping_.load()) return;
+  {
+    const std::lock_guard guard(mutex_);
+    event_ = true;
+  }
+  changed_.notify_all();
+}
+
+void VcpuThread::sample() {
+  if (sleeping_.load()) return;
+  sample_.store(true);
+  vcpu_.kick();
+}
+
+// --- power
+
+CpuPower VcpuThread::power() {
+  const std::lock_guard guard(mutex_);
+  return power_;
+}
+
+PsciStatus VcpuThread::turn_on(u32 entry, u32 context_id) {
+  {
+    const std::lock_guard guard(mutex_);
+    if (power_ == CpuPower::On) return PsciStatus::AlreadyOn;
+    if (power_ == CpuPower::OnPending) return PsciStatus::OnPending;
+    power_ = CpuPower::OnPending;
+    entry_ = entry;
+    context_id_ = context_id;
+  }
+  changed_.notify_all();
+  return PsciStatus::Success;
+}
+
+void VcpuThread::turn_off() {
+  {
+    const std::lock_guard guard(mutex_);
+    off_ = true;
+  }
+  vcpu_.kick();
+}
+
+void VcpuThread::suspend() {
+  {
+    const std::lock_guard guard(mutex_);
+    suspend_ = true;
+  }
+  vcpu_.kick();
+}
+
+/// Sleeps while powered off; false: stop. A vCPU that was turned on starts as reset, at the address given
+/// (DEN0022 6.4).
+bool VcpuThread::wait_for_power() {
+  std::unique_lock lock(mutex_);
+  if (stop_) return false;
+  if (power_ == CpuPower::On) return true;
+  sleeping_ = true;
+  changed_.wait(lock, [this] { return stop_ || power_ != CpuPower::Off; });
+  if (stop_) return false;
+  arm::CpuState s = arm::reset_state(index_, count_);
+  s.r[15] = entry_ & ~1u;
+  if (entry_ & 1) s.psr |= arm::k_psr_t;
+  s.r[0] = context_id_;
+  vcpu_.state() = s;
+  vcpu_.state_changed();
+  power_ = CpuPower::On;
+  return true;
+}
+
+// --- running
+
+void VcpuThread::wake_up() {
+  if (sleeping_.exchange(false)) on_run_();
+}
+
+void VcpuThread::main() {
+  while (wait_for_power()) {
+    wake_up();
+    after_run(vcpu_.run());
+  }
+  sleeping_ = true;
+}
+
+void VcpuThread::after_run(engine::Exit exit) {
+  if (sample_.exchange(false) && crash_watch_.sample(vcpu_.state())) on_crash_();
+  std::unique_lock lock(mutex_);
+  if (stop_) return;
+  if (std::exchange(off_, false)) {
+    power_ = CpuPower::Off;
+    return;
+  }
+  if (std::exchange(suspend_, false)) exit = engine::Exit::Wait;
+  switch (exit) {
+    case engine::Exit::Wait: wait_for_interrupt(lock); break;
+    case engine::Exit::WaitEvent: wait_for_event(lock); break;
+    case engine::Exit::Yield:
+      lock.unlock();
+      sched_yield();
+      break;
+    case engine::Exit::Kicked: break;
+  }
+}
+
+void VcpuThread::wait_for_interrupt(std::unique_lock<std::mutex>& lock) {
+  sleeping_ = true;
+  changed_.wait(lock, [this] { return stop_ || vcpu_.line_pending(); });
+}
+
+void VcpuThread::wait_for_event(std::unique_lock<std::mutex>& lock) {
+  event_ = false;
+  sleeping_ = true;
+  changed_.wait_for(lock, k_wait_event, [this] { return stop_ || event_ || vcpu_.line_pending(); });
+}
+
+}  // namespace armvisor::vmm

@@ -1,0 +1,60 @@
+#pragma once
+// A host thread that runs one vCPU: its power state (PSCI), its sleep in WFI and WFE, and its stop.
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "engine/engine.h"
+#include "machine/psci.h"
+#include "vmm/crash_watch.h"
+
+namespace armvisor::vmm {
+
+class VcpuThread {
+ public:
+  /// `on_crash` is called on the thread when the guest can run no further; `on_run` whenever it begins to run after a
+  /// sleep.
+  VcpuThread(engine::Vcpu& vcpu, u32 index, u32 count, std::function<void()> on_run, std::function<void()> on_crash);
+  ~VcpuThread() { stop(); }
+
+  /// `powered`: runs from the state that the vCPU has. Otherwise it waits for turn_on().
+  void start(bool powered);
+  void stop();  ///< returns when the thread has ended; not from the thread itself
+
+  void request_stop();  ///< (any thread) as stop(), but does not wait
+  void wake();          ///< (any thread) an interrupt input went high
+  void event();         ///< (any thread) SEV
+  void sample();        ///< (any thread) have a look for a crash, if it runs
+  bool sleeping() const { return sleeping_.load(); }
+
+  machine::CpuPower power();
+  machine::PsciStatus turn_on(u32 entry, u32 context_id);  ///< (any thread)
+  void turn_off();                                         ///< on the thread, from within run()
+  void suspend();                                          ///< likewise
+
+ private:
+  void main();
+  bool wait_for_power();
+  void after_run(engine::Exit exit);
+  void wait_for_interrupt(std::unique_lock<std::mutex>& lock);
+  void wait_for_event(std::unique_lock<std::mutex>& lock);
+  void wake_up();
+
+  engine::Vcpu& vcpu_;
+  const u32 index_, count_;
+  const std::function<void()> on_run_, on_crash_;
+  CrashWatch crash_watch_;
+  std::atomic<bool> sleeping_{true};
+  std::atomic<bool> sample_{false};
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  machine::CpuPower power_ = machine::CpuPower::Off;
+  u32 entry_ = 0, context_id_ = 0;
+  bool stop_ = false, off_ = false, suspend_ = false, event_ = false;
+  std::thread thread_;
+};
+
+}  // namespace armvisor::vmm

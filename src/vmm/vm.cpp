@@ -1,0 +1,195 @@
+#include "vmm/vm.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+#include "devices/backends/disk_file.h"
+#include "devices/backends/network_options.h"
+#include "devices/backends/slirp_network.h"
+#include "engine/engine.h"
+
+namespace armvisor::vmm {
+namespace {
+/// How often a running guest is looked at for a crash. A machine whose vCPUs all sleep is not looked at.
+constexpr u64 k_sample_ns = 100'000'000;
+
+sigset_t ending_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, s);
+  return set;
+}
+}  // namespace
+
+Result<std::unique_ptr<Vm>> Vm::create(VmConfig config) {
+  std::unique_ptr<Vm> vm(new Vm(std::move(config)));
+  AV_TRY(vm->open());
+  return vm;
+}
+
+Vm::~Vm() {
+  stop_threads();
+  discard_threads();
+  {
+    const std::lock_guard guard(console_mutex_);
+    machine_.reset();
+  }
+  if (console_) console_->stop();
+  if (loop_) loop_->stop();
+}
+
+Status Vm::open() {
+  AV_TRY_ASSIGN(plan_, machine::plan_boot(config_.boot));
+  AV_TRY_ASSIGN(flash_, machine::FlashBanks::create(config_.boot.firmware));
+  AV_TRY_ASSIGN(loop_, machine::EventLoop::create());
+  AV_TRY(watch_signals());
+  AV_TRY_ASSIGN(console_, Console::open(config_.console));
+  timeout_timer_ = loop_->add([this] { end(EndReason::TimedOut); });
+  sample_timer_ = loop_->add([this] { sample_vcpus(); });
+  loop_->start();
+  return build_machine();
+}
+
+Status Vm::watch_signals() {
+  const sigset_t set = ending_signals();
+  signals_ = Fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_)
+    return Error{ErrorKind::HostResource, std::string("signals: expected a signalfd, the host says: ") +
+                                              std::strerror(errno) + "; raise the limit on open files (ulimit -n)"};
+  loop_->watch(signals_.get(), EPOLLIN, [this](u32) { signalled(); });
+  return {};
+}
+
+void Vm::signalled() {
+  signalfd_siginfo info;
+  while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    bool again = false;
+    {
+      const std::lock_guard guard(mutex_);
+      again = std::exchange(ending_, true);
+    }
+    if (again && config_.force_end) config_.force_end();
+    end(EndReason::Interrupted);
+  }
+}
+
+Status Vm::build_machine() {
+  machine::MachineParts parts;
+  for (const DiskOption& disk : config_.disks) {
+    AV_TRY_ASSIGN(auto backend, devices::DiskFile::open(disk.path, disk.read_only));
+    parts.disks.push_back(std::move(backend));
+  }
+  for (const std::string& text : config_.networks) {
+    AV_TRY_ASSIGN(const auto options, devices::parse_network_option(text));
+    AV_TRY_ASSIGN(auto backend, devices::SlirpNetwork::create(options));
+    const auto index = static_cast<u32>(parts.networks.size());
+    parts.networks.push_back({std::move(backend), options.mac.value_or(devices::default_mac(index))});
+  }
+  AV_TRY_ASSIGN(auto built, machine::Machine::create(plan_, config_.boot, engine::make_interpreter, std::move(parts),
+                                                     {clock_, *loop_, *flash_, *this}));
+  const std::lock_guard guard(console_mutex_);
+  machine_ = std::move(built);
+  return {};
+}
+
+void Vm::start_threads() {
+  engine::Engine& engine = machine_->engine();
+  const std::unique_lock guard(threads_mutex_);
+  for (u32 i = 0; i < config_.boot.vcpus; ++i)
+    threads_.push_back(std::make_unique<VcpuThread>(
+        engine.vcpu(i), i, config_.boot.vcpus, [this] { vcpu_runs(); }, [this] { end(EndReason::Crashed); }));
+  for (u32 i = 0; i < config_.boot.vcpus; ++i) threads_[i]->start(i == 0);
+}
+
+void Vm::stop_threads() {
+  // All are told before the first is waited for: they may wait for each other inside the engine.
+  for (auto& thread : threads_) thread->request_stop();
+  for (auto& thread : threads_) thread->stop();
+}
+
+void Vm::discard_threads() {
+  const std::unique_lock guard(threads_mutex_);
+  threads_.clear();
+}
+
+Result<EndReason> Vm::run() {
+  if (config_.timeout_ms) loop_->arm(timeout_timer_, clock_.now_ns() + config_.timeout_ms * 1'000'000);
+  console_->start([this](std::span<const u8> bytes) { return console_input(bytes); },
+                  [this] { end(EndReason::Interrupted); });
+  while (true) {
+    start_threads();
+    const EndReason reason = wait_for_end();
+    stop_threads();
+    if (reason != EndReason::Reset || !config_.reboot) return reason;
+    {
+      // Input that comes while there is no machine waits in the console.
+      const std::lock_guard guard(console_mutex_);
+      discard_threads();
+      machine_.reset();
+    }
+    AV_TRY(build_machine());
+    const std::lock_guard guard(mutex_);
+    if (reason_ == EndReason::Reset) reason_.reset();
+  }
+}
+
+EndReason Vm::wait_for_end() {
+  std::unique_lock lock(mutex_);
+  ended_.wait(lock, [this] { return reason_.has_value(); });
+  return *reason_;
+}
+
+void Vm::end(EndReason reason) {
+  {
+    const std::lock_guard guard(mutex_);
+    // The first reason stands, but while a reset is under way the user's wish to end is stronger.
+    if (reason_ && *reason_ != EndReason::Reset) return;
+    reason_ = reason;
+  }
+  ended_.notify_all();
+  // The vCPU that asked for the end must not run on.
+  const std::shared_lock guard(threads_mutex_);
+  for (auto& thread : threads_) thread->request_stop();
+}
+
+// --- called by the machine
+
+void Vm::vcpu_input(u32 index) {
+  const std::shared_lock guard(threads_mutex_);
+  if (index < threads_.size()) threads_[index]->wake();
+}
+
+void Vm::send_event() {
+  for (auto& thread : threads_) thread->event();
+}
+
+std::size_t Vm::console_input(std::span<const u8> bytes) {
+  const std::lock_guard guard(console_mutex_);
+  return machine_ ? machine_->console_input(bytes) : 0;
+}
+
+// --- looking for a crash
+
+void Vm::vcpu_runs() {
+  if (!sampling_.exchange(true)) loop_->arm(sample_timer_, clock_.now_ns() + k_sample_ns);
+}
+
+void Vm::sample_vcpus() {
+  bool awake = false;
+  {
+    const std::shared_lock guard(threads_mutex_);
+    for (auto& thread : threads_) {
+      awake = awake || !thread->sleeping();
+      thread->sample();
+    }
+  }
+  sampling_ = false;
+  if (awake) vcpu_runs();
+}
+
+}  // namespace armvisor::vmm

@@ -1,0 +1,115 @@
+#pragma once
+// The life of a virtual machine: built, run on its threads, reset, ended.
+//
+// Threads: one per vCPU, the event loop's, the devices' own, and the caller of run(), which waits for the end. Lock
+// order: console_mutex_, then threads_mutex_, then a vCPU thread's own; mutex_ is a leaf.
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "machine/event_loop.h"
+#include "machine/loader.h"
+#include "machine/machine.h"
+#include "machine/system_clock.h"
+#include "vmm/console.h"
+#include "vmm/vcpu_thread.h"
+
+namespace armvisor::vmm {
+
+enum class EndReason {
+  PoweredOff,   ///< the guest turned the machine off
+  Reset,        ///< the guest reset the machine, and resets end it
+  Crashed,      ///< the guest can run no further
+  TimedOut,     ///< the time given is over
+  Interrupted,  ///< by the user: Ctrl-A x or a signal
+};
+
+enum class EngineKind { Auto, Interpreter };
+
+struct DiskOption {
+  std::string path;
+  bool read_only = false;
+};
+
+struct VmConfig {
+  machine::BootConfig boot;
+  std::vector<DiskOption> disks;
+  std::vector<std::string> networks;  ///< as devices::parse_network_option takes them
+  ConsoleOption console;
+  EngineKind engine = EngineKind::Auto;
+  u64 timeout_ms = 0;  ///< 0: none
+  bool reboot = true;  ///< a reset by the guest boots again
+  /// Called when the user insists (a second signal) while the machine is still ending. Does not return.
+  std::function<void()> force_end;
+};
+
+class Vm final : private machine::MachineHost {
+ public:
+  /// Reads and checks all that the configuration names, and builds the machine. To be called with SIGINT, SIGTERM and
+  /// SIGHUP blocked, in all threads: the machine reads them from a descriptor.
+  static Result<std::unique_ptr<Vm>> create(VmConfig config);
+  ~Vm();
+
+  const std::vector<u8>& fdt() const { return plan_.fdt; }
+  /// Runs until the machine ends. Once.
+  Result<EndReason> run();
+
+ private:
+  explicit Vm(VmConfig config) : config_(std::move(config)) {}
+  Status open();
+  Status watch_signals();
+  Status build_machine();
+  void start_threads();
+  void stop_threads();
+  void discard_threads();
+  EndReason wait_for_end();
+  void end(EndReason reason);
+  void signalled();
+  void sample_vcpus();
+  void vcpu_runs();
+  std::size_t console_input(std::span<const u8> bytes);
+
+  // machine::MachineHost
+  u32 cpu_count() const override { return config_.boot.vcpus; }
+  // Called by vCPU threads, which end before threads_ changes.
+  machine::CpuPower cpu_power(u32 index) override { return threads_[index]->power(); }
+  machine::PsciStatus cpu_on(u32 index, u32 entry, u32 context_id) override {
+    return threads_[index]->turn_on(entry, context_id);
+  }
+  void cpu_off(u32 caller) override { threads_[caller]->turn_off(); }
+  void cpu_suspend(u32 caller) override { threads_[caller]->suspend(); }
+  void system_off(u32) override { end(EndReason::PoweredOff); }
+  void system_reset(u32) override { end(EndReason::Reset); }
+  void vcpu_input(u32 index) override;
+  void send_event() override;
+  void console_output(std::span<const u8> bytes) override { console_->write(bytes); }
+  void console_room() override { console_->room(); }
+
+  const VmConfig config_;
+  machine::BootPlan plan_;
+  machine::SystemClock clock_;
+  Fd signals_;
+  std::unique_ptr<machine::EventLoop> loop_;
+  std::unique_ptr<Console> console_;
+  std::unique_ptr<machine::FlashBanks> flash_;
+  std::unique_ptr<machine::Machine> machine_;
+  std::shared_mutex threads_mutex_;  ///< guards threads_ itself, which a reset replaces
+  std::vector<std::unique_ptr<VcpuThread>> threads_;
+  machine::EventLoop::Id timeout_timer_ = 0, sample_timer_ = 0;
+  std::atomic<bool> sampling_{false};
+
+  std::mutex console_mutex_;  ///< guards the use of machine_ by console input against a reset
+  std::mutex mutex_;          // guards what follows
+  std::condition_variable ended_;
+  std::optional<EndReason> reason_;
+  bool ending_ = false;  ///< the user's wish to end was seen
+};
+
+}  // namespace armvisor::vmm

@@ -1,0 +1,167 @@
+// Drivers that write anything anywhere: random registers, random rings. Nothing is expected but that the host survives,
+// and that a device works again after a reset.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
+#include "devices/virtio/net.h"
+#include "devices/virtio/rng.h"
+#include "virtio_driver.h"
+
+namespace armvisor::devices::virtio {
+namespace {
+
+using testing::Driver;
+
+/// A disk that keeps nothing but checks that it is used within its bounds.
+struct CheckedDisk : DiskBackend {
+  u64 size() const override { return 1 << 20; }
+  bool read_only() const override { return false; }
+  std::string_view path() const override { return "checked"; }
+  int read(std::span<iovec> to, u64 offset) override {
+    for (const iovec& v : to) std::memset(v.iov_base, 0x5a, v.iov_len);
+    return check(offset, total(to));
+  }
+  int write(std::span<iovec> from, u64 offset) override { return check(offset, total(from)); }
+  int flush() override { return 0; }
+  int discard(u64 offset, u64 bytes) override { return check(offset, bytes); }
+  int write_zeroes(u64 offset, u64 bytes, bool) override { return check(offset, bytes); }
+  static u64 total(std::span<iovec> v) {
+    u64 n = 0;
+    for (const iovec& i : v) n += i.iov_len;
+    return n;
+  }
+  int check(u64 offset, u64 bytes) {
+    EXPECT_LE(offset, size());
+    EXPECT_LE(bytes, size() - offset);
+    return 0;
+  }
+};
+
+/// A network that echoes.
+struct Echo : NetworkBackend {
+  ~Echo() override { stop(); }
+  void start(NetworkClient& c) override {
+    client = &c;
+    thread = std::thread([this] {
+      while (!stopping) {
+        if (!client->transmit_pending()) std::this_thread::sleep_for(std::chrono::microseconds(100));
+      }
+    });
+  }
+  void stop() override {
+    stopping = true;
+    if (thread.joinable()) thread.join();
+  }
+  void wake() override {}
+  void send(std::span<const u8> frame) override { client->receive(frame); }
+  NetworkClient* client = nullptr;
+  std::atomic<bool> stopping{false};
+  std::thread thread;
+};
+
+std::unique_ptr<Device> make(u32 id) {
+  switch (id) {
+    case 1: return std::make_unique<Net>(std::make_unique<Echo>(), MacAddress{2, 0, 0, 0, 0, 1});
+    case 2: return *Block::create(std::make_unique<CheckedDisk>());
+    case 3: return std::make_unique<Console>([](std::span<const u8>) {});
+    default: return std::make_unique<Rng>();
+  }
+}
+
+class Hostile {
+ public:
+  Hostile(u32 device, MmioVersion version, u32 seed) : random_(seed), d_(make(device), version) {}
+
+  void round() {
+    if (!d_.bring_up(features(), d_.read(Driver::DeviceID) == 2 || d_.read(Driver::DeviceID) == 4 ? 1 : 2, 16)) return;
+    for (u32 i = 0; i < 12; ++i) {
+      if (below(8) == 0) spoil();
+      const u32 queue = below(static_cast<u32>(d_.rings.size()));
+      publish(queue);
+      d_.kick(queue);
+      if (below(4)) pause(queue);
+      if (below(8) == 0) d_.write(below(0x200) & ~3u, value());
+      if (below(8) == 0) d_.read(below(0x200) & ~3u);
+    }
+  }
+
+  u64 completed() const { return d_.transport.counters().requests.get(); }
+
+ private:
+  u32 below(u32 n) { return static_cast<u32>(random_()) % n; }
+  u64 features() {
+    u64 f = d_.offered();
+    if (below(2)) f &= ~k_feature_event_idx;
+    if (below(4) == 0) f &= ~k_feature_indirect_desc;
+    if (below(2)) f &= ~u64{1u << 15};
+    return f;
+  }
+  /// Numbers at which things break, and any.
+  u32 value() {
+    constexpr u32 edges[] = {0, 1, 2, 3, 8, 15, 16, 17, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff};
+    return below(2) ? edges[below(std::size(edges))] : static_cast<u32>(random_());
+  }
+  u64 address() {
+    switch (below(32)) {
+      case 0: return u64{value()} << 32 | value();
+      case 1: return Driver::k_base + Driver::k_ram_size - below(64);
+      case 2: return d_.rings[0].desc.value + below(256);
+      default: return Driver::k_base + below(65536);
+    }
+  }
+  void spoil() {
+    const auto& r = d_.rings[below(static_cast<u32>(d_.rings.size()))];
+    const u16 flags = static_cast<u16>(below(4) ? below(4) : below(8));
+    const GuestPa table = below(3) ? r.desc : GuestPa(Driver::k_base + below(256) * 16);
+    const u32 length = below(16) ? 1 + below(2048) : value();
+    d_.write_descriptor(table, below(16), address(), length, flags, static_cast<u16>(below(below(32) ? 16 : 65536)));
+    // Something that looks like a block request's header.
+    const u32 header[4] = {below(14), 0, below(4) ? below(2048) : value(), below(16) ? 0 : value()};
+    std::memcpy(d_.ram.host(GuestPa(Driver::k_base + below(4096) * 16)), header, 16);
+  }
+  /// A chain as a driver would make it, at descriptors from `head` on.
+  void make_chain(u32 queue, u16 head) {
+    const u32 readable = below(3), writable = readable ? below(3) : 1, count = readable + writable;
+    for (u32 i = 0; i < count; ++i)
+      d_.write_descriptor(d_.rings[queue].desc, (head + i) % 16, Driver::k_base + below(4096) * 16, 1 + below(2048),
+                          static_cast<u16>((i < readable ? 0 : 2) | (i + 1 < count ? 1 : 0)),
+                          static_cast<u16>((head + i + 1) % 16));
+  }
+  void publish(u32 queue) {
+    auto& r = d_.rings[queue];
+    const u16 head = static_cast<u16>(below(below(64) ? 16 : 65536));
+    make_chain(queue, head);
+    if (below(4) == 0) spoil();
+    d_.offer(queue, head);
+    if (below(128) == 0) d_.store16(r.avail + 2, static_cast<u16>(value()));
+    if (below(8) == 0) d_.store16(r.avail, static_cast<u16>(value()));
+  }
+  /// Lets a device with a thread of its own catch up, most of the time.
+  void pause(u32 queue) {
+    for (int i = 0; i < 20 && !d_.poll_used(queue); ++i) std::this_thread::yield();
+  }
+
+  std::mt19937 random_;
+  Driver d_;
+};
+
+class HostileDriver : public ::testing::TestWithParam<u32> {};
+
+TEST_P(HostileDriver, IsSurvived) {
+  u64 completed = 0;
+  for (const MmioVersion version : {MmioVersion::Modern, MmioVersion::Legacy})
+    for (u32 seed = 0; seed < 30; ++seed) {
+      Hostile h(GetParam(), version, seed);
+      for (int i = 0; i < 60; ++i) h.round();
+      completed += h.completed();
+    }
+  EXPECT_GT(completed, 100u) << "the attacks die too early to try anything";
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4u));
+
+}  // namespace
+}  // namespace armvisor::devices::virtio

@@ -1,0 +1,172 @@
+// The software TLB: what hits, what a flush kills, what survives a change of address space.
+#include <gtest/gtest.h>
+
+#include "mmu/soft_tlb.h"
+
+namespace armvisor::mmu {
+namespace {
+
+constexpr u32 k_ram = 0x40000000;
+
+class SoftTlbTest : public ::testing::Test {
+ protected:
+  SoftTlbTest() : ram(std::move(*GuestRam::create(GuestPa(k_ram), 4u << 20))), frames(ram), tlb(frames, 0) {
+    state.cp15.sctlr = 1;
+    use(1);
+  }
+
+  void use(u8 asid) {
+    state.cp15.contextidr = asid;
+    tlb.select(state);
+  }
+  void fill(u32 va, u32 pa, bool global = false, u32 page_bits = 12, bool write = true) {
+    arm::Translation t;
+    t.pa = GuestPa(pa);
+    t.page_bits = page_bits;
+    t.global = global;
+    t.pl1_read = t.pl1_write = t.pl1_execute = t.pl0_read = true;
+    tlb.fill_data(va, t, true, ram.host(GuestPa(pa & ~0xfffu)), true, write);
+    tlb.fill_exec(va, t, true);
+  }
+  const TlbEntry& entry(u32 va) { return tlb.current().data[1][(va >> 12) % k_tlb_entries]; }
+  bool reads(u32 va) { return entry(va).read_tag == (va & ~0xfffu); }
+  bool writes(u32 va) { return entry(va).write_tag == (va & ~0xfffu); }
+  bool executes(u32 va) { return static_cast<u32>(tlb.current().exec[1][(va >> 12) % k_exec_entries]) == va >> 12; }
+
+  GuestRam ram;
+  FrameTable frames;
+  SoftTlb tlb;
+  arm::CpuState state;
+};
+
+TEST_F(SoftTlbTest, EntryGivesTheHostAddress) {
+  fill(0x1000, k_ram + 0x5000);
+  EXPECT_TRUE(reads(0x1234));
+  EXPECT_TRUE(writes(0x1234));
+  EXPECT_EQ(entry(0x1000).addend + 0x1234, reinterpret_cast<u64>(ram.host(GuestPa(k_ram + 0x5234))));
+  EXPECT_FALSE(reads(0x2000));
+}
+
+TEST_F(SoftTlbTest, CleanFrameTakesItsFirstWriteSlowly) {
+  fill(0x1000, k_ram, false, 12, false);
+  EXPECT_TRUE(reads(0x1000));
+  EXPECT_FALSE(writes(0x1000));
+  EXPECT_FALSE(ram.marks(GuestPa(k_ram)) & k_frame_dirty);
+  fill(0x1000, k_ram, false, 12, true);
+  EXPECT_TRUE(writes(0x1000));
+  EXPECT_TRUE(ram.marks(GuestPa(k_ram)) & k_frame_dirty);
+}
+
+TEST_F(SoftTlbTest, CodeFrameNeverGetsAWriteEntry) {
+  ram.marks(GuestPa(k_ram)).fetch_or(k_frame_code);
+  fill(0x1000, k_ram);
+  EXPECT_TRUE(reads(0x1000));
+  EXPECT_FALSE(writes(0x1000));
+}
+
+TEST_F(SoftTlbTest, DropWritesFindsEveryEntryOfTheFrame) {
+  fill(0x1000, k_ram);
+  fill(0x7000, k_ram);
+  use(2);
+  fill(0x3000, k_ram);
+  EXPECT_TRUE(tlb.drop_writes(GuestPa(k_ram + 0x10)));
+  EXPECT_FALSE(writes(0x3000));
+  EXPECT_TRUE(reads(0x3000));
+  use(1);
+  EXPECT_FALSE(writes(0x1000));
+  EXPECT_FALSE(writes(0x7000));
+  EXPECT_FALSE(tlb.drop_writes(GuestPa(k_ram)));
+}
+
+TEST_F(SoftTlbTest, SpacesKeepWhatTheyKnew) {
+  fill(0x1000, k_ram);
+  use(2);
+  EXPECT_FALSE(reads(0x1000));
+  fill(0x1000, k_ram + 0x1000);
+  use(1);
+  EXPECT_TRUE(reads(0x1000));
+  EXPECT_EQ(entry(0x1000).addend + 0x1000, reinterpret_cast<u64>(ram.host(GuestPa(k_ram))));
+}
+
+TEST_F(SoftTlbTest, ManySpacesRecycleTheOldest) {
+  for (u32 asid = 1; asid <= SoftTlb::k_max_spaces; ++asid) {
+    use(static_cast<u8>(asid));
+    fill(0x1000, k_ram);
+  }
+  use(200);
+  EXPECT_FALSE(reads(0x1000));
+  use(2);
+  EXPECT_TRUE(reads(0x1000));
+  use(1);
+  EXPECT_FALSE(reads(0x1000));
+}
+
+TEST_F(SoftTlbTest, FlushByAddressAndAsid) {
+  fill(0x1000, k_ram);
+  fill(0x2000, k_ram);
+  tlb.flush_va(0x1000, Asid(2));
+  EXPECT_TRUE(reads(0x1000));
+  tlb.flush_va(0x1abc, Asid(1));
+  EXPECT_FALSE(reads(0x1000));
+  EXPECT_FALSE(executes(0x1000));
+  EXPECT_TRUE(reads(0x2000));
+}
+
+TEST_F(SoftTlbTest, GlobalEntriesGoWithAnyAsid) {
+  fill(0x1000, k_ram, true);
+  tlb.flush_asid(Asid(1));
+  EXPECT_TRUE(reads(0x1000));
+  tlb.flush_va(0x1000, Asid(9));
+  EXPECT_FALSE(reads(0x1000));
+}
+
+TEST_F(SoftTlbTest, FlushAsidKeepsOtherSpaces) {
+  fill(0x1000, k_ram);
+  use(2);
+  fill(0x1000, k_ram);
+  tlb.flush_asid(Asid(1));
+  EXPECT_TRUE(reads(0x1000));
+  use(1);
+  EXPECT_FALSE(reads(0x1000));
+}
+
+TEST_F(SoftTlbTest, FlushAllAndAllAsids) {
+  fill(0x1000, k_ram);
+  use(2);
+  fill(0x1000, k_ram);
+  fill(0x2000, k_ram);
+  tlb.flush_va_all_asids(0x1000);
+  EXPECT_FALSE(reads(0x1000));
+  EXPECT_TRUE(reads(0x2000));
+  use(1);
+  EXPECT_FALSE(reads(0x1000));
+  use(2);
+  tlb.flush_all();
+  EXPECT_FALSE(reads(0x2000));
+}
+
+TEST_F(SoftTlbTest, AnyAddressOfALargePageKillsItsPieces) {
+  fill(0x00100000, k_ram + 0x100000, false, 20);
+  fill(0x00150000, k_ram + 0x150000, false, 20);
+  fill(0x00200000, k_ram + 0x200000, false, 20);
+  fill(0x00050000, k_ram, false, 12);
+  tlb.flush_va(0x001ff000, Asid(1));
+  EXPECT_FALSE(reads(0x00100000));
+  EXPECT_FALSE(reads(0x00150000));
+  EXPECT_FALSE(executes(0x00150000));
+  EXPECT_TRUE(reads(0x00200000));
+  EXPECT_TRUE(reads(0x00050000));
+}
+
+TEST_F(SoftTlbTest, MmuOffIsASpaceOfItsOwn) {
+  fill(0x1000, k_ram);
+  state.cp15.sctlr = 0;
+  tlb.select(state);
+  EXPECT_FALSE(reads(0x1000));
+  state.cp15.sctlr = 1;
+  tlb.select(state);
+  EXPECT_TRUE(reads(0x1000));
+}
+
+}  // namespace
+}  // namespace armvisor::mmu
