@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 #include <map>
@@ -58,7 +59,9 @@ class Machine {
   using Translator = std::function<void(u32, ir::Block&)>;
   explicit Machine(u32 vcpus = 1, Translator translator = {})
       : ram(std::move(*GuestRam::create(GuestPa(k_ram), k_ram_size))) {
-    engine = make_interpreter({vcpus, &ram, &port, std::move(translator)});
+    // ARMVISOR_TEST_ENGINE names the engine; CTest runs these tests with each.
+    const char* const name = std::getenv("ARMVISOR_TEST_ENGINE");
+    engine = std::move(*make_engine(name ? name : "interp", {vcpus, &ram, &port, std::move(translator)}));
     port.engine = engine.get();
   }
 

@@ -17,6 +17,9 @@ struct Link {
   std::atomic<Block*> target{nullptr};
   Block* owner = nullptr;
   u32 pc = 0;
+  // Generated code: where the displacement of the exit's jump is written, and its value while not linked.
+  u8* patch = nullptr;
+  s32 unlinked = 0;
   bool same_page = false;  ///< target lies in the owner's page: its translation needs no check
 };
 
@@ -38,6 +41,9 @@ struct Block {
   std::atomic<u64> exec_id{k_dead_block};
   u32 insn_count = 0;
   u32 bytes = 0;
+  const void* host = nullptr;  ///< generated code, executable address; see jit/compiler.h
+  u32 host_size = 0;
+  bool compiled = false;
   std::unique_ptr<Uop[]> code;
   std::unique_ptr<Link[]> links;
   std::unique_ptr<InsnMark[]> marks;
@@ -58,7 +64,7 @@ struct Block {
     return marks[k];
   }
   u64 footprint() const {
-    return sizeof(Block) + code_count * sizeof(Uop) + link_count * sizeof(Link) + mark_count * sizeof(InsnMark) + 64;
+    return sizeof(Block) + code_count * sizeof(Uop) + link_count * sizeof(Link) + mark_count * sizeof(InsnMark) + host_size + 64;
   }
 };
 

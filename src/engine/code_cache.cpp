@@ -94,15 +94,22 @@ void CodeCache::connect(Link* link, Block* block) {
   const std::lock_guard guard(lock_);
   if (link->owner->dead || block->dead || link->target.load(std::memory_order_relaxed)) return;
   link->target.store(block, std::memory_order_release);
+  backend_.link(*link, *block);
   block->incoming.push_back(link);
 }
 
 void CodeCache::unlink(Block* block) {
-  for (Link* link : block->incoming) link->target.store(nullptr, std::memory_order_relaxed);
+  for (Link* link : block->incoming) {
+    link->target.store(nullptr, std::memory_order_relaxed);
+    backend_.unlink(*link);
+  }
   block->incoming.clear();
   for (u32 k = 0; k < block->link_count; ++k) {
     Link& link = block->links[k];
-    if (Block* target = link.target.exchange(nullptr, std::memory_order_relaxed)) std::erase(target->incoming, &link);
+    if (Block* target = link.target.exchange(nullptr, std::memory_order_relaxed)) {
+      std::erase(target->incoming, &link);
+      backend_.unlink(link);
+    }
   }
 }
 
@@ -173,12 +180,15 @@ void CodeCache::invalidate_everything() {
   for (const u64 frame : frames) kill_range(GuestPa(frame << k_page_bits), k_page_size);
 }
 
+CodeCache::~CodeCache() = default;
+
 void CodeCache::reclaim(u64 epoch) {
   std::vector<std::unique_ptr<Block>> free_now;
   const std::lock_guard guard(lock_);
   std::erase_if(dead_, [&](std::unique_ptr<Block>& block) {
     if (block->death_epoch >= epoch) return false;
     dead_bytes_.fetch_sub(block->footprint(), std::memory_order_relaxed);
+    backend_.release(*block);
     free_now.push_back(std::move(block));
     return true;
   });

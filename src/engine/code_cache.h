@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/backend.h"
 #include "engine/block.h"
 #include "mmu/frame_table.h"
 
@@ -34,7 +35,10 @@ struct CodeSource {
 
 class CodeCache {
  public:
-  explicit CodeCache(mmu::FrameTable& frames) : frames_(frames) {}
+  CodeCache(mmu::FrameTable& frames, Backend& backend) : frames_(frames), backend_(backend) {}
+  ~CodeCache();
+  CodeCache(const CodeCache&) = delete;
+  CodeCache& operator=(const CodeCache&) = delete;
 
   Block* find(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
   /// Inserts `block` and returns it, or an equal one that was there first; null when the bytes changed meanwhile.
@@ -53,7 +57,7 @@ class CodeCache {
   bool wants_reclaim() const { return dead_bytes_.load(std::memory_order_relaxed) > k_reclaim_bytes; }
   /// Frees what died before `epoch`, which every vCPU has seen.
   void reclaim(u64 epoch);
-  bool over_limit() const { return bytes_.load(std::memory_order_relaxed) > k_limit_bytes; }
+  bool over_limit() const { return bytes_.load(std::memory_order_relaxed) > k_limit_bytes || backend_.over_limit(); }
 
   u64 blocks_published() const { return published_.load(std::memory_order_relaxed); }
   u64 blocks_killed() const { return killed_.load(std::memory_order_relaxed); }
@@ -84,6 +88,7 @@ class CodeCache {
   void unlink(Block* block);
 
   mmu::FrameTable& frames_;
+  Backend& backend_;
   std::mutex lock_;
   std::unordered_multimap<Key, std::unique_ptr<Block>, KeyHash> blocks_;
   std::unordered_map<u64, Page> pages_;  ///< blocks with a byte in the frame

@@ -32,6 +32,8 @@ struct Context {
   const Uop* at = nullptr;        ///< the uop that left the block, or is in a slow path
   Link* link = nullptr;           ///< the exit to connect when r15's block is found
   u64 instructions = 0;
+  u32 raised = 0;      ///< generated code: a service raised an exception; a Leave
+  u32 mxcsr = 0x1f80;  ///< generated code: the host's FP control and sticky flags
   InterpreterVcpu* vcpu = nullptr;
   JumpEntry jump[k_jump_entries];
   alignas(16) u8 temps[k_temp_bytes];

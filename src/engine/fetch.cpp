@@ -4,7 +4,6 @@
 
 #include "base/assert.h"
 #include "engine/guest_access.h"
-#include "engine/lower.h"
 #include "engine/vcpu.h"
 #include "frontend/decoder.h"
 #include "ir/ir.h"
@@ -100,7 +99,7 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     const std::string problem = ir::verify(ir_block);
     if (!problem.empty()) assertion_failed((problem + "\n" + ir::print(ir_block)).c_str(), __FILE__, __LINE__);
 #endif
-    auto block = lower(ir_block, key);
+    auto block = shared_.backend->make(ir_block, key);
     if (!block) {  // more temps than the context has room for
       limits.max_insns = std::max(1u, limits.max_insns / 2);
       continue;

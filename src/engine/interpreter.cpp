@@ -1,6 +1,8 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "engine/jit/jit.h"
+#include "engine/lower.h"
 #include "engine/shared.h"
 #include "engine/vcpu.h"
 
@@ -18,14 +20,14 @@ void Shared::reclaim_code() {
 
 namespace {
 
-class InterpreterEngine final : public Engine, private CodeWatch {
+class TranslatingEngine final : public Engine, private CodeWatch {
  public:
-  explicit InterpreterEngine(const EngineConfig& config) : shared_(config) {
+  TranslatingEngine(const EngineConfig& config, std::unique_ptr<Backend> backend) : shared_(config, std::move(backend)) {
     AV_ASSERT(config.vcpus >= 1 && config.vcpus <= k_max_vcpus);
     for (u32 k = 0; k < config.vcpus; ++k) shared_.vcpus.push_back(std::make_unique<InterpreterVcpu>(shared_, k));
     shared_.ram.set_code_watch(this);
   }
-  ~InterpreterEngine() override { shared_.ram.set_code_watch(nullptr); }
+  ~TranslatingEngine() override { shared_.ram.set_code_watch(nullptr); }
 
   Vcpu& vcpu(u32 index) override { return *shared_.vcpus[index]; }
   u32 vcpu_count() const override { return static_cast<u32>(shared_.vcpus.size()); }
@@ -55,8 +57,27 @@ class InterpreterEngine final : public Engine, private CodeWatch {
 
 }  // namespace
 
+class InterpreterBackend final : public Backend {
+ public:
+  std::unique_ptr<Block> make(const ir::Block& block, u32 key) override { return lower(block, key); }
+  Leave execute(Context* context, Block* block) override { return engine::execute(context, block); }
+};
+
+std::unique_ptr<Backend> make_interpreter_backend() { return std::make_unique<InterpreterBackend>(); }
+
 std::unique_ptr<Engine> make_interpreter(const EngineConfig& config) {
-  return std::make_unique<InterpreterEngine>(config);
+  return std::make_unique<TranslatingEngine>(config, make_interpreter_backend());
+}
+
+Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOptions& options) {
+  AV_TRY_ASSIGN(std::unique_ptr<Backend> backend, jit::make_backend(options));
+  return std::unique_ptr<Engine>(std::make_unique<TranslatingEngine>(config, std::move(backend)));
+}
+
+Result<std::unique_ptr<Engine>> make_engine(std::string_view name, const EngineConfig& config, const JitOptions& options) {
+  if (name == "interp" || (name == "auto" && !jit_available())) return make_interpreter(config);
+  if (name == "jit" || name == "auto") return make_jit(config, options);
+  return Error{ErrorKind::BadArguments, "unknown engine '" + std::string(name) + "'; use interp, jit or auto"};
 }
 
 }  // namespace armvisor::engine

@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/backend.h"
 #include "engine/code_cache.h"
 #include "engine/engine.h"
 #include "engine/exclusive.h"
@@ -15,12 +16,14 @@ class InterpreterVcpu;
 inline constexpr u32 k_max_vcpus = 8;  ///< bits of FrameTable::writers
 
 struct Shared {
-  explicit Shared(const EngineConfig& c) : config(c), ram(*c.ram), port(*c.port), frames(*c.ram), code(frames) {}
+  Shared(const EngineConfig& c, std::unique_ptr<Backend> b)
+      : config(c), ram(*c.ram), port(*c.port), frames(*c.ram), backend(std::move(b)), code(frames, *backend) {}
 
   EngineConfig config;
   GuestRam& ram;
   MachinePort& port;
   mmu::FrameTable frames;
+  std::unique_ptr<Backend> backend;
   CodeCache code;
   ExclusiveTable exclusives;
   std::vector<std::unique_ptr<InterpreterVcpu>> vcpus;

@@ -51,7 +51,7 @@ Exit InterpreterVcpu::run() {
       continue;
     }
     if (link && !block->straddles()) shared_.code.connect(link, block);
-    const Leave why = execute(&context_, block);
+    const Leave why = shared_.backend->execute(&context_, block);
     if (why == Leave::Lookup) continue;
     context_.link = nullptr;
     if (const auto exit = leave_block(why)) return *exit;

@@ -1,0 +1,32 @@
+#pragma once
+// How blocks are made and run: the part of an engine that differs between interpreting IR and compiling it. The
+// dispatcher, memory, system registers and the code cache are the same for all.
+#include <memory>
+
+#include "engine/block.h"
+#include "engine/uop.h"
+#include "ir/ir.h"
+
+namespace armvisor::engine {
+
+struct Context;
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  /// (any vCPU thread) Null when the block uses more temps than the context has room for.
+  virtual std::unique_ptr<Block> make(const ir::Block& block, u32 key) = 0;
+  /// Runs from `block` on until something needs the dispatcher.
+  virtual Leave execute(Context* context, Block* block) = 0;
+
+  // Called with the code cache's lock held.
+  virtual void link(Link&, const Block&) {}  ///< Link::target has been set
+  virtual void unlink(Link&) {}              ///< Link::target has been cleared
+  virtual void release(Block&) {}            ///< no vCPU can be in the block any more
+  /// There is no room for more code: everything should be invalidated.
+  virtual bool over_limit() const { return false; }
+};
+
+std::unique_ptr<Backend> make_interpreter_backend();
+
+}  // namespace armvisor::engine

@@ -1,0 +1,72 @@
+#include "engine/jit/code_memory.h"
+
+#include <cerrno>
+#include <cstring>
+
+namespace armvisor::engine::jit {
+namespace {
+
+Error no_memory(std::size_t size) {
+  return {ErrorKind::HostResource, "cannot map " + std::to_string(size >> 20) + " MiB for generated code: " +
+                                       std::strerror(errno) + "; use --engine interp, or raise the memory limit"};
+}
+
+}  // namespace
+
+Result<CodeMemory> CodeMemory::create(std::size_t size) {
+  CodeMemory m;
+  m.fd_ = Fd(::memfd_create("armvisor-code", MFD_CLOEXEC));
+  if (!m.fd_ || ::ftruncate(m.fd_.get(), static_cast<off_t>(size)) != 0) return no_memory(size);
+  void* const rw = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m.fd_.get(), 0);
+  if (rw == MAP_FAILED) return no_memory(size);
+  m.rw_ = Mapping(rw, size);
+  void* const rx = ::mmap(nullptr, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_NORESERVE, m.fd_.get(), 0);
+  if (rx == MAP_FAILED) return no_memory(size);
+  m.rx_ = Mapping(rx, size);
+  m.free_[0] = size;
+  return m;
+}
+
+u8* CodeMemory::allocate(std::size_t size) {
+  size = rounded(size);
+  auto it = free_.lower_bound(next_);
+  for (std::size_t tried = 0; tried <= free_.size(); ++tried, ++it) {
+    if (it == free_.end()) it = free_.begin();
+    if (it == free_.end()) return nullptr;
+    if (it->second < size) continue;
+    const std::size_t at = it->first, left = it->second - size;
+    free_.erase(it);
+    if (left != 0) free_[at + size] = left;
+    next_ = at + size;
+    used_ += size;
+    return rw_.data() + at;
+  }
+  return nullptr;
+}
+
+void CodeMemory::shrink(u8* rw, std::size_t size, std::size_t used) {
+  const std::size_t kept = rounded(used), had = rounded(size);
+  if (had > kept) release(rw + kept, had - kept);
+  next_ = static_cast<std::size_t>(rw - rw_.data()) + kept;
+}
+
+void CodeMemory::release(u8* rw, std::size_t size) {
+  size = rounded(size);
+  used_ -= size;
+  std::size_t at = static_cast<std::size_t>(rw - rw_.data());
+  auto next = free_.upper_bound(at);
+  if (next != free_.end() && next->first == at + size) {
+    size += next->second;
+    next = free_.erase(next);
+  }
+  if (next != free_.begin()) {
+    const auto before = std::prev(next);
+    if (before->first + before->second == at) {
+      before->second += size;
+      return;
+    }
+  }
+  free_[at] = size;
+}
+
+}  // namespace armvisor::engine::jit

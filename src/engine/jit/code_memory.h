@@ -1,0 +1,38 @@
+#pragma once
+// Memory for generated code: one memfd mapped twice, so that no address is ever writable and executable at once.
+#include <map>
+#include <mutex>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "base/types.h"
+
+namespace armvisor::engine::jit {
+
+class CodeMemory {
+ public:
+  static Result<CodeMemory> create(std::size_t size);
+
+  u8* rw() const { return rw_.data(); }
+  const u8* to_exec(const u8* rw) const { return rx_.data() + (rw - rw_.data()); }
+  u8* to_rw(const void* exec) const { return rw_.data() + (static_cast<const u8*>(exec) - rx_.data()); }
+
+  /// `size` bytes, or null when there is no room. The caller holds the lock of the code cache.
+  u8* allocate(std::size_t size);
+  /// Gives back what an allocation of `size` bytes has beyond `used`.
+  void shrink(u8* rw, std::size_t size, std::size_t used);
+  void release(u8* rw, std::size_t size);
+  std::size_t used() const { return used_; }
+  std::size_t size() const { return rw_.size(); }
+
+ private:
+  static constexpr std::size_t k_grain = 64;
+  static std::size_t rounded(std::size_t size) { return (size + k_grain - 1) / k_grain * k_grain; }
+
+  Fd fd_;
+  Mapping rw_, rx_;
+  std::map<std::size_t, std::size_t> free_;  ///< offset -> length; neighbours are joined
+  std::size_t used_ = 0, next_ = 0;          ///< next_: where the last search ended
+};
+
+}  // namespace armvisor::engine::jit

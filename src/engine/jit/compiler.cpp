@@ -1,0 +1,124 @@
+#include "engine/jit/compiler.h"
+
+#include <cstring>
+
+#include "arm/fp.h"
+#include "engine/helpers.h"
+#include "engine/jit/lower.h"
+#include "engine/lower.h"
+#include "engine/vcpu.h"
+
+namespace armvisor::engine::jit {
+namespace {
+
+constexpr std::size_t k_stub_bytes = 4096, k_max_block_bytes = 256 * 1024;
+constexpr u32 k_mxcsr_default = 0x1f80, k_mxcsr_flags = 0x3f;
+
+/// Moves the host's sticky FP flags to FPSCR (A2.7.3): MXCSR IE, ZE, OE, UE, PE are IOC, DZC, OFC, UFC, IXC. DE has
+/// no counterpart outside flush-to-zero mode, in which generated code does no arithmetic.
+void fold_fp_flags(Context& c) {
+  const u32 f = c.mxcsr & k_mxcsr_flags;
+  if (f == 0) return;
+  c.s.fpscr_flags |= (f & 1) | (f >> 1 & 0x1e);
+  c.mxcsr = k_mxcsr_default;
+}
+
+u64 service_load(Context* c, u64 va, u64 uop, u64) {
+  const Uop* u = reinterpret_cast<const Uop*>(uop);
+  c->at = u;
+  u64 value = 0;
+  if (!c->vcpu->load(static_cast<u32>(va), u->attr, u->attr2, value)) c->raised = static_cast<u32>(Leave::Fault);
+  return value;
+}
+
+u64 service_store(Context* c, u64 va, u64 uop, u64 value) {
+  const Uop* u = reinterpret_cast<const Uop*>(uop);
+  c->at = u;
+  if (!c->vcpu->store(static_cast<u32>(va), u->attr, u->attr2, value)) c->raised = static_cast<u32>(Leave::Fault);
+  return 0;
+}
+
+u64 service_helper(Context* c, u64, u64 uop, u64) {
+  const Uop* u = reinterpret_cast<const Uop*>(uop);
+  c->at = u;
+  fold_fp_flags(*c);
+  if (!u->helper(*c, *u)) c->raised = 1;
+  return 0;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> Compiler::create(const JitOptions& options) {
+  AV_TRY_ASSIGN(CodeMemory memory, CodeMemory::create(options.code_bytes));
+  return std::unique_ptr<Backend>(new Compiler(std::move(memory), options));
+}
+
+Result<std::unique_ptr<Backend>> make_backend(const JitOptions& options) { return Compiler::create(options); }
+
+Compiler::Compiler(CodeMemory memory, const JitOptions& options)
+    : memory_(std::move(memory)), options_(options), host_(HostFeatures::detect()) {
+  static constexpr ServiceFunction k_services[] = {service_load, service_store, service_helper};
+  u8* const at = memory_.allocate(k_stub_bytes);
+  stubs_ = emit_stubs(at, k_stub_bytes, k_services);
+  interpret_ = memory_.to_exec(at) + stubs_.lookup;
+  enter_ = reinterpret_cast<Stubs::Enter>(reinterpret_cast<u64>(memory_.to_exec(at) + stubs_.enter));
+}
+
+std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
+  auto block = make_tables(ir_block, key);
+  if (!block) return nullptr;
+  // Emitted where it will stand: what the code refers to relative to itself is right in both mappings.
+  const std::lock_guard guard(lock_);
+  std::size_t capacity = 512 + 96 * ir_block.insts.size();
+  while (true) {
+    u8* const at = memory_.allocate(capacity);
+    if (!at) {
+      full_ = true;  // until dead blocks are freed, new ones are interpreted
+      auto interpreted = engine::lower(ir_block, key);
+      if (interpreted) interpreted->host = interpret_;
+      return interpreted;
+    }
+    try {
+      Emitter emitter(at, capacity, memory_.rw(), stubs_, host_, options_);
+      const std::size_t size = emitter.compile(ir_block, *block);
+      block->host_size = static_cast<u32>(size);
+      memory_.shrink(at, capacity, size);
+      block->host = memory_.to_exec(at);
+      block->compiled = true;
+      return block;
+    } catch (const Xbyak::Error&) {
+      memory_.release(at, capacity);
+      for (u32 k = 0; k < block->link_count; ++k) block->links[k].patch = nullptr;
+      capacity *= 2;
+      if (capacity > k_max_block_bytes) return nullptr;
+    }
+  }
+}
+
+Leave Compiler::execute(Context* context, Block* block) {
+  if (!block->compiled) return engine::execute(context, block);
+  const Leave why = static_cast<Leave>(enter_(context, block->host));
+  fold_fp_flags(*context);
+  return why;
+}
+
+void Compiler::link(Link& link, const Block& target) {
+  if (!link.patch || !target.compiled) return;
+  const s64 distance = static_cast<const u8*>(target.host) - (memory_.to_exec(link.patch) + 4);
+  __atomic_store_n(reinterpret_cast<s32*>(link.patch), static_cast<s32>(distance), __ATOMIC_RELEASE);
+}
+
+void Compiler::unlink(Link& link) {
+  if (link.patch) __atomic_store_n(reinterpret_cast<s32*>(link.patch), link.unlinked, __ATOMIC_RELEASE);
+}
+
+void Compiler::release(Block& block) {
+  if (!block.compiled) return;
+  const std::lock_guard guard(lock_);
+  memory_.release(memory_.to_rw(block.host), block.host_size);
+  full_ = false;
+}
+
+}  // namespace armvisor::engine::jit
+
+bool armvisor::engine::jit_available() { return true; }

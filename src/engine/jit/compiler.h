@@ -1,0 +1,40 @@
+#pragma once
+// The compiling back end: IR to x86-64 code, linked block to block.
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "engine/backend.h"
+#include "engine/jit/code_memory.h"
+#include "engine/jit/jit.h"
+#include "engine/jit/x64/emitter.h"
+#include "engine/jit/x64/stubs.h"
+
+namespace armvisor::engine::jit {
+
+class Compiler final : public Backend {
+ public:
+  static Result<std::unique_ptr<Backend>> create(const JitOptions& options);
+
+  std::unique_ptr<Block> make(const ir::Block& block, u32 key) override;
+  Leave execute(Context* context, Block* block) override;
+  void link(Link& link, const Block& target) override;
+  void unlink(Link& link) override;
+  void release(Block& block) override;
+  bool over_limit() const override { return full_; }
+
+ private:
+  Compiler(CodeMemory memory, const JitOptions& options);
+
+  CodeMemory memory_;
+  const JitOptions options_;
+  const HostFeatures host_;
+  Stubs stubs_;
+  Stubs::Enter enter_ = nullptr;
+  const void* interpret_ = nullptr;  ///< Block::host of blocks without code
+  std::mutex lock_;                  ///< of memory_; taken after the code cache's lock
+  std::atomic<bool> full_{false};
+};
+
+}  // namespace armvisor::engine::jit

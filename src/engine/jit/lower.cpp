@@ -1,0 +1,98 @@
+#include "engine/jit/lower.h"
+
+#include "engine/context.h"
+#include "engine/helpers.h"
+
+namespace armvisor::engine::jit {
+namespace {
+
+using ir::Inst;
+using ir::Op;
+using ir::Value;
+
+constexpr u32 k_slots = k_temp_bytes / 16;
+
+u16 offset_of(Value v) {
+  if (v.is_reg()) return static_cast<u16>(v.reg_number());
+  if (v.is_temp()) return static_cast<u16>(temp_offset(v.temp_number() + 1) / 4);
+  if (v.is_imm()) return static_cast<u16>(temp_offset(k_constant_temp) / 4);
+  return offsetof(Context, zero) / 4;
+}
+
+Uop uop_of(const Inst& i) {
+  Uop u;
+  u.dst = i.dst.is_none() ? offsetof(Context, scratch) / 4 : offset_of(i.dst);
+  u.a = offset_of(i.a);
+  u.b = offset_of(i.b);
+  u.c = offset_of(i.c);
+  u.imm = i.imm;
+  const bool exclusive = i.op == Op::LoadEx || i.op == Op::LoadEx64 || i.op == Op::StoreEx || i.op == Op::StoreEx64;
+  if (exclusive) u.imm = access_imm(i.disp, i.attr);
+  if (i.op == Op::ExitReturn) {
+    u.helper = exit_return;
+  } else if (const Helper helper = helper_of(i.op)) {
+    u.helper = helper;
+  } else {
+    u.disp = i.disp;
+    u.attr = i.attr;
+    u.attr2 = i.attr2;
+  }
+  return u;
+}
+
+void add_links(const ir::Block& block, Block& out) {
+  const bool straddles = ((block.pc + block.guest_bytes - 1) ^ block.pc) >> k_page_bits != 0;
+  std::vector<u32> targets;
+  for (const Inst& i : block.insts)
+    if (i.op == Op::ExitJump || i.op == Op::ExitCall || i.op == Op::ExitSwitch)
+      targets.push_back(static_cast<u32>(i.imm));
+  out.link_count = static_cast<u32>(targets.size());
+  out.links = std::make_unique<Link[]>(targets.size());
+  for (u32 k = 0; k < targets.size(); ++k) {
+    out.links[k].owner = &out;
+    out.links[k].pc = targets[k];
+    out.links[k].same_page = !straddles && (targets[k] ^ block.pc) >> k_page_bits == 0;
+  }
+}
+
+void add_marks(const ir::Block& block, Block& out) {
+  std::vector<InsnMark> marks;
+  for (u32 k = 0; k < block.insts.size(); ++k) {
+    const Inst& i = block.insts[k];
+    if (i.op != Op::Insn) continue;
+    marks.push_back({static_cast<u16>(k + 1), static_cast<u16>(static_cast<u32>(i.imm) - block.pc), i.attr,
+                     static_cast<u8>(i.disp)});
+  }
+  out.mark_count = static_cast<u32>(marks.size());
+  out.marks = std::make_unique<InsnMark[]>(marks.size());
+  std::copy(marks.begin(), marks.end(), out.marks.get());
+}
+
+}  // namespace
+
+u32 temp_offset(u32 temp) { return static_cast<u32>(offsetof(Context, temps)) + 16 * temp; }
+
+bool exits_may_link(const ir::Block& block) {
+  for (const Inst& i : block.insts)
+    if (i.op == Op::SetIt && i.imm != 0) return false;
+  return true;
+}
+
+std::unique_ptr<Block> make_tables(const ir::Block& block, u32 key) {
+  if (block.temp_count + 1 >= k_slots || block.insts.size() >= 0xfff0) return nullptr;
+  auto out = std::make_unique<Block>();
+  out->pc = block.pc;
+  out->key = key;
+  out->insn_count = block.insn_count;
+  out->bytes = block.guest_bytes;
+  out->code_count = static_cast<u32>(block.insts.size()) + 1;
+  out->code = std::make_unique<Uop[]>(out->code_count);
+  out->code[0].handler = handlers()[static_cast<u16>(Kind::JumpSync)];
+  out->code[0].imm = block.pc;
+  for (u32 k = 0; k < block.insts.size(); ++k) out->code[k + 1] = uop_of(block.insts[k]);
+  add_links(block, *out);
+  add_marks(block, *out);
+  return out;
+}
+
+}  // namespace armvisor::engine::jit

@@ -1,0 +1,21 @@
+#pragma once
+// The side tables of compiled blocks: one uop for each IR instruction, for services and precise exceptions, and links.
+#include <memory>
+
+#include "engine/block.h"
+#include "ir/ir.h"
+
+namespace armvisor::engine::jit {
+
+/// Where the emitter keeps temp t in memory, and one slot more for a constant operand of a helper.
+u32 temp_offset(u32 temp);
+inline constexpr u32 k_constant_temp = 0;
+
+/// Null when the block has more temps than the context has room for. Block::code[k + 1] stands for IR instruction k;
+/// code[0] lets the interpreter, should it come here, hand the block back to the dispatcher.
+std::unique_ptr<Block> make_tables(const ir::Block& block, u32 key);
+
+/// True when no exit continues inside an IT block, so that direct exits may be linked.
+bool exits_may_link(const ir::Block& block);
+
+}  // namespace armvisor::engine::jit

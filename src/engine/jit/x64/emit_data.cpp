@@ -1,0 +1,379 @@
+// Integer arithmetic, shifts, bit fields and 64-bit values.
+#include "base/assert.h"
+#include "base/bits.h"
+#include "engine/jit/x64/emitter.h"
+
+namespace armvisor::engine::jit {
+namespace {
+
+bool is_commutative(ir::Op op) {
+  using ir::Op;
+  return op == Op::Add || op == Op::And || op == Op::Or || op == Op::Xor || op == Op::Mul || op == Op::Adc ||
+         op == Op::AddF || op == Op::AdcF;
+}
+
+}  // namespace
+
+/// d = a op b, leaving the host's flags as the operation sets them. d is where the result is built: the destination's
+/// register unless b still needs it.
+Emitter::Reg32 Emitter::arithmetic(const Inst& i, Op op) {
+  Value a = i.a, b = i.b;
+  if (is_commutative(op) && (a.is_imm() || (!i.dst.is_none() && b == i.dst))) std::swap(a, b);
+  Reg32 d = i.dst.is_none() ? eax : target(i.dst, eax);
+  if (!b.is_imm() && aliases(b, d) && !(a == b)) d = eax;
+  const bool with_carry = op == Op::Adc || op == Op::AdcF || op == Op::Sbc || op == Op::SbcF;
+  load_to(i, a, d);
+  if (with_carry) {
+    // CF = C for adc, CF = not C for sbb.
+    if (op == Op::Adc || op == Op::AdcF) {
+      mov(cl, byte[rbp + AV_STATE(c)]);
+      add(cl, 0xff);
+    } else {
+      cmp(byte[rbp + AV_STATE(c)], 1);
+    }
+  }
+  const auto apply = [&](const auto& rhs) {
+    switch (op) {
+      case Op::Add:
+      case Op::AddF: add(d, rhs); break;
+      case Op::Sub:
+      case Op::SubF: sub(d, rhs); break;
+      case Op::And: and_(d, rhs); break;
+      case Op::Or: or_(d, rhs); break;
+      case Op::Xor: xor_(d, rhs); break;
+      case Op::Adc:
+      case Op::AdcF: adc(d, rhs); break;
+      case Op::Sbc:
+      case Op::SbcF: sbb(d, rhs); break;
+      default: AV_UNREACHABLE();
+    }
+  };
+  if (b.is_imm())
+    apply(static_cast<u32>(i.imm));
+  else if (const int r = host_reg(b); r != k_not_pinned)
+    apply(Reg32(r));
+  else
+    apply(dword[rbp + memory_offset(b)]);
+  return d;
+}
+
+void Emitter::emit_binary(const Inst& i) {
+  if (i.dst.is_none()) return;
+  const int ra = host_reg(i.a), rb = host_reg(i.b), rd = host_reg(i.dst);
+  if (i.op == Op::Add && rd != k_not_pinned && ra != k_not_pinned && ra != rd) {
+    if (i.b.is_imm()) return lea(Reg32(rd), ptr[Reg64(ra) + static_cast<s32>(i.imm)]);
+    if (rb != k_not_pinned && rb != rd) return lea(Reg32(rd), ptr[Reg64(ra) + Reg64(rb)]);
+  }
+  if (i.op == Op::AndNot) {
+    load_to(i, i.b, ecx);
+    not_(ecx);
+    const Reg32 d = target(i.dst, eax);
+    if (i.a.is_imm())
+      and_(ecx, static_cast<u32>(i.imm));
+    else
+      and_(ecx, use(i, i.a, eax));
+    mov(d, ecx);
+    return finish(i.dst, d);
+  }
+  if (i.op == Op::Mul) {
+    load_to(i, i.a, eax);
+    imul(eax, use(i, i.b, ecx));
+    return finish(i.dst, eax);
+  }
+  finish(i.dst, arithmetic(i, i.op));
+}
+
+void Emitter::emit_divide(const Inst& i) {
+  // UDIV, SDIV: x / 0 = 0 and INT_MIN / -1 = INT_MIN; the 64-bit division cannot overflow.
+  Xbyak::Label zero, done;
+  load_to(i, i.b, ecx);
+  load_to(i, i.a, eax);
+  test(ecx, ecx);
+  jz(zero);
+  if (i.op == Op::SDiv) {
+    movsxd(rcx, ecx);
+    movsxd(rax, eax);
+    cqo();
+    idiv(rcx);
+  } else {
+    xor_(edx, edx);
+    div(ecx);
+  }
+  jmp(done);
+  L(zero);
+  xor_(eax, eax);
+  L(done);
+  finish(i.dst, eax);
+}
+
+void Emitter::emit_shift(const Inst& i) {
+  if (!i.b.is_imm()) {
+    load_to(i, i.b, ecx);
+    load_to(i, i.a, eax);
+    switch (i.op) {
+      case Op::Shl: shl(eax, cl); break;
+      case Op::Shr: shr(eax, cl); break;
+      case Op::Sar: sar(eax, cl); break;
+      default: ror(eax, cl);
+    }
+    return finish(i.dst, eax);
+  }
+  const Reg32 d = target(i.dst, eax);
+  const int n = static_cast<int>(i.imm & 31);
+  if (i.op == Op::Ror && host_.bmi2) {
+    rorx(d, use(i, i.a, d), static_cast<u8>(n));
+    return finish(i.dst, d);
+  }
+  load_to(i, i.a, d);
+  switch (i.op) {
+    case Op::Shl: shl(d, n); break;
+    case Op::Shr: shr(d, n); break;
+    case Op::Sar: sar(d, n); break;
+    default: ror(d, n);
+  }
+  finish(i.dst, d);
+}
+
+void Emitter::emit_shift_reg(const Inst& i) {
+  load_to(i, i.b, ecx);
+  load_to(i, i.a, eax);
+  movzx(ecx, cl);
+  if (i.op == Op::RorReg) {
+    ror(eax, cl);
+    return finish(i.dst, eax);
+  }
+  if (i.op == Op::SarReg) {
+    mov(edx, 31);
+    cmp(ecx, edx);
+    cmova(ecx, edx);
+    sar(eax, cl);
+    return finish(i.dst, eax);
+  }
+  // Amounts of 32 and more give 0: the borrow of (amount - 32) makes the mask.
+  i.op == Op::ShlReg ? shl(eax, cl) : shr(eax, cl);
+  cmp(ecx, 32);
+  sbb(edx, edx);
+  and_(eax, edx);
+  finish(i.dst, eax);
+}
+
+void Emitter::emit_carry(const Inst& i) {
+  const u32 n = static_cast<u32>(i.imm & 0xff);
+  const Reg32 d = target(i.dst, eax);
+  if (n == 0) {
+    movzx(d, byte[rbp + AV_STATE(c)]);
+    return finish(i.dst, d);
+  }
+  if (n > 32 && i.op != Op::SarCarry && i.op != Op::RorCarry) {
+    xor_(d, d);
+    return finish(i.dst, d);
+  }
+  u32 position = (n - 1) & 31;
+  if (i.op == Op::ShlCarry) position = 32 - n;
+  if (i.op == Op::SarCarry && n > 32) position = 31;
+  load_to(i, i.a, d);
+  if (position != 0) shr(d, static_cast<int>(position));
+  if (position != 31) and_(d, 1);
+  finish(i.dst, d);
+}
+
+void Emitter::emit_unary(const Inst& i) {
+  const Reg32 d = target(i.dst, eax);
+  switch (i.op) {
+    case Op::Mov:
+      if (i.a.is_imm() && host_reg(i.dst) == k_not_pinned) {
+        mov(dword[rbp + memory_offset(i.dst)], static_cast<u32>(i.imm));
+        return;
+      }
+      if (host_reg(i.a) != k_not_pinned) return finish(i.dst, Reg32(host_reg(i.a)));
+      load_to(i, i.a, d);
+      break;
+    case Op::Not:
+      load_to(i, i.a, d);
+      not_(d);
+      break;
+    case Op::Rrx:
+      load_to(i, i.a, eax);
+      mov(cl, byte[rbp + AV_STATE(c)]);
+      add(cl, 0xff);
+      rcr(eax, 1);
+      return finish(i.dst, eax);
+    case Op::Clz: {
+      const Reg32 a = use(i, i.a, eax);
+      if (host_.lzcnt) {
+        lzcnt(d, a);
+      } else {
+        mov(ecx, 63);
+        bsr(eax, a);
+        cmovz(eax, ecx);
+        xor_(eax, 31);
+        return finish(i.dst, eax);
+      }
+      break;
+    }
+    case Op::Rev:
+      load_to(i, i.a, d);
+      bswap(d);
+      break;
+    case Op::Rev16:
+      load_to(i, i.a, d);
+      bswap(d);
+      ror(d, 16);
+      break;
+    case Op::Revsh:
+      load_to(i, i.a, d);
+      bswap(d);
+      sar(d, 16);
+      break;
+    case Op::SExt8:
+      load_to(i, i.a, eax);
+      movsx(d, al);
+      break;
+    case Op::SExt16:
+      load_to(i, i.a, eax);
+      movsx(d, ax);
+      break;
+    case Op::ZExt8:
+      load_to(i, i.a, eax);
+      movzx(d, al);
+      break;
+    case Op::ZExt16:
+      load_to(i, i.a, eax);
+      movzx(d, ax);
+      break;
+    default: AV_UNREACHABLE();
+  }
+  finish(i.dst, d);
+}
+
+void Emitter::emit_field(const Inst& i) {
+  const u32 lsb = i.imm & 31, width = (i.imm >> 8) & 63;
+  const u32 mask = static_cast<u32>(low_mask(width));
+  if (i.op == Op::Bfi) {
+    load_to(i, i.b, ecx);
+    load_to(i, i.a, eax);
+    and_(ecx, mask);
+    if (lsb) shl(ecx, static_cast<int>(lsb));
+    and_(eax, ~(mask << lsb));
+    or_(eax, ecx);
+    return finish(i.dst, eax);
+  }
+  const Reg32 d = target(i.dst, eax);
+  load_to(i, i.a, d);
+  if (i.op == Op::UBfx) {
+    if (lsb) shr(d, static_cast<int>(lsb));
+    if (lsb + width < 32) and_(d, mask);
+  } else {
+    if (lsb + width < 32) shl(d, static_cast<int>(32 - lsb - width));
+    if (width < 32) sar(d, static_cast<int>(32 - width));
+  }
+  finish(i.dst, d);
+}
+
+void Emitter::emit_move64(const Inst& i) {
+  switch (i.op) {
+    case Op::Mov64: {
+      const Reg64 d = target64(i.dst, rax);
+      load_to64(i, i.a, d);
+      return finish64(i.dst, d);
+    }
+    case Op::Pack64:
+      load_to(i, i.b, ecx);
+      load_to(i, i.a, eax);
+      shl(rcx, 32);
+      or_(rax, rcx);
+      return finish64(i.dst, rax);
+    case Op::Lo32: load_to64(i, i.a, rax); return finish(i.dst, eax);
+    case Op::Hi32:
+      load_to64(i, i.a, rax);
+      shr(rax, 32);
+      return finish(i.dst, eax);
+    case Op::ZExt64: load_to(i, i.a, eax); return finish64(i.dst, rax);
+    default:
+      load_to(i, i.a, eax);
+      movsxd(rax, eax);
+      return finish64(i.dst, rax);
+  }
+}
+
+void Emitter::emit_arith64(const Inst& i) {
+  switch (i.op) {
+    case Op::Add64:
+    case Op::Sub64:
+      load_to64(i, i.b, rcx);
+      load_to64(i, i.a, rax);
+      i.op == Op::Add64 ? add(rax, rcx) : sub(rax, rcx);
+      break;
+    case Op::MulU64:
+      load_to(i, i.b, ecx);
+      load_to(i, i.a, eax);
+      imul(rax, rcx);
+      break;
+    case Op::MulS64:
+      load_to(i, i.b, ecx);
+      load_to(i, i.a, eax);
+      movsxd(rcx, ecx);
+      movsxd(rax, eax);
+      imul(rax, rcx);
+      break;
+    default:
+      load_to(i, i.b, ecx);
+      load_to64(i, i.a, rax);
+      if (i.op == Op::Shl64)
+        shl(rax, cl);
+      else if (i.op == Op::Shr64)
+        shr(rax, cl);
+      else
+        sar(rax, cl);
+  }
+  finish64(i.dst, rax);
+}
+
+/// Moves of whole vectors; temps of type V128 are in memory.
+void Emitter::emit_vector_move(const Inst& i) {
+  const u32 d0 = AV_STATE(d), n = static_cast<u32>(i.imm);
+  switch (i.op) {
+    case Op::GetVD: movq(xmm0, qword[rbp + d0 + 8 * n]); break;
+    case Op::GetQ: movups(xmm0, ptr[rbp + d0 + 16 * n]); break;
+    case Op::MovV: movups(xmm0, ptr[rbp + memory_offset(i.a)]); break;
+    case Op::SetVD:
+      movq(xmm0, qword[rbp + memory_offset(i.a)]);
+      movq(qword[rbp + d0 + 8 * n], xmm0);
+      return;
+    case Op::SetQ:
+      movups(xmm0, ptr[rbp + memory_offset(i.a)]);
+      movups(ptr[rbp + d0 + 16 * n], xmm0);
+      return;
+    case Op::VPack:
+      mov(qword[rbp + memory_offset(i.dst)], use64(i, i.a, rax));
+      mov(qword[rbp + memory_offset(i.dst) + 8], use64(i, i.b, rcx));
+      return;
+    default: {
+      const Reg64 d = target64(i.dst, rax);
+      mov(d, qword[rbp + memory_offset(i.a) + (i.op == Op::VHi ? 8 : 0)]);
+      return finish64(i.dst, d);
+    }
+  }
+  movups(ptr[rbp + memory_offset(i.dst)], xmm0);
+}
+
+void Emitter::emit_register_file(const Inst& i) {
+  const u32 size = i.op == Op::GetS || i.op == Op::SetS ? 4 : 8;
+  const u32 at = static_cast<u32>(AV_STATE(d) + size * i.imm);
+  switch (i.op) {
+    case Op::GetS: {
+      const Reg32 d = target(i.dst, eax);
+      mov(d, dword[rbp + at]);
+      return finish(i.dst, d);
+    }
+    case Op::GetD: {
+      const Reg64 d = target64(i.dst, rax);
+      mov(d, qword[rbp + at]);
+      return finish64(i.dst, d);
+    }
+    case Op::SetS: mov(dword[rbp + at], use(i, i.a, eax)); return;
+    default: mov(qword[rbp + at], use64(i, i.a, rax));
+  }
+}
+
+}  // namespace armvisor::engine::jit

@@ -1,0 +1,181 @@
+// Condition flags: producing them, storing those that are looked at, and testing them.
+#include "base/assert.h"
+#include "engine/jit/x64/emitter.h"
+
+namespace armvisor::engine::jit {
+
+void Emitter::jcc(u8 cc, Xbyak::Label& label) {
+  switch (cc) {
+    case 0: jo(label, T_NEAR); break;
+    case 1: jno(label, T_NEAR); break;
+    case 2: jb(label, T_NEAR); break;
+    case 3: jae(label, T_NEAR); break;
+    case 4: je(label, T_NEAR); break;
+    case 5: jne(label, T_NEAR); break;
+    case 6: jbe(label, T_NEAR); break;
+    case 7: ja(label, T_NEAR); break;
+    case 8: js(label, T_NEAR); break;
+    case 9: jns(label, T_NEAR); break;
+    case 12: jl(label, T_NEAR); break;
+    case 13: jge(label, T_NEAR); break;
+    case 14: jle(label, T_NEAR); break;
+    default: jg(label, T_NEAR);
+  }
+}
+
+void Emitter::setcc(u8 cc, const Xbyak::Operand& d) {
+  switch (cc) {
+    case 0: seto(d); break;
+    case 1: setno(d); break;
+    case 2: setb(d); break;
+    case 3: setae(d); break;
+    case 4: sete(d); break;
+    case 5: setne(d); break;
+    case 6: setbe(d); break;
+    case 7: seta(d); break;
+    case 8: sets(d); break;
+    case 9: setns(d); break;
+    case 12: setl(d); break;
+    case 13: setge(d); break;
+    case 14: setle(d); break;
+    default: setg(d);
+  }
+}
+
+void Emitter::store_flags(u8 mask, HostFlags kind) {
+  if (mask & 8) sets(byte[rbp + AV_STATE(n)]);
+  if (mask & 4) setz(byte[rbp + AV_STATE(z)]);
+  if (kind == HostFlags::Logic) return;
+  if (mask & 2) {
+    if (kind == HostFlags::Sub)
+      setae(byte[rbp + AV_STATE(c)]);
+    else
+      setb(byte[rbp + AV_STATE(c)]);
+  }
+  if (mask & 1) seto(byte[rbp + AV_STATE(v)]);
+}
+
+void Emitter::emit_flag_arith(const Inst& i) {
+  const u8 mask = flags_needed(index_);
+  switch (i.op) {
+    case Op::SetC:
+      if (!mask) return;
+      if (i.a.is_imm())
+        mov(byte[rbp + AV_STATE(c)], static_cast<u8>(i.imm));
+      else
+        mov(byte[rbp + AV_STATE(c)], use(i, i.a, eax).cvt8());
+      return;
+    case Op::GetC: {
+      const Reg32 d = target(i.dst, eax);
+      movzx(d, byte[rbp + AV_STATE(c)]);
+      return finish(i.dst, d);
+    }
+    case Op::OrQ: {
+      const Reg32 a = use(i, i.a, eax);
+      test(a, a);
+      setne(cl);
+      or_(byte[rbp + AV_STATE(q)], cl);
+      return;
+    }
+    case Op::SetNZ: {
+      const Reg32 a = use(i, i.a, eax);
+      test(a, a);
+      return store_flags(mask, HostFlags::Logic);
+    }
+    case Op::SetNZ64: {
+      const Reg64 a = use64(i, i.a, rax);
+      test(a, a);
+      return store_flags(mask, HostFlags::Logic);
+    }
+    default: break;
+  }
+  if (i.op == Op::SubF && i.dst.is_none()) {
+    const Reg32 a = use(i, i.a, eax);
+    if (i.b.is_imm())
+      cmp(a, static_cast<u32>(i.imm));
+    else if (const int r = host_reg(i.b); r != k_not_pinned)
+      cmp(a, Reg32(r));
+    else
+      cmp(a, dword[rbp + memory_offset(i.b)]);
+    return store_flags(mask, HostFlags::Sub);
+  }
+  const Reg32 d = arithmetic(i, i.op);
+  store_flags(mask, flags_kind(i));  // setcc and mov leave the host's flags
+  finish(i.dst, d);
+}
+
+u8 Emitter::test_condition(arm::Cond cond) {
+  const auto flag = [&](std::size_t offset) { return byte[rbp + static_cast<u32>(offset)]; };
+  constexpr std::size_t n = AV_STATE(n), z = AV_STATE(z), c = AV_STATE(c), v = AV_STATE(v);
+  const u8 inverted = static_cast<u8>(cond) & 1;
+  switch (static_cast<u8>(cond) >> 1) {
+    case 0: cmp(flag(z), 0); return 5 ^ inverted;
+    case 1: cmp(flag(c), 0); return 5 ^ inverted;
+    case 2: cmp(flag(n), 0); return 5 ^ inverted;
+    case 3: cmp(flag(v), 0); return 5 ^ inverted;
+    case 4:  // HI: C > Z as unsigned numbers
+      mov(al, flag(c));
+      cmp(al, flag(z));
+      return 7 ^ inverted;
+    case 5:
+      mov(al, flag(n));
+      cmp(al, flag(v));
+      return 4 ^ inverted;
+    case 6:
+      mov(al, flag(n));
+      xor_(al, flag(v));
+      or_(al, flag(z));
+      return 4 ^ inverted;
+    default: AV_UNREACHABLE();
+  }
+}
+
+void Emitter::emit_skip(const Inst& i) {
+  Xbyak::Label& label = labels_[i.imm];
+  if (i.op == Op::SkipIf) {
+    const Reg32 a = use(i, i.a, eax);
+    test(a, a);
+    jnz(label, T_NEAR);
+    return;
+  }
+  const auto cond = static_cast<arm::Cond>(i.attr);
+  if (cond >= arm::Cond::AL) return;
+  u8 cc = 0;
+  if (skip_is_fused(index_)) {
+    u32 k = index_ - 1;
+    while (block_->insts[k].op == Op::Insn) --k;
+    host_condition(flags_kind(block_->insts[k]), cond, cc);
+  } else {
+    cc = test_condition(cond);
+  }
+  jcc(cc ^ 1, label);
+}
+
+void Emitter::emit_compare(const Inst& i) {
+  if (i.op == Op::CondValue) {
+    const auto cond = static_cast<arm::Cond>(i.imm);
+    if (cond >= arm::Cond::AL)
+      mov(eax, 1);
+    else {
+      setcc(test_condition(cond), al);
+      movzx(eax, al);
+    }
+    return finish(i.dst, eax);
+  }
+  if (i.op == Op::Select) {
+    load_to(i, i.c, ecx);
+    load_to(i, i.b, edx);
+    const Reg32 a = use(i, i.a, eax);
+    test(a, a);
+    cmovnz(ecx, edx);
+    return finish(i.dst, ecx);
+  }
+  load_to(i, i.b, ecx);
+  const Reg32 a = use(i, i.a, eax);
+  cmp(a, ecx);
+  setcc(i.op == Op::CmpEq ? 4 : i.op == Op::CmpLtU ? 2 : 12, al);
+  movzx(eax, al);
+  finish(i.dst, eax);
+}
+
+}  // namespace armvisor::engine::jit

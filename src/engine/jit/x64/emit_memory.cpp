@@ -1,0 +1,170 @@
+// Guest memory: an inline software-TLB hit, with one check for neighbouring accesses, and the cold path to the service.
+#include "engine/jit/x64/emitter.h"
+
+namespace armvisor::engine::jit {
+namespace {
+
+u32 size_of(const ir::Inst& i) {
+  const bool wide = i.op == ir::Op::Load64 || i.op == ir::Op::Store64;
+  return wide ? 8 : i.attr & ir::MemAttr::size_mask;
+}
+bool is_store(const ir::Inst& i) { return i.op == ir::Op::Store || i.op == ir::Op::Store64; }
+
+}  // namespace
+
+u32 Emitter::group_length(u32 index) const {
+  const auto& insts = block_->insts;
+  const Inst& first = insts[index];
+  constexpr u8 k_special = ir::MemAttr::unprivileged | ir::MemAttr::big;
+  u32 count = 1, end = first.disp + size_of(first);
+  if (!options_.group_accesses || first.a.is_imm() || (first.attr & k_special)) return 1;
+  while (index + count < insts.size() && count < 32) {
+    const Inst& i = insts[index + count];
+    const Inst& before = insts[index + count - 1];
+    const bool access = i.op == Op::Load || i.op == Op::Store || i.op == Op::Load64 || i.op == Op::Store64;
+    if (!access || is_store(i) != is_store(first) || size_of(i) != size_of(first) || i.attr2 != first.attr2 ||
+        i.a != first.a || i.disp != end || (i.attr & k_special) || before.dst == first.a)
+      break;
+    end = i.disp + size_of(i);
+    ++count;
+  }
+  return count;
+}
+
+void Emitter::probe(const Inst& i, u32 length, Xbyak::Label& miss) {
+  if ((i.attr & ir::MemAttr::aligned) && i.attr2 > size_of(i)) {
+    test(eax, i.attr2 - 1u);
+    jnz(miss, T_NEAR);
+  }
+  constexpr u32 k_index_mask = (mmu::k_tlb_entries - 1) << 4;
+  if (host_.bmi2) {
+    rorx(ecx, eax, k_page_bits - 4);
+  } else {
+    mov(ecx, eax);
+    shr(ecx, k_page_bits - 4);
+  }
+  and_(ecx, k_index_mask);
+  add(rcx, r15);
+  // Misaligned addresses, and groups that cross a page, miss.
+  const u32 size = size_of(i);
+  if (length == size)
+    mov(edx, eax);
+  else
+    lea(edx, ptr[rax + (length - size)]);
+  and_(edx, ~k_page_mask | (size - 1));
+  cmp(edx, dword[rcx + (is_store(i) ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag))]);
+  jne(miss, T_NEAR);
+  mov(rcx, ptr[rcx + offsetof(mmu::TlbEntry, addend)]);
+}
+
+void Emitter::direct_load(const Inst& i, u32 offset) {
+  const auto at = rax + rcx + offset;
+  const bool big = i.attr & ir::MemAttr::big, sign = i.attr & ir::MemAttr::sign;
+  if (i.op == Op::Load64) {
+    const Reg64 d = target64(i.dst, rdx);
+    mov(d, qword[at]);
+    if (big) bswap(d);
+    return finish64(i.dst, d);
+  }
+  const Reg32 d = target(i.dst, edx);
+  switch (size_of(i)) {
+    case 1: sign ? movsx(d, byte[at]) : movzx(d, byte[at]); break;
+    case 2:
+      if (big) {
+        movzx(d, word[at]);
+        bswap(d);
+        sign ? sar(d, 16) : shr(d, 16);
+      } else {
+        sign ? movsx(d, word[at]) : movzx(d, word[at]);
+      }
+      break;
+    default:
+      mov(d, dword[at]);
+      if (big) bswap(d);
+  }
+  finish(i.dst, d);
+}
+
+void Emitter::direct_store(const Inst& i, u32 offset) {
+  const auto at = rax + rcx + offset;
+  const bool big = i.attr & ir::MemAttr::big;
+  if (i.op == Op::Store64) {
+    Reg64 v = use64(i, i.b, rdx);
+    if (big) {
+      if (v.getIdx() != rdx.getIdx()) mov(rdx, v);
+      bswap(rdx);
+      v = rdx;
+    }
+    mov(qword[at], v);
+    return;
+  }
+  Reg32 v = use(i, i.b, edx);
+  const u32 size = size_of(i);
+  if (big && size > 1) {
+    if (v.getIdx() != edx.getIdx()) mov(edx, v);
+    bswap(edx);
+    if (size == 2) shr(edx, 16);
+    v = edx;
+  }
+  if (size == 1)
+    mov(byte[at], v.cvt8());
+  else if (size == 2)
+    mov(word[at], v.cvt16());
+  else
+    mov(dword[at], v);
+}
+
+void Emitter::slow_access(const Inst& i) {
+  if (is_store(i)) {
+    if (i.op == Op::Store64)
+      load_to64(i, i.b, rcx);
+    else
+      load_to(i, i.b, ecx);
+  }
+  name_uop();
+  call_service(is_store(i) ? Service::Store : Service::Load);
+  check_raised();
+  if (is_store(i)) return;
+  if (i.op == Op::Load64)
+    finish64(i.dst, rax);
+  else
+    finish(i.dst, eax);
+}
+
+u32 Emitter::emit_access(u32 index) {
+  const Inst& first = block_->insts[index];
+  const u32 count = group_length(index);
+  const Inst& last = block_->insts[index + count - 1];
+  const u32 length = last.disp + size_of(last) - first.disp;
+  const auto address = [this](const Inst& i) {
+    if (i.a.is_imm()) return mov(eax, static_cast<u32>(i.imm) + i.disp);
+    const Reg32 base = use(i, i.a, eax);
+    if (i.disp != 0)
+      lea(eax, ptr[base.cvt64() + static_cast<s32>(i.disp)]);
+    else if (base.getIdx() != eax.getIdx())
+      mov(eax, base);
+  };
+  Xbyak::Label miss, back;
+  address(first);
+  if (options_.inline_tlb)
+    probe(first, length, miss);
+  else
+    jmp(miss, T_NEAR);
+  for (u32 k = 0; k < count; ++k) {
+    const Inst& i = block_->insts[index + k];
+    is_store(i) ? direct_store(i, i.disp - first.disp) : direct_load(i, i.disp - first.disp);
+  }
+  L(back);
+  cold_.push_back({[this, index, count, miss, back, address]() mutable {
+    L(miss);
+    for (u32 k = 0; k < count; ++k) {
+      index_ = index + k;
+      if (k != 0) address(block_->insts[index + k]);
+      slow_access(block_->insts[index + k]);
+    }
+    jmp(back, T_NEAR);
+  }});
+  return count;
+}
+
+}  // namespace armvisor::engine::jit

@@ -1,0 +1,328 @@
+#include "engine/jit/x64/emitter.h"
+
+#include "base/assert.h"
+#include "engine/jit/lower.h"
+
+namespace armvisor::engine::jit {
+
+HostFeatures HostFeatures::detect() {
+  const Xbyak::util::Cpu cpu;
+  using C = Xbyak::util::Cpu;
+  return {cpu.has(C::tBMI2), cpu.has(C::tLZCNT), cpu.has(C::tAVX), cpu.has(C::tFMA), cpu.has(C::tSSE41)};
+}
+
+Emitter::Emitter(u8* rw, std::size_t capacity, u8* base, const Stubs& stubs, const HostFeatures& host,
+                 const JitOptions& options)
+    : CodeGenerator(capacity, rw),
+      base_(base),
+      stubs_(stubs),
+      host_(host),
+      options_(options) {}
+
+std::size_t Emitter::compile(const ir::Block& block, Block& out) {
+  block_ = &block;
+  out_ = &out;
+  labels_ = std::vector<Xbyak::Label>(block.label_count);
+  may_link_ = exits_may_link(block);
+  analyse();
+  Xbyak::Label attention;
+  cmp(dword[rbp + offsetof(Context, attention)], 0);
+  jne(attention, T_NEAR);
+  add(qword[rbp + offsetof(Context, instructions)], block.insn_count);
+  cold_.push_back({[this, attention]() mutable {
+    L(attention);
+    set_pc(block_->pc);
+    mov(eax, static_cast<u32>(Leave::Attention));
+    jmp(stub(stubs_.leave), T_NEAR);
+  }});
+  for (index_ = 0; index_ < block.insts.size();) {
+    const Inst& i = block.insts[index_];
+    const bool access = i.op == Op::Load || i.op == Op::Store || i.op == Op::Load64 || i.op == Op::Store64;
+    if (access) {
+      index_ += emit_access(index_);
+    } else {
+      emit(i);
+      ++index_;
+    }
+  }
+  for (std::size_t k = 0; k < cold_.size(); ++k) cold_[k].emit();
+  return getSize();
+}
+
+// --- operands
+
+int Emitter::host_reg(Value v) const {
+  if (v.is_reg()) return k_pinned[v.reg_number()];
+  if (v.is_temp() && temps_[v.temp_number()].in_reg) return k_temp;
+  return k_not_pinned;
+}
+
+u32 Emitter::memory_offset(Value v) const {
+  return v.is_reg() ? static_cast<u32>(AV_STATE(r) + 4 * v.reg_number()) : frame_offset(v);
+}
+
+void Emitter::load_to(const Inst& i, Value v, const Reg32& d) {
+  const int r = host_reg(v);
+  if (v.is_imm())
+    mov(d, static_cast<u32>(i.imm));
+  else if (r == k_not_pinned)
+    mov(d, dword[rbp + memory_offset(v)]);
+  else if (r != d.getIdx())
+    mov(d, Reg32(r));
+}
+
+void Emitter::load_to64(const Inst& i, Value v, const Reg64& d) {
+  const int r = host_reg(v);
+  if (v.is_imm())
+    mov(d, i.imm);
+  else if (r == k_not_pinned)
+    mov(d, qword[rbp + memory_offset(v)]);
+  else if (r != d.getIdx())
+    mov(d, Reg64(r));
+}
+
+Emitter::Reg32 Emitter::use(const Inst& i, Value v, const Reg32& scratch) {
+  const int r = host_reg(v);
+  if (r != k_not_pinned) return Reg32(r);
+  load_to(i, v, scratch);
+  return scratch;
+}
+
+Emitter::Reg64 Emitter::use64(const Inst& i, Value v, const Reg64& scratch) {
+  const int r = host_reg(v);
+  if (r != k_not_pinned) return Reg64(r);
+  load_to64(i, v, scratch);
+  return scratch;
+}
+
+Emitter::Reg32 Emitter::target(Value dst, const Reg32& scratch) const {
+  const int r = host_reg(dst);
+  return r == k_not_pinned ? scratch : Reg32(r);
+}
+
+Emitter::Reg64 Emitter::target64(Value dst, const Reg64& scratch) const {
+  const int r = host_reg(dst);
+  return r == k_not_pinned ? scratch : Reg64(r);
+}
+
+void Emitter::finish(Value dst, const Reg32& r) {
+  if (dst.is_none()) return;
+  const int d = host_reg(dst);
+  if (d == k_not_pinned)
+    mov(dword[rbp + memory_offset(dst)], r);
+  else if (d != r.getIdx())
+    mov(Reg32(d), r);
+}
+
+void Emitter::finish64(Value dst, const Reg64& r) {
+  if (dst.is_none()) return;
+  const int d = host_reg(dst);
+  if (d == k_not_pinned)
+    mov(qword[rbp + memory_offset(dst)], r);
+  else if (d != r.getIdx())
+    mov(Reg64(d), r);
+}
+
+// --- dispatch by class
+
+void Emitter::emit(const Inst& i) {
+  if (!runs_inline(i)) return emit_helper(i);
+  switch (i.op) {
+    case Op::Mov:
+    case Op::Not:
+    case Op::Rrx:
+    case Op::Clz:
+    case Op::Rev:
+    case Op::Rev16:
+    case Op::Revsh:
+    case Op::SExt8:
+    case Op::SExt16:
+    case Op::ZExt8:
+    case Op::ZExt16: return emit_unary(i);
+    case Op::Mov64:
+    case Op::Pack64:
+    case Op::Lo32:
+    case Op::Hi32:
+    case Op::ZExt64:
+    case Op::SExt64: return emit_move64(i);
+    case Op::Add:
+    case Op::Sub:
+    case Op::And:
+    case Op::Or:
+    case Op::Xor:
+    case Op::AndNot:
+    case Op::Mul:
+    case Op::Adc:
+    case Op::Sbc: return emit_binary(i);
+    case Op::SDiv:
+    case Op::UDiv: return emit_divide(i);
+    case Op::Shl:
+    case Op::Shr:
+    case Op::Sar:
+    case Op::Ror: return emit_shift(i);
+    case Op::ShlReg:
+    case Op::ShrReg:
+    case Op::SarReg:
+    case Op::RorReg: return emit_shift_reg(i);
+    case Op::ShlCarry:
+    case Op::ShrCarry:
+    case Op::SarCarry:
+    case Op::RorCarry: return emit_carry(i);
+    case Op::AddF:
+    case Op::SubF:
+    case Op::AdcF:
+    case Op::SbcF:
+    case Op::SetNZ:
+    case Op::SetNZ64:
+    case Op::SetC:
+    case Op::GetC:
+    case Op::OrQ: return emit_flag_arith(i);
+    case Op::CondValue:
+    case Op::Select:
+    case Op::CmpEq:
+    case Op::CmpLtU:
+    case Op::CmpLtS: return emit_compare(i);
+    case Op::SBfx:
+    case Op::UBfx:
+    case Op::Bfi: return emit_field(i);
+    case Op::Add64:
+    case Op::Sub64:
+    case Op::MulU64:
+    case Op::MulS64:
+    case Op::Shl64:
+    case Op::Shr64:
+    case Op::Sar64: return emit_arith64(i);
+    case Op::MovV:
+    case Op::GetVD:
+    case Op::GetQ:
+    case Op::SetVD:
+    case Op::SetQ:
+    case Op::VPack:
+    case Op::VLo:
+    case Op::VHi: return emit_vector_move(i);
+    case Op::GetS:
+    case Op::GetD:
+    case Op::SetS:
+    case Op::SetD: return emit_register_file(i);
+    case Op::FNeg32:
+    case Op::FAbs32:
+    case Op::FNeg64:
+    case Op::FAbs64: return emit_fp_sign(i);
+    case Op::FpscrToFlags: return emit_fpscr_to_flags();
+    case Op::Fence: mfence(); return;
+    case Op::Insn: return;
+    case Op::SkipIf:
+    case Op::SkipUnless: return emit_skip(i);
+    case Op::Label: L(labels_[i.imm]); return;
+    default: return ir::info(i.op).effects & ir::Exit ? emit_exit(i) : emit_fp(i);
+  }
+}
+
+/// rdx = the uop that stands for the current instruction; the context learns which block runs.
+void Emitter::name_uop() {
+  mov(rdx, reinterpret_cast<u64>(out_));
+  mov(ptr[rbp + offsetof(Context, block)], rdx);
+  mov(rdx, reinterpret_cast<u64>(&out_->code[index_ + 1]));
+}
+
+void Emitter::check_raised() {
+  cmp(dword[rbp + offsetof(Context, raised)], 0);
+  jne(stub(stubs_.raised));
+}
+
+void Emitter::emit_helper(const Inst& i) {
+  if (i.a.is_imm() || i.b.is_imm() || i.c.is_imm()) {
+    mov(rax, i.imm);
+    mov(qword[rbp + temp_offset(k_constant_temp)], rax);
+  }
+  name_uop();
+  call_service(Service::Helper);
+  if (ir::info(i.op).effects & (ir::Mem | ir::Trap)) check_raised();
+}
+
+// --- exits
+
+/// Leaves for `why`, with Context::at naming this instruction.
+void Emitter::emit_leave(Leave why) {
+  name_uop();
+  mov(ptr[rbp + offsetof(Context, at)], rdx);
+  mov(eax, static_cast<u32>(why));
+  jmp(stub(stubs_.leave), T_NEAR);
+}
+
+void Emitter::emit_sync_exit(u32 pc) {
+  set_pc(pc);
+  mov(eax, static_cast<u32>(Leave::Sync));
+  jmp(stub(stubs_.leave), T_NEAR);
+}
+
+void Emitter::set_pc(u32 pc) { mov(dword[rbp + AV_STATE(r) + 60], pc); }
+
+/// A direct exit through `link`. Within the page it is a jump that the code cache links to the target's code; the
+/// displacement is 4-byte aligned, so that it can be changed while other vCPUs run through it. To another page, the
+/// translation of that page is checked against the linked block each time.
+void Emitter::exit_direct(Link& link) {
+  Xbyak::Label unlinked;
+  if (link.same_page) {
+    while ((reinterpret_cast<u64>(getCurr()) + 1) % 4 != 0) nop();
+    u8* const patch = const_cast<u8*>(getCurr()) + 1;
+    jmp(unlinked, T_NEAR);
+    link.patch = patch;
+  } else {
+    mov(rdx, reinterpret_cast<u64>(&link));
+    mov(rcx, ptr[rdx + offsetof(Link, target)]);
+    test(rcx, rcx);
+    jz(unlinked, T_NEAR);
+    mov(rax, ptr[rbp + offsetof(Context, exec)]);
+    mov(rax, ptr[rax + 8 * ((link.pc >> k_page_bits) % mmu::k_exec_entries)]);
+    cmp(rax, ptr[rcx + offsetof(Block, exec_id)]);
+    jne(unlinked, T_NEAR);
+    jmp(ptr[rcx + offsetof(Block, host)]);
+  }
+  cold_.push_back({[this, unlinked, &link]() mutable {
+    L(unlinked);
+    if (link.patch) link.unlinked = static_cast<s32>(getCurr() - (link.patch + 4));
+    mov(rdx, reinterpret_cast<u64>(&link));
+    mov(ptr[rbp + offsetof(Context, link)], rdx);
+    set_pc(link.pc);
+    mov(eax, static_cast<u32>(Leave::Lookup));
+    jmp(stub(stubs_.leave), T_NEAR);
+  }});
+}
+
+void Emitter::emit_exit(const Inst& i) {
+  switch (i.op) {
+    case Op::ExitJump:
+    case Op::ExitCall:
+      return may_link_ ? exit_direct(out_->links[next_link_++]) : emit_sync_exit(static_cast<u32>(i.imm));
+    case Op::ExitSwitch:
+      xor_(dword[rbp + AV_STATE(psr)], arm::k_psr_t);
+      return may_link_ ? exit_direct(out_->links[next_link_++]) : emit_sync_exit(static_cast<u32>(i.imm));
+    case Op::ExitIndirect:
+      load_to(i, i.a, eax);
+      jmp(stub(stubs_.branch), T_NEAR);
+      return;
+    case Op::ExitInterwork:
+      load_to(i, i.a, eax);
+      jmp(stub(stubs_.interwork), T_NEAR);
+      return;
+    case Op::ExitSync: return emit_sync_exit(static_cast<u32>(i.imm));
+    case Op::ExitReturn:
+      name_uop();
+      call_service(Service::Helper);
+      mov(eax, static_cast<u32>(Leave::Sync));
+      jmp(stub(stubs_.leave), T_NEAR);
+      return;
+    case Op::ExitUndefined: return emit_leave(Leave::Undefined);
+    case Op::ExitSvc: return emit_leave(Leave::Svc);
+    case Op::ExitBkpt: return emit_leave(Leave::Bkpt);
+    case Op::ExitHvc: return emit_leave(Leave::Hvc);
+    case Op::ExitSmc: return emit_leave(Leave::Smc);
+    case Op::ExitWfi: return emit_leave(Leave::Wfi);
+    case Op::ExitWfe: return emit_leave(Leave::Wfe);
+    case Op::ExitYield: return emit_leave(Leave::Yield);
+    default: AV_UNREACHABLE();
+  }
+}
+
+}  // namespace armvisor::engine::jit

@@ -1,0 +1,37 @@
+#pragma once
+// Code shared by all blocks, at the start of the code cache: entry from and exit to C++, service trampolines, the
+// probe of the indirect-branch cache.
+#include <cstddef>
+
+#include "engine/context.h"
+
+namespace armvisor::engine::jit {
+
+/// Functions in C++ that generated code calls. The guest's registers are in the context during the call and are
+/// loaded again after it.
+enum class Service : u8 {
+  Load,    ///< a = address, b = const Uop*, result = value
+  Store,   ///< a = address, b = const Uop*, c = value
+  Helper,  ///< b = const Uop*: Uop::helper
+  Count,
+};
+using ServiceFunction = u64 (*)(Context*, u64 a, u64 b, u64 c);
+
+/// Offsets from the start of the code cache.
+struct Stubs {
+  using Enter = u64 (*)(Context*, const void* code);
+  std::size_t enter = 0;      ///< Enter: runs from `code`; the result is a Leave
+  std::size_t leave = 0;      ///< returns eax to Enter's caller
+  std::size_t raised = 0;     ///< after a service that raised: leaves with Context::raised
+  std::size_t branch = 0;     ///< PC = eax: jumps to its block, or leaves
+  std::size_t lookup = 0;     ///< r15 is set: leaves with Leave::Lookup
+  std::size_t interwork = 0;  ///< BXWritePC(eax), likewise
+  std::size_t service[static_cast<std::size_t>(Service::Count)] = {};  ///< call: a = rax, b = rdx, c = rcx; result rax
+  std::size_t size = 0;
+};
+
+/// Emits the stubs at `rw`, `capacity` bytes.
+Stubs emit_stubs(u8* rw, std::size_t capacity,
+                 const ServiceFunction (&services)[static_cast<std::size_t>(Service::Count)]);
+
+}  // namespace armvisor::engine::jit
