@@ -76,7 +76,7 @@ Result<RunOptions> parse_run_options(const Arguments& arguments) {
     app.parse(reversed);
   } catch (const CLI::ParseError& e) {
     if (o.help) return o;
-    return bad(std::string("run: expected options as 'armvisor help run' lists them, found: ") + e.what());
+    return bad(std::string("run: expected options as 'armvisor help run' lists them, found: ") + e.what() + "; change them");
   }
   return o;
 }

@@ -1,0 +1,172 @@
+"""Everything that a user can get wrong has its exit status and a message that says what was expected and found."""
+import os
+import socket
+import struct
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from support import GUEST, SLEEP, STATUS, Session, raw_kernel, run
+
+
+def elf_header(machine, elf_class=1):
+    ident = b"\x7fELF" + bytes([elf_class, 1, 1]) + bytes(9)
+    return (ident + struct.pack("<HHI", 2, machine, 1)).ljust(128, b"\0")
+
+
+class BadInput(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        self.path = Path(self.directory.name)
+
+    def file(self, name, content):
+        path = self.path / name
+        path.write_bytes(content)
+        return path
+
+    def check(self, status, pattern, *arguments):
+        result = run("run", "--timeout", "60", *arguments)
+        self.assertEqual(result.returncode, STATUS[status], result.stderr)
+        self.assertRegex(result.stderr, r"^armvisor: ")
+        self.assertRegex(result.stderr, pattern)
+        self.assertRegex(result.stderr, r"expected |must |cannot |is in use", "what was expected and found")
+
+    def kernel(self):
+        return raw_kernel(self.path / "sleep.bin", SLEEP)
+
+    # --- files
+
+    def test_missing_kernel(self):
+        self.check("BadInput", "No such file", "-k", self.path / "none")
+
+    def test_kernel_is_a_directory(self):
+        self.check("BadInput", "directory", "-k", self.path)
+
+    def test_empty_kernel(self):
+        self.check("BadInput", "empty", "-k", self.file("empty", b""))
+
+    @unittest.skipIf(os.geteuid() == 0, "root reads everything")
+    def test_unreadable_kernel(self):
+        path = self.file("secret", b"x")
+        path.chmod(0)
+        self.check("BadInput", "Permission denied", "-k", path)
+
+    def test_kernel_of_no_known_kind(self):
+        self.check("BadInput", "none of these", "-k", self.file("text", b"hello" * 100))
+
+    def test_x86_kernel(self):
+        image = bytearray(4096)
+        image[0x202:0x206] = b"HdrS"
+        self.check("BadInput", "x86", "-k", self.file("bzImage", bytes(image)))
+
+    def test_arm64_kernel(self):
+        image = bytearray(4096)
+        image[56:60] = b"ARM\x64"
+        self.check("BadInput", "64-bit ARM", "-k", self.file("Image", bytes(image)))
+
+    def test_elf_for_x86_64(self):
+        self.check("BadInput", "x86-64", "-k", self.file("vmlinux", elf_header(62, 2)))
+
+    def test_elf_for_aarch64(self):
+        self.check("BadInput", "64-bit ARM", "-k", self.file("vmlinux", elf_header(183, 2)))
+
+    def test_truncated_zimage(self):
+        whole = (GUEST / "zImage-armmp").read_bytes()
+        self.check("BadInput", "truncated", "-k", self.file("zImage", whole[:len(whole) // 2]))
+
+    def test_damaged_uimage(self):
+        self.check("BadInput", "checksum", "-k", self.file("uImage", struct.pack(">I", 0x27051956) + bytes(100)))
+
+    def test_missing_initrd(self):
+        self.check("BadInput", "initrd", "-k", self.kernel(), "-i", self.path / "none")
+
+    def test_bad_device_tree(self):
+        self.check("BadInput", "device tree", "-k", self.kernel(), "--dtb", self.file("dtb", b"x" * 200))
+
+    def test_missing_firmware(self):
+        self.check("BadInput", "No such file", "--firmware", self.path / "none")
+
+    def test_missing_disk(self):
+        self.check("BadInput", "No such file", "-k", self.kernel(), "-d", self.path / "none")
+
+    # --- memory
+
+    def test_image_larger_than_ram(self):
+        large = self.path / "large"
+        with open(large, "wb") as f:
+            f.truncate(64 << 20)
+        self.check("BadInput", "RAM", "-k", f"{large}@0x40008000", "-m", "32M")
+
+    def test_initrd_larger_than_ram(self):
+        large = self.path / "large"
+        with open(large, "wb") as f:
+            f.truncate(64 << 20)
+        self.check("BadInput", "RAM", "-k", self.kernel(), "-i", large, "-m", "64M")
+
+    def test_image_outside_ram(self):
+        self.check("BadInput", "RAM", "-k", f"{self.file('raw', b'x' * 16)}@0x1000")
+
+    def test_more_ram_than_the_board_holds(self):
+        self.check("BadArguments", "3072", "-k", self.kernel(), "-m", "4G")
+
+    def test_no_number_of_ram(self):
+        self.check("BadArguments", "lots", "-k", self.kernel(), "-m", "lots")
+
+    # --- arguments
+
+    def test_nothing_to_run(self):
+        self.check("BadArguments", "--kernel")
+
+    def test_kernel_and_firmware(self):
+        self.check("BadArguments", "both", "-k", self.kernel(), "--firmware", GUEST / "u-boot.bin")
+
+    def test_unknown_option(self):
+        self.check("BadArguments", "--unknown", "--unknown")
+
+    def test_too_many_cpus(self):
+        self.check("BadArguments", "--cpus", "-k", self.kernel(), "-c", "9")
+
+    def test_bad_console(self):
+        self.check("BadArguments", "--console", "-k", self.kernel(), "--console", "screen")
+
+    def test_bad_network(self):
+        self.check("BadArguments", "tap", "-k", self.kernel(), "--net", "tap")
+
+    # --- the host
+
+    def test_port_taken(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            s.listen()
+            port = s.getsockname()[1]
+            self.check("HostResource", str(port), "-k", self.kernel(), "--net", f"user,hostfwd=tcp:127.0.0.1:{port}-:22")
+
+    def test_two_machines_on_one_disk(self):
+        disk = self.file("disk", bytes(1 << 20))
+        console = self.path / "console"
+        with Session("run", "-k", self.kernel(), "-d", disk, "--timeout", "60") as first:
+            # Creation is complete once the second cannot have the disk; try until then.
+            for _ in range(100):
+                second = run("run", "-k", self.kernel(), "-d", disk, "--timeout", "1", "--console", f"file={console}")
+                if second.returncode == STATUS["HostResource"]:
+                    break
+            self.assertEqual(second.returncode, STATUS["HostResource"], second.stderr)
+            self.assertRegex(second.stderr, "disk")
+            first.process.terminate()
+            self.assertEqual(first.finish(), STATUS["Interrupted"])
+
+    def test_commands(self):
+        self.assertEqual(run("frobnicate").returncode, STATUS["BadArguments"])
+        self.assertEqual(run("help", "run").returncode, STATUS["PoweredOff"])
+        page = run("help", "--man").stdout
+        self.assertIn(".SH EXIT STATUS", page)
+        self.assertIn("\\-\\-kernel", page)
+        if subprocess.run(["sh", "-c", "command -v groff"], capture_output=True).returncode == 0:
+            rendered = subprocess.run(["groff", "-man", "-Tascii", "-ww"], input=page, capture_output=True, text=True)
+            self.assertEqual(rendered.stderr, "")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,121 @@
+"""How machines end, and what the exit status says then; what the user's terminal looks like afterwards."""
+import os
+import pty
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import termios
+import time
+import unittest
+from pathlib import Path
+
+from support import (ARMVISOR, CRASH, GUEST, POWER_OFF, RESET, SLEEP, SPIN, STATUS, linux_arguments, raw_kernel, run)
+
+
+class Lifecycle(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        self.path = Path(self.directory.name)
+
+    def guest(self, code):
+        return raw_kernel(self.path / "guest.bin", code)
+
+    def status_of(self, code, *options):
+        return run("run", "-k", self.guest(code), "--timeout", "60", *options).returncode
+
+    def test_power_off(self):
+        self.assertEqual(self.status_of(POWER_OFF), STATUS["PoweredOff"])
+
+    def test_reset_ends_with_no_reboot(self):
+        self.assertEqual(self.status_of(RESET, "--no-reboot"), STATUS["Reset"])
+
+    def test_reset_boots_again(self):
+        self.assertEqual(run("run", "-k", self.guest(RESET), "--timeout", "3").returncode, STATUS["TimedOut"])
+
+    def test_crash(self):
+        self.assertEqual(self.status_of(CRASH), STATUS["Crashed"])
+
+    def test_timeout_of_a_busy_and_of_a_sleeping_guest(self):
+        for code in (SPIN, SLEEP):
+            begin = time.monotonic()
+            self.assertEqual(run("run", "-k", self.guest(code), "--timeout", "1").returncode, STATUS["TimedOut"])
+            self.assertLess(time.monotonic() - begin, 20)
+
+    def test_signals(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            for code in (SPIN, SLEEP):
+                process = subprocess.Popen([ARMVISOR, "run", "-k", self.guest(code), "--cpus", "2"],
+                                           stdin=subprocess.DEVNULL)
+                time.sleep(1)
+                process.send_signal(number)
+                self.assertEqual(process.wait(30), STATUS["Interrupted"])
+
+    def test_a_sleeping_guest_uses_no_cpu(self):
+        process = subprocess.Popen([ARMVISOR, "run", "-k", self.guest(SLEEP), "--timeout", "4"],
+                                   stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, _, usage = os.wait4(process.pid, 0)
+        process.returncode = 0
+        self.assertLess(usage.ru_utime + usage.ru_stime, 1.0)
+
+    def test_terminal_is_restored_and_ctrl_a_x_ends(self):
+        main, far = pty.openpty()
+        before = termios.tcgetattr(far)
+        process = subprocess.Popen([ARMVISOR, "run", "-k", self.guest(SLEEP), "--timeout", "60"], stdin=far,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+        for _ in range(200):  # until it is raw
+            if not termios.tcgetattr(far)[3] & termios.ICANON:
+                break
+            time.sleep(0.05)
+        self.assertFalse(termios.tcgetattr(far)[3] & termios.ICANON)
+        os.write(main, b"\x01x")
+        self.assertEqual(process.wait(30), STATUS["Interrupted"])
+        self.assertEqual(termios.tcgetattr(far), before)
+        process.stderr.close()
+        os.close(main)
+        os.close(far)
+
+    def test_console_to_a_file(self):
+        console = self.path / "console"
+        putc = [0xE3A01C09, 0xE1A01801, 0xE3A02041, 0xE5812000]  # r1 = 0x09000000; UARTDR = 'A'
+        self.assertEqual(self.status_of(putc + POWER_OFF, "--console", f"file={console}"), STATUS["PoweredOff"])
+        self.assertEqual(console.read_bytes(), b"A")
+
+    def test_dump_of_the_device_tree(self):
+        dump = self.path / "dtb"
+        result = run("run", "-k", self.guest(SPIN), "--dump-dtb", dump, "--append", "hello")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(dump.read_bytes()[:4], b"\xd0\x0d\xfe\xed")
+        self.assertIn(b"hello\0", dump.read_bytes())
+
+    def test_linux_reboots_and_reports_it(self):
+        result = run(*linux_arguments("reboot -f; sleep 100"), "--no-reboot", "--timeout", "600", timeout=700)
+        self.assertEqual(result.returncode, STATUS["Reset"], result.stdout[-2000:] + result.stderr)
+
+    def test_a_full_host_disk_is_an_io_error_for_the_guest(self):
+        disk = self.path / "disk.img"
+        shutil.copyfile(GUEST / "disk.img", disk)
+        size = disk.stat().st_size
+        with open(disk, "r+b") as f:
+            f.truncate(size // 2)
+            f.truncate(size)
+        # The file may not grow past what it has: like a file system without space for the hole in the second half.
+        limit = size // 2
+
+        def limit_files():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+        commands = ("dd if=/dev/zero of=/dev/vda bs=64k seek=900 count=4 conv=fsync 2>&1; echo STATUS $?; "
+                    "dd if=/dev/vda of=/dev/null bs=64k count=4 2>&1 && echo ALIVE")
+        result = run(*linux_arguments(commands), "--disk", disk, "--timeout", "600", timeout=700,
+                     preexec_fn=limit_files)
+        self.assertEqual(result.returncode, 0, result.stdout[-2000:] + result.stderr)
+        self.assertIn("STATUS 1", result.stdout)
+        self.assertIn("ALIVE", result.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,115 @@
+"""What the boot tests share: where the program and the guest's files are, running it, and tiny guests in machine code."""
+import base64
+import os
+import re
+import selectors
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GUEST = ROOT / "build" / "guest"
+ARMVISOR = os.environ.get("ARMVISOR", str(ROOT / "build" / "release" / "armvisor"))
+
+# Exit statuses as src/cli/exit_status.inc lists them.
+STATUS = {
+    match[1]: int(match[2])
+    for match in re.finditer(r"^STATUS\((\w+),\s*(\d+)", (ROOT / "src/cli/exit_status.inc").read_text(), re.MULTILINE)
+}
+
+# A32 instructions for guests that need no assembler.
+HVC = 0xE1400070
+WFI = 0xE320F003
+BRANCH_TO_SELF = 0xEAFFFFFE
+RAM_BASE = 0x40000000
+
+
+def mov_r0(value):
+    """movw r0, #low; movt r0, #high"""
+    low, high = value & 0xFFFF, value >> 16
+    return [
+        0xE3000000 | (low & 0xF000) << 4 | (low & 0xFFF),
+        0xE3400000 | (high & 0xF000) << 4 | (high & 0xFFF),
+    ]
+
+
+POWER_OFF = mov_r0(0x84000008) + [HVC, BRANCH_TO_SELF]
+RESET = mov_r0(0x84000009) + [HVC, BRANCH_TO_SELF]
+SPIN = [BRANCH_TO_SELF]
+SLEEP = [WFI, 0xEAFFFFFD]
+# Undefined where the vectors are: flash, which is erased.
+CRASH = [0xE7F000F0]
+
+
+def write_code(path, words):
+    Path(path).write_bytes(struct.pack(f"<{len(words)}I", *words))
+
+
+def raw_kernel(path, words):
+    """Writes a bare-metal guest; returns the --kernel argument for it."""
+    write_code(path, words)
+    return f"{path}@0x{RAM_BASE + 0x8000:x}"
+
+
+def run(*arguments, timeout=120, **keywords):
+    """armvisor with these arguments, to its end."""
+    return subprocess.run([ARMVISOR, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          errors="replace", timeout=timeout, **keywords)
+
+
+def linux_arguments(commands, kernel="armmp"):
+    """Options that boot Linux, have it run shell commands, and power off."""
+    code = base64.b64encode(commands.encode()).decode()
+    return ["run", "--kernel", GUEST / f"zImage-{kernel}", "--initrd", GUEST / "initrd.img", "--append",
+            f"console=ttyAMA0 quiet armvisor.exec={code}"]
+
+
+class Session:
+    """A running machine whose console is read and written."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen([ARMVISOR, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, bufsize=0)
+        self.text = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            stream.close()
+
+    def expect(self, pattern, timeout=600):
+        """Reads until `pattern` appears in what was not consumed yet."""
+        deadline = time.monotonic() + timeout
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            while True:
+                match = re.search(pattern, self.text)
+                if match:
+                    self.text = self.text[match.end():]
+                    return match
+                left = deadline - time.monotonic()
+                if left <= 0 or not selector.select(left):
+                    raise AssertionError(f"'{pattern}' did not come; the console says:\n{self.text[-4000:]}")
+                data = os.read(self.process.stdout.fileno(), 65536)
+                if not data:
+                    raise AssertionError(f"'{pattern}' did not come before the end:\n{self.text[-4000:]}")
+                self.text += data.decode(errors="replace")
+
+    def send(self, text):
+        self.process.stdin.write(text.encode())
+
+    def finish(self, timeout=120):
+        """Reads to the end; returns the exit status."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                return self.process.wait(max(1, deadline - time.monotonic()))
+            self.text += data.decode(errors="replace")
+        raise AssertionError("the machine does not end")
