@@ -57,12 +57,23 @@ void drive(Input& in, u64 region, Read read, Write write, Extra extra) {
     const u8 op = in.get<u8>();
     if (extra(op >> 3)) continue;
     const u32 size = 1u << ((op >> 1) & 3);
-    const u64 offset = in.get<u16>() % region & ~u64{size - 1};
+    const u64 offset = in.get<u16>() % (region - size + 1);  // aligned or not
     if (op & 1)
       write(offset, size, in.get<u64>() & low_bytes_mask(size));
     else
       read(offset, size);
   }
+}
+
+/// drive() on a device of the bus.
+template <class Extra>
+void drive(Input& in, devices::MmioDevice& device, u64 region, Extra extra) {
+  drive(
+      in, region,
+      [&](u64 offset, u32 size) {
+        if (device.mmio_read(offset, size) & ~low_bytes_mask(size)) fail("a read wider than the access");
+      },
+      [&](u64 offset, u32 size, u64 value) { device.mmio_write(offset, size, value); }, extra);
 }
 
 }  // namespace armvisor::fuzz
