@@ -217,18 +217,19 @@ Lane decode_lane(const Inst& i, u32 members) {
   if (members > 1 && size != 0) lane.step = 1 + ((ia >> size) & 1);
   const u32 low = ia & low_mask(size == 0 ? 1 : members == 1 ? size + 1 : size);  // what is neither index nor step
   const u32 bytes = members << size;
+  lane.defined = size != 3;
   switch (members) {
     case 1:
-      lane.defined = size == 0 ? low == 0 : size == 1 ? low < 2 : low == 0 || low == 3;
+      lane.defined &= size == 0 ? low == 0 : size == 1 ? low < 2 : low == 0 || low == 3;
       if (low != 0) lane.alignment = bytes;
       break;
     case 2:
-      lane.defined = low < 2;
+      lane.defined &= low < 2;
       if (low == 1) lane.alignment = bytes;
       break;
-    case 3: lane.defined = low == 0; break;
+    case 3: lane.defined &= low == 0; break;
     default:
-      lane.defined = low < 3;
+      lane.defined &= low < 3;
       if (low != 0) lane.alignment = size == 2 ? 4u << low : bytes;
   }
   return lane;

@@ -60,14 +60,15 @@ void VCLT_zero(Translator& t, const Inst& i) { compare_zero(t, i, VecOp::CmpGtS,
 
 namespace {
 
-/// Both registers are results: d = first(d, m), m = second(d, m). With d = m the result is UNKNOWN.
+/// Both registers are results: d = first(d, m), m = second(d, m). With d = m the result is UNKNOWN
+/// by the manual.
 void permute(Translator& t, const Inst& i, bool defined, VecOp first, VecOp second) {
   const bool q = i('Q') != 0;
   if (!open(t, defined && (!q || even(vd(i), vm(i))))) return;
   const Value d = get(t, vd(i), q), m = get(t, vm(i), q);
   const Value r1 = vec(t, first, 3 + i('z'), q, d, m), r2 = vec(t, second, 3 + i('z'), q, d, m);
-  set(t, vd(i), q, r1);
   set(t, vm(i), q, r2);
+  set(t, vd(i), q, r1);
 }
 
 bool zip_size(const Inst& i) { return i('z') < (i('Q') ? 3u : 2u); }
