@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "base/bits.h"
+#include "frontend/disassemble_simd.h"
 
 namespace armvisor::frontend {
 namespace {
@@ -95,7 +96,10 @@ class Formatter {
   u32 pc_value() const { return inst_.pc + (inst_.thumb ? 4 : 8); }
 
   void format(const Item& item) {
-    if (item.type.empty()) return format_plain(item.fields);
+    if (item.type.empty()) {
+      if (!inst_.encoding->simd || !format_simd_item(inst_, item.fields, out_)) format_plain(item.fields);
+      return;
+    }
     u32 bits_total = 0;
     u32 v = joined(item.fields, bits_total);
     if (format_target(item, v, bits_total)) return;
