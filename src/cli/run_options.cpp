@@ -102,8 +102,7 @@ Result<RunRequest> run_request(const RunOptions& o) {
     AV_TRY_ASSIGN(vm.console, vmm::ConsoleOption::parse(*o.console));
   }
   if (o.engine) {
-    constexpr Choice<vmm::EngineKind> k_engines[] = {{"auto", vmm::EngineKind::Auto},
-                                                     {"interp", vmm::EngineKind::Interpreter}};
+    constexpr Choice<const char*> k_engines[] = {{"auto", "auto"}, {"interp", "interp"}, {"jit", "jit"}};
     AV_TRY_ASSIGN(vm.engine, choose("--engine", *o.engine, k_engines));
   }
   if (o.timeout) {

@@ -90,18 +90,19 @@ std::unique_ptr<Engine> make_interpreter(const EngineConfig& config);
 /// Choices of the compiling engine. Each changes speed and nothing else, and can be switched off to measure what it
 /// does (docs/virtualization.md).
 struct JitOptions {
-  bool fuse_compare = true;    ///< compare-and-branch without stored flags
-  bool dead_flags = true;      ///< flags that are overwritten before they are read are not stored
-  bool group_accesses = true;  ///< one TLB check for neighbouring accesses of one instruction
-  bool inline_tlb = true;      ///< TLB hits without a call
-  bool inline_fp = true;       ///< VFP arithmetic on the host's FPU
-  u64 code_bytes = 256u << 20; ///< bound of the code cache
+  bool fuse_compare = true;     ///< compare-and-branch without stored flags
+  bool dead_flags = true;       ///< flags that are overwritten before they are read are not stored
+  bool group_accesses = true;   ///< one TLB check for neighbouring accesses of one instruction
+  bool inline_tlb = true;       ///< TLB hits without a call
+  bool inline_fp = true;        ///< VFP arithmetic on the host's FPU
+  u64 code_bytes = 256u << 20;  ///< bound of the code cache
 };
 /// Compiles IR to host code. An error when this host has no code generator or no memory for code.
 Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOptions& options);
 bool jit_available();
 
 /// By the name a user gives: "interp", "jit", or "auto" for the fastest that this host has.
-Result<std::unique_ptr<Engine>> make_engine(std::string_view name, const EngineConfig& config, const JitOptions& options = {});
+Result<std::unique_ptr<Engine>> make_engine(std::string_view name, const EngineConfig& config,
+                                            const JitOptions& options = {});
 
 }  // namespace armvisor::engine

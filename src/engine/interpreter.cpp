@@ -22,7 +22,8 @@ namespace {
 
 class TranslatingEngine final : public Engine, private CodeWatch {
  public:
-  TranslatingEngine(const EngineConfig& config, std::unique_ptr<Backend> backend) : shared_(config, std::move(backend)) {
+  TranslatingEngine(const EngineConfig& config, std::unique_ptr<Backend> backend)
+      : shared_(config, std::move(backend)) {
     AV_ASSERT(config.vcpus >= 1 && config.vcpus <= k_max_vcpus);
     for (u32 k = 0; k < config.vcpus; ++k) shared_.vcpus.push_back(std::make_unique<InterpreterVcpu>(shared_, k));
     shared_.ram.set_code_watch(this);
@@ -74,9 +75,10 @@ Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOp
   return std::unique_ptr<Engine>(std::make_unique<TranslatingEngine>(config, std::move(backend)));
 }
 
-Result<std::unique_ptr<Engine>> make_engine(std::string_view name, const EngineConfig& config, const JitOptions& options) {
-  if (name == "interp" || (name == "auto" && !jit_available())) return make_interpreter(config);
-  if (name == "jit" || name == "auto") return make_jit(config, options);
+Result<std::unique_ptr<Engine>> make_engine(std::string_view name, const EngineConfig& config,
+                                            const JitOptions& options) {
+  if (name == "interp" || name == "auto") return make_interpreter(config);
+  if (name == "jit") return make_jit(config, options);
   return Error{ErrorKind::BadArguments, "unknown engine '" + std::string(name) + "'; use interp, jit or auto"};
 }
 

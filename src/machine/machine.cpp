@@ -15,11 +15,11 @@ Machine::Machine(GuestRam ram, u32 vcpus, const MachineWorld& world)
 
 Machine::~Machine() { world_.flash.reset(nullptr); }
 
-Result<std::unique_ptr<Machine>> Machine::create(const BootPlan& plan, const BootConfig& config, EngineFactory factory,
+Result<std::unique_ptr<Machine>> Machine::create(const BootPlan& plan, const BootConfig& config, const EngineFactory& factory,
                                                  MachineParts parts, const MachineWorld& world) {
   AV_TRY_ASSIGN(GuestRam ram, GuestRam::create(k_ram_base, config.ram_size));
   std::unique_ptr<Machine> machine(new Machine(std::move(ram), config.vcpus, world));
-  machine->make_engine(factory, config.vcpus);
+  AV_TRY(machine->make_engine(factory, config.vcpus));
   for (u32 i = 0; i < config.vcpus; ++i)
     machine->timers_.push_back(std::make_unique<Timers>(machine->counter_, world.timers, machine->gic_, i));
   AV_TRY(machine->add_board_devices());
@@ -28,13 +28,14 @@ Result<std::unique_ptr<Machine>> Machine::create(const BootPlan& plan, const Boo
   return machine;
 }
 
-void Machine::make_engine(EngineFactory factory, u32 vcpus) {
+Status Machine::make_engine(const EngineFactory& factory, u32 vcpus) {
   engine::EngineConfig config;
   config.vcpus = vcpus;
   config.ram = &ram_;
   config.port = this;
-  engine_ = factory(config);
+  AV_TRY_ASSIGN(engine_, factory(config));
   world_.flash.reset([this](GuestPa base, u64 size) { engine_->rom_changed(base, size); });
+  return {};
 }
 
 // --- the board: one line per device

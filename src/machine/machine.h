@@ -1,6 +1,7 @@
 #pragma once
 // A machine: RAM, devices and an engine, wired as the board says. It owns them all; threads and the program's life are
 // the owner's business.
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -55,10 +56,10 @@ struct MachineWorld {
 
 class Machine final : private engine::MachinePort {
  public:
-  using EngineFactory = std::unique_ptr<engine::Engine> (*)(const engine::EngineConfig&);
+  using EngineFactory = std::function<Result<std::unique_ptr<engine::Engine>>(const engine::EngineConfig&)>;
 
   /// The plan applied: vCPU 0 is ready to run, the others are in reset.
-  static Result<std::unique_ptr<Machine>> create(const BootPlan& plan, const BootConfig& config, EngineFactory factory,
+  static Result<std::unique_ptr<Machine>> create(const BootPlan& plan, const BootConfig& config, const EngineFactory& factory,
                                                  MachineParts parts, const MachineWorld& world);
   ~Machine();
 
@@ -76,7 +77,7 @@ class Machine final : private engine::MachinePort {
   };
 
   Machine(GuestRam ram, u32 vcpus, const MachineWorld& world);
-  void make_engine(EngineFactory factory, u32 vcpus);
+  Status make_engine(const EngineFactory& factory, u32 vcpus);
   Status add_board_devices();
   Status add_virtio(MachineParts parts);
   Status add_transport(std::unique_ptr<devices::virtio::Device> device);

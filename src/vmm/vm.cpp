@@ -90,7 +90,8 @@ Status Vm::build_machine() {
     const auto index = static_cast<u32>(parts.networks.size());
     parts.networks.push_back({std::move(backend), options.mac.value_or(devices::default_mac(index))});
   }
-  AV_TRY_ASSIGN(auto built, machine::Machine::create(plan_, config_.boot, engine::make_interpreter, std::move(parts),
+  const auto make_engine = [this](const engine::EngineConfig& c) { return engine::make_engine(config_.engine, c); };
+  AV_TRY_ASSIGN(auto built, machine::Machine::create(plan_, config_.boot, make_engine, std::move(parts),
                                                      {clock_, *loop_, *flash_, *this}));
   const std::lock_guard guard(console_mutex_);
   machine_ = std::move(built);

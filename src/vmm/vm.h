@@ -31,8 +31,6 @@ enum class EndReason {
   Interrupted,  ///< by the user: Ctrl-A x or a signal
 };
 
-enum class EngineKind { Auto, Interpreter };
-
 struct DiskOption {
   std::string path;
   bool read_only = false;
@@ -43,7 +41,7 @@ struct VmConfig {
   std::vector<DiskOption> disks;
   std::vector<std::string> networks;  ///< as devices::parse_network_option takes them
   ConsoleOption console;
-  EngineKind engine = EngineKind::Auto;
+  std::string engine = "auto";  ///< as engine::make_engine takes it
   u64 timeout_ms = 0;  ///< 0: none
   bool reboot = true;  ///< a reset by the guest boots again
   /// Called when the user insists (a second signal) while the machine is still ending. Does not return.
