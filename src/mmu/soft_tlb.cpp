@@ -71,8 +71,7 @@ void Space::clear() {
   std::fill_n(&data[0][0], 2 * k_tlb_entries, TlbEntry{k_tag_none, k_tag_none, 0});
   std::fill_n(&exec[0][0], 2 * k_exec_entries, k_exec_none);
   empty = true;
-  large_lo = ~0u;
-  large_hi = 0;
+  large.fill(0);
 }
 
 Space& SoftTlb::select(const arm::CpuState& s) {
@@ -139,7 +138,7 @@ void SoftTlb::flush_page(u32 va, const Asid* asid) {
   for (auto& space : spaces_) {
     if (space->empty) continue;
     const bool all = !asid || space->key.asid == *asid;
-    if (va < space->large_lo || va > space->large_hi) {
+    if (!space->has_large(va)) {
       drop_page(*space, va, [all](const Space::Meta& meta) { return all || meta.global; });
       continue;
     }

@@ -12,6 +12,7 @@
 // A space is selected by everything that a translation depends on but TTBR0 and TTBR1: like the architecture's TLB
 // (B3.9), entries belong to an ASID, and software that changes the tables of an ASID invalidates. Global entries may
 // be in every space and are flushed from every space. Only the vCPU's own thread may use the object.
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -58,16 +59,16 @@ struct Space {
   SpaceKey key;
   u64 last_use = 0;
   bool empty = false;  ///< no entry was made since it was last cleared
-  /// Bounds of what descriptors of more than 4 KiB map among the entries; lo > hi when there is none.
-  u32 large_lo = ~0u, large_hi = 0;
+  /// Bit per MiB of the address space: an entry in it came from a descriptor of more than 4 KiB.
+  std::array<u64, 64> large{};
 
   void clear();
+  bool has_large(u32 va) const { return large[va >> 26] >> (va >> 20 & 63) & 1; }
   void note_size(u32 va, u32 page_bits) {
     empty = false;
     if (page_bits <= k_page_bits) return;
-    const u32 low = page_bits >= 32 ? ~0u : (1u << page_bits) - 1;
-    if ((va & ~low) < large_lo) large_lo = va & ~low;
-    if ((va | low) > large_hi) large_hi = va | low;
+    const u32 mib = page_bits <= 20 ? 1 : 1u << (page_bits - 20), first = (va >> 20) & ~(mib - 1);
+    for (u32 k = first; k < first + mib; ++k) large[k >> 6] |= u64{1} << (k & 63);
   }
 };
 
