@@ -19,29 +19,27 @@ class Elements {
 
   u32 element_bytes() const { return 1u << (esize_log2_ - 3); }
 
-  /// The next doubleword, elements in order.
-  Value load_doubleword() {
-    const Value v = load(8);
+  // Doublewords as they are in memory. The accesses of one instruction are emitted side by side, so that an engine can
+  // check them together.
+  Value load_doubleword() { return load(8); }
+  void store_doubleword(Value v) { store(8, v); }
+  /// Such a doubleword as a vector with its elements in order, and back.
+  Value to_vector(Value v) {
     const Value vector = t_.ir.emit(Op::VPack, v, Operand::imm(0));
     return reversed() ? vec(t_, VecOp::Rev64, esize_log2_, false, vector) : vector;
   }
-  void store_doubleword(Value vector) {
+  Value from_vector(Value vector) {
     if (reversed()) vector = vec(t_, VecOp::Rev64, esize_log2_, false, vector);
-    store(8, t_.ir.emit(Op::VLo, vector));
+    return t_.ir.emit(Op::VLo, vector);
   }
-  /// D[d] from and to the next doubleword.
-  void load_whole(u32 d) {
+  /// The same with register D[d].
+  void to_register(u32 d, Value v) {
     if (reversed())
-      set(t_, d, false, load_doubleword());
+      set(t_, d, false, to_vector(v));
     else
-      t_.ir.emit_imm(Op::SetD, d, load(8));
+      t_.ir.emit_imm(Op::SetD, d, v);
   }
-  void store_whole(u32 d) {
-    if (reversed())
-      store_doubleword(get(t_, d, false));
-    else
-      store(8, t_.ir.emit_imm(Op::GetD, d));
-  }
+  Value from_register(u32 d) { return reversed() ? from_vector(get(t_, d, false)) : t_.ir.emit_imm(Op::GetD, d); }
   /// The next element, of up to 32 bits.
   Value load_element() { return load(element_bytes()); }
   void store_element(Value v) { store(element_bytes(), v); }
@@ -86,20 +84,22 @@ bool open_elements(Translator& t, const Inst& i, bool defined, u32 last_register
 /// Alignment in bytes of the multiple structures forms.
 u32 multiple_alignment(const Inst& i) { return i('a') == 0 ? 1 : 4u << i('a'); }
 
+using Registers = std::array<Value, 4>;
+
 /// VLD1, VST1 of `count` registers; align fields up to `max_align` are defined.
 void one_multiple(Translator& t, const Inst& i, u32 count, u32 max_align, bool load) {
   if (!open_elements(t, i, i('a') <= max_align, vd(i) + count - 1)) return;
   Elements e(t, i, 3 + i('z'), multiple_alignment(i));
+  Registers v;
+  for (u32 k = 0; k < count; ++k) v[k] = load ? e.load_doubleword() : e.from_register(vd(i) + k);
   for (u32 k = 0; k < count; ++k) {
     if (load)
-      e.load_whole(vd(i) + k);
+      e.to_register(vd(i) + k, v[k]);
     else
-      e.store_whole(vd(i) + k);
+      e.store_doubleword(v[k]);
   }
   e.writeback();
 }
-
-using Registers = std::array<Value, 4>;
 
 /// Two vectors, and their elements dealt out alternately.
 void deal(Translator& t, u32 esize_log2, Value& a, Value& b) {
@@ -160,20 +160,21 @@ void structures(Translator& t, const Inst& i, u32 members, u32 step, u32 repeat,
   if (!open_elements(t, i, defined && i('z') != 3, last)) return;
   const u32 esize_log2 = 3 + i('z');
   Elements e(t, i, esize_log2, multiple_alignment(i));
-  for (u32 set_number = 0; set_number < repeat; ++set_number) {
-    const u32 first = vd(i) + set_number;
-    Registers v;
-    for (u32 k = 0; k < members; ++k) v[k] = load ? e.load_doubleword() : get(t, first + k * step, false);
-    if (load)
-      deinterleave(t, members, esize_log2, v);
-    else
-      interleave(t, members, esize_log2, v);
-    for (u32 k = 0; k < members; ++k) {
-      if (load)
-        set(t, first + k * step, false, v[k]);
-      else
-        e.store_doubleword(v[k]);
-    }
+  Registers sets[2];
+  const auto each = [&](auto f) {
+    for (u32 r = 0; r < repeat; ++r)
+      for (u32 k = 0; k < members; ++k) f(sets[r][k], vd(i) + r + k * step);
+  };
+  if (load) {
+    each([&](Value& v, u32) { v = e.load_doubleword(); });
+    each([&](Value& v, u32) { v = e.to_vector(v); });
+    for (u32 r = 0; r < repeat; ++r) deinterleave(t, members, esize_log2, sets[r]);
+    each([&](Value& v, u32 d) { set(t, d, false, v); });
+  } else {
+    each([&](Value& v, u32 d) { v = get(t, d, false); });
+    for (u32 r = 0; r < repeat; ++r) interleave(t, members, esize_log2, sets[r]);
+    each([&](Value& v, u32) { v = e.from_vector(v); });
+    each([&](Value& v, u32) { e.store_doubleword(v); });
   }
   e.writeback();
 }

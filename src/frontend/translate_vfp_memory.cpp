@@ -1,5 +1,7 @@
 // Extension register loads and stores, and transfers between core and extension registers (ARM DDI 0406C A7.6, A7.8,
 // A7.9).
+#include <array>
+
 #include "arm/vfp_regs.h"
 #include "frontend/translate_simd.h"
 
@@ -17,36 +19,50 @@ u32 first_register(const Inst& i) { return i('z') ? vd(i) : i('d') << 1 | i('D')
 /// Base of the A7.6 instructions: PC reads word-aligned.
 Operand base_of(Translator& t, const Inst& i) { return i('n') == 15 ? Operand::imm(t.pc_aligned()) : t.reg(i('n')); }
 
-// Every access is a word or two that must be word-aligned. A big-endian doubleword has its high word first, which is
-// what the two word accesses of the manual give.
-void load_register(Translator& t, bool is_double, u32 r, Operand base, u32 disp) {
-  const Value v = t.ir.load(base, disp, is_double ? 8 : 4, t.memory_attr(MemAttr::aligned));
-  t.ir.block().insts.back().attr2 = 4;
-  t.ir.emit_imm(is_double ? Op::SetD : Op::SetS, r, v);
-}
+/// One register from or to memory. Every access is of a word or two that must be word-aligned. A big-endian doubleword
+/// has its high word first, which is what the two word accesses of the manual give.
+class Transfer {
+ public:
+  Transfer(Translator& t, const Inst& i) : t_(t), double_(i('z') != 0) {}
 
-void store_register(Translator& t, bool is_double, u32 r, Operand base, u32 disp) {
-  const Value v = t.ir.emit_imm(is_double ? Op::GetD : Op::GetS, r);
-  t.ir.store(base, disp, v, is_double ? 8 : 4, t.memory_attr(MemAttr::aligned));
-  t.ir.block().insts.back().attr2 = 4;
-}
+  u32 bytes() const { return double_ ? 8 : 4; }
+  Value load(Operand base, u32 disp) {
+    const Value v = t_.ir.load(base, disp, bytes(), t_.memory_attr(MemAttr::aligned));
+    t_.ir.block().insts.back().attr2 = 4;
+    return v;
+  }
+  void store(Operand base, u32 disp, Value v) {
+    t_.ir.store(base, disp, v, bytes(), t_.memory_attr(MemAttr::aligned));
+    t_.ir.block().insts.back().attr2 = 4;
+  }
+  Value get(u32 r) { return t_.ir.emit_imm(double_ ? Op::GetD : Op::GetS, r); }
+  void set(u32 r, Value v) { t_.ir.emit_imm(double_ ? Op::SetD : Op::SetS, r, v); }
 
-using Access = void (*)(Translator&, bool, u32, Operand, u32);
+ private:
+  Translator& t_;
+  bool double_;
+};
 
-/// The list begins at the base register, or with `before` ends there.
-void multiple(Translator& t, const Inst& i, u32 n, bool writeback, bool before, Access access) {
+/// The list begins at the base register, or with `before` ends there. The accesses stand side by side, so that an
+/// engine can check them together.
+void multiple(Translator& t, const Inst& i, u32 n, bool writeback, bool before, bool load) {
   const bool is_double = i('z') != 0;
   const u32 words = i('i'), count = is_double ? words / 2 : words, first = first_register(i);
   const bool defined =
       count != 0 && first + count <= 32 && (!is_double || count <= 16) && !(n == 15 && (writeback || t.context.thumb));
   if (!open_vfp(t, defined)) return;
   const Operand base = n == 15 ? Operand::imm(t.pc_aligned()) : t.reg(n);
-  u32 disp = before ? 0 - words * 4 : 0;
+  const u32 lowest = before ? 0 - words * 4 : 0;
+  Transfer x(t, i);
+  std::array<Value, 32> v;
+  for (u32 k = 0; k < count; ++k) v[k] = load ? x.load(base, lowest + k * x.bytes()) : x.get(first + k);
   for (u32 k = 0; k < count; ++k) {
-    access(t, is_double, first + k, base, disp);
-    disp += is_double ? 8 : 4;
+    if (load)
+      x.set(first + k, v[k]);
+    else
+      x.store(base, lowest + k * x.bytes(), v[k]);
   }
-  if (writeback) t.ir.emit_to(Value::reg(n), Op::Add, base, Operand::imm(before ? 0 - words * 4 : words * 4));
+  if (writeback) t.ir.emit_to(Value::reg(n), Op::Add, base, Operand::imm(before ? lowest : words * 4));
 }
 
 u32 offset(const Inst& i) { return i('U') ? i('i') * 4 : 0 - i('i') * 4; }
@@ -54,22 +70,24 @@ u32 offset(const Inst& i) { return i('U') ? i('i') * 4 : 0 - i('i') * 4; }
 }  // namespace
 
 // VSTM{mode}<c> <Rn>{!}, <list> and relatives
-void VSTM_ia(Translator& t, const Inst& i) { multiple(t, i, i('n'), i('W') != 0, false, store_register); }
-void VLDM_ia(Translator& t, const Inst& i) { multiple(t, i, i('n'), i('W') != 0, false, load_register); }
-void VSTM_db(Translator& t, const Inst& i) { multiple(t, i, i('n'), true, true, store_register); }
-void VLDM_db(Translator& t, const Inst& i) { multiple(t, i, i('n'), true, true, load_register); }
-void VPUSH(Translator& t, const Inst& i) { multiple(t, i, 13, true, true, store_register); }
-void VPOP(Translator& t, const Inst& i) { multiple(t, i, 13, true, false, load_register); }
+void VSTM_ia(Translator& t, const Inst& i) { multiple(t, i, i('n'), i('W') != 0, false, false); }
+void VLDM_ia(Translator& t, const Inst& i) { multiple(t, i, i('n'), i('W') != 0, false, true); }
+void VSTM_db(Translator& t, const Inst& i) { multiple(t, i, i('n'), true, true, false); }
+void VLDM_db(Translator& t, const Inst& i) { multiple(t, i, i('n'), true, true, true); }
+void VPUSH(Translator& t, const Inst& i) { multiple(t, i, 13, true, true, false); }
+void VPOP(Translator& t, const Inst& i) { multiple(t, i, 13, true, false, true); }
 
 /// VSTR<c> <Dd>, [<Rn>{, #+/-<imm>}]
 void VSTR(Translator& t, const Inst& i) {
   if (!open_vfp(t, !(i('n') == 15 && t.context.thumb))) return;
-  store_register(t, i('z') != 0, first_register(i), base_of(t, i), offset(i));
+  Transfer x(t, i);
+  x.store(base_of(t, i), offset(i), x.get(first_register(i)));
 }
 /// VLDR<c> <Dd>, [<Rn>{, #+/-<imm>}]
 void VLDR(Translator& t, const Inst& i) {
   if (!open_vfp(t)) return;
-  load_register(t, i('z') != 0, first_register(i), base_of(t, i), offset(i));
+  Transfer x(t, i);
+  x.set(first_register(i), x.load(base_of(t, i), offset(i)));
 }
 
 /// VMOV<c> <Sn>, <Rt>
