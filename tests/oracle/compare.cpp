@@ -8,6 +8,8 @@
 namespace armvisor::oracle {
 namespace {
 
+constexpr u32 k_psr_reserved = 0x00f00000;
+
 __attribute__((format(printf, 2, 3))) void add(std::string& text, const char* format, ...) {
   char line[160];
   va_list args;
@@ -46,7 +48,7 @@ std::string differences(const Case& c, const Result& ours, const Result& theirs)
   const u32 mask = ~(arm::k_psr_j | it);
   field(text, "cpsr", was.cpsr, a.cpsr & mask, b.cpsr & mask);
   if (same_mode && !overwritten && mode != arm::k_mode_usr && mode != arm::k_mode_sys)
-    field(text, "spsr", was.spsr, a.spsr, b.spsr);
+    field(text, "spsr", was.spsr, a.spsr & ~k_psr_reserved, b.spsr & ~k_psr_reserved);
   // No short vectors and no trapped exceptions here: Len, Stride and the enable bits stay 0.
   constexpr u32 k_fpscr = ~0x00379f00u;
   field(text, "fpscr", was.fpscr, a.fpscr & k_fpscr, b.fpscr & k_fpscr);

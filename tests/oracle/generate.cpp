@@ -100,6 +100,7 @@ class Generator {
   void fix_should_be(u32& word) const {
     if (starts_with_any(e_.name, {"CLREX", "DSB", "DMB", "ISB"}) && e_.isa == Isa::A32)
       word = (word & ~0xfff00u) | 0xff000;
+    if (e_.name == "SRS") word = (word & ~0xfffe0u) | 0xd0500;
     if (e_.name == "CLREX" && e_.isa == Isa::A32) word |= 15;
   }
 
@@ -184,8 +185,11 @@ class Generator {
     MachineState& s = case_.initial;
     const std::string_view name = e_.name;
     if (starts_with_any(name, {"MSR", "RFE", "LDM_return"})) steer_psr(word);
-    if (name == "CPS" || name.starts_with("CPS_") || name.starts_with("SRS"))
-      if (field_width('m') == 5) word = set_field(word, 'm', k_modes[below(7)]);
+    if (name.starts_with("CPS") || name.starts_with("SRS"))
+      if (field_width('m') == 5)
+        word = set_field(word, 'm', name.starts_with("CPS") ? k_modes[below(7)] : s.cpsr & arm::k_psr_mode);
+    if (name.starts_with("SRS") && field_width('o') == 5) word = set_field(word, 'o', s.cpsr & arm::k_psr_mode);
+    if (name.starts_with("RFE")) s.cpsr &= ~arm::k_psr_e;
     if (starts_with_any(name, {"LDM_user", "STM_user"})) word &= ~0x7f00u;  // banks are not part of a case's state
     const bool memory =
         starts_with_any(name, {"LD", "ST", "VLD", "VST", "TBB", "TBH", "PLD", "PLI", "RFE", "POP", "PUSH"});
@@ -263,9 +267,20 @@ const char* exclusion(const Case& c) {
   const bool exception_return_alu = !e.simd && e.isa == Isa::A32 && i('S') != 0 && i('d') == 15;
   if (exception_return_alu && !e.name.starts_with("SUB") && !e.name.starts_with("MOV"))
     return "of SUBS PC, LR and related (B9.3.20) the reference knows SUBS and MOVS";
-  const bool uses_spsr =
-      exception_return_alu || i('R') != 0 || starts_with_any(e.name, {"LDM_return", "SUBS_PC", "SRS"});
+  const bool mrs_spsr = e.name.starts_with("MRS") && ((c.word >> (e.isa == Isa::T32 ? 20 : 22)) & 1) != 0;
+  const bool uses_spsr = exception_return_alu || mrs_spsr || starts_with_any(e.name, {"LDM_return", "SUBS_PC", "SRS"});
   if (user_or_system && uses_spsr && !e.simd) return "there is no SPSR in User and System mode (UNPREDICTABLE)";
+  if (e.name.starts_with("MSR") && user_or_system && !system_mode)
+    return "PL0 may write E by MSR (B1.3.3), which the reference does not do";
+  const bool in_it = (c.initial.cpsr & (arm::k_psr_it_low | arm::k_psr_it_high)) != 0;
+  if (in_it && e.name == "IT") return "UNPREDICTABLE inside an IT block (A8.8.54)";
+  if (in_it && starts_with_any(e.name, {"VMRS_system", "SRS"})) return "the reference does not advance ITSTATE over it";
+  if (in_it && (e.name == "BLX_imm" || e.name == "BX"))
+    return "the reference runs on behind a change to A32 at the end of an IT block";
+  if (e.name.starts_with("SMLAD") && c.initial.r[i('n')] == 0x80008000 && c.initial.r[i('m')] == 0x80008000)
+    return "Q depends on the whole sum (A8.8.176); the reference sets it for the sum of the products alone";
+  if (e.name == "VCVT_fixed_to_fp" && (c.initial.fpscr & 0x00c00000) != 0)
+    return "rounds to nearest whatever FPSCR says (A8.8.309); the reference obeys FPSCR";
   if (system_mode && starts_with_any(e.name, {"LDM_user", "STM_user"})) return "UNPREDICTABLE in System mode (B9.3.6)";
   if (starts_with_any(e.name, {"VTRN", "VUZP", "VZIP"}) && i('d') == i('m') && i('D') == i('M'))
     return "UNKNOWN result where both operands are one register (A8.8.420)";

@@ -79,12 +79,23 @@ class Oracle {
   }
 
   void lay(const Case& c) {
+    reset_code();
     u8 code[32];
     for (u32 k = 0; k < sizeof code; k += 4)
-      std::memcpy(code + k, c.isa == frontend::Isa::A32 ? "\xf0\x00\xf0\xe7" : "\x00\xde\x00\xde", 4);
+      std::memcpy(code + k, c.isa == frontend::Isa::A32 ? "\xf0\x00\xf0\xe7" : "\x00\xbe\x00\xbe", 4);
     std::memcpy(code, c.code.data(), c.code.size());
     std::memcpy(reference_.ram(k_code), code, sizeof code);
     subject_.write_code(k_code, code, sizeof code);
+  }
+
+  /// Clears what earlier cases stored or laid around the code, for PC-relative loads.
+  void reset_code() {
+    constexpr u32 k_around = 0x1400, k_size = 2 * k_around;
+    static constexpr u8 k_zeros[k_size] = {};
+    if (std::memcmp(reference_.ram(k_code - k_around), k_zeros, k_size) != 0)
+      std::memset(reference_.ram(k_code - k_around), 0, k_size);
+    if (std::memcmp(subject_.ram(k_code - k_around), k_zeros, k_size) != 0)
+      subject_.write_code(k_code - k_around, k_zeros, k_size);
   }
 
   /// Words that are valid as PC and as CPSR, where RFE will find them.
@@ -113,7 +124,8 @@ class Oracle {
     const Result theirs = reference_.run(c);
     const u32 stop = theirs.state.r[15];
     const bool loops = theirs.outcome == Outcome::Normal && stop - k_code < c.code.size();
-    if (loops || stop - k_ram_base < 0x100) return restore();
+    const bool lands_in_data = stop - k_data < k_data_size;
+    if (loops || lands_in_data || stop - k_ram_base < 0x100) return restore();
     const bool lands = theirs.outcome == Outcome::Normal;
     const Result ours = subject_.run(c, lands ? stop : 0, (theirs.state.cpsr & arm::k_psr_t) != 0);
     executed_ += c.instructions;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr u32 k_table = k_ram_base + 0x4000;  ///< first-level translation table, 16 KiB
 constexpr u32 k_hvc = 0xe1400070, k_udf_arm = 0xe7f000f0;
-constexpr u16 k_udf_thumb = 0xde00;
+constexpr u16 k_bkpt_thumb = 0xbe00;  ///< unconditional inside IT blocks, too
 
 /// Catches the exception vectors, which consist of HVC instructions.
 class Catcher final : public engine::MachinePort {
@@ -150,7 +150,7 @@ Result Subject::run(const Case& c, u32 stop, bool stop_thumb) {
   if (stop_in_ram) {
     std::memcpy(&kept, ram(stop), 4);
     if (stop_thumb)
-      w.write(stop, &k_udf_thumb, 2);
+      w.write(stop, &k_bkpt_thumb, 2);
     else
       w.write(stop, &k_udf_arm, 4);
   }
