@@ -62,7 +62,9 @@ class Driver {
   }
 
   Cond condition(const Inst& inst) const {
-    if (inst.thumb) return t_.in_it() ? static_cast<Cond>(t_.context.it >> 4) : Cond::AL;
+    // BKPT is unconditional even inside an IT block (A8.8.24).
+    const bool bkpt = inst.bytes == 2 && (inst.raw & 0xff00) == 0xbe00;
+    if (inst.thumb) return t_.in_it() && !bkpt ? static_cast<Cond>(t_.context.it >> 4) : Cond::AL;
     return static_cast<Cond>(inst.raw >> 28);
   }
 
