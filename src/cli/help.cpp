@@ -43,7 +43,7 @@ constexpr StatusRow k_statuses[] = {
 };
 
 constexpr std::string_view k_keys =
-    "On a terminal, Ctrl-A x ends the machine and Ctrl-A Ctrl-A sends one Ctrl-A to the guest.";
+    "On a terminal, Ctrl-A x ends the machine, Ctrl-A Ctrl-A sends one Ctrl-A to the guest, and Ctrl-A h shows this.";
 
 /// "--kernel,-k" as "-k, --kernel".
 std::string names_for_people(std::string_view names) {

@@ -99,6 +99,8 @@ void HostConsole::filter(std::span<const u8> bytes, std::vector<u8>& out) {
       escaped_ = true;
     } else if (std::exchange(escaped_, false) && c != k_escape) {
       if (c == 'x' && quit_) quit_();
+      if (c == 'h' || c == '?')
+        log_line(LogLevel::Info, "Ctrl-A x ends the machine, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h shows this");
     } else {
       out.push_back(c);
     }

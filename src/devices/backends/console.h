@@ -3,7 +3,7 @@
 //
 // A thread reads the input and hands it to the guest's device; output is written by the caller's thread. A terminal is
 // in raw mode while the console lives, so that control characters reach the guest, and Ctrl-A is the escape: Ctrl-A x
-// ends the machine, Ctrl-A Ctrl-A sends one Ctrl-A.
+// ends the machine, Ctrl-A Ctrl-A sends one Ctrl-A, Ctrl-A h tells.
 #include <termios.h>
 
 #include <atomic>
