@@ -109,8 +109,6 @@ bool Emitter::skip_is_fused(u32 index) const {
 
 bool Emitter::runs_inline(const Inst& i) const {
   switch (i.op) {
-    case Op::MulHiS:
-    case Op::SetNZCV:
     case Op::SetGE:
     case Op::AddOverflow:
     case Op::QAdd:
@@ -122,7 +120,6 @@ bool Emitter::runs_inline(const Inst& i) const {
     case Op::Parallel:
     case Op::Sel:
     case Op::Usad8:
-    case Op::Rbit:
     case Op::LoadEx:
     case Op::LoadEx64:
     case Op::StoreEx:
@@ -143,13 +140,8 @@ bool Emitter::runs_inline(const Inst& i) const {
     case Op::ReadFpscr:
     case Op::WriteFpscr:
 
-    case Op::ReadFpexc:
     case Op::WriteFpexc:
     case Op::Sev: return false;
-    case Op::ShlCarry:
-    case Op::ShrCarry:
-    case Op::SarCarry:
-    case Op::RorCarry: return i.b.is_imm() && !i.a.is_imm();
     case Op::Vector:
     case Op::VGetLane:
     case Op::VSetLane:

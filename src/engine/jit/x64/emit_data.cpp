@@ -75,6 +75,12 @@ void Emitter::emit_binary(const Inst& i) {
     mov(d, ecx);
     return finish(i.dst, d);
   }
+  if (i.op == Op::MulHiS) {
+    load_to(i, i.b, ecx);
+    load_to(i, i.a, eax);
+    imul(ecx);
+    return finish(i.dst, edx);
+  }
   if (i.op == Op::Mul) {
     load_to(i, i.a, eax);
     imul(eax, use(i, i.b, ecx));
@@ -157,7 +163,40 @@ void Emitter::emit_shift_reg(const Inst& i) {
   finish(i.dst, eax);
 }
 
+/// Carry-out for an amount in a register: bit 0 of a 64-bit shift one place short, C when the amount is 0.
+void Emitter::emit_carry_reg(const Inst& i) {
+  load_to(i, i.b, ecx);
+  load_to(i, i.a, eax);
+  movzx(ecx, cl);
+  mov(edx, ecx);
+  if (i.op == Op::RorCarry) {
+    dec(ecx);
+    and_(ecx, 31);
+    shr(eax, cl);
+  } else {
+    if (i.op == Op::SarCarry) movsxd(rax, eax);
+    Xbyak::Label in_range;
+    cmp(ecx, 63);
+    jbe(in_range);
+    mov(ecx, 63);
+    L(in_range);
+    if (i.op == Op::ShlCarry) {
+      shl(rax, cl);
+      shr(rax, 32);
+    } else {
+      add(rax, rax);
+      i.op == Op::ShrCarry ? shr(rax, cl) : sar(rax, cl);
+    }
+  }
+  and_(eax, 1);
+  movzx(ecx, byte[rbp + AV_STATE(c)]);
+  test(edx, edx);
+  cmovz(eax, ecx);
+  finish(i.dst, eax);
+}
+
 void Emitter::emit_carry(const Inst& i) {
+  if (!i.b.is_imm()) return emit_carry_reg(i);
   const u32 n = static_cast<u32>(i.imm & 0xff);
   const Reg32 d = target(i.dst, eax);
   if (n == 0) {
@@ -225,6 +264,19 @@ void Emitter::emit_unary(const Inst& i) {
       bswap(d);
       sar(d, 16);
       break;
+    case Op::Rbit:
+      load_to(i, i.a, eax);
+      for (const auto& [shift, mask] :
+           {std::pair{1, 0x55555555u}, std::pair{2, 0x33333333u}, std::pair{4, 0x0f0f0f0fu}}) {
+        mov(ecx, eax);
+        shr(eax, shift);
+        and_(eax, mask);
+        and_(ecx, mask);
+        shl(ecx, shift);
+        or_(eax, ecx);
+      }
+      bswap(eax);
+      return finish(i.dst, eax);
     case Op::SExt8:
       load_to(i, i.a, eax);
       movsx(d, al);
@@ -364,6 +416,11 @@ void Emitter::emit_register_file(const Inst& i) {
     case Op::GetS: {
       const Reg32 d = target(i.dst, eax);
       mov(d, dword[rbp + at]);
+      return finish(i.dst, d);
+    }
+    case Op::ReadFpexc: {
+      const Reg32 d = target(i.dst, eax);
+      mov(d, dword[rbp + AV_STATE(fpexc)]);
       return finish(i.dst, d);
     }
     case Op::GetD: {

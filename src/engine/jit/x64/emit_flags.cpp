@@ -70,6 +70,7 @@ void Emitter::emit_flag_arith(const Inst& i) {
       movzx(d, byte[rbp + AV_STATE(c)]);
       return finish(i.dst, d);
     }
+    case Op::SetNZCV: load_to(i, i.a, eax); return spread_flags();
     case Op::OrQ: {
       const Reg32 a = use(i, i.a, eax);
       test(a, a);

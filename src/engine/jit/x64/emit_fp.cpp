@@ -201,6 +201,11 @@ void Emitter::emit_fp_sign(const Inst& i) {
 
 void Emitter::emit_fpscr_to_flags() {
   mov(eax, dword[rbp + AV_STATE(fpscr_nzcv)]);
+  spread_flags();
+}
+
+/// N, Z, C, V from bits 31:28 of eax.
+void Emitter::spread_flags() {
   const std::size_t flags[] = {AV_STATE(v), AV_STATE(c), AV_STATE(z), AV_STATE(n)};
   shr(eax, 28);
   for (const std::size_t flag : flags) {

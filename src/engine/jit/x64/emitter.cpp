@@ -13,11 +13,7 @@ HostFeatures HostFeatures::detect() {
 
 Emitter::Emitter(u8* rw, std::size_t capacity, u8* base, const Stubs& stubs, const HostFeatures& host,
                  const JitOptions& options)
-    : CodeGenerator(capacity, rw),
-      base_(base),
-      stubs_(stubs),
-      host_(host),
-      options_(options) {}
+    : CodeGenerator(capacity, rw), base_(base), stubs_(stubs), host_(host), options_(options) {}
 
 std::size_t Emitter::compile(const ir::Block& block, Block& out) {
   block_ = &block;
@@ -132,6 +128,7 @@ void Emitter::emit(const Inst& i) {
     case Op::Not:
     case Op::Rrx:
     case Op::Clz:
+    case Op::Rbit:
     case Op::Rev:
     case Op::Rev16:
     case Op::Revsh:
@@ -152,6 +149,7 @@ void Emitter::emit(const Inst& i) {
     case Op::Xor:
     case Op::AndNot:
     case Op::Mul:
+    case Op::MulHiS:
     case Op::Adc:
     case Op::Sbc: return emit_binary(i);
     case Op::SDiv:
@@ -175,6 +173,7 @@ void Emitter::emit(const Inst& i) {
     case Op::SetNZ:
     case Op::SetNZ64:
     case Op::SetC:
+    case Op::SetNZCV:
     case Op::GetC:
     case Op::OrQ: return emit_flag_arith(i);
     case Op::CondValue:
@@ -200,6 +199,7 @@ void Emitter::emit(const Inst& i) {
     case Op::VPack:
     case Op::VLo:
     case Op::VHi: return emit_vector_move(i);
+    case Op::ReadFpexc:
     case Op::GetS:
     case Op::GetD:
     case Op::SetS:

@@ -85,6 +85,8 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_shift(const Inst& i);
   void emit_shift_reg(const Inst& i);
   void emit_carry(const Inst& i);
+  void emit_carry_reg(const Inst& i);
+  void spread_flags();
   void emit_flag_arith(const Inst& i);
   void emit_unary(const Inst& i);
   void emit_field(const Inst& i);
