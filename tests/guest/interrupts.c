@@ -96,7 +96,7 @@ static void test_wfi_masked(void) {
   CNTV_CTL(1);
   wfi();
   CHECK_EQ(irqs[0], before);
-  while ((READ_CP15(0, c12, c1, 0) & 0x80) == 0) {  // ISR.I: pending
+  while ((GICC[6] & 0x3ff) != IRQ_VTIMER) {  // GICC_HPPIR
   }
   irq_enable();
   isb();

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a bare-metal test program and judges what it prints.
 
-Passes when the machine powers off, the program printed "done: all ok" as its last line and no line begins with FAIL.
+Passes when armvisor ends with the expected status, the program printed "done: all ok" as its last line and no line begins with FAIL.
 """
 import argparse
 import subprocess
@@ -14,6 +14,7 @@ def main():
     parser.add_argument("--kernel", required=True, help="ELF file of the test program")
     parser.add_argument("--cpus", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=60, help="seconds")
+    parser.add_argument("--status", type=int, default=0, help="exit status expected of armvisor")
     parser.add_argument("--option", action="append", default=[], help="a further option for armvisor run")
     args = parser.parse_args()
 
@@ -38,8 +39,8 @@ def main():
     if not lines or lines[-1] != "done: all ok":
         print(f'run_guest: the last line is not "done: all ok"; armvisor ended with status {run.returncode}')
         return 1
-    if run.returncode != 0:
-        print(f"run_guest: armvisor ended with status {run.returncode}, expected 0")
+    if run.returncode != args.status:
+        print(f"run_guest: armvisor ended with status {run.returncode}, expected {args.status}")
         return 1
     return 0
 

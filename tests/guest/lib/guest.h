@@ -14,6 +14,8 @@ void test_end(void);
 void check_eq(u32 got, u32 want, const char* what, int line);
 #define CHECK_EQ(got, want) check_eq((u32)(got), (u32)(want), #got " == " #want, __LINE__)
 #define CHECK(cond) check_eq(!!(cond), 1, #cond, __LINE__)
+/// PSCI function that ends the program; SYSTEM_OFF unless a test changes it.
+extern u32 final_call;
 /// Defined by each program.
 void test_main(void);
 
