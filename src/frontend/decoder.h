@@ -6,10 +6,10 @@
 // The bit string is 32 characters (T16: 16), bit 31 first: '0' and '1' are fixed, '-' is ignored (should-be bits are
 // written as '-' when the CPU ignores them), a letter names a field. A letter that stands in several places is one
 // field whose pieces are joined, most significant first. The mnemonic string drives the disassembler; its {…} are
-// described in disassembler.h. Where two lines match a word, the one with more fixed bits wins; a handler that finds
-// its word to be another instruction or UNDEFINED says so. The first column is unique in its table and names the
-// handler, a function of namespace a32, t32, t16 or simd (handlers.h). The same lines drive the fuzzer (tests/oracle) and the
-// coverage report.
+// described in disassembler.h. Where two lines match a word, the one with more fixed bits wins, of equals the earlier;
+// a handler that finds its word to be another instruction or UNDEFINED says so. The first column is unique in its table
+// and names the handler, a function of namespace a32, t32, t16 or simd (handlers.h). The same lines drive the fuzzer
+// (tests/oracle) and the coverage report.
 #include <array>
 #include <span>
 #include <string_view>

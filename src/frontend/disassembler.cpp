@@ -234,13 +234,10 @@ class Formatter {
   void format_choice(std::string_view alternatives, u32 v) {
     for (; v != 0; --v) {
       const auto bar = alternatives.find('|');
-      if (bar == std::string_view::npos) {
-        out_ += "<?>";
-        return;
-      }
+      if (bar == std::string_view::npos) break;
       alternatives.remove_prefix(bar + 1);
     }
-    out_ += alternatives.substr(0, alternatives.find('|'));
+    put(alternatives.substr(0, alternatives.find('|')));
   }
 
   bool format_register(const Item& item, u32 v, u32 bits_total) {
@@ -248,6 +245,8 @@ class Formatter {
       out_ += k_registers[v & 15];
     } else if (item.type == "list" || item.type == "list15") {
       format_list(item.type == "list15" ? v | 0x8000 : v);
+    } else if (item.type == "listlr" || item.type == "listpc") {
+      format_list((v & 0xff) | (v >> 8) << (item.type == "listlr" ? 14 : 15));
     } else if (item.type == "s" || item.type == "d") {
       put(item.type, std::to_string(v));
     } else if (item.type == "q") {

@@ -24,7 +24,8 @@
 //   s, d, q  VFP/SIMD register with that letter; q is half the field's value
 //   dq       first bit of the joined field is Q: d<n> or q<n/2>
 //   esize    8 << value
-//   ?a|b|c   the alternative numbered by the value ("{W:?|!}", "{z:?8|16|32|64}"); past the last: "<?>"
+//   ?a|b|c   the alternative numbered by the value ("{W:?|!}", "{z:?8|16|32|64}"); past the last: the last
+//   listlr, listpc  of 9 bits: LR or PC above R7-R0 (T16 PUSH, POP)
 //   list15   register list with PC added;  shimm  #value, 0 meaning 32;  bfwidth  of msb:lsb
 //   satshift shift of SSAT and USAT (sh:imm5);  psrmask, barrier  as their names say
 // Items without fields:
