@@ -11,7 +11,8 @@ import time
 import unittest
 from pathlib import Path
 
-from support import (ARMVISOR, CRASH, GUEST, POWER_OFF, RESET, SLEEP, SPIN, STATUS, linux_arguments, raw_kernel, run)
+from support import (ARMVISOR, CRASH, GUEST, POWER_OFF, RESET, SLEEP, SPIN, STATUS, Session, linux_arguments, raw_kernel,
+                     run)
 
 
 class Lifecycle(unittest.TestCase):
@@ -98,23 +99,21 @@ class Lifecycle(unittest.TestCase):
         disk = self.path / "disk.img"
         shutil.copyfile(GUEST / "disk.img", disk)
         size = disk.stat().st_size
-        with open(disk, "r+b") as f:
+        with open(disk, "r+b") as f:  # the second half is a hole
             f.truncate(size // 2)
             f.truncate(size)
-        # The file may not grow past what it has: like a file system without space for the hole in the second half.
-        limit = size // 2
-
-        def limit_files():
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-        commands = ("dd if=/dev/zero of=/dev/vda bs=64k seek=900 count=4 conv=fsync 2>&1; echo STATUS $?; "
+        commands = ("echo READY; sleep 2; "
+                    "dd if=/dev/zero of=/dev/vda bs=64k seek=900 count=4 conv=fsync 2>&1; echo STATUS $?; "
                     "dd if=/dev/vda of=/dev/null bs=64k count=4 2>&1 && echo ALIVE")
-        result = run(*linux_arguments(commands), "--disk", disk, "--timeout", "600", timeout=700,
-                     preexec_fn=limit_files)
-        self.assertEqual(result.returncode, 0, result.stdout[-2000:] + result.stderr)
-        self.assertIn("STATUS 1", result.stdout)
-        self.assertIn("ALIVE", result.stdout)
+        with Session(*linux_arguments(commands), "--disk", disk, "--timeout", "600",
+                     preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN)) as machine:
+            machine.expect("READY")
+            # From here on no write of the program reaches the hole: as on a file system without space to fill it.
+            resource.prlimit(machine.process.pid, resource.RLIMIT_FSIZE, (size // 2, size // 2))
+            status = machine.finish()
+        self.assertEqual(status, 0, machine.text)
+        self.assertIn("STATUS 1", machine.text)
+        self.assertIn("ALIVE", machine.text)
 
 
 if __name__ == "__main__":

@@ -68,9 +68,9 @@ def linux_arguments(commands, kernel="armmp"):
 class Session:
     """A running machine whose console is read and written."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, **keywords):
         self.process = subprocess.Popen([ARMVISOR, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, bufsize=0)
+                                        stderr=subprocess.PIPE, bufsize=0, **keywords)
         self.text = ""
 
     def __enter__(self):

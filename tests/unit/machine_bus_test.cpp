@@ -1,9 +1,9 @@
-#include "machine/bus.h"
-
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <thread>
+
+#include "machine/bus.h"
 
 namespace armvisor::machine {
 namespace {

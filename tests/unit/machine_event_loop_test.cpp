@@ -1,5 +1,3 @@
-#include "machine/event_loop.h"
-
 #include <gtest/gtest.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -7,6 +5,7 @@
 #include <chrono>
 #include <future>
 
+#include "machine/event_loop.h"
 #include "machine/system_clock.h"
 
 namespace armvisor::machine {

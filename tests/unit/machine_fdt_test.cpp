@@ -1,8 +1,7 @@
-#include "machine/fdt.h"
-
 #include <gtest/gtest.h>
 #include <libfdt.h>
 
+#include "machine/fdt.h"
 #include "machine/memory_map.h"
 
 namespace armvisor::machine {

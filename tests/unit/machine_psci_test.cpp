@@ -1,8 +1,8 @@
-#include "machine/psci.h"
-
 #include <gtest/gtest.h>
 
 #include <string>
+
+#include "machine/psci.h"
 
 namespace armvisor::machine {
 namespace {

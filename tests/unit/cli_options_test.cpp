@@ -1,0 +1,71 @@
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "cli/run_options.h"
+
+namespace armvisor::cli {
+namespace {
+
+TEST(RunOptions, AreReadByLongAndShortName) {
+  auto o = parse_run_options({"--kernel", "z", "-i", "initrd", "-a", "a b", "-d", "one", "--disk", "two,ro", "-n",
+                              "user", "-m", "1G", "--no-reboot"});
+  ASSERT_TRUE(o) << o.error().message;
+  EXPECT_EQ(o->kernel, "z");
+  EXPECT_EQ(o->initrd, "initrd");
+  EXPECT_EQ(o->append, "a b");
+  EXPECT_EQ(o->disks, (std::vector<std::string>{"one", "two,ro"}));
+  EXPECT_TRUE(o->no_reboot);
+  auto r = run_request(*o);
+  ASSERT_TRUE(r) << r.error().message;
+  EXPECT_EQ(r->vm.boot.ram_size, u64{1} << 30);
+  EXPECT_FALSE(r->vm.disks[0].read_only);
+  EXPECT_TRUE(r->vm.disks[1].read_only);
+  EXPECT_EQ(r->vm.disks[1].path, "two");
+  EXPECT_FALSE(r->vm.reboot);
+}
+
+TEST(RunOptions, DefaultsAreThoseOfTheHelp) {
+  auto r = run_request(*parse_run_options({}));
+  ASSERT_TRUE(r);
+  EXPECT_EQ(r->vm.boot.ram_size, u64{512} << 20);
+  EXPECT_EQ(r->vm.boot.vcpus, 1u);
+  EXPECT_EQ(r->vm.timeout_ms, 0u);
+  EXPECT_TRUE(r->vm.reboot);
+  EXPECT_FALSE(r->vm.boot.append.has_value());
+}
+
+TEST(RunOptions, RefuseWhatTheyCannotMean) {
+  const Arguments rows[] = {{"--memory", "lots"},   {"--memory", "1T"},    {"--cpus", "0"},    {"--cpus", "2x"},
+                            {"--console", "file="}, {"--engine", "magic"}, {"--timeout", "0"}, {"--timeout", "-1"},
+                            {"--log", "loud"},      {"--unknown"},         {"--kernel"},       {"stray"}};
+  for (const Arguments& row : rows) {
+    auto o = parse_run_options(row);
+    if (!o) {
+      EXPECT_EQ(o.error().kind, ErrorKind::BadArguments);
+      continue;
+    }
+    const auto r = run_request(*o);
+    ASSERT_FALSE(r) << row.front();
+    EXPECT_EQ(r.error().kind, ErrorKind::BadArguments);
+    EXPECT_NE(r.error().message.find("found"), std::string::npos);
+  }
+}
+
+TEST(RunOptions, SizesHaveUnits) {
+  EXPECT_EQ(*parse_size("x", "4096"), 4096u);
+  EXPECT_EQ(*parse_size("x", "2K"), 2048u);
+  EXPECT_EQ(*parse_size("x", "3m"), u64{3} << 20);
+  EXPECT_FALSE(parse_size("x", ""));
+  EXPECT_FALSE(parse_size("x", "99999999999G"));
+}
+
+TEST(ExitStatus, ValuesAreDistinct) {
+  std::set<int> seen;
+#define STATUS(name, value, meaning) EXPECT_TRUE(seen.insert(value).second) << meaning;
+#include "cli/exit_status.inc"
+#undef STATUS
+}
+
+}  // namespace
+}  // namespace armvisor::cli

@@ -1,0 +1,256 @@
+#include <elf.h>
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "machine/loader.h"
+#include "machine/memory_map.h"
+
+namespace armvisor::machine {
+namespace {
+
+constexpr u64 k_mib = u64{1} << 20;
+using Bytes = std::vector<u8>;
+
+void put_le32(Bytes& b, std::size_t at, u32 v) {
+  for (int i = 0; i < 4; ++i) b[at + static_cast<std::size_t>(i)] = static_cast<u8>(v >> 8 * i);
+}
+void put_be32(Bytes& b, std::size_t at, u32 v) {
+  for (int i = 0; i < 4; ++i) b[at + static_cast<std::size_t>(i)] = static_cast<u8>(v >> (24 - 8 * i));
+}
+
+Bytes zimage(u32 header_size, std::size_t file_size) {
+  Bytes b(file_size);
+  put_le32(b, 0x24, 0x016f2818);
+  put_le32(b, 0x2c, header_size);
+  return b;
+}
+
+Bytes elf(u32 physical, u32 virtual_address, u32 entry, const Bytes& code, u32 memory_size, u16 machine = EM_ARM) {
+  constexpr std::size_t k_headers = sizeof(Elf32_Ehdr) + sizeof(Elf32_Phdr);
+  Bytes b(k_headers + code.size());
+  Elf32_Ehdr h{};
+  std::memcpy(h.e_ident, ELFMAG, SELFMAG);
+  h.e_ident[EI_CLASS] = ELFCLASS32;
+  h.e_ident[EI_DATA] = ELFDATA2LSB;
+  h.e_type = ET_EXEC;
+  h.e_machine = machine;
+  h.e_entry = entry;
+  h.e_phoff = sizeof h;
+  h.e_phentsize = sizeof(Elf32_Phdr);
+  h.e_phnum = 1;
+  Elf32_Phdr p{};
+  p.p_type = PT_LOAD;
+  p.p_offset = k_headers;
+  p.p_paddr = physical;
+  p.p_vaddr = virtual_address;
+  p.p_filesz = static_cast<u32>(code.size());
+  p.p_memsz = memory_size;
+  std::memcpy(b.data(), &h, sizeof h);
+  std::memcpy(b.data() + sizeof h, &p, sizeof p);
+  std::copy(code.begin(), code.end(), b.begin() + k_headers);
+  return b;
+}
+
+Bytes uimage(const Bytes& data, u8 compression, u32 load, u32 entry) {
+  Bytes b(64 + data.size());
+  put_be32(b, 0, 0x27051956);
+  put_be32(b, 12, static_cast<u32>(data.size()));
+  put_be32(b, 16, load);
+  put_be32(b, 20, entry);
+  put_be32(b, 24, static_cast<u32>(crc32_z(0, data.data(), data.size())));
+  b[28] = 5;  // Linux
+  b[29] = 2;  // ARM
+  b[30] = 2;  // kernel
+  b[31] = compression;
+  put_be32(b, 4, static_cast<u32>(crc32_z(0, b.data(), 64)));
+  std::copy(data.begin(), data.end(), b.begin() + 64);
+  return b;
+}
+
+Bytes gzip(const Bytes& data) {
+  z_stream stream{};
+  deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  Bytes out(data.size() + 1000);
+  stream.next_in = const_cast<u8*>(data.data());
+  stream.avail_in = static_cast<uInt>(data.size());
+  stream.next_out = out.data();
+  stream.avail_out = static_cast<uInt>(out.size());
+  deflate(&stream, Z_FINISH);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+class Loader : public testing::Test {
+ protected:
+  Loader() {
+    char name[] = "/tmp/loader_test.XXXXXX";
+    directory_ = mkdtemp(name);
+  }
+  ~Loader() override { std::filesystem::remove_all(directory_); }
+  std::string file(const std::string& name, const Bytes& content) {
+    const std::string path = directory_ + "/" + name;
+    FILE* f = fopen(path.c_str(), "wb");
+    fwrite(content.data(), 1, content.size(), f);
+    fclose(f);
+    return path;
+  }
+  static void expect_bad(const Result<Image>& result, const std::string& part) {
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().kind, ErrorKind::BadInput);
+    EXPECT_NE(result.error().message.find(part), std::string::npos) << result.error().message;
+  }
+  Result<Image> load(const std::string& argument, u64 ram = 64 * k_mib) {
+    return load_image(ImageArgument::parse(argument), k_ram_base, ram);
+  }
+  std::string directory_;
+};
+
+TEST_F(Loader, ParsesTheAddressOfARawImage) {
+  EXPECT_EQ(ImageArgument::parse("a@0x40008000").address, 0x40008000u);
+  EXPECT_EQ(ImageArgument::parse("a@0x40008000").path, "a");
+  for (const char* plain : {"a", "a@b", "a@0x", "a@0xzz", "a@1000", "a@0x1ffffffff0"})
+    EXPECT_EQ(ImageArgument::parse(plain).path, plain);
+}
+
+TEST_F(Loader, ZImageGoesAboveTheFirstPagesWithWhatIsAppended) {
+  auto image = load(file("z", zimage(0x1000, 0x1200)));
+  ASSERT_TRUE(image);
+  EXPECT_EQ(image->entry, 0x40010000u);
+  EXPECT_EQ(image->segments[0].bytes.size(), 0x1200u);
+}
+
+TEST_F(Loader, RefusesTruncatedAndTooLargeZImages) {
+  expect_bad(load(file("z", zimage(0x1000, 0xfff))), "truncated");
+  expect_bad(load(file("z", zimage(0x1000, 33 * k_mib)), 32 * k_mib), "RAM");
+}
+
+TEST_F(Loader, ElfIsLoadedAtPhysicalAddressesAndEntryIsTranslated) {
+  auto image = load(file("e", elf(0x40100000, 0x80000000, 0x80000005, {1, 2, 3}, 100)));
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_EQ(image->entry, 0x40100005u) << "bit 0 selects Thumb";
+  EXPECT_EQ(image->segments[0].pa.value, 0x40100000u);
+  EXPECT_EQ(image->segments[0].memory_size, 100u);
+}
+
+TEST_F(Loader, VmlinuxIsMovedToRamBase) {
+  auto image = load(file("e", elf(0xc0208000, 0xc0208000, 0xc0208000, {1, 2, 3}, 100)));
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_EQ(image->segments[0].pa.value, 0x40208000u);
+  EXPECT_EQ(image->entry, 0x40208000u);
+}
+
+TEST_F(Loader, RefusesOtherElfFiles) {
+  expect_bad(load(file("e", elf(0x40000000, 0, 0, {1}, 1, EM_386))), "x86");
+  expect_bad(load(file("e", elf(0x1000, 0x1000, 0x1000, {1}, 1))), "RAM");
+  Bytes cut = elf(0x40000000, 0x40000000, 0x40000000, {1, 2, 3, 4}, 4);
+  cut.resize(cut.size() - 2);
+  expect_bad(load(file("e", cut)), "truncated");
+}
+
+TEST_F(Loader, UImagePlainAndCompressed) {
+  const Bytes code(5000, 0x5a);
+  for (const bool compressed : {false, true}) {
+    auto image = load(file("u", uimage(compressed ? gzip(code) : code, compressed, 0x40008000, 0x40008040)));
+    ASSERT_TRUE(image) << image.error().message;
+    EXPECT_EQ(image->segments[0].pa.value, 0x40008000u);
+    EXPECT_EQ(image->segments[0].bytes, code);
+    EXPECT_EQ(image->entry, 0x40008040u);
+  }
+}
+
+TEST_F(Loader, ZImageInUImageGoesWhereAZImageGoes) {
+  auto image = load(file("u", uimage(zimage(0x1000, 0x1000), 0, 0x80008000, 0x80008000)));
+  ASSERT_TRUE(image);
+  EXPECT_EQ(image->entry, 0x40010000u);
+}
+
+TEST_F(Loader, RefusesDamagedUImages) {
+  const Bytes good = uimage(Bytes(100, 1), 0, 0x40008000, 0x40008000);
+  Bytes header = good, data = good, cut = good;
+  header[20] ^= 1;
+  data.back() ^= 1;
+  cut.resize(100);
+  expect_bad(load(file("u", header)), "checksum");
+  expect_bad(load(file("u", data)), "checksum");
+  expect_bad(load(file("u", cut)), "truncated");
+  expect_bad(load(file("u", uimage(Bytes(100, 1), 2, 0x40008000, 0x40008000))), "compression");
+  expect_bad(load(file("u", uimage(Bytes(100, 1), 1, 0x40008000, 0x40008000))), "gzip");
+}
+
+TEST_F(Loader, PlanPlacesTreeAndInitrdClearOfTheKernelInAnyRam) {
+  const std::string kernel = file("z", zimage(6 * k_mib, 6 * k_mib)), initrd = file("i", Bytes(3 * k_mib, 7));
+  for (const u64 mib : {32, 64, 512, 3072}) {
+    BootConfig c;
+    c.kernel = kernel;
+    c.initrd = initrd;
+    c.ram_size = mib * k_mib;
+    const auto plan = plan_boot(c);
+    ASSERT_TRUE(plan) << plan.error().message;
+    u64 end = k_ram_base.value;
+    for (const Segment& s : plan->segments) {
+      EXPECT_GE(s.pa.value, end);
+      end = s.pa.value + s.memory_size;
+    }
+    EXPECT_LE(end, k_ram_base.value + c.ram_size);
+    arm::CpuState s;
+    start_state(*plan, s);
+    EXPECT_EQ(s.r[0], 0u);
+    EXPECT_EQ(s.r[1], ~0u);
+    EXPECT_EQ(s.r[2], plan->fdt_address);
+    EXPECT_EQ(s.r[15], 0x40010000u);
+  }
+}
+
+TEST_F(Loader, PlanRefusesWhatTheBoardCannotDo) {
+  const std::string kernel = file("z", zimage(0x1000, 0x1000));
+  BootConfig c;
+  EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments);
+  c.kernel = kernel;
+  c.ram_size = 4096 * k_mib;
+  EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments);
+  c.ram_size = 64 * k_mib + 1;
+  EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments);
+  c.ram_size = 64 * k_mib;
+  c.vcpus = 9;
+  EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments);
+  c.vcpus = 1;
+  c.firmware = kernel;
+  EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments);
+}
+
+TEST_F(Loader, FirmwareStartsAtZeroWithTheTreeAtRamBase) {
+  BootConfig c;
+  c.firmware = file("f", Bytes(100, 1));
+  const auto plan = plan_boot(c);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->entry, 0u);
+  EXPECT_EQ(plan->fdt_address, 0x40000000u);
+  arm::CpuState s;
+  start_state(*plan, s);
+  EXPECT_EQ(s.r[2], 0u);
+}
+
+TEST_F(Loader, ApplyZeroesWhatFollowsTheFile) {
+  auto ram = GuestRam::create(k_ram_base, 32 * k_mib);
+  ASSERT_TRUE(ram);
+  std::memset(ram->host(GuestPa(0x40100000)), 0xff, 200);
+  BootPlan plan;
+  plan.segments.push_back({GuestPa(0x40100000), {1, 2, 3}, 100});
+  ASSERT_TRUE(apply(plan, *ram));
+  const u8* p = ram->host(GuestPa(0x40100000));
+  EXPECT_EQ(p[2], 3);
+  EXPECT_EQ(p[3], 0);
+  EXPECT_EQ(p[99], 0);
+  EXPECT_EQ(p[100], 0xff);
+  plan.segments[0].pa = GuestPa(0x1000);
+  EXPECT_FALSE(apply(plan, *ram));
+}
+
+}  // namespace
+}  // namespace armvisor::machine
