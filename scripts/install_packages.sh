@@ -1,11 +1,12 @@
 #!/bin/bash
 # Installs the packages of scripts/packages.txt that are missing. Does nothing, quickly, when all are there.
-# usage: scripts/install_packages.sh [EXTRA-PACKAGE...]
+# usage: scripts/install_packages.sh [--tests]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-mapfile -t wanted < <(sed 's/#.*//' scripts/packages.txt | awk 'NF {print $1}')
-wanted+=("$@")
+last='/^# to test/Q;'
+[ "${1:-}" = --tests ] && last=
+mapfile -t wanted < <(sed "$last s/#.*//" scripts/packages.txt | awk 'NF {print $1}')
 missing=()
 for package in "${wanted[@]}"; do
   dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^.i' || missing+=("$package")
