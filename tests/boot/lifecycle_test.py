@@ -91,6 +91,20 @@ class Lifecycle(unittest.TestCase):
         self.assertEqual(dump.read_bytes()[:4], b"\xd0\x0d\xfe\xed")
         self.assertIn(b"hello\0", dump.read_bytes())
 
+    def test_a_shell_on_the_terminal(self):
+        disk = self.path / "disk.img"
+        shutil.copyfile(GUEST / "disk.img", disk)
+        with Session("run", "--kernel", GUEST / "zImage-armmp", "--initrd", GUEST / "initrd.img", "--append",
+                     "console=ttyAMA0 quiet", "--disk", disk, "--net", "user", "--timeout", "600") as machine:
+            machine.expect("This is a shell in the guest")
+            machine.expect("# ")
+            machine.send("echo $((6 * 7)); cat /mnt/readme; ip -4 -o addr show eth0\n")
+            machine.expect(r"\n42\r?\n")
+            machine.expect("This file came with the disk")
+            machine.expect("10.0.2.15")
+            machine.send("exit\n")
+            self.assertEqual(machine.finish(), STATUS["PoweredOff"])
+
     def test_linux_reboots_and_reports_it(self):
         result = run(*linux_arguments("reboot -f; sleep 100"), "--no-reboot", "--timeout", "600", timeout=700)
         self.assertEqual(result.returncode, STATUS["Reset"], result.stdout[-2000:] + result.stderr)
