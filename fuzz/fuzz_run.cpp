@@ -1,5 +1,5 @@
-// Any bytes as the memory of a machine, executed from its first byte for a short while. Nothing that a guest does may
-// end the host.
+// Any bytes as the memory of a machine, executed from its first byte for a short while by one of the engines. Nothing
+// that a guest does may end the host.
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -65,9 +65,8 @@ class Watchdog {
   std::thread thread_;
 };
 
-arm::CpuState start(fuzz::Input& in) {
+arm::CpuState start(fuzz::Input& in, u8 how) {
   arm::CpuState s = arm::reset_state(0, 1);
-  const u8 how = in.get<u8>();
   arm::set_cpsr(s, (arm::cpsr(s) & ~arm::k_psr_mode) | (how & 1 ? arm::k_mode_usr : arm::k_mode_svc) |
                        (how & 2 ? arm::k_psr_t : 0));
   if (how & 4) {
@@ -91,9 +90,14 @@ int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
   engine::EngineConfig config;
   config.ram = &*ram;
   config.port = &port;
-  const auto engine = engine::make_interpreter(config);
-  engine::Vcpu& vcpu = engine->vcpu(0);
-  vcpu.state() = start(in);
+  const u8 how = in.get<u8>();
+  engine::JitOptions options;
+  options.code_bytes = 1u << 20;
+  options.inline_fp = how & 16;
+  auto engine = engine::make_engine((how & 8) && engine::jit_available() ? "jit" : "interp", config, options);
+  if (!engine) return 0;
+  engine::Vcpu& vcpu = (*engine)->vcpu(0);
+  vcpu.state() = start(in, how);
   const auto image = in.rest();
   if (!ram->write(k_base, image.first(std::min<std::size_t>(image.size(), 0x10000)))) return 0;
   vcpu.state_changed();
