@@ -17,16 +17,23 @@ bool InterpreterVcpu::fault(arm::FaultType type, u32 va, bool write) {
   return false;
 }
 
+/// Host address of an aligned descriptor in RAM or ROM, or 0.
+u64 InterpreterVcpu::descriptor(GuestPa pa, u32 size) {
+  if (shared_.ram.contains(pa, size)) return reinterpret_cast<u64>(shared_.ram.host(pa));
+  const u8* page = shared_.port.rom_page(GuestPa(pa.value & ~u64{k_page_mask}));
+  return page ? reinterpret_cast<u64>(page) + (pa.value & k_page_mask) : 0;
+}
+
 bool InterpreterVcpu::read32(GuestPa pa, u32& value) {
-  if (!shared_.ram.contains(pa, 4)) return false;
-  value = guest_load<u32>(reinterpret_cast<u64>(shared_.ram.host(pa)));
-  return true;
+  const u64 host = descriptor(pa, 4);
+  if (host) value = guest_load<u32>(host);
+  return host != 0;
 }
 
 bool InterpreterVcpu::read64(GuestPa pa, u64& value) {
-  if (!shared_.ram.contains(pa, 8)) return false;
-  value = guest_load<u64>(reinterpret_cast<u64>(shared_.ram.host(pa)));
-  return true;
+  const u64 host = descriptor(pa, 8);
+  if (host) value = guest_load<u64>(host);
+  return host != 0;
 }
 
 bool InterpreterVcpu::check_alignment(u32 va, u32 size, u8 attr, u8 attr2, bool write) {

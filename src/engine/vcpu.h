@@ -90,6 +90,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   void claim_code(GuestPa pa);
 
   // --- memory (memory.cpp)
+  u64 descriptor(GuestPa pa, u32 size);
   bool read32(GuestPa pa, u32& value) override;
   bool read64(GuestPa pa, u64& value) override;
   bool check_alignment(u32 va, u32 size, u8 attr, u8 attr2, bool write);
