@@ -8,9 +8,11 @@
 
 namespace armvisor::oracle {
 
-// The guest's memory map. Vectors and code are at the start of RAM; loads and stores are steered to the data window.
+// The guest's memory map. Loads and stores are steered to the data window; our vectors and translation table lie where
+// stray ones seldom reach.
 inline constexpr u32 k_ram_base = 0x40000000, k_ram_size = 0x200000;
 inline constexpr u32 k_code = k_ram_base + 0x20000;
+inline constexpr u32 k_system = k_ram_base + 0x1f0000;  ///< to the end of RAM
 inline constexpr u32 k_data = k_ram_base + 0x100000, k_data_size = 0x10000;
 
 enum class Outcome : u8 { Normal, Undefined, Svc, PrefetchAbort, DataAbort, Lost };
@@ -26,12 +28,18 @@ struct MachineState {
   std::array<u64, 32> d{};
 };
 
+struct Part {
+  frontend::Isa isa{};
+  u32 word = 0;  ///< as disassemble() takes it
+};
+
 struct Case {
   const frontend::Encoding* encoding = nullptr;
   frontend::Isa isa{};
   u32 word = 0;  ///< as disassemble() takes it
   std::vector<u8> code;
-  u32 instructions = 1;  ///< more than one where a preparing instruction comes first (exclusives)
+  std::vector<Part> sequence;  ///< of several instructions; else empty
+  u32 instructions = 1;        ///< more than one where a preparing instruction comes first (exclusives)
   MachineState initial;
 };
 

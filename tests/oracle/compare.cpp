@@ -60,6 +60,9 @@ std::string describe(const Case& c) {
   std::string text;
   add(text, "%.*s %08x  ", static_cast<int>(c.encoding->name.size()), c.encoding->name.data(), c.word);
   text += frontend::disassemble(c.word, c.initial.r[15], c.isa) + "\n   ";
+  for (const Part& part : c.sequence)
+    add(text, " %08x %s;", part.word, frontend::disassemble(part.word, 0, part.isa).c_str());
+  if (!c.sequence.empty()) text += "\n   ";
   for (u32 n = 0; n < 15; ++n) add(text, " r%u=%x", n, c.initial.r[n]);
   add(text, " cpsr=%x fpscr=%x\n", c.initial.cpsr, c.initial.fpscr);
   return text;

@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "base/bits.h"
+#include "frontend/disassembler.h"
+#include "frontend/translate.h"
 
 namespace armvisor::oracle {
 namespace {
@@ -255,6 +257,61 @@ constexpr Exclusion k_exclusions[] = {
 
 Case generate(const frontend::Encoding& e, bool as_thumb, Random& random) {
   return Generator(e, as_thumb, random).run();
+}
+
+const frontend::Encoding* owner_of(const Case& c) {
+  u32 form = c.word;
+  if (c.isa == Isa::A32) return frontend::decode_a32(c.word);
+  return c.isa == Isa::T32 ? frontend::decode_t32(c.word, form) : frontend::decode_t16(static_cast<u16>(c.word));
+}
+
+/// Whether `c` may stand in a sequence: no line that leaves it, and no use of PC.
+static bool goes_straight_on(const Case& c) {
+  const std::string_view name = c.encoding->name;
+  if (name == "B" ||
+      starts_with_any(
+          name,
+          {"B_",   "BL",     "BX",  "CB",    "TB",    "SVC",     "UDF",  "CPS",  "MSR",  "MRS",  "SRS",
+           "RFE",  "SETEND", "ISB", "STREX", "LDREX", "SUBS_PC", "LDM_", "STM_", "VMSR", "VMRS", "VCVT_fixed_to_fp",
+           "SMLAD"}))
+    return false;
+  if (owner_of(c) != c.encoding || !exclusion(*c.encoding).empty() || exclusion(c) != nullptr ||
+      c.encoding->pattern.find('-') != c.encoding->pattern.npos)
+    return false;
+  if (frontend::disassemble(c.word, 0, c.isa).find("pc") != std::string::npos) return false;
+  frontend::Context context;
+  context.thumb = c.isa != Isa::A32;
+  context.privileged = false;
+  context.vfp_enabled = context.vfp_accessible = context.simd_enabled = true;
+  ir::Block block;
+  if (!frontend::translate(context, 0, c.code, {.max_insns = 1}, block)) return false;
+  return std::none_of(block.insts.begin(), block.insts.end(),
+                      [](const ir::Inst& inst) { return inst.op == ir::Op::ExitUndefined; });
+}
+
+Case generate_sequence(bool thumb, u32 length, Random& random) {
+  const auto lines = frontend::encodings();
+  Case whole;
+  int it_reach = 0;
+  while (whole.sequence.size() < length) {
+    const auto& e = lines[random() % lines.size()];
+    if (!e.simd && thumb != (e.isa != Isa::A32)) continue;
+    if (e.simd && random() % 3 != 0) continue;
+    const Case part = generate(e, thumb, random);
+    if (!goes_straight_on(part)) continue;
+    if (it_reach > 0 && e.name == "IT") continue;  // IT blocks do not nest
+    it_reach = e.name == "IT" ? 4 : it_reach - 1;
+    if (whole.sequence.empty()) whole = part;
+    if (!whole.sequence.empty()) {
+      whole.code.insert(whole.code.end(), part.code.begin(), part.code.end());
+      for (u32 n = 0; n < 15; ++n)
+        if (part.initial.r[n] - k_data < k_data_size) whole.initial.r[n] = part.initial.r[n];
+    }
+    whole.sequence.push_back({part.isa, part.word});
+  }
+  whole.initial.cpsr &= ~(arm::k_psr_it_low | arm::k_psr_it_high);
+  whole.instructions = length;
+  return whole;
 }
 
 const char* exclusion(const Case& c) {

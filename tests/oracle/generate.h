@@ -12,6 +12,12 @@ using Random = std::mt19937_64;
 /// A random instruction of this line in a random state. `as_thumb`: for lines of simd.inc, the T32 form.
 Case generate(const frontend::Encoding& e, bool as_thumb, Random& random);
 
+/// `length` instructions that neither branch nor change mode, one behind the other.
+Case generate_sequence(bool thumb, u32 length, Random& random);
+
+/// The line that the word of `c` decodes to: a more specific one may own it.
+const frontend::Encoding* owner_of(const Case& c);
+
 /// Why Unicorn cannot judge the line; empty where it can.
 std::string_view exclusion(const frontend::Encoding& e);
 
