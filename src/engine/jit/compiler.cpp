@@ -38,11 +38,12 @@ u64 service_store(Context* c, u64 va, u64 uop, u64 value) {
   return 0;
 }
 
+template <Leave Raises>
 u64 service_helper(Context* c, u64, u64 uop, u64) {
   const Uop* u = reinterpret_cast<const Uop*>(uop);
   c->at = u;
   fold_fp_flags(*c);
-  if (!u->helper(*c, *u)) c->raised = 1;
+  if (!u->helper(*c, *u)) c->raised = static_cast<u32>(Raises);
   return 0;
 }
 
@@ -57,7 +58,8 @@ Result<std::unique_ptr<Backend>> make_backend(const JitOptions& options) { retur
 
 Compiler::Compiler(CodeMemory memory, const JitOptions& options)
     : memory_(std::move(memory)), options_(options), host_(HostFeatures::detect()) {
-  static constexpr ServiceFunction k_services[] = {service_load, service_store, service_helper};
+  static constexpr ServiceFunction k_services[] = {service_load, service_store, service_helper<Leave::Fault>,
+                                                   service_helper<Leave::Undefined>};
   u8* const at = memory_.allocate(k_stub_bytes);
   stubs_ = emit_stubs(at, k_stub_bytes, k_services);
   interpret_ = memory_.to_exec(at) + stubs_.lookup;

@@ -236,8 +236,9 @@ void Emitter::emit_helper(const Inst& i) {
     mov(qword[rbp + temp_offset(k_constant_temp)], rax);
   }
   name_uop();
-  call_service(Service::Helper);
-  if (ir::info(i.op).effects & (ir::Mem | ir::Trap)) check_raised();
+  const u8 effects = ir::info(i.op).effects;
+  call_service(effects & ir::Trap ? Service::Trap : Service::Helper);
+  if (effects & (ir::Mem | ir::Trap)) check_raised();
 }
 
 // --- exits

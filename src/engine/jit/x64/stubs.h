@@ -12,7 +12,8 @@ namespace armvisor::engine::jit {
 enum class Service : u8 {
   Load,    ///< a = address, b = const Uop*, result = value
   Store,   ///< a = address, b = const Uop*, c = value
-  Helper,  ///< b = const Uop*: Uop::helper
+  Helper,  ///< b = const Uop*: Uop::helper; one that fails raises Leave::Fault
+  Trap,    ///< likewise, Leave::Undefined
   Count,
 };
 using ServiceFunction = u64 (*)(Context*, u64 a, u64 b, u64 c);
