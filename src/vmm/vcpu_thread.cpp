@@ -6,6 +6,7 @@
 #include <chrono>
 #include <string>
 
+#include "base/log.h"
 #include "machine/bus.h"
 
 namespace armvisor::vmm {
@@ -134,8 +135,14 @@ void VcpuThread::main() {
   sleeping_ = true;
 }
 
+void VcpuThread::look_for_crash() {
+  const arm::CpuState& s = vcpu_.state();
+  AV_LOG(Trace, "vcpu%u: pc %08x lr %08x sp %08x cpsr %08x", index_, s.r[15], s.r[14], s.r[13], arm::cpsr(s));
+  if (crash_watch_.sample(s)) on_crash_();
+}
+
 void VcpuThread::after_run(engine::Exit exit) {
-  if (sample_.exchange(false) && crash_watch_.sample(vcpu_.state())) on_crash_();
+  if (sample_.exchange(false)) look_for_crash();
   std::unique_lock lock(mutex_);
   if (stop_) return;
   if (std::exchange(off_, false)) {

@@ -38,6 +38,7 @@ class VcpuThread {
   void main();
   bool wait_for_power();
   void after_run(engine::Exit exit);
+  void look_for_crash();
   void wait_for_interrupt(std::unique_lock<std::mutex>& lock);
   void wait_for_event(std::unique_lock<std::mutex>& lock);
   void wake_up();
