@@ -220,8 +220,11 @@ LongStart start_at(u64 ttbr, u32 size, bool disabled) {
 LongStart select_long_table(const CpuState& s, u32 va) {
   const u32 ttbcr = s.cp15.ttbcr;
   const u32 t0 = bits<2, 0>(ttbcr), t1 = bits<18, 16>(ttbcr);
-  if (t0 == 0 || (va >> (32 - t0)) == 0) return start_at(s.cp15.ttbr0, t0, bit<7>(ttbcr));
-  if (t1 == 0 || (va >> (32 - t1)) == low_mask(t1)) return start_at(s.cp15.ttbr1, t1, bit<23>(ttbcr));
+  // TTBR1's region is what T1SZ says, or with T1SZ of 0 all that TTBR0's leaves.
+  const bool in_region0 = t0 == 0 || (va >> (32 - t0)) == 0;
+  const bool in_region1 = t1 == 0 ? t0 != 0 && !in_region0 : (va >> (32 - t1)) == low_mask(t1);
+  if (in_region1) return start_at(s.cp15.ttbr1, t1, bit<23>(ttbcr));
+  if (in_region0) return start_at(s.cp15.ttbr0, t0, bit<7>(ttbcr));
   return {};
 }
 

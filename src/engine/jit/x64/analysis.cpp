@@ -23,7 +23,8 @@ void Emitter::analyse_temps() {
   for (u32 k = 0; k < insts.size(); ++k) {
     const Inst& i = insts[k];
     if (i.op == Op::Label) label_positions.push_back(static_cast<int>(k));
-    const bool service = !runs_inline(i) || is_fp(i);  // the slow path of FP instructions is a service
+    const bool service =
+        !runs_inline(i) || i.op == Op::ExitReturn || is_fp(i);  // the slow path of FP instructions is a service
     for (Value v : {i.a, i.b, i.c}) {
       if (!v.is_temp()) continue;
       temps_[v.temp_number()].last = static_cast<int>(k);

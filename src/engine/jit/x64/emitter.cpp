@@ -230,11 +230,15 @@ void Emitter::check_raised() {
   jne(stub(stubs_.raised));
 }
 
+/// A constant operand of a helper goes to memory as the others do.
+void Emitter::place_constant(const Inst& i) {
+  if (!i.a.is_imm() && !i.b.is_imm() && !i.c.is_imm()) return;
+  mov(rax, i.imm);
+  mov(qword[rbp + temp_offset(k_constant_temp)], rax);
+}
+
 void Emitter::emit_helper(const Inst& i) {
-  if (i.a.is_imm() || i.b.is_imm() || i.c.is_imm()) {
-    mov(rax, i.imm);
-    mov(qword[rbp + temp_offset(k_constant_temp)], rax);
-  }
+  place_constant(i);
   name_uop();
   const u8 effects = ir::info(i.op).effects;
   call_service(effects & ir::Trap ? Service::Trap : Service::Helper);
@@ -309,6 +313,7 @@ void Emitter::emit_exit(const Inst& i) {
       return;
     case Op::ExitSync: return emit_sync_exit(static_cast<u32>(i.imm));
     case Op::ExitReturn:
+      place_constant(i);
       name_uop();
       call_service(Service::Helper);
       mov(eax, static_cast<u32>(Leave::Sync));

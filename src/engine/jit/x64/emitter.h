@@ -106,6 +106,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void direct_load(const Inst& i, u32 offset);
   void direct_store(const Inst& i, u32 offset);
   void slow_access(const Inst& i);  ///< eax = address
+  void place_constant(const Inst& i);
   void emit_helper(const Inst& i);
   bool fp_runs_inline(const Inst& i) const;
   void load_fp(const Inst& i, Value v, const Xbyak::Xmm& x, bool wide);
