@@ -146,7 +146,7 @@ u32 Emitter::emit_access(u32 index) {
   };
   Xbyak::Label miss, back;
   address(first);
-  if (options_.inline_tlb)
+  if (options_.inline_tlb && !(first.attr & ir::MemAttr::unprivileged))
     probe(first, length, miss);
   else
     jmp(miss, T_NEAR);
