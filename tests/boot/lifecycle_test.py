@@ -11,7 +11,7 @@ import time
 import unittest
 from pathlib import Path
 
-from support import (ARMVISOR, CRASH, GUEST, POWER_OFF, RESET, SLEEP, SPIN, STATUS, Session, linux_arguments, raw_kernel,
+from support import (CRASH, GUEST, POWER_OFF, RESET, SLEEP, SPIN, STATUS, Session, command_line, linux_arguments, raw_kernel,
                      run)
 
 
@@ -48,14 +48,14 @@ class Lifecycle(unittest.TestCase):
     def test_signals(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             for code in (SPIN, SLEEP):
-                process = subprocess.Popen([ARMVISOR, "run", "-k", self.guest(code), "--cpus", "2"],
+                process = subprocess.Popen(command_line(["run", "-k", self.guest(code), "--cpus", "2"]),
                                            stdin=subprocess.DEVNULL)
                 time.sleep(1)
                 process.send_signal(number)
                 self.assertEqual(process.wait(30), STATUS["Interrupted"])
 
     def test_a_sleeping_guest_uses_no_cpu(self):
-        process = subprocess.Popen([ARMVISOR, "run", "-k", self.guest(SLEEP), "--timeout", "4"],
+        process = subprocess.Popen(command_line(["run", "-k", self.guest(SLEEP), "--timeout", "4"]),
                                    stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, _, usage = os.wait4(process.pid, 0)
         process.returncode = 0
@@ -64,7 +64,7 @@ class Lifecycle(unittest.TestCase):
     def test_terminal_is_restored_and_ctrl_a_x_ends(self):
         main, far = pty.openpty()
         before = termios.tcgetattr(far)
-        process = subprocess.Popen([ARMVISOR, "run", "-k", self.guest(SLEEP), "--timeout", "60"], stdin=far,
+        process = subprocess.Popen(command_line(["run", "-k", self.guest(SLEEP), "--timeout", "60"]), stdin=far,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
         for _ in range(200):  # until it is raw
             if not termios.tcgetattr(far)[3] & termios.ICANON:

@@ -12,6 +12,17 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 GUEST = ROOT / "build" / "guest"
 ARMVISOR = os.environ.get("ARMVISOR", str(ROOT / "build" / "release" / "armvisor"))
 
+ENGINE = os.environ.get("ARMVISOR_ENGINE", "auto")
+
+
+def command_line(arguments):
+    """The program with these arguments, running guests on the engine under test."""
+    words = [str(a) for a in arguments]
+    if words[0] == "run" and "--engine" not in words:
+        words[1:1] = ["--engine", ENGINE]
+    return [ARMVISOR, *words]
+
+
 # Exit statuses as src/cli/exit_status.inc lists them.
 STATUS = {
     match[1]: int(match[2])
@@ -54,7 +65,7 @@ def raw_kernel(path, words):
 
 def run(*arguments, timeout=120, **keywords):
     """armvisor with these arguments, to its end."""
-    return subprocess.run([ARMVISOR, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    return subprocess.run(command_line(arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           errors="replace", timeout=timeout, **keywords)
 
 
@@ -69,7 +80,7 @@ class Session:
     """A running machine whose console is read and written."""
 
     def __init__(self, *arguments, **keywords):
-        self.process = subprocess.Popen([ARMVISOR, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen(command_line(arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, bufsize=0, **keywords)
         self.text = ""
 

@@ -415,7 +415,8 @@ TEST_F(LongWalk, FaultsTellTheirLevel) {
 }
 
 TEST_F(LongWalk, TableRegionsBySize) {
-  // Where TTBR0 or TTBR1 (or neither) covers an address (B3.6.4), for every pair of sizes, at region borders.
+  // Where TTBR0 or TTBR1 (or neither) covers an address (B3.6.4), for every pair of sizes, at region borders. Where
+  // both sizes cover it, it is TTBR1's.
   for (u32 t0 = 0; t0 < 8; ++t0)
     for (u32 t1 = 0; t1 < 8; ++t1) {
       s.cp15.ttbcr = 1u << 31 | t0 | t1 << 16;
@@ -425,7 +426,7 @@ TEST_F(LongWalk, TableRegionsBySize) {
       const u64 high_start = t1 ? (u64{1} << 32) - (u64{1} << (32 - t1)) : 0;  // used where TTBR0 does not reach
       for (const u64 va : {u64{0}, low_end - 1, low_end, high_start - 1, high_start, u64{0xffffffff}}) {
         if (va > 0xffffffff) continue;
-        const bool low = va < low_end, high = !low && va >= high_start;
+        const bool high = t1 ? va >= high_start : va >= low_end, low = !high && va < low_end;
         tables.words.clear();
         const u32 size = low ? t0 : t1;
         const u64 offset = va & ((u64{1} << (32 - size)) - 1);
