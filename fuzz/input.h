@@ -22,7 +22,7 @@ class Input {
     static_assert(std::is_trivially_copyable_v<T>);
     T v{};
     const auto b = bytes(sizeof v);
-    std::memcpy(&v, b.data(), b.size());
+    if (!b.empty()) std::memcpy(&v, b.data(), b.size());
     return v;
   }
   /// Up to `n` bytes.

@@ -1,5 +1,6 @@
 #include "memory/guest_ram.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -35,13 +36,13 @@ Result<GuestRam> GuestRam::create(GuestPa base, u64 size) {
 
 bool GuestRam::read(GuestPa pa, std::span<u8> out) const {
   if (!contains(pa, out.size())) return false;
-  std::memcpy(out.data(), host(pa), out.size());
+  std::copy_n(host(pa), out.size(), out.begin());
   return true;
 }
 
 bool GuestRam::write(GuestPa pa, std::span<const u8> in) {
   if (!contains(pa, in.size())) return false;
-  std::memcpy(host(pa), in.data(), in.size());
+  std::ranges::copy(in, host(pa));
   mark_written(pa, in.size());
   return true;
 }

@@ -1,7 +1,5 @@
 // Thumb decode tables and handlers: every line decodes its own words, disassembly agrees with capstone where that is
 // installed, and translation makes well-formed IR of any word.
-#include <capstone/capstone.h>
-#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "capstone.h"
 #include "frontend/decoder.h"
 #include "frontend/disassembler.h"
 #include "frontend/translate.h"
@@ -99,42 +98,6 @@ TEST(ThumbTranslate, BranchesStandOnlyLastInAnItBlock) {
   EXPECT_TRUE(gives_undefined(Isa::T16, 0xbf08, 0x08));   // it in it
 }
 
-/// capstone by dlopen, so that the tests build and run where it is not installed.
-class Capstone {
- public:
-  Capstone() {
-    lib_ = dlopen("libcapstone.so.4", RTLD_NOW);
-    if (lib_ == nullptr) return;
-    open_ = reinterpret_cast<decltype(open_)>(dlsym(lib_, "cs_open"));
-    disasm_ = reinterpret_cast<decltype(disasm_)>(dlsym(lib_, "cs_disasm"));
-    free_ = reinterpret_cast<decltype(free_)>(dlsym(lib_, "cs_free"));
-    ok_ = open_ && disasm_ && free_ && open_(CS_ARCH_ARM, static_cast<cs_mode>(CS_MODE_THUMB), &handle_) == CS_ERR_OK;
-  }
-  Capstone(const Capstone&) = delete;
-  Capstone& operator=(const Capstone&) = delete;
-  ~Capstone() {
-    if (lib_ != nullptr) dlclose(lib_);
-  }
-  bool ok() const { return ok_; }
-  /// Mnemonic and operands, or empty.
-  std::string text(const std::vector<u8>& code, u32 pc) const {
-    cs_insn* insn = nullptr;
-    const size_t n = disasm_(handle_, code.data(), code.size(), pc, 1, &insn);
-    if (n == 0) return {};
-    std::string s = std::string(insn->mnemonic) + " " + insn->op_str;
-    free_(insn, n);
-    return s;
-  }
-
- private:
-  void* lib_ = nullptr;
-  bool ok_ = false;
-  csh handle_ = 0;
-  decltype(&cs_open) open_ = nullptr;
-  decltype(&cs_disasm) disasm_ = nullptr;
-  decltype(&cs_free) free_ = nullptr;
-};
-
 /// Differences of spelling that say the same instruction: width suffixes, spaces, names of registers, number bases.
 std::string normalised(std::string s) {
   for (const char* suffix : {".w", "#", " ", "[", "]"}) {
@@ -171,7 +134,7 @@ std::string mnemonic(const std::string& s) {
 }
 
 TEST(ThumbDisassembly, AgreesWithCapstone) {
-  const Capstone capstone;
+  const Capstone capstone(CS_MODE_THUMB);
   if (!capstone.ok()) GTEST_SKIP() << "libcapstone.so.4 is not installed";
   std::mt19937 random(2);
   u32 compared = 0, same_text = 0, same_mnemonic = 0;
