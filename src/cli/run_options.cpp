@@ -76,7 +76,8 @@ Result<RunOptions> parse_run_options(const Arguments& arguments) {
     app.parse(reversed);
   } catch (const CLI::ParseError& e) {
     if (o.help) return o;
-    return bad(std::string("run: expected options as 'armvisor help run' lists them, found: ") + e.what() + "; change them");
+    return bad(std::string("run: expected options as 'armvisor help run' lists them, found: ") + e.what() +
+               "; change them");
   }
   return o;
 }
@@ -105,6 +106,7 @@ Result<RunRequest> run_request(const RunOptions& o) {
     constexpr Choice<const char*> k_engines[] = {{"auto", "auto"}, {"interp", "interp"}, {"jit", "jit"}};
     AV_TRY_ASSIGN(vm.engine, choose("--engine", *o.engine, k_engines));
   }
+  if (o.jit) AV_TRY(engine::parse_jit_options(*o.jit, vm.jit));
   if (o.timeout) {
     AV_TRY_ASSIGN(const u64 seconds, parse_number("--timeout", *o.timeout, 1, 1'000'000'000));
     vm.timeout_ms = seconds * 1000;
@@ -117,6 +119,7 @@ Result<RunRequest> run_request(const RunOptions& o) {
                                              {"trace", LogLevel::Trace}};
     AV_TRY_ASSIGN(request.log, choose("--log", *o.log, k_levels));
   }
+  vm.trace = o.trace;
   vm.reboot = !o.no_reboot;
   request.dump_dtb = o.dump_dtb.value_or("");
   return request;

@@ -80,6 +80,7 @@ struct EngineConfig {
   u32 vcpus = 1;
   GuestRam* ram = nullptr;
   MachinePort* port = nullptr;
+  bool trace = false;  ///< every translated block goes to stderr
   /// When set, gives the IR at `pc` instead of the front end: tests of engines by IR alone.
   std::function<void(u32 pc, ir::Block& block)> translator;
 };
@@ -87,19 +88,19 @@ struct EngineConfig {
 /// The reference: executes IR by interpretation.
 std::unique_ptr<Engine> make_interpreter(const EngineConfig& config);
 
-/// Choices of the compiling engine. Each changes speed and nothing else, and can be switched off to measure what it
-/// does (docs/virtualization.md).
+/// Choices of the compiling engine (jit_options.inc).
 struct JitOptions {
-  bool fuse_compare = true;     ///< compare-and-branch without stored flags
-  bool dead_flags = true;       ///< flags that are overwritten before they are read are not stored
-  bool group_accesses = true;   ///< one TLB check for neighbouring accesses of one instruction
-  bool inline_tlb = true;       ///< TLB hits without a call
-  bool inline_fp = true;        ///< VFP arithmetic on the host's FPU
+#define JIT(member, name, default_value, help) bool member = default_value;
+#include "engine/jit_options.inc"
+#undef JIT
   u64 code_bytes = 256u << 20;  ///< bound of the code cache
 };
 /// Compiles IR to host code. An error when this host has no code generator or no memory for code.
 Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOptions& options);
 bool jit_available();
+/// Changes `options` as a list says: NAME or no-NAME of jit_options.inc, code=SIZE in MiB; separated by commas.
+Status parse_jit_options(std::string_view list, JitOptions& options);
+std::string jit_options_help();  ///< a line for each
 
 /// By the name a user gives: "interp", "jit", or "auto" for the fastest that this host has.
 Result<std::unique_ptr<Engine>> make_engine(std::string_view name, const EngineConfig& config,

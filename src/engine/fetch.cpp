@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "engine/guest_access.h"
+#include "engine/trace.h"
 #include "engine/vcpu.h"
 #include "frontend/decoder.h"
 #include "ir/ir.h"
@@ -108,6 +109,7 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     block->second_page = second_page;
     Block* const published = shared_.code.publish(std::move(block), source);
     if (!published) continue;  // the bytes changed under us
+    if (shared_.config.trace) trace_block(*published, ir_block, source);
     claim_code(pa);
     if (second_page != k_no_page) claim_code(second_page);
     return published;

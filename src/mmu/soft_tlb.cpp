@@ -18,7 +18,7 @@ void clear_entry(TlbEntry& e) { e = {k_tag_none, k_tag_none, 0}; }
 u32 page_of(const TlbEntry& e) { return (e.read_tag != k_tag_none ? e.read_tag : e.write_tag) & k_page_of; }
 bool is_live(const TlbEntry& e) { return (e.read_tag & e.write_tag) != k_tag_none; }
 
-/// Calls f(entry, meta, page address) for each live entry; f returns true to drop it.
+/// Calls f(meta, page address) for each live entry; f returns true to drop it.
 template <class F>
 void drop_if(Space& space, F f) {
   for (int p = 0; p < 2; ++p) {
@@ -72,6 +72,7 @@ void Space::clear() {
   std::fill_n(&exec[0][0], 2 * k_exec_entries, k_exec_none);
   empty = true;
   large.fill(0);
+  largest = 0;
 }
 
 Space& SoftTlb::select(const arm::CpuState& s) {
@@ -142,10 +143,11 @@ void SoftTlb::flush_page(u32 va, const Asid* asid) {
       drop_page(*space, va, [all](const Space::Meta& meta) { return all || meta.global; });
       continue;
     }
-    // A piece of a large page goes with any address inside it.
-    drop_if(*space, [all, va](const Space::Meta& meta, u32 page) {
-      return (all || meta.global) && (u64{va ^ page} >> meta.page_bits) == 0;
-    });
+    // A piece of a large page goes with any address inside it. Everything in reach of the largest page goes, so that
+    // the next flush of an address there, which will often follow at once, has nothing to look for.
+    const u32 bits = space->largest;
+    drop_if(*space, [va, bits](const Space::Meta&, u32 page) { return (u64{va ^ page} >> bits) == 0; });
+    space->forget_large(va);
   }
 }
 

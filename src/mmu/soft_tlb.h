@@ -61,14 +61,25 @@ struct Space {
   bool empty = false;  ///< no entry was made since it was last cleared
   /// Bit per MiB of the address space: an entry in it came from a descriptor of more than 4 KiB.
   std::array<u64, 64> large{};
+  u32 largest = 0;  ///< page_bits of the largest of these
 
   void clear();
   bool has_large(u32 va) const { return large[va >> 26] >> (va >> 20 & 63) & 1; }
   void note_size(u32 va, u32 page_bits) {
     empty = false;
     if (page_bits <= k_page_bits) return;
+    if (page_bits > largest) largest = page_bits;
+    mark_large(va, page_bits, true);
+  }
+  void forget_large(u32 va) { mark_large(va, largest, false); }
+
+ private:
+  void mark_large(u32 va, u32 page_bits, bool is) {
     const u32 mib = page_bits <= 20 ? 1 : 1u << (page_bits - 20), first = (va >> 20) & ~(mib - 1);
-    for (u32 k = first; k < first + mib; ++k) large[k >> 6] |= u64{1} << (k & 63);
+    for (u32 k = first; k < first + mib; ++k) {
+      const u64 bit = u64{1} << (k & 63);
+      large[k >> 6] = is ? large[k >> 6] | bit : large[k >> 6] & ~bit;
+    }
   }
 };
 

@@ -90,7 +90,10 @@ Status Vm::build_machine() {
     const auto index = static_cast<u32>(parts.networks.size());
     parts.networks.push_back({std::move(backend), options.mac.value_or(devices::default_mac(index))});
   }
-  const auto make_engine = [this](const engine::EngineConfig& c) { return engine::make_engine(config_.engine, c); };
+  const auto make_engine = [this](engine::EngineConfig c) {
+    c.trace = config_.trace;
+    return engine::make_engine(config_.engine, c, config_.jit);
+  };
   AV_TRY_ASSIGN(auto built, machine::Machine::create(plan_, config_.boot, make_engine, std::move(parts),
                                                      {clock_, *loop_, *flash_, *this}));
   const std::lock_guard guard(console_mutex_);

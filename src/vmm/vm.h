@@ -42,6 +42,8 @@ struct VmConfig {
   std::vector<std::string> networks;  ///< as devices::parse_network_option takes them
   ConsoleOption console;
   std::string engine = "auto";  ///< as engine::make_engine takes it
+  engine::JitOptions jit;
+  bool trace = false;  ///< translated blocks go to stderr
   u64 timeout_ms = 0;  ///< 0: none
   bool reboot = true;  ///< a reset by the guest boots again
   /// Called when the user insists (a second signal) while the machine is still ending. Does not return.

@@ -15,14 +15,15 @@ Error no_memory(std::size_t size) {
 
 Result<CodeMemory> CodeMemory::create(std::size_t size) {
   CodeMemory m;
-  m.fd_ = Fd(::memfd_create("armvisor-code", MFD_CLOEXEC));
-  if (!m.fd_ || ::ftruncate(m.fd_.get(), static_cast<off_t>(size)) != 0) return no_memory(size);
-  void* const rw = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m.fd_.get(), 0);
+  constexpr int k_flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* const rw = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, k_flags, -1, 0);
   if (rw == MAP_FAILED) return no_memory(size);
   m.rw_ = Mapping(rw, size);
-  void* const rx = ::mmap(nullptr, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_NORESERVE, m.fd_.get(), 0);
+  // A shared mapping remapped from size 0 is there twice; perf takes it for a JIT's, as it would not a memfd.
+  void* const rx = ::mremap(rw, 0, size, MREMAP_MAYMOVE);
   if (rx == MAP_FAILED) return no_memory(size);
   m.rx_ = Mapping(rx, size);
+  if (::mprotect(rx, size, PROT_READ | PROT_EXEC) != 0) return no_memory(size);
   m.free_[0] = size;
   return m;
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Memory for generated code: one memfd mapped twice, so that no address is ever writable and executable at once.
+// Memory for generated code: one piece mapped twice, so that no address is ever writable and executable at once.
 #include <map>
 #include <mutex>
 
@@ -29,7 +29,6 @@ class CodeMemory {
   static constexpr std::size_t k_grain = 64;
   static std::size_t rounded(std::size_t size) { return (size + k_grain - 1) / k_grain * k_grain; }
 
-  Fd fd_;
   Mapping rw_, rx_;
   std::map<std::size_t, std::size_t> free_;  ///< offset -> length; neighbours are joined
   std::size_t used_ = 0, next_ = 0;          ///< next_: where the last search ended

@@ -1,5 +1,7 @@
 #include "engine/jit/compiler.h"
 
+#include <unistd.h>
+
 #include <cstring>
 
 #include "arm/fp.h"
@@ -64,6 +66,13 @@ Compiler::Compiler(CodeMemory memory, const JitOptions& options)
   stubs_ = emit_stubs(at, k_stub_bytes, k_services);
   interpret_ = memory_.to_exec(at) + stubs_.lookup;
   enter_ = reinterpret_cast<Stubs::Enter>(reinterpret_cast<u64>(memory_.to_exec(at) + stubs_.enter));
+  if (options_.perf_map) perf_map_.reset(std::fopen(("/tmp/perf-" + std::to_string(::getpid()) + ".map").c_str(), "w"));
+  note_for_perf(memory_.to_exec(at), stubs_.size, "stubs_", 0);
+}
+
+/// perf's interface for code that is generated: lines of address, size and name in a file that it finds by its name.
+void Compiler::note_for_perf(const void* code, std::size_t size, const char* what, u32 pc) {
+  if (perf_map_) std::fprintf(perf_map_.get(), "%zx %zx %s%08x\n", reinterpret_cast<std::size_t>(code), size, what, pc);
 }
 
 std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
@@ -87,6 +96,7 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
       memory_.shrink(at, capacity, size);
       block->host = memory_.to_exec(at);
       block->compiled = true;
+      note_for_perf(block->host, size, "guest_", block->pc);
       return block;
     } catch (const Xbyak::Error&) {
       memory_.release(at, capacity);

@@ -1,6 +1,7 @@
 #pragma once
 // The compiling back end: IR to x86-64 code, linked block to block.
 #include <atomic>
+#include <cstdio>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -26,6 +27,7 @@ class Compiler final : public Backend {
 
  private:
   Compiler(CodeMemory memory, const JitOptions& options);
+  void note_for_perf(const void* code, std::size_t size, const char* what, u32 pc);
 
   CodeMemory memory_;
   const JitOptions options_;
@@ -34,6 +36,7 @@ class Compiler final : public Backend {
   Stubs::Enter enter_ = nullptr;
   const void* interpret_ = nullptr;  ///< Block::host of blocks without code
   std::mutex lock_;                  ///< of memory_; taken after the code cache's lock
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> perf_map_{nullptr, std::fclose};
   std::atomic<bool> full_{false};
 };
 

@@ -1,0 +1,64 @@
+// The options of the compiling engine by name.
+#include <charconv>
+
+#include "engine/engine.h"
+
+namespace armvisor::engine {
+namespace {
+
+struct Entry {
+  const char* name;
+  bool JitOptions::*member;
+  bool normally;
+  const char* help;
+};
+
+constexpr Entry k_entries[] = {
+#define JIT(member, name, normally, help) {name, &JitOptions::member, normally, help},
+#include "engine/jit_options.inc"
+#undef JIT
+};
+constexpr std::string_view k_code = "code=", k_no = "no-";
+constexpr u64 k_min_mib = 2, k_max_mib = 1024;  // jumps within the cache are 32 bits
+
+Status set_one(std::string_view word, JitOptions& options) {
+  if (word.starts_with(k_code)) {
+    const std::string_view digits = word.substr(k_code.size());
+    u64 mib = 0;
+    const auto [end, error] = std::from_chars(digits.begin(), digits.end(), mib);
+    if (error != std::errc() || end != digits.end() || mib < k_min_mib || mib > k_max_mib)
+      return Error{ErrorKind::BadArguments, "--jit code: expected a number of MiB from 2 to 1024, found '" +
+                                                std::string(digits) + "'; change it"};
+    options.code_bytes = mib << 20;
+    return {};
+  }
+  const bool on = !word.starts_with(k_no);
+  const std::string_view name = on ? word : word.substr(k_no.size());
+  for (const Entry& e : k_entries) {
+    if (name != e.name) continue;
+    options.*e.member = on;
+    return {};
+  }
+  return Error{ErrorKind::BadArguments, "--jit: expected names of this list, found '" + std::string(word) +
+                                            "'; change it\n" + jit_options_help()};
+}
+
+}  // namespace
+
+Status parse_jit_options(std::string_view list, JitOptions& options) {
+  while (!list.empty()) {
+    const auto comma = std::min(list.find(','), list.size());
+    AV_TRY(set_one(list.substr(0, comma), options));
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return {};
+}
+
+std::string jit_options_help() {
+  std::string text;
+  for (const Entry& e : k_entries)
+    text += std::string(e.normally ? "no-" : "") + e.name + "  " + (e.normally ? "without: " : "") + e.help + "\n";
+  return text + "code=N  at most N MiB of generated code\n";
+}
+
+}  // namespace armvisor::engine
