@@ -12,6 +12,7 @@ namespace armvisor::oracle {
 // stray ones seldom reach.
 inline constexpr u32 k_ram_base = 0x40000000, k_ram_size = 0x200000;
 inline constexpr u32 k_code = k_ram_base + 0x20000;
+inline constexpr u32 k_code_size = 160;                 ///< the longest case, and undefined instructions behind it
 inline constexpr u32 k_system = k_ram_base + 0x1f0000;  ///< to the end of RAM
 inline constexpr u32 k_data = k_ram_base + 0x100000, k_data_size = 0x10000;
 

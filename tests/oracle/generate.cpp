@@ -27,6 +27,24 @@ class Generator {
     case_.isa = e.simd && as_thumb ? Isa::T32 : e.isa;
   }
 
+  Generator(const Case& c, Random& random) : e_(*c.encoding), random_(random), case_(c) {}
+
+  /// The same code in another state: what points to data still does, small numbers stay (offsets, shifts).
+  Case vary() {
+    MachineState& s = case_.initial;
+    s.cpsr ^= static_cast<u32>(random_()) & (0xf0000000u | arm::k_psr_q | arm::k_psr_ge);
+    fill_vectors();
+    if (starts_with_any(e_.name, {"MSR", "RFE", "LDM_return"})) return case_;
+    for (u32 n = 0; n < 15; ++n) {
+      u32& r = s.r[n];
+      if (r - k_data < k_data_size)
+        r = random_pointer(8) + (r & 7);
+      else if (r >= 0x400 || chance(10))
+        r = random_value();
+    }
+    return case_;
+  }
+
   Case run() {
     u32 word = random_word();
     fill_registers();
@@ -103,6 +121,7 @@ class Generator {
     if (starts_with_any(e_.name, {"CLREX", "DSB", "DMB", "ISB"}) && e_.isa == Isa::A32)
       word = (word & ~0xfff00u) | 0xff000;
     if (e_.name == "SRS") word = (word & ~0xfffe0u) | 0xd0500;
+    if (e_.name == "RFE" && e_.isa == Isa::A32) word = (word & ~0xffffu) | 0x0a00;
     if (e_.name == "CLREX" && e_.isa == Isa::A32) word |= 15;
   }
 
@@ -259,6 +278,8 @@ Case generate(const frontend::Encoding& e, bool as_thumb, Random& random) {
   return Generator(e, as_thumb, random).run();
 }
 
+Case vary(const Case& c, Random& random) { return Generator(c, random).vary(); }
+
 const frontend::Encoding* owner_of(const Case& c) {
   u32 form = c.word;
   if (c.isa == Isa::A32) return frontend::decode_a32(c.word);
@@ -289,6 +310,15 @@ static bool goes_straight_on(const Case& c) {
                       [](const ir::Inst& inst) { return inst.op == ir::Op::ExitUndefined; });
 }
 
+/// The register that a load or store of `c` adds to its base; 16: none.
+static u32 offset_register(const Case& c) {
+  if (!starts_with_any(c.encoding->name, {"LD", "ST"})) return 16;
+  frontend::Inst inst;
+  inst.encoding = c.encoding;
+  inst.raw = c.word;
+  return c.encoding->pattern.find('m') == std::string_view::npos ? 16 : inst('m');
+}
+
 Case generate_sequence(bool thumb, u32 length, Random& random) {
   const auto lines = frontend::encodings();
   Case whole;
@@ -304,8 +334,9 @@ Case generate_sequence(bool thumb, u32 length, Random& random) {
     if (whole.sequence.empty()) whole = part;
     if (!whole.sequence.empty()) {
       whole.code.insert(whole.code.end(), part.code.begin(), part.code.end());
+      const u32 offset = offset_register(part);
       for (u32 n = 0; n < 15; ++n)
-        if (part.initial.r[n] - k_data < k_data_size) whole.initial.r[n] = part.initial.r[n];
+        if (part.initial.r[n] - k_data < k_data_size || n == offset) whole.initial.r[n] = part.initial.r[n];
     }
     whole.sequence.push_back({part.isa, part.word});
   }

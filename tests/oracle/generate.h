@@ -15,6 +15,9 @@ Case generate(const frontend::Encoding& e, bool as_thumb, Random& random);
 /// `length` instructions that neither branch nor change mode, one behind the other.
 Case generate_sequence(bool thumb, u32 length, Random& random);
 
+/// The code of `c` in another random state.
+Case vary(const Case& c, Random& random);
+
 /// The line that the word of `c` decodes to: a more specific one may own it.
 const frontend::Encoding* owner_of(const Case& c);
 

@@ -45,7 +45,7 @@ Reference::Reference() : engine_(std::make_unique<Engine>()) {
 
 Reference::~Reference() { uc_close(engine_->uc); }
 
-Result Reference::run(const Case& c) {
+Result Reference::run(const Case& c, bool new_code) {
   uc_engine* uc = engine_->uc;
   MachineState s = c.initial;
   u32 cpacr = 0x00f00000, fpexc = 1u << 30;
@@ -64,9 +64,10 @@ Result Reference::run(const Case& c) {
 
   engine_->exception = 0;
   const u64 begin = s.r[15] | ((s.cpsr & arm::k_psr_t) ? 1 : 0);
-  uc_ctl_remove_cache(uc, k_code, k_code + 64);
-  // Both ends are needed: a count alone runs on behind an instruction that its IT block skips.
-  const uc_err e = uc_emu_start(uc, begin, s.r[15] + c.code.size(), 0, c.instructions);
+  if (new_code) uc_ctl_remove_cache(uc, k_code, k_code + k_code_size);
+  // Both ends are needed: a count alone runs on behind an instruction that its IT block skips. A sequence goes straight
+  // on; it needs no count, which would have the reference translate it anew each time.
+  const uc_err e = uc_emu_start(uc, begin, s.r[15] + c.code.size(), 0, c.sequence.empty() ? c.instructions : 0);
 
   Result result;
   MachineState& out = result.state;

@@ -11,7 +11,8 @@ class Reference {
  public:
   Reference();
   ~Reference();
-  Result run(const Case& c);
+  /// `new_code`: the bytes at k_code are not those of the last run.
+  Result run(const Case& c, bool new_code);
   u8* ram(u32 address) { return ram_.get() + (address - k_ram_base); }
 
  private:

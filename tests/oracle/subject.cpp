@@ -16,6 +16,9 @@ constexpr u32 k_table = k_system + 0x4000;  ///< first-level translation table, 
 constexpr u32 k_hvc = 0xe1400070, k_udf_arm = 0xe7f000f0;
 constexpr u16 k_bkpt_thumb = 0xbe00;  ///< unconditional inside IT blocks, too
 
+/// Milliseconds after which a case has run away. The host may have other things to do.
+constexpr u64 k_patience = 2000;
+
 /// Catches the exception vectors, which consist of HVC instructions.
 class Catcher final : public engine::MachinePort {
  public:
@@ -62,7 +65,7 @@ struct Subject::World {
     while (!stopping) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
       const u64 since = running_since;
-      if (since != 0 && now() - since > 200) vcpu->kick();
+      if (since != 0 && now() - since > k_patience) vcpu->kick();
     }
   }
 
@@ -151,22 +154,23 @@ Result Subject::run(const Case& c, u32 stop, bool stop_thumb) {
   World& w = *world_;
   const bool stop_in_ram = stop >= k_ram_base && stop - k_ram_base < k_ram_size - 4;
   u32 kept = 0;
+  bool lays_stop = false;
   if (stop_in_ram) {
     std::memcpy(&kept, ram(stop), 4);
-    if (stop_thumb)
-      w.write(stop, &k_bkpt_thumb, 2);
-    else
-      w.write(stop, &k_udf_arm, 4);
+    const u32 size = stop_thumb ? 2 : 4;
+    const void* const end = stop_thumb ? static_cast<const void*>(&k_bkpt_thumb) : &k_udf_arm;
+    lays_stop = std::memcmp(&kept, end, size) != 0;
+    if (lays_stop) w.write(stop, end, size);
   }
   w.write_vectors();
   w.vcpu->state() = initial_state(c.initial);
   w.vcpu->state_changed();
   w.port.caught = false;
   w.running_since = World::now();
-  const u64 limit = World::now() + 400;
+  const u64 limit = World::now() + 2 * k_patience;
   while (!w.port.caught && World::now() < limit) (void)w.vcpu->run();
   w.running_since = 0;
-  if (stop_in_ram) w.write(stop, &kept, stop_thumb ? 2 : 4);
+  if (lays_stop) w.write(stop, &kept, stop_thumb ? 2 : 4);
 
   Result result;
   if (!w.port.caught) return result;
