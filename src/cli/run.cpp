@@ -14,12 +14,12 @@
 namespace armvisor::cli {
 namespace {
 
-/// Before any thread exists: the machine reads the ending signals from a descriptor, and writing to a closed pipe is an
+/// Before any thread exists: the machine reads its signals from a descriptor, and writing to a closed pipe is an
 /// error, not a signal.
 void set_up_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, s);
+  for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGWINCH}) sigaddset(&set, s);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
 }

@@ -56,6 +56,20 @@ Status set_machine(const RunOptions& o, vmm::VmConfig& vm) {
   return {};
 }
 
+Status set_consoles(const RunOptions& o, vmm::VmConfig& vm) {
+  using Kind = vmm::ConsoleOption::Kind;
+  if (o.virtio_console) {
+    AV_TRY_ASSIGN(vm.virtio_console, vmm::ConsoleOption::parse("--virtio-console", *o.virtio_console));
+    if (vm.virtio_console->kind == Kind::Stdio) vm.console.kind = Kind::None;  // unless it is said otherwise
+  }
+  if (o.console) {
+    AV_TRY_ASSIGN(vm.console, vmm::ConsoleOption::parse("--console", *o.console));
+  }
+  if (vm.virtio_console && vm.virtio_console->kind == Kind::Stdio && vm.console.kind == Kind::Stdio)
+    return bad("--console and --virtio-console: expected one of them on stdio, found both; send one elsewhere");
+  return {};
+}
+
 }  // namespace
 
 Result<RunOptions> parse_run_options(const Arguments& arguments) {
@@ -99,9 +113,7 @@ Result<RunRequest> run_request(const RunOptions& o) {
   RunRequest request;
   AV_TRY(set_machine(o, request.vm));
   vmm::VmConfig& vm = request.vm;
-  if (o.console) {
-    AV_TRY_ASSIGN(vm.console, vmm::ConsoleOption::parse(*o.console));
-  }
+  AV_TRY(set_consoles(o, vm));
   if (o.engine) {
     constexpr Choice<const char*> k_engines[] = {{"auto", "auto"}, {"interp", "interp"}, {"jit", "jit"}};
     AV_TRY_ASSIGN(vm.engine, choose("--engine", *o.engine, k_engines));

@@ -1,6 +1,7 @@
 #include "machine/machine.h"
 
 #include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 #include "machine/memory_map.h"
@@ -15,8 +16,9 @@ Machine::Machine(GuestRam ram, u32 vcpus, const MachineWorld& world)
 
 Machine::~Machine() { world_.flash.reset(nullptr); }
 
-Result<std::unique_ptr<Machine>> Machine::create(const BootPlan& plan, const BootConfig& config, const EngineFactory& factory,
-                                                 MachineParts parts, const MachineWorld& world) {
+Result<std::unique_ptr<Machine>> Machine::create(const BootPlan& plan, const BootConfig& config,
+                                                 const EngineFactory& factory, MachineParts parts,
+                                                 const MachineWorld& world) {
   AV_TRY_ASSIGN(GuestRam ram, GuestRam::create(k_ram_base, config.ram_size));
   std::unique_ptr<Machine> machine(new Machine(std::move(ram), config.vcpus, world));
   AV_TRY(machine->make_engine(factory, config.vcpus));
@@ -41,9 +43,10 @@ Status Machine::make_engine(const EngineFactory& factory, u32 vcpus) {
 // --- the board: one line per device
 
 Status Machine::add_board_devices() {
-  uart_ = std::make_unique<devices::Pl011>(gic_.spi(k_uart_spi),
-                                           [this](std::span<const u8> bytes) { world_.host.console_output(bytes); });
-  uart_->set_space_callback([this] { world_.host.console_room(); });
+  uart_ = std::make_unique<devices::Pl011>(gic_.spi(k_uart_spi), [this](std::span<const u8> bytes) {
+    world_.host.console_output(ConsolePort::Uart, bytes);
+  });
+  uart_->set_space_callback([this] { world_.host.console_room(ConsolePort::Uart); });
   rtc_ = std::make_unique<devices::Pl031>(gic_.spi(k_rtc_spi), world_.clock, world_.timers);
   AV_TRY(bus_.add(k_flash0_base, k_flash_size, world_.flash.bank(0)));
   AV_TRY(bus_.add(k_flash1_base, k_flash_size, world_.flash.bank(1)));
@@ -61,14 +64,23 @@ Status Machine::add_virtio(MachineParts parts) {
   for (auto& network : parts.networks)
     AV_TRY(add_transport(std::make_unique<devices::virtio::Net>(std::move(network.backend), network.mac)));
   AV_TRY(add_transport(std::make_unique<devices::virtio::Rng>()));
+  if (parts.virtio_console) AV_TRY(add_virtio_console());
   return add_empty_slots();
+}
+
+Status Machine::add_virtio_console() {
+  auto console = std::make_unique<devices::virtio::Console>(
+      [this](std::span<const u8> bytes) { world_.host.console_output(ConsolePort::Virtio, bytes); });
+  console->on_room([this] { world_.host.console_room(ConsolePort::Virtio); });
+  virtio_console_ = console.get();
+  return add_transport(std::move(console));
 }
 
 Status Machine::add_transport(std::unique_ptr<devices::virtio::Device> device) {
   const auto slot = static_cast<u32>(transports_.size());
   if (slot == k_virtio_count)
     return Error{ErrorKind::BadArguments, "virtio devices: expected at most " + std::to_string(k_virtio_count - 1) +
-                                              " disks and networks together, found more; leave some out"};
+                                              " disks, networks and consoles together, found more; leave some out"};
   transports_.push_back(
       std::make_unique<devices::virtio::MmioTransport>(std::move(device), ram_, gic_.spi(k_virtio_spi + slot)));
   return bus_.add(k_virtio_base + slot * k_virtio_size, k_virtio_size, *transports_.back());

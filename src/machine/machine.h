@@ -13,6 +13,7 @@
 #include "devices/gic.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
+#include "devices/virtio/console.h"
 #include "devices/virtio/mmio.h"
 #include "engine/engine.h"
 #include "machine/adapters.h"
@@ -24,13 +25,17 @@
 
 namespace armvisor::machine {
 
+/// The machine's consoles.
+enum class ConsolePort : u8 { Uart, Virtio };
+inline constexpr std::size_t k_console_ports = 2;
+
 /// What the machine asks of its owner.
 class MachineHost : public PowerControl {
  public:
   virtual void vcpu_input(u32 index) = 0;  ///< (any thread) an interrupt input of a vCPU went high: wake it
   virtual void send_event() = 0;           ///< (any thread) SEV: wake those that wait for an event
-  virtual void console_output(std::span<const u8> bytes) = 0;  ///< on a vCPU's thread
-  virtual void console_room() = 0;                             ///< console_input takes bytes again; on a vCPU's thread
+  virtual void console_output(ConsolePort port, std::span<const u8> bytes) = 0;  ///< on a vCPU's thread
+  virtual void console_room(ConsolePort port) = 0;  ///< console_input takes bytes again; on a vCPU's thread
 
  protected:
   ~MachineHost() = default;
@@ -44,6 +49,7 @@ struct MachineParts {
   };
   std::vector<std::unique_ptr<devices::DiskBackend>> disks;
   std::vector<Network> networks;
+  bool virtio_console = false;
 };
 
 /// What it borrows.
@@ -59,14 +65,19 @@ class Machine final : private engine::MachinePort {
   using EngineFactory = std::function<Result<std::unique_ptr<engine::Engine>>(const engine::EngineConfig&)>;
 
   /// The plan applied: vCPU 0 is ready to run, the others are in reset.
-  static Result<std::unique_ptr<Machine>> create(const BootPlan& plan, const BootConfig& config, const EngineFactory& factory,
-                                                 MachineParts parts, const MachineWorld& world);
+  static Result<std::unique_ptr<Machine>> create(const BootPlan& plan, const BootConfig& config,
+                                                 const EngineFactory& factory, MachineParts parts,
+                                                 const MachineWorld& world);
   ~Machine();
 
   engine::Engine& engine() { return *engine_; }
   GuestRam& ram() { return ram_; }
-  /// (any thread) Input of the console; returns how much was taken.
-  std::size_t console_input(std::span<const u8> bytes) { return uart_->push(bytes); }
+  /// (any thread) Input of a console that the machine has; returns how much was taken.
+  std::size_t console_input(ConsolePort port, std::span<const u8> bytes) {
+    return port == ConsolePort::Uart ? uart_->push(bytes) : virtio_console_->input(bytes);
+  }
+  /// (any thread) The size of the terminal behind the virtio console.
+  void console_size(u16 columns, u16 rows) { virtio_console_->resize(columns, rows); }
 
  private:
   struct Timers {
@@ -80,6 +91,7 @@ class Machine final : private engine::MachinePort {
   Status make_engine(const EngineFactory& factory, u32 vcpus);
   Status add_board_devices();
   Status add_virtio(MachineParts parts);
+  Status add_virtio_console();
   Status add_transport(std::unique_ptr<devices::virtio::Device> device);
   Status add_empty_slots();
   Status start(const BootPlan& plan, u32 vcpus);
@@ -108,6 +120,7 @@ class Machine final : private engine::MachinePort {
   std::unique_ptr<devices::Pl011> uart_;
   std::unique_ptr<devices::Pl031> rtc_;
   std::vector<std::unique_ptr<devices::virtio::MmioTransport>> transports_;
+  devices::virtio::Console* virtio_console_ = nullptr;  ///< of a transport
 };
 
 }  // namespace armvisor::machine

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -17,12 +18,12 @@ Error host_error(const std::string& expected, const std::string& advice) {
 }
 }  // namespace
 
-Result<ConsoleOption> ConsoleOption::parse(std::string_view text) {
+Result<ConsoleOption> ConsoleOption::parse(const std::string& option, std::string_view text) {
   if (text == "stdio") return ConsoleOption{Kind::Stdio, {}};
   if (text == "pty") return ConsoleOption{Kind::Pty, {}};
   if (text == "none") return ConsoleOption{Kind::None, {}};
   if (text.starts_with("file=") && text.size() > 5) return ConsoleOption{Kind::File, std::string(text.substr(5))};
-  return Error{ErrorKind::BadArguments, "--console: expected stdio, pty, file=FILE or none, found '" +
+  return Error{ErrorKind::BadArguments, option + ": expected stdio, pty, file=FILE or none, found '" +
                                             std::string(text) + "'; give one of these"};
 }
 
@@ -34,6 +35,7 @@ Result<std::unique_ptr<Console>> Console::open(const ConsoleOption& option) {
     case ConsoleOption::Kind::Stdio:
       in = STDIN_FILENO;
       out = STDOUT_FILENO;
+      console->stdio_ = true;
       break;
     case ConsoleOption::Kind::Pty:
       AV_TRY(console->open_pty());
@@ -55,9 +57,9 @@ Status Console::open_pty() {
   char name[128];
   if (!master_ || grantpt(master_.get()) != 0 || unlockpt(master_.get()) != 0 ||
       ptsname_r(master_.get(), name, sizeof name) != 0)
-    return host_error("a pseudo-terminal", "use another --console");
+    return host_error("a pseudo-terminal", "send the console elsewhere");
   slave_ = Fd(::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (!slave_) return host_error(std::string("to open ") + name, "use another --console");
+  if (!slave_) return host_error(std::string("to open ") + name, "send the console elsewhere");
   std::fprintf(stderr, "armvisor: the console is on %s\n", name);
   return {};
 }
@@ -70,6 +72,12 @@ Status Console::open_file(const std::string& path) {
 
 void Console::start(devices::HostConsole::Input input, std::function<void()> quit) {
   if (host_) host_->start(std::move(input), std::move(quit));
+}
+
+std::optional<TerminalSize> Console::size() const {
+  winsize w;
+  if (!stdio_ || ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) != 0) return std::nullopt;
+  return TerminalSize{w.ws_col, w.ws_row};
 }
 
 void Console::stop() { host_.reset(); }

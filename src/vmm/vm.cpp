@@ -18,10 +18,10 @@ namespace {
 /// How often a running guest is looked at for a crash. A machine whose vCPUs all sleep is not looked at.
 constexpr u64 k_sample_ns = 100'000'000;
 
-sigset_t ending_signals() {
+sigset_t watched_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, s);
+  for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGWINCH}) sigaddset(&set, s);
   return set;
 }
 }  // namespace
@@ -39,7 +39,8 @@ Vm::~Vm() {
     const std::lock_guard guard(console_mutex_);
     machine_.reset();
   }
-  if (console_) console_->stop();
+  for (auto& console : consoles_)
+    if (console) console->stop();
   if (loop_) loop_->stop();
 }
 
@@ -48,15 +49,22 @@ Status Vm::open() {
   AV_TRY_ASSIGN(flash_, machine::FlashBanks::create(config_.boot.firmware));
   AV_TRY_ASSIGN(loop_, machine::EventLoop::create());
   AV_TRY(watch_signals());
-  AV_TRY_ASSIGN(console_, Console::open(config_.console));
+  AV_TRY(open_consoles());
   timeout_timer_ = loop_->add([this] { end(EndReason::TimedOut); });
   sample_timer_ = loop_->add([this] { sample_vcpus(); });
   loop_->start();
   return build_machine();
 }
 
+Status Vm::open_consoles() {
+  AV_TRY_ASSIGN(console(machine::ConsolePort::Uart), Console::open(config_.console));
+  if (!config_.virtio_console) return {};
+  AV_TRY_ASSIGN(console(machine::ConsolePort::Virtio), Console::open(*config_.virtio_console));
+  return {};
+}
+
 Status Vm::watch_signals() {
-  const sigset_t set = ending_signals();
+  const sigset_t set = watched_signals();
   signals_ = Fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_)
     return Error{ErrorKind::HostResource, std::string("signals: expected a signalfd, the host says: ") +
@@ -68,6 +76,10 @@ Status Vm::watch_signals() {
 void Vm::signalled() {
   signalfd_siginfo info;
   while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    if (info.ssi_signo == SIGWINCH) {
+      tell_terminal_size();
+      continue;
+    }
     bool again = false;
     {
       const std::lock_guard guard(mutex_);
@@ -90,14 +102,17 @@ Status Vm::build_machine() {
     const auto index = static_cast<u32>(parts.networks.size());
     parts.networks.push_back({std::move(backend), options.mac.value_or(devices::default_mac(index))});
   }
+  parts.virtio_console = config_.virtio_console.has_value();
   const auto make_engine = [this](engine::EngineConfig c) {
     c.trace = config_.trace;
     return engine::make_engine(config_.engine, c, config_.jit);
   };
   AV_TRY_ASSIGN(auto built, machine::Machine::create(plan_, config_.boot, make_engine, std::move(parts),
                                                      {clock_, *loop_, *flash_, *this}));
-  const std::lock_guard guard(console_mutex_);
+  std::unique_lock lock(console_mutex_);
   machine_ = std::move(built);
+  lock.unlock();
+  tell_terminal_size();
   return {};
 }
 
@@ -123,8 +138,8 @@ void Vm::discard_threads() {
 
 Result<EndReason> Vm::run() {
   if (config_.timeout_ms) loop_->arm(timeout_timer_, clock_.now_ns() + config_.timeout_ms * 1'000'000);
-  console_->start([this](std::span<const u8> bytes) { return console_input(bytes); },
-                  [this] { end(EndReason::Interrupted); });
+  start_console(machine::ConsolePort::Uart);
+  start_console(machine::ConsolePort::Virtio);
   while (true) {
     start_threads();
     const EndReason reason = wait_for_end();
@@ -172,9 +187,22 @@ void Vm::send_event() {
   for (auto& thread : threads_) thread->event();
 }
 
-std::size_t Vm::console_input(std::span<const u8> bytes) {
+void Vm::start_console(machine::ConsolePort port) {
+  if (!console(port)) return;
+  console(port)->start([this, port](std::span<const u8> bytes) { return console_input(port, bytes); },
+                       [this] { end(EndReason::Interrupted); });
+}
+
+std::size_t Vm::console_input(machine::ConsolePort port, std::span<const u8> bytes) {
   const std::lock_guard guard(console_mutex_);
-  return machine_ ? machine_->console_input(bytes) : 0;
+  return machine_ ? machine_->console_input(port, bytes) : 0;
+}
+
+void Vm::tell_terminal_size() {
+  const std::lock_guard guard(console_mutex_);
+  const auto& terminal = console(machine::ConsolePort::Virtio);
+  if (!terminal || !machine_) return;
+  if (const auto size = terminal->size()) machine_->console_size(size->columns, size->rows);
 }
 
 // --- looking for a crash

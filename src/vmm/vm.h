@@ -3,6 +3,7 @@
 //
 // Threads: one per vCPU, the event loop's, the devices' own, and the caller of run(), which waits for the end. Lock
 // order: console_mutex_, then threads_mutex_, then a vCPU thread's own; mutex_ is a leaf.
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -41,7 +42,8 @@ struct VmConfig {
   std::vector<DiskOption> disks;
   std::vector<std::string> networks;  ///< as devices::parse_network_option takes them
   ConsoleOption console;
-  std::string engine = "auto";  ///< as engine::make_engine takes it
+  std::optional<ConsoleOption> virtio_console;  ///< none: the machine has no such device
+  std::string engine = "auto";                  ///< as engine::make_engine takes it
   engine::JitOptions jit;
   bool trace = false;  ///< translated blocks go to stderr
   u64 timeout_ms = 0;  ///< 0: none
@@ -52,8 +54,8 @@ struct VmConfig {
 
 class Vm final : private machine::MachineHost {
  public:
-  /// Reads and checks all that the configuration names, and builds the machine. To be called with SIGINT, SIGTERM and
-  /// SIGHUP blocked, in all threads: the machine reads them from a descriptor.
+  /// Reads and checks all that the configuration names, and builds the machine. To be called with SIGINT, SIGTERM,
+  /// SIGHUP and SIGWINCH blocked, in all threads: the machine reads them from a descriptor.
   static Result<std::unique_ptr<Vm>> create(VmConfig config);
   ~Vm();
 
@@ -74,7 +76,10 @@ class Vm final : private machine::MachineHost {
   void signalled();
   void sample_vcpus();
   void vcpu_runs();
-  std::size_t console_input(std::span<const u8> bytes);
+  Status open_consoles();
+  void start_console(machine::ConsolePort port);
+  std::size_t console_input(machine::ConsolePort port, std::span<const u8> bytes);
+  void tell_terminal_size();
 
   // machine::MachineHost
   u32 cpu_count() const override { return config_.boot.vcpus; }
@@ -89,15 +94,17 @@ class Vm final : private machine::MachineHost {
   void system_reset(u32) override { end(EndReason::Reset); }
   void vcpu_input(u32 index) override;
   void send_event() override;
-  void console_output(std::span<const u8> bytes) override { console_->write(bytes); }
-  void console_room() override { console_->room(); }
+  void console_output(machine::ConsolePort port, std::span<const u8> bytes) override { console(port)->write(bytes); }
+  void console_room(machine::ConsolePort port) override { console(port)->room(); }
+
+  std::unique_ptr<Console>& console(machine::ConsolePort port) { return consoles_[static_cast<std::size_t>(port)]; }
 
   const VmConfig config_;
   machine::BootPlan plan_;
   machine::SystemClock clock_;
   Fd signals_;
   std::unique_ptr<machine::EventLoop> loop_;
-  std::unique_ptr<Console> console_;
+  std::array<std::unique_ptr<Console>, machine::k_console_ports> consoles_;  ///< null: no such device
   std::unique_ptr<machine::FlashBanks> flash_;
   std::unique_ptr<machine::Machine> machine_;
   std::shared_mutex threads_mutex_;  ///< guards threads_ itself, which a reset replaces

@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from support import GUEST, SLEEP, STATUS, Session, raw_kernel, run
+from support import GUEST, PUT_A, SLEEP, STATUS, Session, raw_kernel, run
 
 
 def elf_header(machine, elf_class=1):
@@ -145,13 +145,10 @@ class BadInput(unittest.TestCase):
 
     def test_two_machines_on_one_disk(self):
         disk = self.file("disk", bytes(1 << 20))
-        console = self.path / "console"
-        with Session("run", "-k", self.kernel(), "-d", disk, "--timeout", "60") as first:
-            # Creation is complete once the second cannot have the disk; try until then.
-            for _ in range(100):
-                second = run("run", "-k", self.kernel(), "-d", disk, "--timeout", "1", "--console", f"file={console}")
-                if second.returncode == STATUS["HostResource"]:
-                    break
+        with Session("run", "-k", raw_kernel(self.path / "greeter.bin", PUT_A + SLEEP), "-d", disk, "--timeout",
+                     "60") as first:
+            first.expect("A")  # its guest runs, so it has the disk
+            second = run("run", "-k", self.kernel(), "-d", disk, "--timeout", "60")
             self.assertEqual(second.returncode, STATUS["HostResource"], second.stderr)
             self.assertRegex(second.stderr, "disk")
             first.process.terminate()

@@ -11,7 +11,7 @@ import time
 import unittest
 from pathlib import Path
 
-from support import (CRASH, GUEST, POWER_OFF, RESET, SLEEP, SPIN, STATUS, Session, command_line, linux_arguments, raw_kernel,
+from support import (CRASH, GUEST, POWER_OFF, PUT_A, RESET, SLEEP, SPIN, STATUS, Session, command_line, linux_arguments, raw_kernel,
                      run)
 
 
@@ -80,9 +80,42 @@ class Lifecycle(unittest.TestCase):
 
     def test_console_to_a_file(self):
         console = self.path / "console"
-        putc = [0xE3A01C09, 0xE1A01801, 0xE3A02041, 0xE5812000]  # r1 = 0x09000000; UARTDR = 'A'
-        self.assertEqual(self.status_of(putc + POWER_OFF, "--console", f"file={console}"), STATUS["PoweredOff"])
+        self.assertEqual(self.status_of(PUT_A + POWER_OFF, "--console", f"file={console}"), STATUS["PoweredOff"])
         self.assertEqual(console.read_bytes(), b"A")
+
+    def test_virtio_console_both_ways_and_its_size(self):
+        main, far = pty.openpty()
+        termios.tcsetwinsize(far, (24, 80))
+        uart = self.path / "uart"
+        commands = """
+            exec < /dev/hvc0 > /dev/hvc0 2>&1
+            stty -echo
+            echo "begin $(cat /sys/class/tty/console/active)"
+            read line
+            echo "got <$line> on $(stty size)"
+        """
+        process = subprocess.Popen(
+            command_line([*linux_arguments(commands), "--virtio-console", "stdio", "--console", f"file={uart}",
+                          "--timeout", "600"]), stdin=far, stdout=far, stderr=subprocess.DEVNULL)
+        os.close(far)
+        text = b""
+        while True:
+            try:
+                data = os.read(main, 4096)
+            except OSError:  # the far end is closed
+                break
+            text += data
+            if b"begin ttyAMA0" in text and data:
+                if b"got" not in text and commands:
+                    termios.tcsetwinsize(main, (43, 132))
+                    process.send_signal(signal.SIGWINCH)
+                    time.sleep(1)
+                    os.write(main, b"hello\n")
+                    commands = ""
+        self.assertEqual(process.wait(30), STATUS["PoweredOff"])
+        os.close(main)
+        self.assertIn(b"got <hello> on 43 132", text)
+        self.assertIn(b"reboot: Power down", uart.read_bytes())
 
     def test_dump_of_the_device_tree(self):
         dump = self.path / "dtb"

@@ -49,6 +49,7 @@ POWER_OFF = mov_r0(0x84000008) + [HVC, BRANCH_TO_SELF]
 RESET = mov_r0(0x84000009) + [HVC, BRANCH_TO_SELF]
 SPIN = [BRANCH_TO_SELF]
 SLEEP = [WFI, 0xEAFFFFFD]
+PUT_A = [0xE3A01C09, 0xE1A01801, 0xE3A02041, 0xE5812000]  # r1 = 0x09000000; UARTDR = 'A'
 # Undefined where the vectors are: flash, which is erased.
 CRASH = [0xE7F000F0]
 

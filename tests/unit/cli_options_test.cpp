@@ -36,9 +36,20 @@ TEST(RunOptions, DefaultsAreThoseOfTheHelp) {
 }
 
 TEST(RunOptions, RefuseWhatTheyCannotMean) {
-  const Arguments rows[] = {{"--memory", "lots"},   {"--memory", "1T"},    {"--cpus", "0"},    {"--cpus", "2x"},
-                            {"--console", "file="}, {"--engine", "magic"}, {"--timeout", "0"}, {"--timeout", "-1"},
-                            {"--log", "loud"},      {"--unknown"},         {"--kernel"},       {"stray"}};
+  const Arguments rows[] = {{"--memory", "lots"},
+                            {"--memory", "1T"},
+                            {"--cpus", "0"},
+                            {"--cpus", "2x"},
+                            {"--console", "file="},
+                            {"--virtio-console", "tty"},
+                            {"--engine", "magic"},
+                            {"--timeout", "0"},
+                            {"--timeout", "-1"},
+                            {"--log", "loud"},
+                            {"--unknown"},
+                            {"--kernel"},
+                            {"stray"},
+                            {"--console", "stdio", "--virtio-console", "stdio"}};
   for (const Arguments& row : rows) {
     auto o = parse_run_options(row);
     if (!o) {
@@ -50,6 +61,15 @@ TEST(RunOptions, RefuseWhatTheyCannotMean) {
     EXPECT_EQ(r.error().kind, ErrorKind::BadArguments);
     EXPECT_NE(r.error().message.find("found"), std::string::npos);
   }
+}
+
+TEST(RunOptions, TheVirtioConsoleTakesStandardInputAndOutputFromTheUart) {
+  using Kind = vmm::ConsoleOption::Kind;
+  const auto kinds = [](const Arguments& arguments) { return run_request(*parse_run_options(arguments))->vm; };
+  EXPECT_FALSE(kinds({}).virtio_console);
+  EXPECT_EQ(kinds({"--virtio-console", "pty"}).console.kind, Kind::Stdio);
+  EXPECT_EQ(kinds({"--virtio-console", "stdio"}).console.kind, Kind::None);
+  EXPECT_EQ(kinds({"--virtio-console", "stdio", "--console", "pty"}).console.kind, Kind::Pty);
 }
 
 TEST(RunOptions, SizesHaveUnits) {
