@@ -61,7 +61,8 @@ class Machine {
       : ram(std::move(*GuestRam::create(GuestPa(k_ram), k_ram_size))) {
     // ARMVISOR_TEST_ENGINE names the engine; CTest runs these tests with each.
     const char* const name = std::getenv("ARMVISOR_TEST_ENGINE");
-    engine = std::move(*make_engine(name ? name : "interp", {vcpus, &ram, &port, std::move(translator)}));
+    const EngineConfig config{.vcpus = vcpus, .ram = &ram, .port = &port, .translator = std::move(translator)};
+    engine = std::move(*make_engine(name ? name : "interp", config));
     port.engine = engine.get();
   }
 
