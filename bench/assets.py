@@ -110,7 +110,12 @@ class Apt:
 
 
 def unpack(deb, directory):
-    subprocess.run(["dpkg-deb", "-x", str(deb), str(directory)], check=True)
+    """A package's files; links to directories that are there stay (dpkg-deb -x would replace them)."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as files:
+        subprocess.run(["tar", "-x", "-p", "--keep-directory-symlink", "-C", str(directory)], stdin=files.stdout, check=True)
+    if files.returncode != 0:
+        raise Missing(f"{deb} is damaged; remove it")
 
 
 # --- QEMU

@@ -125,10 +125,14 @@ def summary_lines(result):
     return lines + [speedup_text(entry) for entry in result["speedups"]]
 
 
-def text(result):
+def host_text(result):
     host = result["host"]
-    out = ["; ".join(result["versions"].values()),
-           f"host: {host['cpu']}, {host['cores']} cores, Linux {host['kernel']}; medians of {result['repeats']}"]
+    return (f"{host['cpu']}, {host['cores']} cores, Linux {host['kernel']}, load {host['load']:.1f} before; "
+            f"medians of {result['repeats']}")
+
+
+def text(result):
+    out = ["; ".join(result["versions"].values()), f"host: {host_text(result)}"]
     for name, group in result["groups"].items():
         members = [e for e in result["rows"] if e["group"] == name]
         lines = [HEADINGS] + [cells(e) for e in members]
@@ -228,11 +232,10 @@ def html_group(result, name, group):
 
 
 def html(result):
-    host = result["host"]
     out = ['<!doctype html><html lang="en"><head><meta charset="utf-8"><title>armvisor and QEMU</title>',
            f"<style>{STYLE}</style></head><body><h1>armvisor and QEMU</h1>",
            "<p>" + markup.escape("; ".join(result["versions"].values())) + "<br>"
-           + markup.escape(f"{host['cpu']}, {host['cores']} cores, Linux {host['kernel']}; medians of {result['repeats']}")
+           + markup.escape(host_text(result))
            + "</p><ul>"]
     out += [f"<li>{markup.escape(line)}</li>" for line in summary_lines(result)]
     out += [f'<li class="problem">{markup.escape(problem)}</li>' for problem in result["problems"]]

@@ -15,6 +15,7 @@ GROUPS = {
     "smp": "Several virtual CPUs",
     "idle": "Idle guest",
     "memory": "Host memory beyond the guest's RAM",
+    "systemd": "Debian with systemd from a disk",
 }
 
 
@@ -84,11 +85,15 @@ def all_rows():
         Row("idle/host-cpu", "idle", "%", "idle", compared=False),
         Row("memory/idle", "memory", "MiB", "idle"),
         Row("memory/after-load", "memory", "MiB", "rows"),
+        Row("systemd/multi-user-1cpu", "systemd", "s", "systemd1"),
+        Row("systemd/power-off-1cpu", "systemd", "s", "systemd1"),
+        Row("systemd/multi-user-4cpu", "systemd", "s", "systemd4"),
+        Row("systemd/power-off-4cpu", "systemd", "s", "systemd4"),
     ]
     return rows
 
 
-SESSION_CPUS = {"boot": 1, "boot4": 4, "rows": 1, "smp2": 2, "smp4": 4, "idle": 1}
+SESSION_CPUS = {"boot": 1, "boot4": 4, "rows": 1, "smp2": 2, "smp4": 4, "idle": 1, "systemd1": 1, "systemd4": 4}
 
 
 def guest_script(rows):
@@ -135,3 +140,9 @@ def parse_console(lines):
             if reading:
                 found[match[1]] = reading
     return found
+
+
+def row_text(lines, key):
+    """What the guest said for a row, whether it can be read or not."""
+    start = f"ROW {key} "
+    return next((line[len(start):].strip() for line in lines if line.startswith(start)), "")

@@ -60,6 +60,8 @@ class Parsing(unittest.TestCase):
                  "ROW lmbench/unix AF_UNIX sock stream latency: 7.5 microseconds"]
         self.assertEqual(rows.parse_console(lines), {"integer/lz": rows.Reading(0.002, "0123456789abcdef"),
                                                      "lmbench/unix": rows.Reading(7.5)})
+        self.assertEqual(rows.row_text(lines, "lmbench/pipe"), "Terminated")
+        self.assertEqual(rows.row_text(lines, "lmbench/fork"), "")
 
     def test_smaps(self):
         text = ("40000000-60000000 rw-s 00000000 00:01 1    /memfd:armvisor-ram (deleted)\nRss: 2048 kB\nPss: 2048 kB\n"
@@ -112,7 +114,7 @@ class Report(unittest.TestCase):
             "smp/parallel-2": {"armvisor": [1.0]},
         }
         versions = {"armvisor": "armvisor 1", "qemu": "QEMU <10>"}
-        host = {"cpu": "a CPU", "cores": 2, "kernel": "6"}
+        host = {"cpu": "a CPU", "cores": 2, "kernel": "6", "load": 0.0}
         self.result = report.result(self.rows, samples, versions, host, 1, ["a problem"])
 
     def test_groups(self):
