@@ -80,9 +80,9 @@ struct EngineConfig {
   u32 vcpus = 1;
   GuestRam* ram = nullptr;
   MachinePort* port = nullptr;
-  bool trace = false;  ///< every translated block goes to stderr
   /// When set, gives the IR at `pc` instead of the front end: tests of engines by IR alone.
   std::function<void(u32 pc, ir::Block& block)> translator;
+  bool trace = false;  ///< every translated block goes to stderr
 };
 
 /// The reference: executes IR by interpretation.

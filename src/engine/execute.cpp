@@ -290,7 +290,7 @@ enter:
     const u32 va = R32(u->a) + u->disp;                                                  \
     const mmu::TlbEntry& e = ctx->tlb[(va >> k_page_bits) % mmu::k_tlb_entries];         \
     if (__builtin_expect((va & (~k_page_mask | (sizeof(type) - 1))) == e.read_tag, 1)) { \
-      reg(u->dst) = static_cast<wide>(guest_load<type>(e.addend + va));                  \
+      reg(u->dst) = static_cast<wide>(guest_load<type>(e.host + (va & k_page_mask)));    \
       NEXT();                                                                            \
     }                                                                                    \
     u64 value = 0;                                                                       \
@@ -310,7 +310,7 @@ enter:
     const u32 va = R32(u->a) + u->disp;                                                   \
     const mmu::TlbEntry& e = ctx->tlb[(va >> k_page_bits) % mmu::k_tlb_entries];          \
     if (__builtin_expect((va & (~k_page_mask | (sizeof(type) - 1))) == e.write_tag, 1)) { \
-      guest_store<type>(e.addend + va, static_cast<type>(reg(u->b)));                     \
+      guest_store<type>(e.host + (va & k_page_mask), static_cast<type>(reg(u->b)));       \
       NEXT();                                                                             \
     }                                                                                     \
     ctx->at = u;                                                                          \

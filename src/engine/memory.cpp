@@ -50,7 +50,7 @@ bool InterpreterVcpu::cached_place(u32 va, bool write, bool unprivileged, Place&
   const mmu::TlbEntry& e = space.data[privileged][k];
   if ((write ? e.write_tag : e.read_tag) != (va & ~k_page_mask)) return false;
   if (!space.data_meta[privileged][k].normal) return false;
-  out.host = e.addend + va;
+  out.host = e.host + (va & k_page_mask);
   out.normal = true;
   out.ram = true;
   const u64 offset = out.host - reinterpret_cast<u64>(shared_.ram.host(shared_.ram.base()));

@@ -9,7 +9,7 @@
 namespace armvisor::frontend {
 namespace {
 
-constexpr u32 k_sctlr_a = 1u << 1, k_sctlr_nmfi = 1u << 27;
+constexpr u32 k_sctlr_m = 1u << 0, k_sctlr_a = 1u << 1, k_sctlr_nmfi = 1u << 27;
 constexpr u32 k_cpacr_asedis = 1u << 31, k_fpexc_en = 1u << 30;
 
 class Driver {
@@ -86,7 +86,16 @@ class Driver {
     t_.pc += inst.bytes;
     if (!conditional) return;
     t_.ir.label(label);
-    if (left) jump_on();
+    if (!left) return;
+    // (A conditional branch has no other effect than to leave: what it left by is the last thing before the label.)
+    const ir::Inst& exit = block_.insts[block_.insts.size() - 2];
+    const bool forward = exit.op != Op::ExitJump || static_cast<u32>(exit.imm) >= t_.pc;
+    if (forward && t_.side_exits < Translator::k_max_side_exits) {
+      ++t_.side_exits;
+      t_.done = false;
+    } else {
+      jump_on();
+    }
   }
 
   /// Ends the block with a jump to the instruction at t_.pc, whose ITSTATE is t_.context.it.
@@ -114,7 +123,7 @@ Context Context::of(const arm::CpuState& s) {
   c.thumb = s.thumb();
   c.big_endian = (s.psr & arm::k_psr_e) != 0;
   c.privileged = s.privileged();
-  c.align_strict = (s.cp15.sctlr & k_sctlr_a) != 0;
+  c.align_strict = (s.cp15.sctlr & (k_sctlr_a | k_sctlr_m)) != k_sctlr_m;
   c.it = s.it;
   // CPACR.cp10 and cp11 (B4.1.40): 1 gives PL1, 3 gives both; access to VFP takes both fields.
   const u32 cpacr = s.cp15.cpacr;

@@ -12,7 +12,7 @@ struct Context {
   bool thumb = false;
   bool big_endian = false;  ///< CPSR.E
   bool privileged = true;
-  bool align_strict = false;    ///< SCTLR.A
+  bool align_strict = false;    ///< SCTLR.A, or the MMU is off: all memory is Strongly-ordered
   u8 it = 0;                    ///< ITSTATE at entry
   bool vfp_enabled = false;     ///< FPEXC.EN and CPACR let this privilege use VFP (B1.11)
   bool vfp_accessible = false;  ///< CPACR alone lets it (VMRS/VMSR FPEXC by PL1)

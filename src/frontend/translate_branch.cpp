@@ -44,15 +44,26 @@ void Translator::branch_cond(Cond cond, u32 target) {
   ir.skip_unless(cond, label);
   branch(target);
   ir.label(label);
-  branch(next_pc());
+  go_on_or_leave(target);
+}
+
+/// Code after a branch that is not taken: part of the block when the branch is forward, so that the block is a straight
+/// run with exits on the side. After a backward branch it is most often not where the guest goes.
+void Translator::go_on_or_leave(u32 target) {
+  if (target > pc && side_exits < k_max_side_exits) {
+    ++side_exits;
+    done = false;
+  } else {
+    branch(next_pc());
+  }
 }
 
 void Translator::compare_branch(bool nonzero, u32 n, u32 target) {
   const u32 label = ir.new_label();
-  ir.skip_if(reg(n), label);
-  branch(nonzero ? next_pc() : target);
+  ir.skip_if(nonzero ? Operand(ir.emit(Op::CmpEq, reg(n), imm(0))) : reg(n), label);
+  branch(target);
   ir.label(label);
-  branch(nonzero ? target : next_pc());
+  go_on_or_leave(target);
 }
 
 void Translator::bx(u32 m) { bx_write_pc(reg(m), m == 14 ? BranchHint::Return : BranchHint::None); }

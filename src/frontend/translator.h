@@ -4,8 +4,8 @@
 //
 // Conditions. The driver (translate.cpp) puts every instruction that has a condition (A32 cond field, IT block) under
 // a skip, so a handler emits the unconditional meaning. Handlers never look at the condition. When the body of a
-// conditional instruction has left the block, the driver ends the block after the skip with a jump to the next
-// instruction.
+// conditional instruction has left the block, that is a side exit, and the block goes on after the skip; or it ends
+// there with a jump to the next instruction when it has many side exits or the exit was a branch back.
 //
 // ITSTATE. CpuState.it is 0 while a block runs; a block that is entered inside an IT block has it in Context::it, and
 // the engine zeroes CpuState.it when it enters such a block. Insn.disp is the ITSTATE of each instruction. For what an
@@ -43,10 +43,12 @@ class Translator {
   Translator(const Context& ctx, ir::Block& block) : ir(block), context(ctx) {}
 
   ir::Builder ir;
-  Context context;          ///< context.it is the ITSTATE of the instruction being translated
-  u32 pc = 0;               ///< of the instruction being translated
-  u8 bytes = 4;             ///< its length
-  bool done = false;        ///< the block has been left by what was emitted last
+  Context context;    ///< context.it is the ITSTATE of the instruction being translated
+  u32 pc = 0;         ///< of the instruction being translated
+  u8 bytes = 4;       ///< its length
+  bool done = false;  ///< the block has been left by what was emitted last
+  static constexpr u32 k_max_side_exits = 6;
+  u32 side_exits = 0;       ///< of the block so far
   bool it_written = false;  ///< the instruction was IT: context.it is already the next instruction's
 
   // --- operands
@@ -78,7 +80,8 @@ class Translator {
   void branch(u32 target);                  ///< same instruction set
   void branch_link(u32 target);             ///< BL: LR = next instruction (with bit 0 in Thumb state)
   void branch_link_switch(u32 target);      ///< BLX immediate: to the other instruction set
-  void branch_cond(Cond cond, u32 target);  ///< B<c> of Thumb: leaves the block both ways
+  void branch_cond(Cond cond, u32 target);  ///< B<c> of Thumb
+  void go_on_or_leave(u32 target);          ///< after the skip over a branch to `target`
   void compare_branch(bool nonzero, u32 n, u32 target);
   void bx(u32 m);
   void blx(u32 m);

@@ -1,7 +1,6 @@
 #include "mmu/soft_tlb.h"
 
 #include <algorithm>
-#include <span>
 
 namespace armvisor::mmu {
 namespace {
@@ -13,10 +12,10 @@ constexpr u32 k_ttbcr_eae = 1u << 31, k_ttbcr_a1 = 1u << 22;
 
 constexpr u32 k_page_of = ~k_page_mask;
 
-void clear_entry(TlbEntry& e) { e = {k_tag_none, k_tag_none, 0}; }
+void clear_entry(TlbEntry& e, u32 k) { e = {tag_none(k), tag_none(k), 0}; }
 
-u32 page_of(const TlbEntry& e) { return (e.read_tag != k_tag_none ? e.read_tag : e.write_tag) & k_page_of; }
-bool is_live(const TlbEntry& e) { return (e.read_tag & e.write_tag) != k_tag_none; }
+u32 page_of(const TlbEntry& e, u32 k) { return e.read_tag != tag_none(k) ? e.read_tag : e.write_tag; }
+bool is_live(const TlbEntry& e, u32 k) { return e.read_tag != tag_none(k) || e.write_tag != tag_none(k); }
 
 /// Calls f(meta, page address) for each live entry; f returns true to drop it.
 template <class F>
@@ -24,7 +23,7 @@ void drop_if(Space& space, F f) {
   for (int p = 0; p < 2; ++p) {
     for (u32 k = 0; k < k_tlb_entries; ++k) {
       TlbEntry& e = space.data[p][k];
-      if (is_live(e) && f(space.data_meta[p][k], page_of(e))) clear_entry(e);
+      if (is_live(e, k) && f(space.data_meta[p][k], page_of(e, k))) clear_entry(e, k);
     }
     for (u32 k = 0; k < k_exec_entries; ++k) {
       u64& e = space.exec[p][k];
@@ -40,7 +39,7 @@ void drop_page(Space& space, u32 va, F may_drop) {
   for (int p = 0; p < 2; ++p) {
     const u32 d = (va >> k_page_bits) % k_tlb_entries, x = (va >> k_page_bits) % k_exec_entries;
     TlbEntry& e = space.data[p][d];
-    if (is_live(e) && page_of(e) == page && may_drop(space.data_meta[p][d])) clear_entry(e);
+    if (is_live(e, d) && page_of(e, d) == page && may_drop(space.data_meta[p][d])) clear_entry(e, d);
     u64& id = space.exec[p][x];
     if (id != k_exec_none && static_cast<u32>(id) == va >> k_page_bits && may_drop(space.exec_meta[p][x]))
       id = k_exec_none;
@@ -68,7 +67,8 @@ SpaceKey SpaceKey::of(const arm::CpuState& s) {
 
 void Space::clear() {
   if (empty) return;
-  std::fill_n(&data[0][0], 2 * k_tlb_entries, TlbEntry{k_tag_none, k_tag_none, 0});
+  for (auto& table : data)
+    for (u32 k = 0; k < k_tlb_entries; ++k) clear_entry(table[k], k);
   std::fill_n(&exec[0][0], 2 * k_exec_entries, k_exec_none);
   empty = true;
   large.fill(0);
@@ -103,16 +103,18 @@ void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* 
   Space& space = *current_;
   const u32 page = va & k_page_of, k = (va >> k_page_bits) % k_tlb_entries;
   const GuestPa frame(t.pa.value & ~u64{k_page_mask});
-  TlbEntry e{k_tag_none, k_tag_none, reinterpret_cast<u64>(host) - page};
-  if (privileged ? t.pl1_read : t.pl0_read) e.read_tag = page;
-  if (ram && (privileged ? t.pl1_write : t.pl0_write)) {
+  TlbEntry e{tag_none(k), tag_none(k), reinterpret_cast<u64>(host)};
+  const bool normal = t.type == arm::MemoryType::Normal;
+  const bool tagged = normal || !(space.key.config & k_sctlr_m);
+  if (tagged && (privileged ? t.pl1_read : t.pl0_read)) e.read_tag = page;
+  if (tagged && ram && (privileged ? t.pl1_write : t.pl0_write)) {
     auto& marks = frames_.ram().marks(frame);
     if (write && !(marks.load(std::memory_order_relaxed) & k_frame_dirty)) marks.fetch_or(k_frame_dirty);
     const bool dirty = marks.load(std::memory_order_relaxed) & k_frame_dirty;
     if (dirty && frames_.allow_unseen_writes(frame, writer_bit_)) e.write_tag = page;
   }
   space.data[privileged][k] = e;
-  space.data_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, t.type == arm::MemoryType::Normal};
+  space.data_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, normal};
   space.note_size(va, t.page_bits);
 }
 
@@ -157,16 +159,16 @@ bool SoftTlb::drop_writes(GuestPa pa) {
   if (!(writers.load(std::memory_order_relaxed) & writer_bit_)) return false;
   writers.fetch_and(static_cast<u8>(~writer_bit_));
   const u64 host = reinterpret_cast<u64>(frames_.ram().host(frame));
-  bool found = false;
   for (auto& space : spaces_) {
     if (space->empty) continue;
-    for (TlbEntry& e : std::span(&space->data[0][0], 2 * k_tlb_entries)) {
-      if (e.write_tag == k_tag_none || e.addend + e.write_tag != host) continue;
-      e.write_tag = k_tag_none;
-      found = true;
-    }
+    for (auto& table : space->data)
+      for (u32 k = 0; k < k_tlb_entries; ++k) {
+        TlbEntry& e = table[k];
+        if (e.write_tag == tag_none(k) || e.host != host) continue;
+        e.write_tag = tag_none(k);
+      }
   }
-  return found;
+  return true;
 }
 
 }  // namespace armvisor::mmu

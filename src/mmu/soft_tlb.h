@@ -4,10 +4,12 @@
 // generated code:
 //
 //   e = &table[(va >> 12) & (k_tlb_entries - 1)];
-//   hit = (va & (0xfffff000 | (size - 1))) == e->read_tag;   host address = e->addend + va
+//   offset = va - e->read_tag;   hit = offset <= 0x1000 - size;   host address = e->host + offset
 //
-// so unaligned accesses miss, and so do pages whose accesses must be seen: devices, ROM and code (writes), clean
-// frames (writes; the miss sets the dirty mark).
+// so accesses that cross a page miss, and so do pages whose accesses must be seen: devices, ROM and code (writes),
+// clean frames (writes; the miss sets the dirty mark). Unaligned accesses hit: pages with the MMU on that are not
+// Normal memory never have a tag, and with the MMU off every access is checked for alignment first
+// (frontend::Context::align_strict).
 //
 // A space is selected by everything that a translation depends on but TTBR0 and TTBR1: like the architecture's TLB
 // (B3.9), entries belong to an ASID, and software that changes the tables of an ASID invalidates. Global entries may
@@ -23,13 +25,14 @@
 namespace armvisor::mmu {
 
 struct TlbEntry {
-  u32 read_tag, write_tag;  ///< address of the page, or k_tag_none
-  u64 addend;               ///< host address - guest virtual address
+  u32 read_tag, write_tag;  ///< address of the page, or tag_none of the entry's place
+  u64 host;                 ///< of the page's first byte
 };
 static_assert(sizeof(TlbEntry) == 16);
 
-inline constexpr u32 k_tag_none = 0x800;  ///< equals no masked address
 inline constexpr u32 k_tlb_entries = 512;
+/// The tag that no address looked up in place k is in the page of.
+constexpr u32 tag_none(u32 k) { return (k ^ 1) << k_page_bits; }
 inline constexpr u32 k_exec_entries = 256;
 
 /// Execute side: virtual page number | physical frame number << 32, or k_exec_none.
@@ -105,7 +108,8 @@ class SoftTlb {
   void flush_va(u32 va, Asid asid) { flush_page(va, &asid); }
   void flush_va_all_asids(u32 va) { flush_page(va, nullptr); }
 
-  /// Drops write permission for the frame of `pa` from every entry; true when there was a live one.
+  /// Drops write permission for the frame of `pa` from every entry; true when there may have been one since the last
+  /// time: the frame may have been written unseen.
   bool drop_writes(GuestPa pa);
 
   u64 fills() const { return fills_; }

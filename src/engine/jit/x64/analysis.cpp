@@ -1,4 +1,6 @@
 // What the emitter knows of a block before it emits: where temps live, which flags are ever looked at.
+#include <algorithm>
+
 #include "engine/jit/x64/emitter.h"
 
 namespace armvisor::engine::jit {
@@ -7,6 +9,9 @@ namespace {
 constexpr u8 k_all_flags = 15, k_flag_c = 2;
 
 bool is_fp(const ir::Inst& i) { return i.op >= ir::Op::FAdd32 && i.op <= ir::Op::FixedToF64; }
+bool is_access(const ir::Inst& i) {
+  return i.op == ir::Op::Load || i.op == ir::Op::Store || i.op == ir::Op::Load64 || i.op == ir::Op::Store64;
+}
 bool writes_flags(ir::Op op) { return ir::info(op).effects & ir::FlagsW; }
 
 }  // namespace
@@ -28,6 +33,7 @@ void Emitter::analyse_temps() {
     for (Value v : {i.a, i.b, i.c}) {
       if (!v.is_temp()) continue;
       temps_[v.temp_number()].last = static_cast<int>(k);
+      ++temps_[v.temp_number()].uses;
       temps_[v.temp_number()].memory |= service;
     }
     if (!i.dst.is_temp()) continue;
@@ -42,20 +48,30 @@ void Emitter::analyse_temps() {
   for (u32 k = 0; k < insts.size(); ++k) {
     if (!insts[k].dst.is_temp()) continue;
     TempInfo& t = temps_[insts[k].dst.temp_number()];
+    if (!t.memory && t.uses == 1 && t.last == static_cast<int>(k) + 1 && is_access(insts[k + 1]) &&
+        insts[k + 1].a == insts[k].dst && insts[k + 1].b != insts[k].dst) {
+      t.in_eax = true;
+      continue;
+    }
     if (t.memory || t.def != static_cast<int>(k) || busy_until > t.def) continue;
     t.in_reg = true;
     busy_until = t.last;
   }
 }
 
+/// Which flags the hot path stores. What only an abort or a side exit would look at is not stored there: the cold path
+/// makes it anew (plan_flags).
 void Emitter::analyse_flags() {
   const auto& insts = block_->insts;
-  flags_needed_.assign(insts.size(), k_all_flags);
-  std::vector<u8> at_label(block_->label_count, 0);
+  const u32 count = static_cast<u32>(insts.size());
+  flags_needed_.assign(count, k_all_flags);
+  recovery_.assign(count, {});
+  std::vector<u8> at_label(block_->label_count, 0), live_after(count, k_all_flags);
   u8 live = k_all_flags;
-  for (u32 k = static_cast<u32>(insts.size()); k-- > 0;) {
+  for (u32 k = count; k-- > 0;) {
     const Inst& i = insts[k];
     const u8 effects = ir::info(i.op).effects;
+    live_after[k] = live;
     if (effects & (ir::Exit | ir::Mem | ir::Trap))
       live = k_all_flags;
     else if (i.op == Op::Label)
@@ -65,13 +81,98 @@ void Emitter::analyse_flags() {
     else if (i.op == Op::SkipUnless)
       live |= at_label[i.imm] | (skip_is_fused(k) ? 0 : k_all_flags);
     else if (writes_flags(i.op) && runs_inline(i)) {
-      flags_needed_[k] = options_.dead_flags ? (i.attr & live) : i.attr;
       live &= static_cast<u8>(~i.attr);
       if (effects & ir::FlagsR) live |= k_flag_c;
     } else if (effects & ir::FlagsR) {
       live |= i.op == Op::CondValue || !runs_inline(i) ? k_all_flags : k_flag_c;
     }
   }
+  std::vector<bool> conditional(count, false);
+  for (u32 k = 0, until = 0; k < count; ++k) {
+    const bool skip = insts[k].op == Op::SkipIf || insts[k].op == Op::SkipUnless;
+    if (skip && !is_side_exit(k))
+      for (u32 j = k + 1; j < count && !(insts[j].op == Op::Label && insts[j].imm == insts[k].imm); ++j)
+        until = std::max(until, j);
+    conditional[k] = k <= until && until != 0;
+  }
+  for (u32 k = 0; k < count; ++k) {
+    if (!writes_flags(insts[k].op) || !runs_inline(insts[k])) continue;
+    flags_needed_[k] = options_.dead_flags ? (insts[k].attr & live_after[k]) : insts[k].attr;
+    if (options_.lazy_flags && !conditional[k] && flags_needed_[k] != 0) plan_flags(k, live_after, conditional);
+  }
+}
+
+void Emitter::plan_flags(u32 index, const std::vector<u8>& live_after, const std::vector<bool>& conditional) {
+  const auto& insts = block_->insts;
+  const Inst& f = insts[index];
+  const u8 mask = flags_needed_[index];
+  const auto plain = [](Value v) { return v.is_reg() || v.is_imm() || v.is_none(); };
+  if (f.op != Op::AddF && f.op != Op::SubF && f.op != Op::SetNZ) return;
+  if (!plain(f.a) || !plain(f.b) || !plain(f.dst)) return;
+  const bool has_result = f.op != Op::SetNZ && f.dst.is_reg() && f.dst != f.b;
+  bool operands_stand = f.dst.is_none() || (f.dst != f.a && f.dst != f.b), result_stands = has_result;
+  u8 hot = 0;
+  std::vector<std::pair<u32, bool>> points;
+  const auto defer = [&](u32 k) {
+    if (!operands_stand && !result_stands)
+      hot = mask;
+    else
+      points.emplace_back(k, !operands_stand);
+  };
+  const auto written = [&](Value v) {
+    if (!v.is_reg()) return;
+    operands_stand &= v != f.a && v != f.b;
+    result_stands &= v != f.dst && v != f.b;
+  };
+  for (u32 k = index + 1; k < insts.size() && hot != mask; ++k) {
+    const Inst& i = insts[k];
+    const u8 effects = ir::info(i.op).effects;
+    if (is_side_exit(k)) {
+      if (i.op == Op::SkipUnless && flags_at_host(k) != static_cast<int>(index)) hot = mask;
+      if (i.op == Op::SkipUnless && hot != mask)
+        points.emplace_back(k, false);  // from the host's flags
+      else
+        defer(k);
+      k += 1;
+    } else if (is_access(i) && !conditional[k]) {
+      const u32 count = group_length(k);
+      defer(k);
+      for (u32 j = 0; j < count; ++j) written(insts[k + j].dst);
+      k += count - 1;
+      continue;
+    } else if (writes_flags(i.op)) {
+      if (effects & ir::FlagsR) hot |= mask & k_flag_c;
+      const bool certain = runs_inline(i) && !conditional[k];
+      hot |= certain ? static_cast<u8>(mask & ~i.attr & live_after[k]) : mask;
+      break;
+    } else if (effects & (ir::Exit | ir::Mem | ir::Trap)) {
+      if (is_access(i))
+        defer(k);
+      else
+        hot = mask;
+      if (effects & ir::Exit) break;
+    } else if (i.op == Op::SkipUnless) {
+      if (flags_at_host(k) != static_cast<int>(index)) hot = mask;
+    } else if (effects & ir::FlagsR) {
+      hot |= i.op == Op::CondValue || !runs_inline(i) ? mask : static_cast<u8>(mask & k_flag_c);
+    }
+    written(i.dst);
+    if (!runs_inline(i)) operands_stand = result_stands = false;  // a helper may write any register
+  }
+  flags_needed_[index] = hot;
+  if (hot == mask) return;
+  for (const auto& [k, from_result] : points)
+    recovery_[k] = {static_cast<int>(index), static_cast<u8>(mask & ~hot), from_result};
+}
+
+bool Emitter::is_side_exit(u32 index) const {
+  const auto& insts = block_->insts;
+  if (!options_.side_exits || index + 2 >= insts.size()) return false;
+  const Inst& skip = insts[index];
+  if (skip.op != Op::SkipIf && (skip.op != Op::SkipUnless || static_cast<arm::Cond>(skip.attr) >= arm::Cond::AL))
+    return false;
+  const Inst& label = insts[index + 2];
+  return insts[index + 1].op == Op::ExitJump && label.op == Op::Label && label.imm == skip.imm;
 }
 
 Emitter::HostFlags Emitter::flags_kind(const Inst& i) {
@@ -98,14 +199,35 @@ bool Emitter::host_condition(HostFlags kind, arm::Cond cond, u8& cc) {
   return true;
 }
 
-bool Emitter::skip_is_fused(u32 index) const {
-  if (index == 0 || !options_.fuse_compare) return false;
-  const Inst& skip = block_->insts[index];
-  u32 k = index - 1;
-  while (k > 0 && block_->insts[k].op == Op::Insn) --k;
-  u8 cc = 0;
-  return skip.op == Op::SkipUnless &&
-         host_condition(flags_kind(block_->insts[k]), static_cast<arm::Cond>(skip.attr), cc);
+int Emitter::flags_at_host(u32 index) const {
+  const auto& insts = block_->insts;
+  if (index == 0 || !options_.fuse_compare || insts[index].op != Op::SkipUnless) return -1;
+  // Conditions on the way were decided by the same flags, so that nothing but moves and jumps stands between.
+  std::vector<u8> conditions = {insts[index].attr};
+  int k = static_cast<int>(index) - 1;
+  while (k >= 0) {
+    const Inst& i = insts[static_cast<u32>(k)];
+    if (i.op == Op::Insn || (i.op == Op::Mov && !i.dst.is_none())) {
+      --k;
+    } else if (i.op == Op::Label) {
+      int skip = k - 1;
+      while (skip >= 0 &&
+             (insts[static_cast<u32>(skip)].op == Op::Mov || insts[static_cast<u32>(skip)].op == Op::Insn ||
+              insts[static_cast<u32>(skip)].op == Op::ExitJump))
+        --skip;
+      if (skip < 0 || insts[static_cast<u32>(skip)].op != Op::SkipUnless || insts[static_cast<u32>(skip)].imm != i.imm)
+        return -1;
+      conditions.push_back(insts[static_cast<u32>(skip)].attr);
+      k = skip - 1;
+    } else {
+      const HostFlags kind = flags_kind(i);
+      u8 cc = 0;
+      for (const u8 c : conditions)
+        if (!host_condition(kind, static_cast<arm::Cond>(c), cc)) return -1;
+      return k;
+    }
+  }
+  return -1;
 }
 
 bool Emitter::runs_inline(const Inst& i) const {

@@ -131,25 +131,63 @@ u8 Emitter::test_condition(arm::Cond cond) {
   }
 }
 
-void Emitter::emit_skip(const Inst& i) {
-  Xbyak::Label& label = labels_[i.imm];
+/// The host condition under which the skip at index_ does not skip.
+u8 Emitter::emit_skip_test(const Inst& i) {
   if (i.op == Op::SkipIf) {
     const Reg32 a = use(i, i.a, eax);
     test(a, a);
-    jnz(label, T_NEAR);
-    return;
+    return 4;
   }
   const auto cond = static_cast<arm::Cond>(i.attr);
-  if (cond >= arm::Cond::AL) return;
+  const int source = flags_at_host(index_);
+  if (source < 0) return test_condition(cond);
   u8 cc = 0;
-  if (skip_is_fused(index_)) {
-    u32 k = index_ - 1;
-    while (block_->insts[k].op == Op::Insn) --k;
-    host_condition(flags_kind(block_->insts[k]), cond, cc);
-  } else {
-    cc = test_condition(cond);
+  host_condition(flags_kind(block_->insts[static_cast<u32>(source)]), cond, cc);
+  return cc;
+}
+
+void Emitter::emit_skip(const Inst& i) {
+  if (i.op == Op::SkipUnless && static_cast<arm::Cond>(i.attr) >= arm::Cond::AL) return;
+  const u8 cc = emit_skip_test(i);
+  jcc(cc ^ 1, labels_[i.imm]);
+}
+
+void Emitter::emit_side_exit(u32 index) {
+  const Inst& skip = block_->insts[index];
+  const Inst& exit = block_->insts[index + 1];
+  Xbyak::Label out;
+  jcc(emit_skip_test(skip), out);
+  const u32 link = next_link_;
+  if (may_link_) ++next_link_;
+  cold_.push_back({[this, index, &exit, out, link]() mutable {
+    L(out);
+    index_ = index + 1;
+    recover_flags(index);
+    if (may_link_)
+      exit_direct(out_->links[link]);
+    else
+      emit_sync_exit(static_cast<u32>(exit.imm));
+  }});
+}
+
+void Emitter::recover_flags(u32 index) {
+  const Recovery& r = recovery_[index];
+  if (r.source < 0) return;
+  const Inst& i = block_->insts[static_cast<u32>(r.source)];
+  const HostFlags kind = flags_kind(i);
+  // The host's flags of a compare are still there where a jump that it decided has gone.
+  if (!is_side_exit(index) || flags_at_host(index) != r.source) {
+    if (i.op == Op::SetNZ) {
+      load_to(i, i.a, edx);
+      test(edx, edx);
+    } else {
+      load_to(i, i.b, ecx);
+      load_to(i, r.from_result ? i.dst : i.a, edx);
+      if (r.from_result) i.op == Op::SubF ? add(edx, ecx) : sub(edx, ecx);
+      i.op == Op::SubF ? cmp(edx, ecx) : add(edx, ecx);
+    }
   }
-  jcc(cc ^ 1, label);
+  store_flags(r.mask, kind);
 }
 
 void Emitter::emit_compare(const Inst& i) {

@@ -31,10 +31,11 @@ u32 Emitter::group_length(u32 index) const {
   return count;
 }
 
-void Emitter::probe(const Inst& i, u32 length, Xbyak::Label& miss) {
-  if ((i.attr & ir::MemAttr::aligned) && i.attr2 > size_of(i)) {
-    test(eax, i.attr2 - 1u);
-    jnz(miss, T_NEAR);
+void Emitter::probe(const Inst& i, u32 length, Xbyak::Label& misaligned, Xbyak::Label& miss) {
+  const u32 alignment = i.attr2 ? i.attr2 : size_of(i);
+  if ((i.attr & ir::MemAttr::aligned) && alignment > 1) {
+    test(eax, alignment - 1);
+    jnz(misaligned, T_NEAR);
   }
   constexpr u32 k_index_mask = (mmu::k_tlb_entries - 1) << 4;
   if (host_.bmi2) {
@@ -45,16 +46,14 @@ void Emitter::probe(const Inst& i, u32 length, Xbyak::Label& miss) {
   }
   and_(ecx, k_index_mask);
   add(rcx, r15);
-  // Misaligned addresses, and groups that cross a page, miss.
-  const u32 size = size_of(i);
-  if (length == size)
-    mov(edx, eax);
-  else
-    lea(edx, ptr[rax + (length - size)]);
-  and_(edx, ~k_page_mask | (size - 1));
-  cmp(edx, dword[rcx + (is_store(i) ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag))]);
-  jne(miss, T_NEAR);
-  mov(rcx, ptr[rcx + offsetof(mmu::TlbEntry, addend)]);
+  sub(eax, tag(i));
+  cmp(eax, k_page_size - length);
+  ja(miss, T_NEAR);
+  mov(rcx, ptr[rcx + offsetof(mmu::TlbEntry, host)]);
+}
+
+Xbyak::Address Emitter::tag(const Inst& i) {
+  return dword[rcx + (is_store(i) ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag))];
 }
 
 void Emitter::direct_load(const Inst& i, u32 offset) {
@@ -144,19 +143,22 @@ u32 Emitter::emit_access(u32 index) {
     else if (base.getIdx() != eax.getIdx())
       mov(eax, base);
   };
-  Xbyak::Label miss, back;
+  Xbyak::Label miss, slow, back;
   address(first);
   if (options_.inline_tlb && !(first.attr & ir::MemAttr::unprivileged))
-    probe(first, length, miss);
+    probe(first, length, slow, miss);
   else
-    jmp(miss, T_NEAR);
+    jmp(slow, T_NEAR);
   for (u32 k = 0; k < count; ++k) {
     const Inst& i = block_->insts[index + k];
     is_store(i) ? direct_store(i, i.disp - first.disp) : direct_load(i, i.disp - first.disp);
   }
   L(back);
-  cold_.push_back({[this, index, count, miss, back, address]() mutable {
+  cold_.push_back({[this, index, count, miss, slow, back, address]() mutable {
     L(miss);
+    add(eax, tag(block_->insts[index]));
+    L(slow);
+    recover_flags(index);
     for (u32 k = 0; k < count; ++k) {
       index_ = index + k;
       if (k != 0) address(block_->insts[index + k]);

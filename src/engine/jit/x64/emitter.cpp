@@ -24,7 +24,7 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
   Xbyak::Label attention;
   cmp(dword[rbp + offsetof(Context, attention)], 0);
   jne(attention, T_NEAR);
-  add(qword[rbp + offsetof(Context, instructions)], block.insn_count);
+  if (options_.count_instructions) add(qword[rbp + offsetof(Context, instructions)], block.insn_count);
   cold_.push_back({[this, attention]() mutable {
     L(attention);
     set_pc(block_->pc);
@@ -36,12 +36,18 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
     const bool access = i.op == Op::Load || i.op == Op::Store || i.op == Op::Load64 || i.op == Op::Store64;
     if (access) {
       index_ += emit_access(index_);
+    } else if (is_side_exit(index_)) {
+      emit_side_exit(index_);
+      index_ += 2;  // the label may be another skip's too
     } else {
       emit(i);
       ++index_;
     }
   }
-  for (std::size_t k = 0; k < cold_.size(); ++k) cold_[k].emit();
+  for (std::size_t k = 0; k < cold_.size(); ++k) {
+    const auto emit_cold = std::move(cold_[k].emit);  // which may add more
+    emit_cold();
+  }
   return getSize();
 }
 
@@ -50,6 +56,7 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
 int Emitter::host_reg(Value v) const {
   if (v.is_reg()) return k_pinned[v.reg_number()];
   if (v.is_temp() && temps_[v.temp_number()].in_reg) return k_temp;
+  if (v.is_temp() && temps_[v.temp_number()].in_eax) return Xbyak::Operand::EAX;
   return k_not_pinned;
 }
 

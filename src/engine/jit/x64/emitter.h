@@ -44,8 +44,10 @@ class Emitter : private Xbyak::CodeGenerator {
   enum class HostFlags : u8 { None, Add, Sub, Logic };
   struct TempInfo {
     int def = -1, last = -1;
+    int uses = 0;
     bool memory = false;
     bool in_reg = false;
+    bool in_eax = false;  ///< an address that the next instruction uses
   };
   struct Cold {
     std::function<void()> emit;
@@ -56,7 +58,12 @@ class Emitter : private Xbyak::CodeGenerator {
   void analyse_temps();
   void analyse_flags();
   bool runs_inline(const Inst& i) const;  ///< else by Service::Helper
-  bool skip_is_fused(u32 index) const;    ///< the host flags of the instruction before decide
+  bool skip_is_fused(u32 index) const { return flags_at_host(index) >= 0; }
+  /// The instruction whose host flags are still there at the SkipUnless `index` and can decide its condition, or -1.
+  int flags_at_host(u32 index) const;
+  /// The skip at `index` only jumps over one direct exit: a branch out of the block's straight run.
+  bool is_side_exit(u32 index) const;
+  void plan_flags(u32 index, const std::vector<u8>& live_after, const std::vector<bool>& conditional);
   static HostFlags flags_kind(const Inst& i);
   static bool host_condition(HostFlags kind, arm::Cond cond, u8& cc);
 
@@ -96,13 +103,16 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_divide(const Inst& i);
   void emit_register_file(const Inst& i);
   void store_flags(u8 mask, HostFlags kind);
+  u8 emit_skip_test(const Inst& i);
   void emit_skip(const Inst& i);
   u8 test_condition(arm::Cond cond);  ///< from the stored flags; returns the host condition that means true
   void jcc(u8 cc, Xbyak::Label& label);
   void setcc(u8 cc, const Xbyak::Operand& d);
   u32 emit_access(u32 index);  ///< returns how many instructions it covered
   u32 group_length(u32 index) const;
-  void probe(const Inst& i, u32 length, Xbyak::Label& miss);  ///< eax = address; leaves the addend in rcx
+  /// eax = address; leaves the page's host address in rcx and the offset in eax. At `miss`, rcx is the entry.
+  void probe(const Inst& i, u32 length, Xbyak::Label& misaligned, Xbyak::Label& miss);
+  Address tag(const Inst& i);  ///< of the entry at rcx
   void direct_load(const Inst& i, u32 offset);
   void direct_store(const Inst& i, u32 offset);
   void slow_access(const Inst& i);  ///< eax = address
@@ -130,6 +140,8 @@ class Emitter : private Xbyak::CodeGenerator {
   void call_service(Service s) { call(stub(stubs_.service[static_cast<u32>(s)])); }
   void check_raised();
   u8 flags_needed(u32 index) const { return flags_needed_[index]; }
+  void recover_flags(u32 index);  ///< in the cold path of instruction `index`; changes ecx, edx
+  void emit_side_exit(u32 index);
 
   u8* base_;
   const Stubs& stubs_;
@@ -141,6 +153,14 @@ class Emitter : private Xbyak::CodeGenerator {
   bool may_link_ = true;
   std::vector<TempInfo> temps_;
   std::vector<u8> flags_needed_;
+  /// Flags that the hot path does not store, and that the cold path of an instruction makes from the operands or the
+  /// result of the instruction `source`.
+  struct Recovery {
+    int source = -1;
+    u8 mask = 0;
+    bool from_result = false;
+  };
+  std::vector<Recovery> recovery_;
   std::vector<Xbyak::Label> labels_;
   std::vector<Cold> cold_;
 };
