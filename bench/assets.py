@@ -30,10 +30,10 @@ class Missing(Exception):
 
 
 @contextlib.contextmanager
-def locked():
-    """One process at a time makes things in build/bench."""
+def locked(what):
+    """One process at a time makes `what` in build/bench."""
     BENCH.mkdir(parents=True, exist_ok=True)
-    with open(BENCH / ".lock", "w") as lock:
+    with open(BENCH / f".{what}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -142,7 +142,7 @@ def find_qemu(path, install, say):
     """(path of qemu-system-arm, directory of its libraries or None)."""
     if path:
         return path, None
-    with locked():
+    with locked("qemu"):
         if not local_qemu() and install:
             try:
                 say("fetching QEMU from Debian's backports into build/bench")
@@ -167,7 +167,7 @@ def simd_sources():
 
 def build_programs(kind):
     """The executable with all programs for "guest" or "host"; built if a source is newer."""
-    with locked():
+    with locked(f"programs.{kind}"):
         target = BENCH / f"programs.{kind}"
         sources = sorted(PROGRAMS.iterdir()) + [Path(__file__)]
         if target.exists() and all(s.stat().st_mtime <= target.stat().st_mtime for s in sources):
@@ -198,7 +198,7 @@ def needed_libraries(path):
 
 def install_lmbench():
     """{path in the guest: file} of LMBench's programs and the libraries that they need."""
-    with locked():
+    with locked("lmbench"):
         root = BENCH / "lmbench" / "root"
         if not (root / ".complete").exists():
             apt = Apt("lmbench", "armhf", "main non-free")

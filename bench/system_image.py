@@ -90,7 +90,7 @@ def install(machine, image, timeout=1800):
 def make(machine, say):
     """The image, made by `machine` if it is not there yet."""
     image = assets.BENCH / "system" / "disk.img"
-    with assets.locked():
+    with assets.locked("system"):
         if not image.exists():
             say("making a disk with Debian and systemd; this takes some minutes, once")
             tree = image.parent / "tree"
