@@ -34,8 +34,8 @@ struct Fault {
 u32 encode_fsr(const CpuState& s, const Fault& fault, bool instruction_side);
 
 /// Takes an exception. `pc` is the address of the instruction that caused it, or for IRQ and FIQ the next one to
-/// execute; `instruction_bytes` (2 or 4) and the Thumb state give LR its offset. s.it is the ITSTATE of that instruction
-/// (for SVC, the entry advances it). On return r[15] is the vector.
+/// execute; `instruction_bytes` (2 or 4) and the Thumb state give LR its offset. s.it is the ITSTATE of that
+/// instruction (for SVC, the entry advances it). On return r[15] is the vector.
 void take_exception(CpuState& s, Exception e, u32 pc, u32 instruction_bytes);
 /// Sets DFSR and DFAR, then takes a Data Abort from the instruction at `pc`.
 void take_data_abort(CpuState& s, const Fault& fault, u32 pc);

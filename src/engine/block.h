@@ -64,7 +64,8 @@ struct Block {
     return marks[k];
   }
   u64 footprint() const {
-    return sizeof(Block) + code_count * sizeof(Uop) + link_count * sizeof(Link) + mark_count * sizeof(InsnMark) + host_size + 64;
+    return sizeof(Block) + code_count * sizeof(Uop) + link_count * sizeof(Link) + mark_count * sizeof(InsnMark) +
+           host_size + 64;
   }
 };
 
