@@ -1,5 +1,6 @@
 """Everything that a user can get wrong has its exit status and a message that says what was expected and found."""
 import os
+import random
 import socket
 import struct
 import subprocess
@@ -7,7 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from support import GUEST, PUT_A, SLEEP, STATUS, Session, raw_kernel, run
+from support import GUEST, PUT_A, SLEEP, STATUS, Session, linux_arguments, raw_kernel, run
 
 
 def elf_header(machine, elf_class=1):
@@ -90,6 +91,31 @@ class BadInput(unittest.TestCase):
 
     def test_missing_disk(self):
         self.check("BadInput", "No such file", "-k", self.kernel(), "-d", self.path / "none")
+
+    # --- garbage, which is the guest's misfortune and never the host's
+
+    def garbage(self, name, seed, size=1 << 20):
+        return self.file(name, random.Random(seed).randbytes(size))
+
+    def test_random_kernels_and_firmware(self):
+        expected = {STATUS[name] for name in ("PoweredOff", "Reset", "Crashed", "TimedOut")}
+        for seed in range(3):
+            path = self.garbage("random", seed)
+            for what in (["-k", f"{path}@0x40008000"], ["--firmware", path]):
+                result = run("run", *what, "--timeout", "2", "--no-reboot")
+                self.assertIn(result.returncode, expected, (seed, what, result.stderr))
+
+    def test_random_initrd(self):
+        result = run("run", "-k", GUEST / "zImage-armmp", "-i", self.garbage("initrd", 1), "-a",
+                     "console=ttyAMA0 quiet panic=-1", "--timeout", "300", "--no-reboot", timeout=400)
+        self.assertEqual(result.returncode, STATUS["Reset"], result.stdout[-2000:] + result.stderr)
+        self.assertIn("Unable to mount root fs", result.stdout)
+
+    def test_random_disk(self):
+        result = run(*linux_arguments("mount -t ext4 /dev/vda /mnt; echo STATUS $?"), "--disk",
+                     self.garbage("disk", 1), "--timeout", "300", timeout=400)
+        self.assertEqual(result.returncode, STATUS["PoweredOff"], result.stdout[-2000:] + result.stderr)
+        self.assertRegex(result.stdout, "STATUS [1-9]")
 
     # --- memory
 

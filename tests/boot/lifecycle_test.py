@@ -54,6 +54,24 @@ class Lifecycle(unittest.TestCase):
                 process.send_signal(number)
                 self.assertEqual(process.wait(30), STATUS["Interrupted"])
 
+    def test_what_the_guest_flushed_survives_a_signal(self):
+        disk = self.path / "disk.img"
+        shutil.copyfile(GUEST / "disk.img", disk)
+        commands = ("disk_up; dd if=/dev/zero bs=64k count=16 2>/dev/null | tr '\\0' F > /mnt/flushed; sync; echo FLUSHED; "
+                    "while true; do dd if=/dev/zero of=/mnt/more bs=64k count=64 2>/dev/null; rm /mnt/more; done")
+        with Session(*linux_arguments(commands), "--disk", disk, "--timeout", "600") as machine:
+            machine.expect("FLUSHED")
+            time.sleep(1)
+            machine.process.send_signal(signal.SIGTERM)
+            self.assertEqual(machine.finish(), STATUS["Interrupted"])
+        # The journal is replayed, as at the next mount; then all is well.
+        replay = subprocess.run(["/sbin/e2fsck", "-p", disk], capture_output=True, text=True)
+        self.assertIn(replay.returncode, (0, 1), replay.stdout + replay.stderr)
+        check = subprocess.run(["/sbin/e2fsck", "-f", "-n", disk], capture_output=True, text=True)
+        self.assertEqual(check.returncode, 0, check.stdout + check.stderr)
+        kept = subprocess.run(["/sbin/debugfs", "-R", "cat /flushed", disk], capture_output=True)
+        self.assertEqual(kept.stdout, b"F" * (1 << 20))
+
     def test_a_sleeping_guest_uses_no_cpu(self):
         process = subprocess.Popen(command_line(["run", "-k", self.guest(SLEEP), "--timeout", "4"]),
                                    stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -61,7 +79,17 @@ class Lifecycle(unittest.TestCase):
         process.returncode = 0
         self.assertLess(usage.ru_utime + usage.ru_stime, 1.0)
 
-    def test_terminal_is_restored_and_ctrl_a_x_ends(self):
+    def test_terminal_is_restored_however_the_user_ends_it(self):
+        endings = {
+            "Ctrl-A x": lambda process, main: os.write(main, b"\x01x"),
+            "SIGTERM": lambda process, main: process.send_signal(signal.SIGTERM),
+            "SIGINT": lambda process, main: process.send_signal(signal.SIGINT),
+        }
+        for name, end in endings.items():
+            with self.subTest(name):
+                self.check_terminal(end)
+
+    def check_terminal(self, end):
         main, far = pty.openpty()
         before = termios.tcgetattr(far)
         process = subprocess.Popen(command_line(["run", "-k", self.guest(SLEEP), "--timeout", "60"]), stdin=far,
@@ -71,7 +99,7 @@ class Lifecycle(unittest.TestCase):
                 break
             time.sleep(0.05)
         self.assertFalse(termios.tcgetattr(far)[3] & termios.ICANON)
-        os.write(main, b"\x01x")
+        end(process, main)
         self.assertEqual(process.wait(30), STATUS["Interrupted"])
         self.assertEqual(termios.tcgetattr(far), before)
         process.stderr.close()
