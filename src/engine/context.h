@@ -35,6 +35,11 @@ struct Context {
   u32 raised = 0;      ///< generated code: a service raised an exception; a Leave
   u32 mxcsr = 0x1f80;  ///< generated code: the host's FP control and sticky flags
   InterpreterVcpu* vcpu = nullptr;
+  std::atomic<u32> lines{0};              ///< interrupt inputs that are high, InputLine
+  bool has_tickets = false;               ///< a barrier must wait for requests to other vCPUs
+  u64 host_to_pa = 0;                     ///< physical address of RAM - its host address
+  const void* exclusive_slots = nullptr;  ///< ExclusiveTable's
+  u64 saved[2] = {};                      ///< generated code: within one instruction
   JumpEntry jump[k_jump_entries];
   alignas(16) u8 temps[k_temp_bytes];
 };

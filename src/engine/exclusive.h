@@ -13,6 +13,10 @@ namespace armvisor::engine {
 
 class ExclusiveTable {
  public:
+  // For generated code: slot (pa >> 3) % k_slots holds a version, which is even, plus k_locked while a store is made.
+  static constexpr u32 k_slots = 4096, k_locked = 1;
+  const void* slots() const { return slots_.data(); }
+
   u32 version(GuestPa pa) {
     auto& slot = slot_of(pa);
     u32 v = slot.load(std::memory_order_acquire);
@@ -36,9 +40,8 @@ class ExclusiveTable {
   }
 
  private:
-  static constexpr u32 k_locked = 1;
   std::atomic<u32>& slot_of(GuestPa pa) { return slots_[(pa.value >> 3) % slots_.size()]; }
-  std::array<std::atomic<u32>, 4096> slots_{};
+  std::array<std::atomic<u32>, k_slots> slots_{};
 };
 
 }  // namespace armvisor::engine

@@ -127,7 +127,7 @@ void InterpreterVcpu::claim_code(GuestPa pa) {
       tlb_.drop_writes(pa);
     } else {
       tickets_[k] = shared_.vcpus[k]->post({.kind = Request::Kind::DropWrites, .asid = Asid(), .pa = pa});
-      has_tickets_ = true;
+      context_.has_tickets = true;
     }
   }
 }

@@ -9,6 +9,7 @@
 namespace armvisor::engine {
 
 void Shared::reclaim_code() {
+  ++reclaims;  // before the vCPUs are looked at: one that enters run() later sees it
   u64 quiet = code.epoch();
   for (const auto& vcpu : vcpus) {
     const u64 epoch = vcpu->quiet_epoch();

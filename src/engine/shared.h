@@ -1,5 +1,6 @@
 #pragma once
 // What the vCPUs of one machine share.
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct Shared {
   ExclusiveTable exclusives;
   std::vector<std::unique_ptr<InterpreterVcpu>> vcpus;
 
+  std::atomic<u64> reclaims{0};  ///< calls of reclaim_code()
   /// Frees dead blocks that no vCPU can be in; asks the vCPUs to pass a quiet point when there is much to free.
   void reclaim_code();
 };

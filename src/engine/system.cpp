@@ -59,7 +59,7 @@ void InterpreterVcpu::broadcast(const Request& request) {
   for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
     if (k == index_) continue;
     tickets_[k] = shared_.vcpus[k]->post(request);
-    has_tickets_ = true;
+    context_.has_tickets = true;
   }
 }
 
@@ -92,12 +92,12 @@ void InterpreterVcpu::wait_for_tickets() {
     }
     tickets_[k] = 0;
   }
-  has_tickets_ = false;
+  context_.has_tickets = false;
 }
 
 void InterpreterVcpu::fence() {
   full_fence();
-  if (has_tickets_) wait_for_tickets();
+  if (context_.has_tickets) wait_for_tickets();
 }
 
 void InterpreterVcpu::send_event() {

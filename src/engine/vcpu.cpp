@@ -7,6 +7,8 @@ namespace armvisor::engine {
 InterpreterVcpu::InterpreterVcpu(Shared& shared, u32 index)
     : context_{}, shared_(shared), index_(index), tlb_(shared.frames, index) {
   context_.vcpu = this;
+  context_.host_to_pa = shared.ram.base().value - reinterpret_cast<u64>(shared.ram.host(shared.ram.base()));
+  context_.exclusive_slots = shared.exclusives.slots();
   context_.s = arm::reset_state(index, shared.config.vcpus);
 }
 
@@ -24,6 +26,11 @@ class RunScope {
 
 void InterpreterVcpu::enter_run() {
   inside_run_.store(true);
+  // What was freed while this vCPU was outside may be in its jump cache.
+  if (const u64 reclaims = shared_.reclaims.load(); seen_reclaims_ != reclaims) {
+    std::fill(std::begin(context_.jump), std::end(context_.jump), JumpEntry{});
+    seen_reclaims_ = reclaims;
+  }
   in_guest_.store(true);
   context_.block = nullptr;
   context_.link = nullptr;
@@ -42,7 +49,7 @@ Exit InterpreterVcpu::run() {
   const RunScope scope(*this);
   while (true) {
     if (context_.attention.load(std::memory_order_relaxed) && serve()) return Exit::Kicked;
-    if (lines_.load(std::memory_order_relaxed)) take_interrupts();
+    if (context_.lines.load(std::memory_order_relaxed)) take_interrupts();
     Block* const block = find_block();
     Link* const link = context_.link;
     context_.link = nullptr;
@@ -66,11 +73,12 @@ bool InterpreterVcpu::serve() {
   published_refills_.store(tlb_.fills(), std::memory_order_relaxed);
   if (kicked_.exchange(false)) return true;
   serve_mailbox();
+  // Dead blocks are found by nobody, so the jump cache may keep them until they are to be freed.
   const u64 epoch = shared_.code.epoch();
-  if (quiet_epoch_.load(std::memory_order_relaxed) != epoch) {
+  if (shared_.code.wants_reclaim() && quiet_epoch_.load(std::memory_order_relaxed) != epoch) {
     std::fill(std::begin(context_.jump), std::end(context_.jump), JumpEntry{});
     quiet_epoch_.store(epoch);
-    if (shared_.code.wants_reclaim()) shared_.reclaim_code();
+    shared_.reclaim_code();
   }
   sync();
   return false;
@@ -91,7 +99,7 @@ void InterpreterVcpu::sync() {
 }
 
 void InterpreterVcpu::take_interrupts() {
-  const u32 lines = lines_.load();
+  const u32 lines = context_.lines.load();
   arm::CpuState& s = context_.s;
   if ((lines & k_line_fiq) && !(s.psr & arm::k_psr_f)) {
     arm::take_exception(s, arm::Exception::Fiq, s.r[15], 4);
@@ -166,10 +174,10 @@ std::optional<Exit> InterpreterVcpu::hypercall(bool smc) {
 
 void InterpreterVcpu::set_line(InputLine line, bool level) {
   if (level) {
-    lines_.fetch_or(line);
+    context_.lines.fetch_or(line);
     request_attention();
   } else {
-    lines_.fetch_and(~u32{line});
+    context_.lines.fetch_and(~u32{line});
   }
 }
 

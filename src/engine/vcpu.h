@@ -24,7 +24,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   arm::CpuState& state() override { return context_.s; }
   void state_changed() override { request_attention(); }
   void set_line(InputLine line, bool level) override;
-  bool line_pending() const override { return lines_.load() != 0; }
+  bool line_pending() const override { return context_.lines.load() != 0; }
   void kick() override;
   void set_event() override { event_.store(1); }
 
@@ -114,10 +114,9 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   arm::Fault fault_;
   Mailbox mailbox_;
   std::array<u64, k_max_vcpus> tickets_{};  ///< last request to each vCPU that a barrier must wait for; 0: none
-  bool has_tickets_ = false;
-  std::atomic<u32> lines_{0};
   std::atomic<u8> event_{0};
   std::atomic<bool> kicked_{false}, in_guest_{false}, inside_run_{false};
+  u64 seen_reclaims_ = 0;
   std::atomic<u64> quiet_epoch_{0}, published_instructions_{0}, published_refills_{0};
 };
 

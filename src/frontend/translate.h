@@ -23,6 +23,7 @@ struct Context {
   /// Packed, for keys. Distinct contexts have distinct values.
   u32 key() const;
   static Context of(const arm::CpuState& s);
+  static bool privileged_of(u32 key) { return key >> 2 & 1; }
   bool operator==(const Context&) const = default;
 };
 

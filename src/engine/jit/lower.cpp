@@ -43,9 +43,12 @@ Uop uop_of(const Inst& i) {
 void add_links(const ir::Block& block, Block& out) {
   const bool straddles = ((block.pc + block.guest_bytes - 1) ^ block.pc) >> k_page_bits != 0;
   std::vector<u32> targets;
-  for (const Inst& i : block.insts)
-    if (i.op == Op::ExitJump || i.op == Op::ExitCall || i.op == Op::ExitSwitch)
+  for (u32 k = 0; k < block.insts.size(); ++k) {
+    const Inst& i = block.insts[k];
+    if (i.op == Op::ExitJump || i.op == Op::ExitCall || i.op == Op::ExitSwitch ||
+        (i.op == Op::ExitSync && k > 0 && write_cpsr_links(block, k - 1)))
       targets.push_back(static_cast<u32>(i.imm));
+  }
   out.link_count = static_cast<u32>(targets.size());
   out.links = std::make_unique<Link[]>(targets.size());
   for (u32 k = 0; k < targets.size(); ++k) {
@@ -71,6 +74,11 @@ void add_marks(const ir::Block& block, Block& out) {
 }  // namespace
 
 u32 temp_offset(u32 temp) { return static_cast<u32>(offsetof(Context, temps)) + 16 * temp; }
+
+bool write_cpsr_links(const ir::Block& block, u32 index) {
+  return block.insts[index].op == Op::WriteCpsr && index + 1 < block.insts.size() &&
+         block.insts[index + 1].op == Op::ExitSync;
+}
 
 bool exits_may_link(const ir::Block& block) {
   for (const Inst& i : block.insts)

@@ -15,6 +15,10 @@ inline constexpr u32 k_constant_temp = 0;
 /// code[0] lets the interpreter, should it come here, hand the block back to the dispatcher.
 std::unique_ptr<Block> make_tables(const ir::Block& block, u32 key);
 
+/// The instruction at `index` is a WriteCpsr with ExitSync behind it. That exit has a link too, for the case that only
+/// CPSR.I changed.
+bool write_cpsr_links(const ir::Block& block, u32 index);
+
 /// True when no exit continues inside an IT block, so that direct exits may be linked.
 bool exits_may_link(const ir::Block& block);
 

@@ -172,7 +172,11 @@ bool Emitter::is_side_exit(u32 index) const {
   if (skip.op != Op::SkipIf && (skip.op != Op::SkipUnless || static_cast<arm::Cond>(skip.attr) >= arm::Cond::AL))
     return false;
   const Inst& label = insts[index + 2];
-  return insts[index + 1].op == Op::ExitJump && label.op == Op::Label && label.imm == skip.imm;
+  if (insts[index + 1].op != Op::ExitJump || label.op != Op::Label || label.imm != skip.imm) return false;
+  // A branch back is most often taken: better from here than by way of code behind the block.
+  u32 insn = index;
+  while (insn > 0 && insts[insn].op != Op::Insn) --insn;
+  return insts[index + 1].imm > insts[insn].imm;
 }
 
 Emitter::HostFlags Emitter::flags_kind(const Inst& i) {

@@ -37,6 +37,10 @@ void Emitter::probe(const Inst& i, u32 length, Xbyak::Label& misaligned, Xbyak::
     test(eax, alignment - 1);
     jnz(misaligned, T_NEAR);
   }
+  probe_tag(is_store(i) ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag), length, miss);
+}
+
+void Emitter::probe_tag(std::size_t tag_offset, u32 length, Xbyak::Label& miss) {
   constexpr u32 k_index_mask = (mmu::k_tlb_entries - 1) << 4;
   if (host_.bmi2) {
     rorx(ecx, eax, k_page_bits - 4);
@@ -46,7 +50,7 @@ void Emitter::probe(const Inst& i, u32 length, Xbyak::Label& misaligned, Xbyak::
   }
   and_(ecx, k_index_mask);
   add(rcx, r15);
-  sub(eax, tag(i));
+  sub(eax, dword[rcx + tag_offset]);
   cmp(eax, k_page_size - length);
   ja(miss, T_NEAR);
   mov(rcx, ptr[rcx + offsetof(mmu::TlbEntry, host)]);

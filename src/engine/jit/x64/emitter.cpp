@@ -129,7 +129,10 @@ void Emitter::finish64(Value dst, const Reg64& r) {
 // --- dispatch by class
 
 void Emitter::emit(const Inst& i) {
-  if (!runs_inline(i)) return emit_helper(i);
+  if (!runs_inline(i)) {
+    if (!emit_system(i)) emit_helper(i);
+    return;
+  }
   switch (i.op) {
     case Op::Mov:
     case Op::Not:
@@ -216,7 +219,6 @@ void Emitter::emit(const Inst& i) {
     case Op::FNeg64:
     case Op::FAbs64: return emit_fp_sign(i);
     case Op::FpscrToFlags: return emit_fpscr_to_flags();
-    case Op::Fence: mfence(); return;
     case Op::Insn: return;
     case Op::SkipIf:
     case Op::SkipUnless: return emit_skip(i);
@@ -318,7 +320,9 @@ void Emitter::emit_exit(const Inst& i) {
       load_to(i, i.a, eax);
       jmp(stub(stubs_.interwork), T_NEAR);
       return;
-    case Op::ExitSync: return emit_sync_exit(static_cast<u32>(i.imm));
+    case Op::ExitSync:
+      if (index_ > 0 && write_cpsr_links(*block_, index_ - 1)) ++next_link_;
+      return emit_sync_exit(static_cast<u32>(i.imm));
     case Op::ExitReturn:
       place_constant(i);
       name_uop();

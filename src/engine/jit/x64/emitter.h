@@ -112,11 +112,18 @@ class Emitter : private Xbyak::CodeGenerator {
   u32 group_length(u32 index) const;
   /// eax = address; leaves the page's host address in rcx and the offset in eax. At `miss`, rcx is the entry.
   void probe(const Inst& i, u32 length, Xbyak::Label& misaligned, Xbyak::Label& miss);
+  void probe_tag(std::size_t tag_offset, u32 length, Xbyak::Label& miss);
   Address tag(const Inst& i);  ///< of the entry at rcx
   void direct_load(const Inst& i, u32 offset);
   void direct_store(const Inst& i, u32 offset);
   void slow_access(const Inst& i);  ///< eax = address
   void place_constant(const Inst& i);
+  bool emit_system(const Inst& i);
+  void helper_behind(const Inst& i, Xbyak::Label& slow, Xbyak::Label& back);
+  bool emit_exclusive(const Inst& i);
+  bool emit_fence(const Inst& i);
+  bool emit_read_cpsr(const Inst& i);
+  bool emit_write_cpsr(const Inst& i);
   void emit_helper(const Inst& i);
   bool fp_runs_inline(const Inst& i) const;
   void load_fp(const Inst& i, Value v, const Xbyak::Xmm& x, bool wide);

@@ -17,7 +17,7 @@ class StubEmitter : public Xbyak::CodeGenerator {
     emit_leave();
     for (u32 k = 0; k < static_cast<u32>(Service::Count); ++k) {
       s.service[k] = start();
-      emit_service(services[k]);
+      emit_service(services[k], static_cast<Service>(k) != Service::Load && static_cast<Service>(k) != Service::Store);
     }
     s.raised = start();
     mov(eax, dword[rbp + offsetof(Context, raised)]);
@@ -46,12 +46,10 @@ class StubEmitter : public Xbyak::CodeGenerator {
     for (u32 n = 0; n < k_pinned.size(); ++n)
       if (k_pinned[n] != k_not_pinned) mov(Xbyak::Reg32(k_pinned[n]), dword[rbp + guest(n)]);
     mov(r15, ptr[rbp + offsetof(Context, tlb)]);
-    ldmxcsr(dword[rbp + offsetof(Context, mxcsr)]);
   }
   void store_pinned() {
     for (u32 n = 0; n < k_pinned.size(); ++n)
       if (k_pinned[n] != k_not_pinned) mov(dword[rbp + guest(n)], Xbyak::Reg32(k_pinned[n]));
-    stmxcsr(dword[rbp + offsetof(Context, mxcsr)]);
   }
 
   // Stack: the return address and six pushes leave rsp 8 short of a multiple of 16; generated code keeps it aligned.
@@ -61,16 +59,20 @@ class StubEmitter : public Xbyak::CodeGenerator {
     mov(rbp, rdi);
     mov(rax, rsi);
     load_pinned();
+    ldmxcsr(dword[rbp + offsetof(Context, mxcsr)]);
     jmp(rax);
   }
   void emit_leave() {
     store_pinned();
+    stmxcsr(dword[rbp + offsetof(Context, mxcsr)]);
     add(rsp, 8);
     pop(r15), pop(r14), pop(r13), pop(r12), pop(rbp), pop(rbx);
     ret();
   }
-  void emit_service(ServiceFunction function) {
+  /// `fp`: the function looks at the host's FP flags.
+  void emit_service(ServiceFunction function, bool fp) {
     store_pinned();
+    if (fp) stmxcsr(dword[rbp + offsetof(Context, mxcsr)]);
     sub(rsp, 8);
     mov(rdi, rbp);
     mov(rsi, rax);
@@ -78,6 +80,7 @@ class StubEmitter : public Xbyak::CodeGenerator {
     call(rax);
     add(rsp, 8);
     load_pinned();
+    if (fp) ldmxcsr(dword[rbp + offsetof(Context, mxcsr)]);
     ret();
   }
   void emit_interwork() {

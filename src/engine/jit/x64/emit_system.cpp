@@ -1,0 +1,186 @@
+// Sensitive operations without leaving generated code: exclusives, barriers, the program status register, and system
+// registers that are plain storage. Each falls back to its helper where more than the common case happens.
+#include "arm/cp15.h"
+#include "engine/exclusive.h"
+#include "engine/jit/lower.h"
+#include "engine/jit/x64/emitter.h"
+#include "frontend/translate.h"
+
+namespace armvisor::engine::jit {
+
+#define AV_CONTEXT(member) static_cast<u32>(offsetof(Context, member))
+
+/// Emits `i` if there is code for it here; else the caller calls the helper.
+bool Emitter::emit_system(const Inst& i) {
+  if (!options_.inline_system) return false;
+  switch (i.op) {
+    case Op::LoadEx:
+    case Op::StoreEx: return emit_exclusive(i);
+    case Op::ClearEx: mov(qword[rbp + AV_STATE(excl_pa)], -1); return true;
+    case Op::Fence: return emit_fence(i);
+    case Op::ReadCpsr: return emit_read_cpsr(i);
+    case Op::WriteCpsr: return emit_write_cpsr(i);
+    case Op::ReadSys: {
+      const arm::SysReg& r = arm::sysregs()[i.imm];
+      if (r.read_offset < 0 || r.is64) return false;
+      const Reg32 d = target(i.dst, eax);
+      mov(d, dword[rbp + r.read_offset]);
+      finish(i.dst, d);
+      return true;
+    }
+    case Op::WriteSys: {
+      const arm::SysReg& r = arm::sysregs()[i.imm];
+      if (r.write_offset < 0 || r.is64 || r.effect != arm::SysEffect::None) return false;
+      load_to(i, i.a, eax);
+      if (r.write_mask != ~0u) and_(eax, r.write_mask);
+      mov(dword[rbp + r.write_offset], eax);
+      return true;
+    }
+    default: return false;
+  }
+}
+
+/// The helper in code behind the block: label `slow` leads there, label `back` is where it comes back to.
+void Emitter::helper_behind(const Inst& i, Xbyak::Label& slow, Xbyak::Label& back) {
+  cold_.push_back({[this, &i, slow, back, index = index_]() mutable {
+    L(slow);
+    index_ = index;
+    emit_helper(i);
+    jmp(back, T_NEAR);
+  }});
+}
+
+// LDREX and STREX as InterpreterVcpu::load_exclusive and store_exclusive do it (see exclusive.h). Only memory that may
+// be written unseen is handled here, so a store need not look for code on the page.
+bool Emitter::emit_exclusive(const Inst& i) {
+  const u32 size = i.attr & ir::MemAttr::size_mask;
+  if ((i.attr & ir::MemAttr::big) || i.a.is_imm() || !options_.inline_tlb) return false;
+  Xbyak::Label slow, back;
+  const auto at_size = [&](const auto& f8, const auto& f16, const auto& f32) {
+    size == 1 ? f8() : size == 2 ? f16() : f32();
+  };
+  const Reg32 base = use(i, i.a, eax);
+  lea(eax, ptr[base.cvt64() + static_cast<s32>(i.disp)]);
+  if (size > 1) {
+    test(eax, size - 1);
+    jnz(slow, T_NEAR);
+  }
+  probe_tag(offsetof(mmu::TlbEntry, write_tag), size, slow);
+  add(rax, rcx);  // the host address
+  mov(rdx, ptr[rbp + AV_CONTEXT(host_to_pa)]);
+  add(rdx, rax);
+  if (i.op == Op::LoadEx) {
+    mov(qword[rbp + AV_STATE(excl_pa)], rdx);
+    shr(edx, 3);
+    and_(edx, ExclusiveTable::k_slots - 1);
+    mov(rcx, ptr[rbp + AV_CONTEXT(exclusive_slots)]);
+    mov(ecx, dword[rcx + rdx * 4]);
+    test(cl, ExclusiveTable::k_locked);
+    jnz(slow, T_NEAR);
+    mov(dword[rbp + AV_STATE(excl_version)], ecx);
+    at_size([&] { movzx(ecx, byte[rax]); }, [&] { movzx(ecx, word[rax]); }, [&] { mov(ecx, dword[rax]); });
+    mov(qword[rbp + AV_STATE(excl_value)], rcx);
+    mov(dword[rbp + AV_STATE(excl_size)], size);
+    finish(i.dst, ecx);
+  } else {
+    cmp(rdx, qword[rbp + AV_STATE(excl_pa)]);
+    jne(slow, T_NEAR);
+    cmp(dword[rbp + AV_STATE(excl_size)], size);
+    jne(slow, T_NEAR);
+    mov(qword[rbp + AV_CONTEXT(saved[0])], rax);
+    shr(edx, 3);
+    and_(edx, ExclusiveTable::k_slots - 1);
+    mov(rcx, ptr[rbp + AV_CONTEXT(exclusive_slots)]);
+    lea(rdx, ptr[rcx + rdx * 4]);
+    mov(eax, dword[rbp + AV_STATE(excl_version)]);
+    lea(ecx, ptr[rax + ExclusiveTable::k_locked]);
+    lock();
+    cmpxchg(dword[rdx], ecx);
+    jne(slow, T_NEAR);
+    mov(qword[rbp + AV_CONTEXT(saved[1])], rdx);
+    mov(rcx, ptr[rbp + AV_CONTEXT(saved[0])]);
+    mov(eax, dword[rbp + AV_STATE(excl_value)]);
+    load_to(i, i.b, edx);
+    lock();
+    at_size([&] { cmpxchg(byte[rcx], dl); }, [&] { cmpxchg(word[rcx], dx); }, [&] { cmpxchg(dword[rcx], edx); });
+    setne(cl);
+    movzx(ecx, cl);
+    mov(eax, ecx);
+    xor_(eax, 1);
+    add(eax, eax);
+    add(eax, dword[rbp + AV_STATE(excl_version)]);  // two more when it was done
+    mov(rdx, ptr[rbp + AV_CONTEXT(saved[1])]);
+    mov(dword[rdx], eax);
+    mov(qword[rbp + AV_STATE(excl_pa)], -1);
+    finish(i.dst, ecx);
+  }
+  L(back);
+  helper_behind(i, slow, back);
+  return true;
+}
+
+bool Emitter::emit_fence(const Inst& i) {
+  Xbyak::Label slow, back;
+  cmp(byte[rbp + AV_CONTEXT(has_tickets)], 0);
+  jne(slow, T_NEAR);
+  lock();
+  or_(dword[rsp], 0);
+  L(back);
+  helper_behind(i, slow, back);
+  return true;
+}
+
+/// As MRS shows it: N Z C V Q GE E A I F M.
+bool Emitter::emit_read_cpsr(const Inst& i) {
+  if (!host_.bmi2) return false;
+  mov(eax, dword[rbp + AV_STATE(n)]);
+  bswap(eax);
+  mov(ecx, 0x01010101);
+  pext(eax, eax, ecx);
+  shl(eax, 28);
+  movzx(ecx, byte[rbp + AV_STATE(q)]);
+  shl(ecx, 27);
+  or_(eax, ecx);
+  movzx(ecx, byte[rbp + AV_STATE(ge)]);
+  shl(ecx, 16);
+  or_(eax, ecx);
+  mov(ecx, dword[rbp + AV_STATE(psr)]);
+  and_(ecx, arm::k_psr_e | arm::k_psr_a | arm::k_psr_i | arm::k_psr_f | arm::k_psr_mode);
+  or_(eax, ecx);
+  finish(i.dst, eax);
+  return true;
+}
+
+/// MSR and CPS that change nothing but CPSR.I. When interrupts may come now, the dispatcher is to look.
+bool Emitter::emit_write_cpsr(const Inst& i) {
+  constexpr u32 k_control_byte = 1;
+  if (i.imm != k_control_byte || i.a.is_imm() || !frontend::Context::privileged_of(out_->key)) return false;
+  const bool linked = write_cpsr_links(*block_, index_) && may_link_;
+  Xbyak::Label slow, back;
+  load_to(i, i.a, eax);
+  xor_(eax, dword[rbp + AV_STATE(psr)]);
+  test(eax, arm::k_psr_f | arm::k_psr_mode);
+  jnz(slow, T_NEAR);
+  and_(eax, arm::k_psr_i);
+  xor_(dword[rbp + AV_STATE(psr)], eax);
+  if (linked) {
+    Xbyak::Label interruptible;
+    const u32 next = static_cast<u32>(block_->insts[index_ + 1].imm);
+    test(dword[rbp + AV_STATE(psr)], arm::k_psr_i);
+    jz(interruptible, T_NEAR);
+    Xbyak::Label go;
+    L(go);
+    exit_direct(out_->links[next_link_]);
+    cold_.push_back({[this, interruptible, go, next]() mutable {
+      L(interruptible);
+      cmp(dword[rbp + AV_CONTEXT(lines)], 0);
+      je(go, T_NEAR);
+      emit_sync_exit(next);
+    }});
+  }
+  L(back);  // to ExitSync, when that is what follows
+  helper_behind(i, slow, back);
+  return true;
+}
+
+}  // namespace armvisor::engine::jit
