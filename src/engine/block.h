@@ -54,6 +54,7 @@ struct Block {
   GuestPa second_page = k_no_page;  ///< frame of the second page of a block that straddles two
   bool dead = false;
   u64 death_epoch = 0;
+  std::unique_ptr<Block> chain;  ///< next of the same hash
   std::vector<Link*> incoming;
 
   bool straddles() const { return second_page != k_no_page; }

@@ -38,9 +38,8 @@ bool CodeSource::unchanged(u32 n) const {
 }
 
 Block* CodeCache::find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page) {
-  const auto [begin, end] = blocks_.equal_range(Key{pa.value, pc, key});
-  for (auto it = begin; it != end; ++it)
-    if (it->second->second_page == second_page) return it->second.get();
+  for (Block* b = buckets_[bucket_of(pa, pc, key)].get(); b; b = b->chain.get())
+    if (b->pc == pc && b->pa == pa && b->key == key && b->second_page == second_page) return b;
   return nullptr;
 }
 
@@ -62,8 +61,24 @@ Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source
   bytes_.fetch_add(block->footprint(), std::memory_order_relaxed);
   published_.fetch_add(1, std::memory_order_relaxed);
   insert(published);
-  blocks_.emplace(Key{block->pa.value, block->pc, block->key}, std::move(block));
+  if (++block_count_ > buckets_.size()) grow();
+  auto& bucket = buckets_[bucket_of(block->pa, block->pc, block->key)];
+  block->chain = std::move(bucket);
+  bucket = std::move(block);
   return published;
+}
+
+void CodeCache::grow() {
+  std::vector<std::unique_ptr<Block>> old(2 * buckets_.size());
+  old.swap(buckets_);
+  for (auto& chain : old)
+    while (chain) {
+      auto& bucket = buckets_[bucket_of(chain->pa, chain->pc, chain->key)];
+      auto rest = std::move(chain->chain);
+      chain->chain = std::move(bucket);
+      bucket = std::move(chain);
+      chain = std::move(rest);
+    }
 }
 
 void CodeCache::insert(Block* block) {
@@ -122,10 +137,12 @@ void CodeCache::kill(Block* block) {
   dead_bytes_.fetch_add(block->footprint(), std::memory_order_relaxed);
   bytes_.fetch_sub(block->footprint(), std::memory_order_relaxed);
   killed_.fetch_add(1, std::memory_order_relaxed);
-  const auto [begin, end] = blocks_.equal_range(Key{block->pa.value, block->pc, block->key});
-  const auto it = std::find_if(begin, end, [block](const auto& entry) { return entry.second.get() == block; });
-  dead_.push_back(std::move(it->second));
-  blocks_.erase(it);
+  auto* place = &buckets_[bucket_of(block->pa, block->pc, block->key)];
+  while (place->get() != block) place = &(*place)->chain;
+  auto dead = std::move(*place);
+  *place = std::move(dead->chain);
+  dead_.push_back(std::move(dead));
+  --block_count_;
 }
 
 bool CodeCache::kill_on_page(u64 frame, u64 first, u64 last) {
@@ -180,7 +197,11 @@ void CodeCache::invalidate_everything() {
   for (const u64 frame : frames) kill_range(GuestPa(frame << k_page_bits), k_page_size);
 }
 
-CodeCache::~CodeCache() = default;
+CodeCache::~CodeCache() {
+  // (A chain's own destructor would go as deep as the chain is long.)
+  for (auto& chain : buckets_)
+    while (chain) chain = std::move(chain->chain);
+}
 
 void CodeCache::reclaim(u64 epoch) {
   std::vector<std::unique_ptr<Block>> free_now;

@@ -65,19 +65,13 @@ class CodeCache {
  private:
   static constexpr u64 k_reclaim_bytes = 8u << 20, k_limit_bytes = 384u << 20;
 
-  struct Key {
-    u64 pa;
-    u32 pc, key;
-    bool operator==(const Key&) const = default;
-  };
-  struct KeyHash {
-    std::size_t operator()(const Key& k) const {
-      u64 h = k.pa * 0x9e3779b97f4a7c15ull ^ (u64{k.pc} << 32 | k.key) * 0xc2b2ae3d27d4eb4full;
-      return h ^ h >> 29;
-    }
-  };
   using Page = std::vector<Block*>;
 
+  std::size_t bucket_of(GuestPa pa, u32 pc, u32 key) const {
+    const u64 h = (pa.value ^ u64{pc} << 20 ^ u64{key} << 52) * 0x9e3779b97f4a7c15ull;
+    return (h >> 32) & (buckets_.size() - 1);
+  }
+  void grow();
   Block* find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
   void insert(Block* block);
   void mark(GuestPa pa, u32 size);
@@ -90,7 +84,8 @@ class CodeCache {
   mmu::FrameTable& frames_;
   Backend& backend_;
   std::mutex lock_;
-  std::unordered_multimap<Key, std::unique_ptr<Block>, KeyHash> blocks_;
+  std::vector<std::unique_ptr<Block>> buckets_{1u << 14};  ///< a power of two; chained by Block::chain
+  u64 block_count_ = 0;
   std::unordered_map<u64, Page> pages_;  ///< blocks with a byte in the frame
   std::vector<std::unique_ptr<Block>> dead_;
   std::atomic<u64> epoch_{1}, bytes_{0}, dead_bytes_{0}, published_{0}, killed_{0};

@@ -24,6 +24,7 @@ struct Context {
   u32 key() const;
   static Context of(const arm::CpuState& s);
   static bool privileged_of(u32 key) { return key >> 2 & 1; }
+  static u8 it_of(u32 key) { return static_cast<u8>(key >> 8); }
   bool operator==(const Context&) const = default;
 };
 

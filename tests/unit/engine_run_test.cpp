@@ -1,4 +1,7 @@
 // The interpreter with the A32 front end, by hand-assembled words: flow, memory, exceptions, interrupts, code changes.
+#include <thread>
+#include <vector>
+
 #include "engine_machine.h"
 
 namespace armvisor::engine::test {
@@ -229,6 +232,33 @@ TEST(EngineRun, ThumbInstructionAcrossPages) {
   m.put32(k_ram + 0x9000, 0x4770'2035);  // the second half changes: movw r0, #0x1235
   EXPECT_EQ(m.run(k_code), Exit::Kicked);
   EXPECT_EQ(m.reg(0), 0x1235u);
+}
+
+TEST(EngineRun, AttentionInsideAnItBlockKeepsItstate) {
+  Machine m;
+  // The 64 instructions that end with IT fill a block, so that the next one begins with ITSTATE not 0.
+  std::vector<u16> code = {0x42a3};                // loop: cmp r3, r4
+  code.insert(code.end(), 62, 0xbf00);             // nop
+  for (const u16 half : {0xbf28,                   // it cs
+                         0x3101,                   // addcs r1, #1: never, for r3 < r4
+                         0x3801,                   // subs r0, #1
+                         0xd1bc, 0xf7e0, 0x8000})  // bne loop; hvc #0
+    code.push_back(half);
+  for (u32 k = 0; k < code.size(); k += 2)
+    m.put32(k_code + 2 * k, code[k] | (k + 1 < code.size() ? u32{code[k + 1]} << 16 : 0));
+  m.state().psr |= arm::k_psr_t;
+  m.reg(0) = 300000;
+  m.reg(3) = 1;
+  m.reg(4) = 2;
+  std::atomic<bool> stop = false;
+  std::thread pest([&] {
+    while (!stop) m.engine->vcpu(0).set_line(k_line_irq, true);  // masked
+  });
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  stop = true;
+  pest.join();
+  EXPECT_EQ(m.reg(0), 0u);
+  EXPECT_EQ(m.reg(1), 0u);
 }
 
 }  // namespace

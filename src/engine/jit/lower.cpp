@@ -1,5 +1,7 @@
 #include "engine/jit/lower.h"
 
+#include <algorithm>
+
 #include "engine/context.h"
 #include "engine/helpers.h"
 
@@ -60,10 +62,12 @@ void add_links(const ir::Block& block, Block& out) {
 
 void add_marks(const ir::Block& block, Block& out) {
   std::vector<InsnMark> marks;
+  u32 uops = 1;
   for (u32 k = 0; k < block.insts.size(); ++k) {
     const Inst& i = block.insts[k];
+    if (needs_uop(i)) ++uops;
     if (i.op != Op::Insn) continue;
-    marks.push_back({static_cast<u16>(k + 1), static_cast<u16>(static_cast<u32>(i.imm) - block.pc), i.attr,
+    marks.push_back({static_cast<u16>(uops), static_cast<u16>(static_cast<u32>(i.imm) - block.pc), i.attr,
                      static_cast<u8>(i.disp)});
   }
   out.mark_count = static_cast<u32>(marks.size());
@@ -72,6 +76,10 @@ void add_marks(const ir::Block& block, Block& out) {
 }
 
 }  // namespace
+
+bool needs_uop(const Inst& i) {
+  return (ir::info(i.op).effects & (ir::Mem | ir::Trap | ir::Exit)) || helper_of(i.op) != nullptr;
+}
 
 u32 temp_offset(u32 temp) { return static_cast<u32>(offsetof(Context, temps)) + 16 * temp; }
 
@@ -93,11 +101,13 @@ std::unique_ptr<Block> make_tables(const ir::Block& block, u32 key) {
   out->key = key;
   out->insn_count = block.insn_count;
   out->bytes = block.guest_bytes;
-  out->code_count = static_cast<u32>(block.insts.size()) + 1;
+  out->code_count = static_cast<u32>(std::count_if(block.insts.begin(), block.insts.end(), needs_uop)) + 1;
   out->code = std::make_unique<Uop[]>(out->code_count);
   out->code[0].handler = handlers()[static_cast<u16>(Kind::JumpSync)];
   out->code[0].imm = block.pc;
-  for (u32 k = 0; k < block.insts.size(); ++k) out->code[k + 1] = uop_of(block.insts[k]);
+  u32 uops = 1;
+  for (const Inst& i : block.insts)
+    if (needs_uop(i)) out->code[uops++] = uop_of(i);
   add_links(block, *out);
   add_marks(block, *out);
   return out;

@@ -11,9 +11,11 @@ namespace armvisor::engine::jit {
 u32 temp_offset(u32 temp);
 inline constexpr u32 k_constant_temp = 0;
 
-/// Null when the block has more temps than the context has room for. Block::code[k + 1] stands for IR instruction k;
-/// code[0] lets the interpreter, should it come here, hand the block back to the dispatcher.
+/// Null when the block has more temps than the context has room for. Block::code has a uop for each IR instruction that
+/// needs one, in order; code[0] lets the interpreter, should it come here, hand the block back to the dispatcher.
 std::unique_ptr<Block> make_tables(const ir::Block& block, u32 key);
+/// A service may be called for the instruction, or the block left at it.
+bool needs_uop(const ir::Inst& i);
 
 /// The instruction at `index` is a WriteCpsr with ExitSync behind it. That exit has a link too, for the case that only
 /// CPSR.I changed.

@@ -18,7 +18,32 @@ bool writes_flags(ir::Op op) { return ir::info(op).effects & ir::FlagsW; }
 
 void Emitter::analyse() {
   analyse_temps();
+  choose_copies();
   analyse_flags();
+}
+
+/// Gives the host registers that no temp has to the guest registers without one that the block reads most.
+void Emitter::choose_copies() {
+  if (!options_.register_copies) return;
+  std::array<u32, 15> reads{};
+  for (const Inst& i : block_->insts)
+    for (const Value v : {i.a, i.b, i.c})
+      if (v.is_reg() && k_pinned[v.reg_number()] == k_not_pinned) ++reads[v.reg_number()];
+  u32 temp_uses = 0;
+  for (const TempInfo& t : temps_) temp_uses += t.in_reg ? static_cast<u32>(t.uses) : 0;
+  for (const int host : k_copies) {
+    const auto most = std::max_element(reads.begin(), reads.end());
+    if (*most < 2 || (host == k_temp && *most <= temp_uses)) return;
+    guest_host_[static_cast<std::size_t>(most - reads.begin())] = host;
+    *most = 0;
+    if (host != k_temp) continue;
+    for (TempInfo& t : temps_) t.in_reg = false;
+  }
+}
+
+void Emitter::load_copies() {
+  for (u32 n = 0; n < guest_host_.size(); ++n)
+    if (guest_host_[n] != k_pinned[n]) mov(Reg32(guest_host_[n]), guest(n));
 }
 
 void Emitter::analyse_temps() {

@@ -61,8 +61,11 @@ void Emitter::emit_binary(const Inst& i) {
   if (i.dst.is_none()) return;
   const int ra = host_reg(i.a), rb = host_reg(i.b), rd = host_reg(i.dst);
   if (i.op == Op::Add && rd != k_not_pinned && ra != k_not_pinned && ra != rd) {
-    if (i.b.is_imm()) return lea(Reg32(rd), ptr[Reg64(ra) + static_cast<s32>(i.imm)]);
-    if (rb != k_not_pinned && rb != rd) return lea(Reg32(rd), ptr[Reg64(ra) + Reg64(rb)]);
+    if (i.b.is_imm() || (rb != k_not_pinned && rb != rd)) {
+      i.b.is_imm() ? lea(Reg32(rd), ptr[Reg64(ra) + static_cast<s32>(i.imm)])
+                   : lea(Reg32(rd), ptr[Reg64(ra) + Reg64(rb)]);
+      return finish(i.dst, Reg32(rd));
+    }
   }
   if (i.op == Op::AndNot) {
     load_to(i, i.b, ecx);

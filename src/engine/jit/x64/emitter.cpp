@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "engine/jit/lower.h"
+#include "frontend/translate.h"
 
 namespace armvisor::engine::jit {
 
@@ -20,14 +21,20 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
   out_ = &out;
   labels_ = std::vector<Xbyak::Label>(block.label_count);
   may_link_ = exits_may_link(block);
+  uop_index_.assign(block.insts.size(), 0);
+  for (u32 k = 0, uops = 1; k < block.insts.size(); ++k)
+    if (needs_uop(block.insts[k])) uop_index_[k] = uops++;
   analyse();
   Xbyak::Label attention;
   cmp(dword[rbp + offsetof(Context, attention)], 0);
   jne(attention, T_NEAR);
   if (options_.count_instructions) add(qword[rbp + offsetof(Context, instructions)], block.insn_count);
+  load_copies();
   cold_.push_back({[this, attention]() mutable {
     L(attention);
     set_pc(block_->pc);
+    // Who entered the block took ITSTATE out of the state; it must be found there again.
+    if (const u8 it = frontend::Context::it_of(out_->key)) mov(byte[rbp + AV_STATE(it)], it);
     mov(eax, static_cast<u32>(Leave::Attention));
     jmp(stub(stubs_.leave), T_NEAR);
   }});
@@ -54,7 +61,7 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
 // --- operands
 
 int Emitter::host_reg(Value v) const {
-  if (v.is_reg()) return k_pinned[v.reg_number()];
+  if (v.is_reg()) return guest_host_[v.reg_number()];
   if (v.is_temp() && temps_[v.temp_number()].in_reg) return k_temp;
   if (v.is_temp() && temps_[v.temp_number()].in_eax) return Xbyak::Operand::EAX;
   return k_not_pinned;
@@ -111,10 +118,8 @@ Emitter::Reg64 Emitter::target64(Value dst, const Reg64& scratch) const {
 void Emitter::finish(Value dst, const Reg32& r) {
   if (dst.is_none()) return;
   const int d = host_reg(dst);
-  if (d == k_not_pinned)
-    mov(dword[rbp + memory_offset(dst)], r);
-  else if (d != r.getIdx())
-    mov(Reg32(d), r);
+  if (d != k_not_pinned && d != r.getIdx()) mov(Reg32(d), r);
+  if (d == k_not_pinned || is_copy(dst)) mov(dword[rbp + memory_offset(dst)], r);
 }
 
 void Emitter::finish64(Value dst, const Reg64& r) {
@@ -231,7 +236,7 @@ void Emitter::emit(const Inst& i) {
 void Emitter::name_uop() {
   mov(rdx, reinterpret_cast<u64>(out_));
   mov(ptr[rbp + offsetof(Context, block)], rdx);
-  mov(rdx, reinterpret_cast<u64>(&out_->code[index_ + 1]));
+  mov(rdx, reinterpret_cast<u64>(&out_->code[uop_index_[index_]]));
 }
 
 void Emitter::check_raised() {

@@ -56,6 +56,7 @@ class Emitter : private Xbyak::CodeGenerator {
   // --- analysis.cpp
   void analyse();
   void analyse_temps();
+  void choose_copies();
   void analyse_flags();
   bool runs_inline(const Inst& i) const;  ///< else by Service::Helper
   bool skip_is_fused(u32 index) const { return flags_at_host(index) >= 0; }
@@ -144,7 +145,12 @@ class Emitter : private Xbyak::CodeGenerator {
   void exit_direct(Link& link);
   void set_pc(u32 pc);
   void name_uop();
-  void call_service(Service s) { call(stub(stubs_.service[static_cast<u32>(s)])); }
+  void call_service(Service s) {
+    call(stub(stubs_.service[static_cast<u32>(s)]));
+    if (s == Service::Helper || s == Service::Trap) load_copies();  // it may have written any register
+  }
+  void load_copies();
+  bool is_copy(Value v) const { return v.is_reg() && guest_host_[v.reg_number()] != k_pinned[v.reg_number()]; }
   void check_raised();
   u8 flags_needed(u32 index) const { return flags_needed_[index]; }
   void recover_flags(u32 index);  ///< in the cold path of instruction `index`; changes ecx, edx
@@ -158,6 +164,8 @@ class Emitter : private Xbyak::CodeGenerator {
   Block* out_ = nullptr;
   u32 index_ = 0, next_link_ = 0;
   bool may_link_ = true;
+  std::array<int, 15> guest_host_ = k_pinned;  ///< host register of each guest register in this block
+  std::vector<u32> uop_index_;                 ///< place in Block::code of each instruction that has a uop
   std::vector<TempInfo> temps_;
   std::vector<u8> flags_needed_;
   /// Flags that the hot path does not store, and that the cold path of an instruction makes from the operands or the

@@ -45,7 +45,6 @@ class StubEmitter : public Xbyak::CodeGenerator {
   void load_pinned() {
     for (u32 n = 0; n < k_pinned.size(); ++n)
       if (k_pinned[n] != k_not_pinned) mov(Xbyak::Reg32(k_pinned[n]), dword[rbp + guest(n)]);
-    mov(r15, ptr[rbp + offsetof(Context, tlb)]);
   }
   void store_pinned() {
     for (u32 n = 0; n < k_pinned.size(); ++n)
