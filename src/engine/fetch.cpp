@@ -8,6 +8,7 @@
 #include "engine/vcpu.h"
 #include "frontend/decoder.h"
 #include "ir/ir.h"
+#include "ir/passes/sink_compare.h"
 
 namespace armvisor::engine {
 namespace {
@@ -96,6 +97,7 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
       const bool translated = frontend::translate(context, pc, bytes, limits, ir_block);
       AV_ASSERT(translated);
     }
+    ir::sink_compares(ir_block);
 #ifndef NDEBUG
     const std::string problem = ir::verify(ir_block);
     if (!problem.empty()) assertion_failed((problem + "\n" + ir::print(ir_block)).c_str(), __FILE__, __LINE__);

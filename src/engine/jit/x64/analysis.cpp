@@ -152,7 +152,9 @@ void Emitter::plan_flags(u32 index, const std::vector<u8>& live_after, const std
   for (u32 k = index + 1; k < insts.size() && hot != mask; ++k) {
     const Inst& i = insts[k];
     const u8 effects = ir::info(i.op).effects;
-    if (is_side_exit(k)) {
+    if (is_side_exit(k) && is_backward(k)) {
+      hot = mask;  // a loop's branch is most often taken: no detour to make flags
+    } else if (is_side_exit(k)) {
       if (i.op == Op::SkipUnless && flags_at_host(k) != static_cast<int>(index)) hot = mask;
       if (i.op == Op::SkipUnless && hot != mask)
         points.emplace_back(k, false);  // from the host's flags
@@ -190,6 +192,13 @@ void Emitter::plan_flags(u32 index, const std::vector<u8>& live_after, const std
     recovery_[k] = {static_cast<int>(index), static_cast<u8>(mask & ~hot), from_result};
 }
 
+/// The side exit at `index` leads to the instruction it stands in or to one before.
+bool Emitter::is_backward(u32 index) const {
+  u32 insn = index;
+  while (insn > 0 && block_->insts[insn].op != Op::Insn) --insn;
+  return block_->insts[index + 1].imm <= block_->insts[insn].imm;
+}
+
 bool Emitter::is_side_exit(u32 index) const {
   const auto& insts = block_->insts;
   if (!options_.side_exits || index + 2 >= insts.size()) return false;
@@ -198,10 +207,7 @@ bool Emitter::is_side_exit(u32 index) const {
     return false;
   const Inst& label = insts[index + 2];
   if (insts[index + 1].op != Op::ExitJump || label.op != Op::Label || label.imm != skip.imm) return false;
-  // A branch back is most often taken: better from here than by way of code behind the block.
-  u32 insn = index;
-  while (insn > 0 && insts[insn].op != Op::Insn) --insn;
-  return insts[index + 1].imm > insts[insn].imm;
+  return true;
 }
 
 Emitter::HostFlags Emitter::flags_kind(const Inst& i) {

@@ -158,6 +158,21 @@ void Emitter::emit_shift_reg(const Inst& i) {
     sar(eax, cl);
     return finish(i.dst, eax);
   }
+  if (host_.bmi2) {
+    // Amounts of 32 to 63 shift everything out of the low half of 64 bits; larger ones are rare.
+    Xbyak::Label large, back;
+    i.op == Op::ShlReg ? shlx(rax, rax, rcx) : shrx(rax, rax, rcx);
+    test(cl, 0xc0);
+    jnz(large, T_NEAR);
+    L(back);
+    cold_.push_back({[this, large, back]() mutable {
+      L(large);
+      xor_(eax, eax);
+      jmp(back, T_NEAR);
+    }});
+    mov(eax, eax);
+    return finish(i.dst, eax);
+  }
   // Amounts of 32 and more give 0: the borrow of (amount - 32) makes the mask.
   i.op == Op::ShlReg ? shl(eax, cl) : shr(eax, cl);
   cmp(ecx, 32);

@@ -156,9 +156,13 @@ void Emitter::emit_side_exit(u32 index) {
   const Inst& skip = block_->insts[index];
   const Inst& exit = block_->insts[index + 1];
   Xbyak::Label out;
-  jcc(emit_skip_test(skip), out);
+  const u8 cc = emit_skip_test(skip);
   const u32 link = next_link_;
-  if (may_link_) ++next_link_;
+  if (may_link_) {
+    ++next_link_;
+    if (out_->links[link].same_page && recovery_[index].source < 0) return exit_direct_if(cc, out_->links[link]);
+  }
+  jcc(cc, out);
   cold_.push_back({[this, index, &exit, out, link]() mutable {
     L(out);
     index_ = index + 1;

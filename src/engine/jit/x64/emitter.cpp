@@ -283,10 +283,8 @@ void Emitter::set_pc(u32 pc) { mov(dword[rbp + AV_STATE(r) + 60], pc); }
 void Emitter::exit_direct(Link& link) {
   Xbyak::Label unlinked;
   if (link.same_page) {
-    while ((reinterpret_cast<u64>(getCurr()) + 1) % 4 != 0) nop();
-    u8* const patch = const_cast<u8*>(getCurr()) + 1;
+    link.patch = align_displacement(1);
     jmp(unlinked, T_NEAR);
-    link.patch = patch;
   } else {
     mov(rdx, reinterpret_cast<u64>(&link));
     mov(rcx, ptr[rdx + offsetof(Link, target)]);
@@ -298,6 +296,25 @@ void Emitter::exit_direct(Link& link) {
     jne(unlinked, T_NEAR);
     jmp(ptr[rcx + offsetof(Block, host)]);
   }
+  leave_unlinked(link, unlinked);
+}
+
+/// Where the displacement of a jump emitted next will be, behind `opcode_bytes` bytes: a multiple of 4.
+u8* Emitter::align_displacement(std::size_t opcode_bytes) {
+  const std::size_t at = reinterpret_cast<std::size_t>(getCurr()) + opcode_bytes;
+  nop((4 - at % 4) % 4);
+  return const_cast<u8*>(getCurr()) + opcode_bytes;
+}
+
+/// As exit_direct, when `cc` holds; the link is to the same page.
+void Emitter::exit_direct_if(u8 cc, Link& link) {
+  Xbyak::Label unlinked;
+  link.patch = align_displacement(2);
+  jcc(cc, unlinked);
+  leave_unlinked(link, unlinked);
+}
+
+void Emitter::leave_unlinked(Link& link, Xbyak::Label& unlinked) {
   cold_.push_back({[this, unlinked, &link]() mutable {
     L(unlinked);
     if (link.patch) link.unlinked = static_cast<s32>(getCurr() - (link.patch + 4));

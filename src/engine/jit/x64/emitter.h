@@ -64,6 +64,7 @@ class Emitter : private Xbyak::CodeGenerator {
   int flags_at_host(u32 index) const;
   /// The skip at `index` only jumps over one direct exit: a branch out of the block's straight run.
   bool is_side_exit(u32 index) const;
+  bool is_backward(u32 index) const;
   void plan_flags(u32 index, const std::vector<u8>& live_after, const std::vector<bool>& conditional);
   static HostFlags flags_kind(const Inst& i);
   static bool host_condition(HostFlags kind, arm::Cond cond, u8& cc);
@@ -143,6 +144,9 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_sync_exit(u32 pc);
   void emit_vector_move(const Inst& i);
   void exit_direct(Link& link);
+  void exit_direct_if(u8 cc, Link& link);
+  void leave_unlinked(Link& link, Xbyak::Label& unlinked);
+  u8* align_displacement(std::size_t opcode_bytes);
   void set_pc(u32 pc);
   void name_uop();
   void call_service(Service s) {
