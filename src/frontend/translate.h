@@ -19,9 +19,11 @@ struct Context {
   bool simd_enabled = false;    ///< as vfp_enabled, and CPACR.ASEDIS clear
   bool user_wfx_trap = false;   ///< SCTLR.nTWI clear at PL0 etc.; false on this CPU
   bool sctlr_nmfi = false;
+  bool fp_default = true;  ///< FPSCR: round to nearest, neither flush-to-zero nor default NaN
 
   /// Packed, for keys. Distinct contexts have distinct values.
   u32 key() const;
+  static bool fp_default_of(u32 key);
   static Context of(const arm::CpuState& s);
   static bool privileged_of(u32 key) { return key >> 2 & 1; }
   static u8 it_of(u32 key) { return static_cast<u8>(key >> 8); }

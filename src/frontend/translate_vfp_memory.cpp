@@ -204,10 +204,11 @@ void VMRS(Translator& t, const Inst& i) {
   t.ir.block().insts.back().attr = 15;
 }
 
-/// VMSR<c> FPSCR, <Rt>
+/// VMSR<c> FPSCR, <Rt>: blocks depend on its modes
 void VMSR(Translator& t, const Inst& i) {
   if (!open_vfp(t, i('t') != 15)) return;
   t.ir.emit(Op::WriteFpscr, t.reg(i('t')));
+  t.sync_exit();
 }
 
 /// VMRS<c> <Rt>, <spec_reg>

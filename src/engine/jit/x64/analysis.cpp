@@ -48,6 +48,7 @@ void Emitter::load_copies() {
 
 void Emitter::analyse_temps() {
   temps_.assign(block_->temp_count, {});
+  analyse_xmm();
   std::vector<int> label_positions;
   const auto& insts = block_->insts;
   for (u32 k = 0; k < insts.size(); ++k) {
@@ -300,11 +301,11 @@ bool Emitter::runs_inline(const Inst& i) const {
 
     case Op::WriteFpexc:
     case Op::Sev: return false;
-    case Op::Vector:
+    case Op::Fence: return false;
+    case Op::Vector: return vector_runs_inline(i);
     case Op::VGetLane:
     case Op::VSetLane:
-    case Op::VDup:
-    case Op::Fence: return false;
+    case Op::VDup: return options_.inline_simd && host_.avx;
     default: break;
   }
   if (i.op == Op::FNeg32 || i.op == Op::FAbs32 || i.op == Op::FNeg64 || i.op == Op::FAbs64) return true;

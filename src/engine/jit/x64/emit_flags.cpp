@@ -106,6 +106,7 @@ void Emitter::emit_flag_arith(const Inst& i) {
 }
 
 u8 Emitter::test_condition(arm::Cond cond) {
+  if (const auto cc = fp_condition(cond)) return *cc;
   const auto flag = [&](std::size_t offset) { return byte[rbp + static_cast<u32>(offset)]; };
   constexpr std::size_t n = AV_STATE(n), z = AV_STATE(z), c = AV_STATE(c), v = AV_STATE(v);
   const u8 inverted = static_cast<u8>(cond) & 1;

@@ -1,7 +1,8 @@
 // VFP arithmetic on SSE. The host's results and sticky flags (MXCSR, folded into FPSCR when that is read) are the
-// architecture's when FPSCR asks for round-to-nearest without flush-to-zero and default NaN, and the result is an
-// ordinary number or zero. What differs goes to the reference implementation: NaN choice and sign, and tininess, which
-// ARM detects before rounding (A2.7.4) and x86 after: the results that round up to the smallest normal number.
+// architecture's when FPSCR asks for round-to-nearest without flush-to-zero and default NaN, which blocks are keyed by,
+// and the result is an ordinary number or zero. What differs goes to the reference implementation: NaN choice and sign,
+// and tininess, which ARM detects before rounding (A2.7.4) and x86 after: the results that round up to the smallest
+// normal number. Sums that small are exact, and a square root is never small.
 #include "arm/fp.h"
 #include "base/assert.h"
 #include "engine/jit/x64/emitter.h"
@@ -9,35 +10,19 @@
 namespace armvisor::engine::jit {
 namespace {
 
-constexpr u32 k_unusual_fpscr = arm::k_fpscr_fz | arm::k_fpscr_dn | arm::k_fpscr_rmode;
+using IrType = ir::Type;
 
 bool is_double(ir::Op op) { return op >= ir::Op::FAdd64 && op <= ir::Op::FCmp64; }
+IrType type_of(bool wide) { return wide ? IrType::I64 : IrType::I32; }
+
+/// The four flags as CpuState has them, one byte each.
+constexpr u32 k_byte_n = 1, k_byte_z = 1u << 8, k_byte_c = 1u << 16, k_byte_v = 1u << 24;
 
 }  // namespace
 
-void Emitter::load_fp(const Inst& i, Value v, const Xbyak::Xmm& x, bool wide) {
-  const int r = host_reg(v);
-  if (v.is_imm()) {
-    mov(rax, i.imm);
-    movq(x, rax);
-  } else if (r != k_not_pinned) {
-    wide ? movq(x, Reg64(r)) : movd(x, Reg32(r));
-  } else {
-    wide ? movsd(x, qword[rbp + memory_offset(v)]) : movss(x, dword[rbp + memory_offset(v)]);
-  }
-}
-
-void Emitter::finish_fp(Value dst, const Xbyak::Xmm& x, bool wide) {
-  const int r = host_reg(dst);
-  if (r != k_not_pinned)
-    wide ? movq(Reg64(r), x) : movd(Reg32(r), x);
-  else
-    wide ? movsd(qword[rbp + memory_offset(dst)], x) : movss(dword[rbp + memory_offset(dst)], x);
-}
-
-/// Jumps to `slow` unless the number in x is zero or of ordinary size: neither infinite, NaN, subnormal nor the
-/// smallest normal number. A zero is let through by the cold path.
-void Emitter::check_ordinary(const Xbyak::Xmm& x, bool wide, Xbyak::Label& slow) {
+/// Jumps to `slow` unless the number in x is neither NaN nor the smallest normal number.
+void Emitter::check_ordinary(const Xmm& x, bool wide, Xbyak::Label& slow) {
+  Xbyak::Label unusual, ordinary;
   if (wide) {
     movq(rax, x);
     shr(rax, 52);
@@ -46,160 +31,269 @@ void Emitter::check_ordinary(const Xbyak::Xmm& x, bool wide, Xbyak::Label& slow)
     cmp(eax, 0x7fd);
   } else {
     movd(eax, x);
-    shr(eax, 23);
-    and_(eax, 0xff);
-    sub(eax, 2);
-    cmp(eax, 0xfd);
+    lea(eax, ptr[rax + rax - 0x01000001]);
+    cmp(eax, 0xff000000u - 0x01000001);
   }
-  jae(slow, T_NEAR);
+  jae(unusual, T_NEAR);
+  L(ordinary);
+  cold_.push_back({[this, x, wide, unusual, ordinary, &slow]() mutable {
+    L(unusual);
+    if (wide) {
+      ucomisd(x, x);
+      jp(slow, T_NEAR);
+      movq(rax, x);
+      add(rax, rax);
+      mov(rcx, u64{2} << 52);
+      cmp(rax, rcx);
+    } else {
+      ucomiss(x, x);
+      jp(slow, T_NEAR);
+      movd(eax, x);
+      add(eax, eax);
+      cmp(eax, 2u << 23);
+    }
+    jne(ordinary, T_NEAR);
+    jmp(slow, T_NEAR);
+  }});
+}
+
+void Emitter::check_number(const Xmm& x, bool wide, Xbyak::Label& slow) {
+  wide ? ucomisd(x, x) : ucomiss(x, x);
+  jp(slow, T_NEAR);
 }
 
 void Emitter::emit_fp(const Inst& i) {
-  Xbyak::Label slow, done;
-  test(dword[rbp + AV_STATE(fpscr_ctl)], k_unusual_fpscr);
-  jnz(slow, T_NEAR);
+  begin_xmm();
   switch (i.op) {
     case Op::FCmp32:
-    case Op::FCmp64: emit_fp_compare(i); break;
+    case Op::FCmp64: return emit_fp_compare(i);
+    case Op::FixedToF32:
+    case Op::FixedToF64: return emit_int_to_fp(i);
+    default: break;
+  }
+  Xbyak::Label done;
+  Xbyak::Label& slow = slow_labels_.emplace_back();
+  switch (i.op) {
     case Op::FCvt32To64:
     case Op::FCvt64To32: emit_fp_resize(i, slow); break;
     case Op::F32ToFixed:
     case Op::F64ToFixed: emit_fp_to_int(i, slow); break;
-    case Op::FixedToF32:
-    case Op::FixedToF64: emit_int_to_fp(i); break;
     default: emit_fp_arith(i, slow);
   }
   L(done);
-  cold_.push_back({[this, i, slow, done, index = index_]() mutable {
+  push_slow(i, slow, done);
+}
+
+/// The cold path at `slow` of an instruction whose registers are as now; it goes on at `done`.
+void Emitter::push_slow(const Inst& i, Xbyak::Label& slow, Xbyak::Label done) {
+  cold_.push_back({[this, i, &slow, done, index = index_, cold = cold_xmm(i)]() mutable {
     index_ = index;
     L(slow);
-    emit_helper(i);
+    emit_slow(i, cold);
     jmp(done, T_NEAR);
   }});
 }
 
 void Emitter::emit_fp_arith(const Inst& i, Xbyak::Label& slow) {
   const bool wide = is_double(i.op);
-  Xbyak::Label ordinary, check;
+  const IrType type = type_of(wide);
   const bool fused = i.op == Op::FMulAdd32 || i.op == Op::FMulAdd64;
-  load_fp(i, i.a, xmm0, wide);
-  if (!i.b.is_none()) load_fp(i, i.b, xmm1, wide);
-  if (fused) load_fp(i, i.c, xmm2, wide);
+  const Xmm a = use_xmm(i, i.a, type, xmm0);
+  const Xmm b = i.b.is_none() ? a : i.b == i.a ? a : use_xmm(i, i.b, type, xmm1);
+  const Xmm c = fused ? use_xmm(i, i.c, type, xmm2) : xmm2;
+  const Xmm d = result_xmm(i.dst);
+#define TWO(name) host_.avx ? v##name(d, a, b) : (movaps(d, a), name(d, b))
   switch (i.op) {
-    case Op::FAdd32: addss(xmm0, xmm1); break;
-    case Op::FSub32: subss(xmm0, xmm1); break;
-    case Op::FMul32: mulss(xmm0, xmm1); break;
-    case Op::FDiv32: divss(xmm0, xmm1); break;
-    case Op::FSqrt32: sqrtss(xmm0, xmm0); break;
-    case Op::FMulAdd32: vfmadd231ss(xmm0, xmm1, xmm2); break;
-    case Op::FAdd64: addsd(xmm0, xmm1); break;
-    case Op::FSub64: subsd(xmm0, xmm1); break;
-    case Op::FMul64: mulsd(xmm0, xmm1); break;
-    case Op::FDiv64: divsd(xmm0, xmm1); break;
-    case Op::FSqrt64: sqrtsd(xmm0, xmm0); break;
-    case Op::FMulAdd64: vfmadd231sd(xmm0, xmm1, xmm2); break;
+    case Op::FAdd32: TWO(addss); break;
+    case Op::FSub32: TWO(subss); break;
+    case Op::FMul32: TWO(mulss); break;
+    case Op::FDiv32: TWO(divss); break;
+    case Op::FAdd64: TWO(addsd); break;
+    case Op::FSub64: TWO(subsd); break;
+    case Op::FMul64: TWO(mulsd); break;
+    case Op::FDiv64: TWO(divsd); break;
+    case Op::FSqrt32:
+    case Op::FSqrt64:
+      movaps(d, a);
+      wide ? sqrtsd(d, a) : sqrtss(d, a);
+      break;
+    case Op::FMulAdd32:
+    case Op::FMulAdd64:
+      movaps(d, a);
+      wide ? vfmadd231sd(d, b, c) : vfmadd231ss(d, b, c);
+      break;
     default: AV_UNREACHABLE();
   }
-  Xbyak::Label unusual;
-  check_ordinary(xmm0, wide, unusual);
-  L(ordinary);
-  finish_fp(i.dst, xmm0, wide);
-  cold_.push_back({[this, unusual, ordinary, slow, wide]() mutable {
-    L(unusual);
-    // A result of zero: the host's flags are right for it.
-    if (wide) {
-      movq(rax, xmm0);
-      add(rax, rax);
-    } else {
-      movd(eax, xmm0);
-      add(eax, eax);
-    }
-    jz(ordinary, T_NEAR);
-    jmp(slow, T_NEAR);
-  }});
+#undef TWO
+  switch (i.op) {
+    case Op::FAdd32:
+    case Op::FSub32:
+    case Op::FSqrt32:
+    case Op::FAdd64:
+    case Op::FSub64:
+    case Op::FSqrt64: check_number(d, wide, slow); break;
+    default: check_ordinary(d, wide, slow);
+  }
+  finish_xmm(i.dst, d, type);
+}
+
+/// The next instruction that does something.
+u32 Emitter::next_op(u32 index) const {
+  do ++index;
+  while (index < block_->insts.size() && block_->insts[index].op == Op::Insn);
+  return index;
 }
 
 void Emitter::emit_fp_compare(const Inst& i) {
   const bool wide = i.op == Op::FCmp64;
-  load_fp(i, i.a, xmm0, wide);
-  load_fp(i, i.b, xmm1, wide);
+  const Xmm a = use_xmm(i, i.a, type_of(wide), xmm0), b = use_xmm(i, i.b, type_of(wide), xmm1);
   if (wide)
-    i.imm ? comisd(xmm0, xmm1) : ucomisd(xmm0, xmm1);
+    i.imm ? comisd(a, b) : ucomisd(a, b);
   else
-    i.imm ? comiss(xmm0, xmm1) : ucomiss(xmm0, xmm1);
+    i.imm ? comiss(a, b) : ucomiss(a, b);
   // Greater: C. Less: N. Equal: Z and C. Unordered: C and V (A2.7.5).
-  mov(eax, arm::k_psr_c);
-  mov(ecx, arm::k_psr_n);
+  mov(eax, k_byte_c);
+  mov(ecx, k_byte_n);
   cmovb(eax, ecx);
-  mov(ecx, arm::k_psr_z | arm::k_psr_c);
+  mov(ecx, k_byte_z | k_byte_c);
   cmove(eax, ecx);
-  mov(ecx, arm::k_psr_c | arm::k_psr_v);
+  mov(ecx, k_byte_c | k_byte_v);
   cmovp(eax, ecx);
+  const u32 next = next_op(index_);
+  if (next < block_->insts.size() && block_->insts[next].op == Op::FpscrToFlags) {
+    if (block_->insts[next].attr == 0 || flags_needed(next) != 0) mov(dword[rbp + AV_STATE(n)], eax);
+    compared_ = static_cast<int>(next);
+    compare_a_ = a;
+    compare_b_ = b;
+    compare_wide_ = wide;
+  }
+  imul(eax, eax, static_cast<int>(1u << 31 | 1 << 22 | 1 << 13 | 1 << 4));  // each byte's bit to its place in FPSCR
+  and_(eax, 0xf0000000);
   mov(dword[rbp + AV_STATE(fpscr_nzcv)], eax);
+}
+
+/// The host condition for `cond` when the flags are those of the comparison before: it is made again, in the order that
+/// tells.
+std::optional<u8> Emitter::fp_condition(arm::Cond cond) {
+  using arm::Cond;
+  if (compared_ < 0 || static_cast<int>(index_) <= compared_ || !options_.fuse_compare) return std::nullopt;
+  const auto compare = [this](const Xmm& a, const Xmm& b) { compare_wide_ ? ucomisd(a, b) : ucomiss(a, b); };
+  const bool swapped = cond == Cond::CS || cond == Cond::CC || cond == Cond::MI || cond == Cond::PL ||
+                       cond == Cond::HI || cond == Cond::LS;
+  swapped ? compare(compare_b_, compare_a_) : compare(compare_a_, compare_b_);
+  switch (cond) {
+    case Cond::EQ:
+    case Cond::NE:
+      setnp(al);
+      sete(cl);
+      test(al, cl);
+      return cond == Cond::EQ ? 5 : 4;
+    case Cond::VS:
+    case Cond::VC:
+      setp(al);
+      test(al, al);
+      return cond == Cond::VS ? 5 : 4;
+    case Cond::MI:
+    case Cond::CC: return 7;
+    case Cond::PL:
+    case Cond::CS: return 6;
+    case Cond::HI: return 2;
+    case Cond::LS: return 3;
+    case Cond::GE: return 3;
+    case Cond::LT: return 2;
+    case Cond::GT: return 7;
+    case Cond::LE: return 6;
+    default: AV_UNREACHABLE();
+  }
 }
 
 void Emitter::emit_fp_resize(const Inst& i, Xbyak::Label& slow) {
   const bool to_double = i.op == Op::FCvt32To64;
-  load_fp(i, i.a, xmm1, !to_double);
-  pxor(xmm0, xmm0);
+  const Xmm a = use_xmm(i, i.a, type_of(!to_double), xmm1), d = result_xmm(i.dst);
+  xorps(d, d);
   if (to_double) {
-    ucomiss(xmm1, xmm1);
-    jp(slow, T_NEAR);
-    cvtss2sd(xmm0, xmm1);
+    cvtss2sd(d, a);
+    check_number(d, true, slow);
   } else {
-    cvtsd2ss(xmm0, xmm1);
-    check_ordinary(xmm0, false, slow);
+    cvtsd2ss(d, a);
+    check_ordinary(d, false, slow);
   }
-  finish_fp(i.dst, xmm0, to_double);
+  finish_xmm(i.dst, d, type_of(to_double));
 }
 
 void Emitter::emit_fp_to_int(const Inst& i, Xbyak::Label& slow) {
-  const bool wide = i.op == Op::F64ToFixed;
-  load_fp(i, i.a, xmm0, wide);
+  const bool wide = i.op == Op::F64ToFixed, nearest = !ir::FixedAttr::round_zero(i.imm);
+  const Xmm a = use_xmm(i, i.a, type_of(wide), xmm0);
+  const Xmm d = is_xmm(i.dst) ? result_xmm(i.dst) : xmm1;
   if (!ir::FixedAttr::is_unsigned(i.imm)) {
-    wide ? cvttsd2si(eax, xmm0) : cvttss2si(eax, xmm0);
+    if (nearest)
+      wide ? cvtsd2si(eax, a) : cvtss2si(eax, a);
+    else
+      wide ? cvttsd2si(eax, a) : cvttss2si(eax, a);
     cmp(eax, 0x80000000u);
     je(slow, T_NEAR);
-    return finish(i.dst, eax);
-  }
-  // Negative and too large numbers are told apart before converting, which would set the inexact flag for some.
-  if (wide) {
-    movq(rax, xmm0);
-    mov(rcx, u64{0x41f0000000000000});  // 2^32
-    cmp(rax, rcx);
   } else {
-    movd(eax, xmm0);
-    cmp(eax, 0x4f800000);
+    // Negative and too large numbers are told apart before converting, which would set the inexact flag for some.
+    if (wide) {
+      movq(rax, a);
+      mov(rcx, u64{0x41efffffffe00000});  // 2^32 - 1: what is above may round to 2^32
+      cmp(rax, rcx);
+      ja(slow, T_NEAR);
+    } else {
+      movd(eax, a);
+      cmp(eax, 0x4f800000);
+      jae(slow, T_NEAR);
+    }
+    if (nearest)
+      wide ? cvtsd2si(rax, a) : cvtss2si(rax, a);
+    else
+      wide ? cvttsd2si(rax, a) : cvttss2si(rax, a);
   }
-  jae(slow, T_NEAR);
-  wide ? cvttsd2si(rax, xmm0) : cvttss2si(rax, xmm0);
-  finish(i.dst, eax);
+  if (!is_xmm(i.dst)) return finish(i.dst, eax);
+  movd(d, eax);
+  finish_xmm(i.dst, d, IrType::I32);
 }
 
 void Emitter::emit_int_to_fp(const Inst& i) {
   const bool wide = i.op == Op::FixedToF64, is_unsigned = ir::FixedAttr::is_unsigned(i.imm);
-  load_to(i, i.a, eax);
-  pxor(xmm0, xmm0);
+  const u32 fraction = ir::FixedAttr::fraction_bits(i.imm);
+  if (is_xmm(i.a)) {
+    const Xmm a = use_xmm(i, i.a, IrType::I32, xmm0);
+    movd(eax, a);
+  } else {
+    load_to(i, i.a, eax);
+  }
+  const Xmm d = result_xmm(i.dst);
+  xorps(d, d);
   if (is_unsigned)
-    wide ? cvtsi2sd(xmm0, rax) : cvtsi2ss(xmm0, rax);
+    wide ? cvtsi2sd(d, rax) : cvtsi2ss(d, rax);
   else
-    wide ? cvtsi2sd(xmm0, eax) : cvtsi2ss(xmm0, eax);
-  finish_fp(i.dst, xmm0, wide);
+    wide ? cvtsi2sd(d, eax) : cvtsi2ss(d, eax);
+  if (fraction != 0) {
+    // A power of two in the range of either format: exact.
+    mov(rax, wide ? u64{1023 - fraction} << 52 : u64{127 - fraction} << 23);
+    movq(xmm1, rax);
+    wide ? mulsd(d, xmm1) : mulss(d, xmm1);
+  }
+  finish_xmm(i.dst, d, type_of(wide));
 }
 
 void Emitter::emit_fp_sign(const Inst& i) {
-  const bool negate = i.op == Op::FNeg32 || i.op == Op::FNeg64;
-  if (i.op == Op::FNeg32 || i.op == Op::FAbs32) {
-    load_to(i, i.a, eax);
-    negate ? btc(eax, 31) : btr(eax, 31);
-    return finish(i.dst, eax);
-  }
-  load_to64(i, i.a, rax);
-  negate ? btc(rax, 63) : btr(rax, 63);
-  finish64(i.dst, rax);
+  const bool negate = i.op == Op::FNeg32 || i.op == Op::FNeg64, wide = i.op == Op::FNeg64 || i.op == Op::FAbs64;
+  begin_xmm();
+  const Xmm a = use_xmm(i, i.a, type_of(wide), xmm0);
+  const Xmm d = result_xmm(i.dst);
+  pcmpeqd(d, d);
+  if (negate)
+    wide ? psllq(d, 63) : pslld(d, 31);
+  else
+    wide ? psrlq(d, 1) : psrld(d, 1);
+  negate ? xorps(d, a) : andps(d, a);
+  finish_xmm(i.dst, d, type_of(wide));
 }
 
 void Emitter::emit_fpscr_to_flags() {
+  if (compared_ == static_cast<int>(index_)) return;
   mov(eax, dword[rbp + AV_STATE(fpscr_nzcv)]);
   spread_flags();
 }
@@ -217,18 +311,16 @@ void Emitter::spread_flags() {
 }
 
 bool Emitter::fp_runs_inline(const Inst& i) const {
-  if (!options_.inline_fp) return false;
+  if (!options_.inline_fp || !fp_default_) return false;
   switch (i.op) {
     case Op::FMulAdd32:
     case Op::FMulAdd64: return host_.fma;
     case Op::FCvt16To32:
     case Op::FCvt32To16: return false;
     case Op::F32ToFixed:
-    case Op::F64ToFixed:
-      return ir::FixedAttr::width(i.imm) == 32 && ir::FixedAttr::fraction_bits(i.imm) == 0 &&
-             ir::FixedAttr::round_zero(i.imm);
+    case Op::F64ToFixed: return ir::FixedAttr::width(i.imm) == 32 && ir::FixedAttr::fraction_bits(i.imm) == 0;
     case Op::FixedToF32:
-    case Op::FixedToF64: return ir::FixedAttr::width(i.imm) == 32 && ir::FixedAttr::fraction_bits(i.imm) == 0;
+    case Op::FixedToF64: return ir::FixedAttr::width(i.imm) == 32;
     case Op::FNeg32:
     case Op::FAbs32:
     case Op::FNeg64:

@@ -63,6 +63,7 @@ Xbyak::Address Emitter::tag(const Inst& i) {
 void Emitter::direct_load(const Inst& i, u32 offset) {
   const auto at = rax + rcx + offset;
   const bool big = i.attr & ir::MemAttr::big, sign = i.attr & ir::MemAttr::sign;
+  if (load_xmm(i, at)) return;
   if (i.op == Op::Load64) {
     const Reg64 d = target64(i.dst, rdx);
     mov(d, qword[at]);
@@ -91,6 +92,7 @@ void Emitter::direct_load(const Inst& i, u32 offset) {
 void Emitter::direct_store(const Inst& i, u32 offset) {
   const auto at = rax + rcx + offset;
   const bool big = i.attr & ir::MemAttr::big;
+  if (store_xmm(i, at)) return;
   if (i.op == Op::Store64) {
     Reg64 v = use64(i, i.b, rdx);
     if (big) {
@@ -117,17 +119,17 @@ void Emitter::direct_store(const Inst& i, u32 offset) {
     mov(dword[at], v);
 }
 
-void Emitter::slow_access(const Inst& i) {
-  if (is_store(i)) {
+void Emitter::slow_access(const Inst& i, bool keep_xmm) {
+  if (is_store(i) && !store_xmm_value(i)) {
     if (i.op == Op::Store64)
       load_to64(i, i.b, rcx);
     else
       load_to(i, i.b, ecx);
   }
   name_uop();
-  call_service(is_store(i) ? Service::Store : Service::Load);
+  call_service(is_store(i) ? Service::Store : Service::Load, keep_xmm);
   check_raised();
-  if (is_store(i)) return;
+  if (is_store(i) || finish_loaded_xmm(i)) return;
   if (i.op == Op::Load64)
     finish64(i.dst, rax);
   else
@@ -148,6 +150,7 @@ u32 Emitter::emit_access(u32 index) {
       mov(eax, base);
   };
   Xbyak::Label miss, slow, back;
+  plan_access(index, count);
   address(first);
   if (options_.inline_tlb && !(first.attr & ir::MemAttr::unprivileged))
     probe(first, length, slow, miss);
@@ -166,7 +169,7 @@ u32 Emitter::emit_access(u32 index) {
     for (u32 k = 0; k < count; ++k) {
       index_ = index + k;
       if (k != 0) address(block_->insts[index + k]);
-      slow_access(block_->insts[index + k]);
+      slow_access(block_->insts[index + k], access_xmm_[index].keep);
     }
     jmp(back, T_NEAR);
   }});

@@ -9,8 +9,20 @@ namespace armvisor::engine::jit {
 HostFeatures HostFeatures::detect() {
   const Xbyak::util::Cpu cpu;
   using C = Xbyak::util::Cpu;
-  return {cpu.has(C::tBMI2), cpu.has(C::tLZCNT), cpu.has(C::tAVX), cpu.has(C::tFMA), cpu.has(C::tSSE41)};
+  return {cpu.has(C::tBMI2), cpu.has(C::tLZCNT), cpu.has(C::tAVX),
+          cpu.has(C::tFMA),  cpu.has(C::tSSE41), cpu.has(C::tAVX2)};
 }
+
+namespace {
+
+/// FPSCR is written by something that does not leave the block at once.
+bool changes_fpscr(const ir::Block& block) {
+  for (std::size_t k = 0; k < block.insts.size(); ++k)
+    if (block.insts[k].op == ir::Op::WriteFpscr && block.insts[k + 1].op != ir::Op::ExitSync) return true;
+  return false;
+}
+
+}  // namespace
 
 Emitter::Emitter(u8* rw, std::size_t capacity, u8* base, const Stubs& stubs, const HostFeatures& host,
                  const JitOptions& options)
@@ -24,6 +36,7 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
   uop_index_.assign(block.insts.size(), 0);
   for (u32 k = 0, uops = 1; k < block.insts.size(); ++k)
     if (needs_uop(block.insts[k])) uop_index_[k] = uops++;
+  fp_default_ = frontend::Context::fp_default_of(out.key) && !changes_fpscr(block);
   analyse();
   Xbyak::Label attention;
   cmp(dword[rbp + offsetof(Context, attention)], 0);
@@ -55,6 +68,7 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
     const auto emit_cold = std::move(cold_[k].emit);  // which may add more
     emit_cold();
   }
+  emit_constants();
   return getSize();
 }
 
@@ -135,11 +149,13 @@ void Emitter::finish64(Value dst, const Reg64& r) {
 
 void Emitter::emit(const Inst& i) {
   if (!runs_inline(i)) {
+    spill_xmm();
     if (!emit_system(i)) emit_helper(i);
     return;
   }
+  if ((ir::info(i.op).effects & ir::FlagsW) && i.op != Op::FpscrToFlags) compared_ = -1;
   switch (i.op) {
-    case Op::Mov:
+    case Op::Mov: return is_xmm(i.dst) ? emit_vector_pack(i) : emit_unary(i);
     case Op::Not:
     case Op::Rrx:
     case Op::Clz:
@@ -151,7 +167,7 @@ void Emitter::emit(const Inst& i) {
     case Op::SExt16:
     case Op::ZExt8:
     case Op::ZExt16: return emit_unary(i);
-    case Op::Mov64:
+    case Op::Mov64: return is_xmm(i.dst) ? emit_vector_pack(i) : emit_move64(i);
     case Op::Pack64:
     case Op::Lo32:
     case Op::Hi32:
@@ -206,19 +222,27 @@ void Emitter::emit(const Inst& i) {
     case Op::Shl64:
     case Op::Shr64:
     case Op::Sar64: return emit_arith64(i);
-    case Op::MovV:
-    case Op::GetVD:
-    case Op::GetQ:
-    case Op::SetVD:
-    case Op::SetQ:
-    case Op::VPack:
-    case Op::VLo:
-    case Op::VHi: return emit_vector_move(i);
-    case Op::ReadFpexc:
+    case Op::ReadFpexc: {
+      const Reg32 d = target(i.dst, eax);
+      mov(d, dword[rbp + AV_STATE(fpexc)]);
+      return finish(i.dst, d);
+    }
     case Op::GetS:
     case Op::GetD:
+    case Op::GetVD:
+    case Op::GetQ: return emit_get(i);
     case Op::SetS:
-    case Op::SetD: return emit_register_file(i);
+    case Op::SetD:
+    case Op::SetVD:
+    case Op::SetQ: return emit_set(i);
+    case Op::MovV:
+    case Op::VLo:
+    case Op::VHi: return emit_vector_half(i);
+    case Op::VPack: return emit_vector_pack(i);
+    case Op::VGetLane:
+    case Op::VSetLane:
+    case Op::VDup: return emit_lane(i);
+    case Op::Vector: return emit_vector(i);
     case Op::FNeg32:
     case Op::FAbs32:
     case Op::FNeg64:
@@ -226,10 +250,16 @@ void Emitter::emit(const Inst& i) {
     case Op::FpscrToFlags: return emit_fpscr_to_flags();
     case Op::Insn: return;
     case Op::SkipIf:
-    case Op::SkipUnless: return emit_skip(i);
-    case Op::Label: L(labels_[i.imm]); return;
-    default: return ir::info(i.op).effects & ir::Exit ? emit_exit(i) : emit_fp(i);
+    case Op::SkipUnless: note_skip(static_cast<u32>(i.imm)); return emit_skip(i);
+    case Op::Label:
+      note_label(static_cast<u32>(i.imm));
+      L(labels_[i.imm]);
+      return;
+    default: break;
   }
+  if (!(ir::info(i.op).effects & ir::Exit)) return emit_fp(i);
+  emit_exit(i);
+  reached_ = false;
 }
 
 /// rdx = the uop that stands for the current instruction; the context learns which block runs.

@@ -3,7 +3,9 @@
 #include <xbyak/xbyak.h>
 #include <xbyak/xbyak_util.h>
 
+#include <deque>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "arm/psr.h"
@@ -11,13 +13,15 @@
 #include "engine/engine.h"
 #include "engine/jit/x64/registers.h"
 #include "engine/jit/x64/stubs.h"
+#include "engine/jit/x64/xmm_cache.h"
 #include "ir/ir.h"
+#include "ir/vector.h"
 
 namespace armvisor::engine::jit {
 
 /// What a host must have for the faster forms; detected once.
 struct HostFeatures {
-  bool bmi2 = false, lzcnt = false, avx = false, fma = false, sse41 = false;
+  bool bmi2 = false, lzcnt = false, avx = false, fma = false, sse41 = false, avx2 = false;
   static HostFeatures detect();
 };
 
@@ -103,7 +107,6 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_mul64(const Inst& i);
   void emit_arith64(const Inst& i);
   void emit_divide(const Inst& i);
-  void emit_register_file(const Inst& i);
   void store_flags(u8 mask, HostFlags kind);
   u8 emit_skip_test(const Inst& i);
   void emit_skip(const Inst& i);
@@ -118,7 +121,7 @@ class Emitter : private Xbyak::CodeGenerator {
   Address tag(const Inst& i);  ///< of the entry at rcx
   void direct_load(const Inst& i, u32 offset);
   void direct_store(const Inst& i, u32 offset);
-  void slow_access(const Inst& i);  ///< eax = address
+  void slow_access(const Inst& i, bool keep_xmm);  ///< eax = address
   void place_constant(const Inst& i);
   bool emit_system(const Inst& i);
   void helper_behind(const Inst& i, Xbyak::Label& slow, Xbyak::Label& back);
@@ -127,30 +130,132 @@ class Emitter : private Xbyak::CodeGenerator {
   bool emit_read_cpsr(const Inst& i);
   bool emit_write_cpsr(const Inst& i);
   void emit_helper(const Inst& i);
+  // --- emit_xmm.cpp: temps and copies of extension registers in xmm registers
+  using Xmm = Xbyak::Xmm;
+  struct XmmTemp {
+    bool in_xmm = false;   ///< never in a general register; in an xmm register when it can be
+    bool stored = false;   ///< has its slot in the frame, too: used by C++ or where control flow has joined
+    bool spilled = false;  ///< likewise, since its register was needed
+    bool wide = false;     ///< bits 127:64 are looked at
+    ir::Type type = ir::Type::V;
+    int def = -1, last = -1;
+  };
+  /// Where a value that is in an xmm register must be for C++ to see it.
+  struct Parked {
+    int x;
+    Value value;
+    ir::Type type;
+  };
+  /// For the cold path of an instruction: what to park before the call, and where its result is expected.
+  struct ColdXmm {
+    std::vector<Parked> operands;
+    Parked result{-1, {}, ir::Type::V};
+    bool keep = false;  ///< other values are in registers
+  };
+  void analyse_xmm();
+  bool xmm_defines(const Inst& i) const;
+  bool xmm_uses(const Inst& i, u32 operand) const;
+  bool is_xmm(Value v) const { return v.is_temp() && xmm_temps_[v.temp_number()].in_xmm; }
+  void begin_xmm();  ///< a new instruction: nothing is held, what was used for the last time is released
+  Xmm take_xmm();
+  Xmm hold_xmm(int x);
+  Xmm use_xmm(const Inst& i, Value v, ir::Type type, const Xmm& scratch);
+  Xmm result_xmm(Value dst);
+  void finish_xmm(Value dst, const Xmm& x, ir::Type type);
+  void move_to_frame(Value v, const Xmm& x, ir::Type type);
+  void move_from_frame(Value v, const Xmm& x, ir::Type type);
+  void spill_xmm();  ///< before a call that does not keep xmm registers
+  ColdXmm cold_xmm(const Inst& i) const;
+  void emit_slow(const Inst& i, const ColdXmm& cold);
+  bool extension_read_later(u32 first_word, u32 words) const;
+  void emit_get(const Inst& i);
+  void emit_set(const Inst& i);
+  void emit_vector_half(const Inst& i);
+  void emit_vector_pack(const Inst& i);
+  void emit_lane(const Inst& i);
+  void note_skip(u32 label);
+  void note_label(u32 label);
+  void plan_access(u32 index, u32 count);
+  bool load_xmm(const Inst& i, const Xbyak::RegExp& at);
+  bool store_xmm(const Inst& i, const Xbyak::RegExp& at);
+  bool store_xmm_value(const Inst& i);
+  bool finish_loaded_xmm(const Inst& i);
+  const ColdXmm& access_of(const Inst& i) const {
+    return access_xmm_[static_cast<std::size_t>(&i - block_->insts.data())];
+  }
+  bool lane_is_spread(u32 index) const;
+  Address constant(u64 low, u64 high);
+  Address constant32(u32 v) { return constant(v * 0x100000001u, v * 0x100000001u); }
+  void emit_constants();
+  // --- emit_fp.cpp
   bool fp_runs_inline(const Inst& i) const;
-  void load_fp(const Inst& i, Value v, const Xbyak::Xmm& x, bool wide);
-  void finish_fp(Value dst, const Xbyak::Xmm& x, bool wide);
-  void check_ordinary(const Xbyak::Xmm& x, bool wide, Xbyak::Label& slow);
+  void check_ordinary(const Xmm& x, bool wide, Xbyak::Label& slow);
+  void check_number(const Xmm& x, bool wide, Xbyak::Label& slow);
+  void push_slow(const Inst& i, Xbyak::Label& slow, Xbyak::Label done);
   void emit_fp(const Inst& i);
   void emit_fp_arith(const Inst& i, Xbyak::Label& slow);
   void emit_fp_compare(const Inst& i);
+  std::optional<u8> fp_condition(arm::Cond cond);
   void emit_fp_resize(const Inst& i, Xbyak::Label& slow);
   void emit_fp_to_int(const Inst& i, Xbyak::Label& slow);
   void emit_int_to_fp(const Inst& i);
   void emit_fp_sign(const Inst& i);
   void emit_fpscr_to_flags();
+  u32 next_op(u32 index) const;
+  // --- emit_vector.cpp
+  bool vector_runs_inline(const Inst& i) const;
+  void emit_vector(const Inst& i);
+  /// One operation: registers of the operands and the result, and what VectorImm says. xmm0-xmm2 are scratch.
+  struct VectorCode {
+    Xmm a, b, c, d;
+    unsigned size = 0;  ///< log2 of the element size
+    bool q = false;
+    u32 imm = 0;
+  };
+  Xmm vector_operand(Value v, bool clear_high);
+  void finish_vector(const Inst& i, const VectorCode& v);
+  void note_saturation_unless(const Xmm& x);
+  void vector_not(const Xmm& d, const Xmm& a);
+  void vector_bits(ir::VecOp op, const VectorCode& v);
+  void vector_multiply(const Xmm& d, const VectorCode& v);
+  void vector_arithmetic(ir::VecOp op, const VectorCode& v);
+  void vector_shift_right(const Xmm& d, const Xmm& a, unsigned size, u32 n, bool is_signed);
+  void vector_shift_left(const Xmm& d, const Xmm& a, unsigned size, u32 n);
+  void vector_shift_right_rounded(const Xmm& d, const Xmm& a, unsigned size, u32 n, bool is_signed);
+  void vector_halving(ir::VecOp op, const VectorCode& v);
+  void vector_saturating(ir::VecOp op, const VectorCode& v);
+  void vector_compare(ir::VecOp op, const VectorCode& v);
+  void vector_difference(const Xmm& d, const VectorCode& v, bool is_signed);
+  void vector_pairs(ir::VecOp op, const VectorCode& v);
+  void vector_one(ir::VecOp op, const VectorCode& v);
+  void vector_pairs_long(bool is_signed, const VectorCode& v);
+  void vector_shift(ir::VecOp op, const VectorCode& v);
+  void vector_shift_by_register(bool is_signed, const VectorCode& v);
+  void vector_narrow(ir::VecOp op, const VectorCode& v);
+  void vector_saturate_narrow(const VectorCode& v, const Xmm& from, bool from_signed, bool to_signed);
+  void vector_widen(ir::VecOp op, const VectorCode& v);
+  void vector_multiply_long(const VectorCode& v, bool is_signed);
+  void vector_permute(ir::VecOp op, const VectorCode& v);
+  void vector_table(const VectorCode& v);
+  // --- emit_vector_fp.cpp
+  bool vector_fp_runs_inline(const Inst& i) const;
+  void vector_magnitude(const Xmm& t, const Xmm& x);
+  void check_operands(std::initializer_list<Xmm> operands, u32 least, Xbyak::Label& slow);
+  void check_numbers(const Xmm& x, Xbyak::Label& slow);
+  void check_normal(const Xmm& x, Xbyak::Label& slow);
+  void emit_vector_fp(ir::VecOp op, const VectorCode& v, Xbyak::Label& slow);
+  void vector_fp_extreme(bool max, const Xmm& d, const Xmm& a, const Xmm& b, Xbyak::Label& slow);
   void emit_exit(const Inst& i);
   void emit_leave(Leave why);
   void emit_sync_exit(u32 pc);
-  void emit_vector_move(const Inst& i);
   void exit_direct(Link& link);
   void exit_direct_if(u8 cc, Link& link);
   void leave_unlinked(Link& link, Xbyak::Label& unlinked);
   u8* align_displacement(std::size_t opcode_bytes);
   void set_pc(u32 pc);
   void name_uop();
-  void call_service(Service s) {
-    call(stub(stubs_.service[static_cast<u32>(s)]));
+  void call_service(Service s, bool keep_xmm = false) {
+    call(stub((keep_xmm ? stubs_.service_keeping_xmm : stubs_.service)[static_cast<u32>(s)]));
     if (s == Service::Helper || s == Service::Trap) load_copies();  // it may have written any register
   }
   void load_copies();
@@ -182,6 +287,20 @@ class Emitter : private Xbyak::CodeGenerator {
   std::vector<Recovery> recovery_;
   std::vector<Xbyak::Label> labels_;
   std::vector<Cold> cold_;
+  // emit_xmm.cpp
+  XmmCache xmm_;
+  std::vector<XmmTemp> xmm_temps_;
+  std::vector<std::optional<XmmCache>> xmm_at_label_;
+  std::vector<ColdXmm> access_xmm_;  ///< by instruction
+  std::vector<std::pair<std::pair<u64, u64>, Xbyak::Label>> constants_;
+  u32 held_xmm_ = 0;
+  bool reached_ = true;
+  // emit_fp.cpp
+  std::deque<Xbyak::Label> slow_labels_;  ///< a copy of a label that nothing has jumped to yet would be another one
+  bool fp_default_ = false;               ///< FPSCR asks for nothing unusual throughout the block
+  int compared_ = -1;  ///< FCmp whose operands are in compare_a_ and compare_b_, for the condition that follows
+  Xmm compare_a_, compare_b_;
+  bool compare_wide_ = false;
 };
 
 }  // namespace armvisor::engine::jit

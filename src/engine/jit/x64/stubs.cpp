@@ -1,6 +1,7 @@
 #include "engine/jit/x64/stubs.h"
 
 #include "engine/jit/x64/registers.h"
+#include "engine/jit/x64/xmm_cache.h"
 
 namespace armvisor::engine::jit {
 namespace {
@@ -17,7 +18,10 @@ class StubEmitter : public Xbyak::CodeGenerator {
     emit_leave();
     for (u32 k = 0; k < static_cast<u32>(Service::Count); ++k) {
       s.service[k] = start();
-      emit_service(services[k], static_cast<Service>(k) != Service::Load && static_cast<Service>(k) != Service::Store);
+      const bool fp = static_cast<Service>(k) != Service::Load && static_cast<Service>(k) != Service::Store;
+      emit_service(services[k], fp, false);
+      s.service_keeping_xmm[k] = start();
+      emit_service(services[k], fp, true);
     }
     s.raised = start();
     mov(eax, dword[rbp + offsetof(Context, raised)]);
@@ -69,15 +73,20 @@ class StubEmitter : public Xbyak::CodeGenerator {
     ret();
   }
   /// `fp`: the function looks at the host's FP flags.
-  void emit_service(ServiceFunction function, bool fp) {
+  void emit_service(ServiceFunction function, bool fp, bool keep_xmm) {
+    constexpr u32 k_first = XmmCache::k_first, k_end = XmmCache::k_end;
+    const u32 frame = keep_xmm ? 8 + 16 * (k_end - k_first) : 8;
+    const auto slot = [this](u32 x) { return ptr[rsp + 16 * (x - k_first)]; };
     store_pinned();
     if (fp) stmxcsr(dword[rbp + offsetof(Context, mxcsr)]);
-    sub(rsp, 8);
+    sub(rsp, frame);
+    for (u32 x = k_first; keep_xmm && x < k_end; ++x) movups(slot(x), Xbyak::Xmm(static_cast<int>(x)));
     mov(rdi, rbp);
     mov(rsi, rax);
     mov(rax, reinterpret_cast<u64>(function));
     call(rax);
-    add(rsp, 8);
+    for (u32 x = k_first; keep_xmm && x < k_end; ++x) movups(Xbyak::Xmm(static_cast<int>(x)), slot(x));
+    add(rsp, frame);
     load_pinned();
     if (fp) ldmxcsr(dword[rbp + offsetof(Context, mxcsr)]);
     ret();

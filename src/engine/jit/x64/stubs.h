@@ -28,6 +28,7 @@ struct Stubs {
   std::size_t lookup = 0;     ///< r15 is set: leaves with Leave::Lookup
   std::size_t interwork = 0;  ///< BXWritePC(eax), likewise
   std::size_t service[static_cast<std::size_t>(Service::Count)] = {};  ///< call: a = rax, b = rdx, c = rcx; result rax
+  std::size_t service_keeping_xmm[static_cast<std::size_t>(Service::Count)] = {};  ///< xmm3-xmm15 stay, too
   std::size_t size = 0;
 };
 

@@ -1,0 +1,510 @@
+// Temps and copies of extension registers in xmm registers (xmm_cache.h): which temps, how they get there and back, and
+// the moves between temps, extension registers and memory.
+#include <algorithm>
+
+#include "base/assert.h"
+#include "engine/jit/x64/emitter.h"
+
+namespace armvisor::engine::jit {
+namespace {
+
+using ir::Op;
+using IrType = ir::Type;
+
+constexpr u32 k_most_planned = 10;  ///< registers for the loads of one group
+
+bool is_fp(Op op) { return op >= Op::FAdd32 && op <= Op::FixedToF64; }
+bool is_load(Op op) { return op == Op::Load || op == Op::Load64; }
+bool is_store(Op op) { return op == Op::Store || op == Op::Store64; }
+bool moves_words(const ir::Inst& i) {
+  const bool wide = i.op == Op::Load64 || i.op == Op::Store64;
+  return !(i.attr & ir::MemAttr::big) && (wide || (i.attr & ir::MemAttr::size_mask) == 4);
+}
+
+/// Words of the extension registers that a move reads or writes.
+struct Words {
+  u32 first, count;
+};
+Words words_of(const ir::Inst& i) {
+  const u32 n = static_cast<u32>(i.imm);
+  switch (i.op) {
+    case Op::GetS:
+    case Op::SetS: return {n, 1};
+    case Op::GetQ:
+    case Op::SetQ: return {4 * n, 4};
+    default: return {2 * n, 2};
+  }
+}
+
+/// The operand counts with its low half only.
+bool takes_low_half(const ir::Inst& i, u32 operand) {
+  using ir::VecOp;
+  if (i.op == Op::SetVD || i.op == Op::VLo) return true;
+  if (i.op == Op::VGetLane) return ((i.imm & 0xff) * ((i.imm >> 8) + 1)) <= 64;
+  if (i.op != Op::Vector || ir::VectorImm::q(i.imm)) return false;
+  const VecOp op = ir::VectorImm::op(i.imm);
+  if (op >= VecOp::MovN && op <= VecOp::RSubHN) return false;
+  if (op >= VecOp::AddWS && op <= VecOp::SubWU) return operand == 1;
+  return op != VecOp::Tbl;
+}
+
+}  // namespace
+
+// --- analysis
+
+bool Emitter::xmm_defines(const Inst& i) const {
+  switch (i.op) {
+    case Op::GetS:
+    case Op::GetD: return true;
+    case Op::Mov:
+    case Op::Mov64: return i.a.is_imm();
+    case Op::VLo:
+    case Op::VHi: return true;
+    default: break;
+  }
+  if (is_load(i.op)) return moves_words(i);
+  return is_fp(i.op) || ir::info(i.op).result == IrType::V128;
+}
+
+bool Emitter::xmm_uses(const Inst& i, u32 operand) const {
+  switch (i.op) {
+    case Op::SetS:
+    case Op::SetD:
+    case Op::VPack: return true;
+    default: break;
+  }
+  if (is_store(i.op)) return operand == 1 && moves_words(i);
+  return is_fp(i.op) || ir::info(i.op).operand[operand] == IrType::V128;
+}
+
+void Emitter::analyse_xmm() {
+  xmm_temps_.assign(block_->temp_count, {});
+  xmm_at_label_.assign(block_->label_count, std::nullopt);
+  access_xmm_.assign(block_->insts.size(), {});
+  for (XmmTemp& t : xmm_temps_) t.in_xmm = true;
+  std::vector<int> labels;
+  const auto& insts = block_->insts;
+  for (u32 k = 0; k < insts.size(); ++k) {
+    const Inst& i = insts[k];
+    const int at = static_cast<int>(k);
+    if (i.op == Op::Label) labels.push_back(at);
+    const bool in_cpp = !runs_inline(i) || i.op == Op::ExitReturn;
+    const Value operands[] = {i.a, i.b, i.c};
+    for (u32 n = 0; n < 3; ++n) {
+      if (!operands[n].is_temp()) continue;
+      XmmTemp& t = xmm_temps_[operands[n].temp_number()];
+      t.last = at;
+      t.in_xmm &= xmm_uses(i, n);
+      t.stored |= in_cpp;
+      t.wide |= !takes_low_half(i, n);
+    }
+    if (!i.dst.is_temp()) continue;
+    XmmTemp& t = xmm_temps_[i.dst.temp_number()];
+    t.in_xmm &= xmm_defines(i);
+    t.stored |= in_cpp || t.def >= 0;
+    t.type = ir::info(i.op).result;
+    if (t.def < 0) t.def = at;
+    t.last = std::max(t.last, at);
+  }
+  for (XmmTemp& t : xmm_temps_)
+    for (int label : labels) t.stored |= t.def < label && label < t.last;
+  for (u32 t = 0; t < xmm_temps_.size(); ++t) temps_[t].memory |= xmm_temps_[t].in_xmm;
+  // A lane that is spread at once is taken from where it is.
+  for (u32 k = 0; k + 1 < insts.size(); ++k)
+    if (lane_is_spread(k) && insts[k].a.is_temp()) {
+      XmmTemp& t = xmm_temps_[insts[k].a.temp_number()];
+      t.last = std::max(t.last, static_cast<int>(k) + 1);
+    }
+}
+
+bool Emitter::lane_is_spread(u32 index) const {
+  const auto& insts = block_->insts;
+  if (index + 1 >= insts.size()) return false;
+  const Inst& lane = insts[index];
+  const Inst& dup = insts[index + 1];
+  return lane.op == Op::VGetLane && dup.op == Op::VDup && runs_inline(lane) && lane.dst.is_temp() &&
+         dup.a == lane.dst && (lane.imm & 0xff) == dup.imm &&
+         xmm_temps_[lane.dst.temp_number()].last == static_cast<int>(index) + 1;
+}
+
+// --- registers
+
+void Emitter::begin_xmm() {
+  held_xmm_ = 0;
+  compared_ = -1;
+  for (u32 x = XmmCache::k_first; x < XmmCache::k_end; ++x)
+    std::erase_if(xmm_[x].temps, [this](u32 t) { return xmm_temps_[t].last < static_cast<int>(index_); });
+}
+
+Emitter::Xmm Emitter::hold_xmm(int x) {
+  held_xmm_ |= 1u << x;
+  xmm_.touch(static_cast<u32>(x));
+  return Xmm(x);
+}
+
+/// A register for something new: an empty one, else the oldest copy, else the temp that is used last.
+Emitter::Xmm Emitter::take_xmm() {
+  int best = -1;
+  u64 best_rank = 0;
+  for (u32 x = XmmCache::k_first; x < XmmCache::k_end; ++x) {
+    if (held_xmm_ >> x & 1) continue;
+    const XmmCache::Entry& e = xmm_[x];
+    u64 rank = u64{3} << 32;
+    if (!e.temps.empty()) {
+      rank = 0;
+      for (const u32 t : e.temps) rank = std::max(rank, static_cast<u64>(xmm_temps_[t].last));
+    } else if (e.copies()) {
+      rank = (u64{2} << 32) - e.used;
+    }
+    if (best < 0 || rank > best_rank) best = static_cast<int>(x), best_rank = rank;
+  }
+  AV_ASSERT(best >= 0);
+  const Xmm x(best);
+  for (const u32 t : xmm_[static_cast<u32>(best)].temps) {
+    XmmTemp& temp = xmm_temps_[t];
+    if (!temp.stored && !temp.spilled) move_to_frame(Value::temp(t), x, temp.type);
+    temp.spilled = true;
+  }
+  xmm_.forget(static_cast<u32>(best));
+  return hold_xmm(best);
+}
+
+void Emitter::move_to_frame(Value v, const Xmm& x, IrType type) {
+  const u32 at = memory_offset(v);
+  if (type == IrType::V128)
+    movups(ptr[rbp + at], x);
+  else
+    type == IrType::I64 ? movsd(qword[rbp + at], x) : movss(dword[rbp + at], x);
+}
+
+void Emitter::move_from_frame(Value v, const Xmm& x, IrType type) {
+  const u32 at = memory_offset(v);
+  if (type == IrType::V128)
+    movups(x, ptr[rbp + at]);
+  else
+    type == IrType::I64 ? movsd(x, qword[rbp + at]) : movss(x, dword[rbp + at]);
+}
+
+/// The register that has operand v, `scratch` when that need not be remembered.
+Emitter::Xmm Emitter::use_xmm(const Inst& i, Value v, IrType type, const Xmm& scratch) {
+  if (is_xmm(v)) {
+    const u32 t = v.temp_number();
+    if (const int x = xmm_.of_temp(t); x >= 0) return hold_xmm(x);
+    const bool again = xmm_temps_[t].last > static_cast<int>(index_);
+    const Xmm x = again ? take_xmm() : scratch;
+    move_from_frame(v, x, type);
+    if (again) xmm_.bind(static_cast<u32>(x.getIdx()), t);
+    return x;
+  }
+  const int r = host_reg(v);
+  if (v.is_none() || (v.is_imm() && i.imm == 0)) {
+    pxor(scratch, scratch);
+  } else if (v.is_imm()) {
+    mov(rax, i.imm);
+    movq(scratch, rax);
+  } else if (r != k_not_pinned) {
+    type == IrType::I32 ? movd(scratch, Reg32(r)) : movq(scratch, Reg64(r));
+  } else {
+    move_from_frame(v, scratch, type);
+  }
+  return scratch;
+}
+
+/// A register for the result, none of the operands'.
+Emitter::Xmm Emitter::result_xmm(Value dst) {
+  const Xmm x = take_xmm();
+  if (is_xmm(dst)) xmm_.bind(static_cast<u32>(x.getIdx()), dst.temp_number());
+  return x;
+}
+
+/// The result is in x.
+void Emitter::finish_xmm(Value dst, const Xmm& x, IrType type) {
+  if (dst.is_none()) return;
+  const int r = host_reg(dst);
+  if (is_xmm(dst)) {
+    if (xmm_temps_[dst.temp_number()].stored) move_to_frame(dst, x, type);
+  } else if (r != k_not_pinned) {
+    type == IrType::I32 ? movd(Reg32(r), x) : movq(Reg64(r), x);
+  } else {
+    move_to_frame(dst, x, type);
+  }
+}
+
+void Emitter::spill_xmm() {
+  begin_xmm();
+  for (u32 x = XmmCache::k_first; x < XmmCache::k_end; ++x)
+    for (const u32 t : xmm_[x].temps) {
+      XmmTemp& temp = xmm_temps_[t];
+      if (!temp.stored && !temp.spilled) move_to_frame(Value::temp(t), Xmm(static_cast<int>(x)), temp.type);
+      temp.spilled = true;
+    }
+  xmm_.clear();
+}
+
+// --- cold paths
+
+Emitter::ColdXmm Emitter::cold_xmm(const Inst& i) const {
+  ColdXmm cold;
+  for (Value v : {i.a, i.b, i.c}) {
+    if (!is_xmm(v)) continue;
+    const XmmTemp& t = xmm_temps_[v.temp_number()];
+    const int x = xmm_.of_temp(v.temp_number());
+    if (x >= 0 && !t.stored && !t.spilled) cold.operands.push_back({x, v, t.type});
+  }
+  if (is_xmm(i.dst)) cold.result = {xmm_.of_temp(i.dst.temp_number()), i.dst, ir::info(i.op).result};
+  for (u32 x = XmmCache::k_first; x < XmmCache::k_end; ++x)
+    cold.keep |= static_cast<int>(x) != cold.result.x && !xmm_[x].empty();
+  return cold;
+}
+
+/// The instruction in C++, out of line: registers are as before but for the result.
+void Emitter::emit_slow(const Inst& i, const ColdXmm& cold) {
+  for (const Parked& p : cold.operands) move_to_frame(p.value, Xmm(p.x), p.type);
+  place_constant(i);
+  name_uop();
+  call_service(Service::Helper, cold.keep);
+  if (cold.result.x >= 0) move_from_frame(cold.result.value, Xmm(cold.result.x), cold.result.type);
+}
+
+void Emitter::note_skip(u32 label) {
+  if (xmm_at_label_[label])
+    xmm_at_label_[label]->join(xmm_);
+  else
+    xmm_at_label_[label] = xmm_;
+}
+
+void Emitter::note_label(u32 label) {
+  const auto& there = xmm_at_label_[label];
+  if (!there)
+    xmm_.clear();
+  else if (reached_)
+    xmm_.join(*there);
+  else
+    xmm_ = *there;
+  reached_ = true;
+}
+
+// --- constants
+
+Emitter::Address Emitter::constant(u64 low, u64 high) {
+  const std::pair value{low, high};
+  auto it = std::find_if(constants_.begin(), constants_.end(), [&](const auto& c) { return c.first == value; });
+  if (it == constants_.end()) it = constants_.insert(it, {value, Xbyak::Label()});
+  return ptr[rip + it->second];
+}
+
+void Emitter::emit_constants() {
+  if (!constants_.empty()) align(16);
+  for (auto& [value, label] : constants_) {
+    L(label);
+    dq(value.first);
+    dq(value.second);
+  }
+}
+
+// --- extension registers
+
+/// Whether a move of these words to an xmm register follows before they are written.
+bool Emitter::extension_read_later(u32 first, u32 count) const {
+  const auto& insts = block_->insts;
+  for (u32 k = index_ + 1; k < insts.size() && k < index_ + 48; ++k) {
+    const Inst& i = insts[k];
+    const bool get = i.op == Op::GetS || i.op == Op::GetD || i.op == Op::GetVD || i.op == Op::GetQ;
+    const bool set = i.op == Op::SetS || i.op == Op::SetD || i.op == Op::SetVD || i.op == Op::SetQ;
+    if (i.op == Op::Label) return false;
+    if (!get && !set) continue;
+    const Words w = words_of(i);
+    if (w.first + w.count <= first || first + count <= w.first) continue;
+    return get && is_xmm(i.dst) && (w.first == first ? w.count <= count : w.count == 4 && count == 2);
+  }
+  return false;
+}
+
+void Emitter::emit_get(const Inst& i) {
+  begin_xmm();
+  const u32 n = static_cast<u32>(i.imm);
+  const Words words = words_of(i);
+  const auto memory = rbp + static_cast<u32>(AV_STATE(d) + 4 * words.first);
+  int x = -1;
+  if (options_.xmm_cache) x = i.op == Op::GetS ? xmm_.of_s(n) : i.op == Op::GetQ ? xmm_.of_q(n) : xmm_.of_d(n);
+  const IrType type = ir::info(i.op).result;
+  if (!is_xmm(i.dst)) {
+    if (i.op == Op::GetS) {
+      const Reg32 d = target(i.dst, eax);
+      x >= 0 ? movd(d, Xmm(x)) : mov(d, dword[memory]);
+      return finish(i.dst, d);
+    }
+    const Reg64 d = target64(i.dst, rax);
+    x >= 0 ? movq(d, Xmm(x)) : mov(d, qword[memory]);
+    return finish64(i.dst, d);
+  }
+  const u32 t = i.dst.temp_number();
+  const bool extend = i.op == Op::GetVD && xmm_temps_[t].wide;
+  if (x >= 0 && !extend) {
+    xmm_.bind(static_cast<u32>(x), t);
+    return finish_xmm(i.dst, Xmm(x), type);
+  }
+  int halves[2] = {-1, -1};
+  if (i.op == Op::GetQ && options_.xmm_cache)
+    for (u32 k = 0; k < 2; ++k) halves[k] = xmm_.of_d(2 * n + k);
+  if (halves[0] >= 0 && halves[1] >= 0) hold_xmm(halves[0]), hold_xmm(halves[1]);
+  if (x >= 0) hold_xmm(x);
+  const Xmm d = result_xmm(i.dst);
+  const u32 to = static_cast<u32>(d.getIdx());
+  if (x >= 0) {
+    movq(d, Xmm(x));
+  } else if (halves[0] >= 0 && halves[1] >= 0) {
+    movaps(d, Xmm(halves[0]));
+    movlhps(d, Xmm(halves[1]));
+  } else if (i.op == Op::GetQ) {
+    movups(d, ptr[memory]);
+  } else {
+    i.op == Op::GetS ? movss(d, dword[memory]) : movsd(d, qword[memory]);
+  }
+  if (options_.xmm_cache) {
+    if (i.op == Op::GetS)
+      xmm_.copy_s(n, to);
+    else
+      i.op == Op::GetQ ? xmm_.copy_q(n, to) : xmm_.copy_d(n, to);
+  }
+  finish_xmm(i.dst, d, type);
+}
+
+void Emitter::emit_set(const Inst& i) {
+  begin_xmm();
+  const u32 n = static_cast<u32>(i.imm);
+  const Words words = words_of(i);
+  const auto memory = rbp + static_cast<u32>(AV_STATE(d) + 4 * words.first);
+  const bool single = i.op == Op::SetS;
+  int x = -1;
+  if (is_xmm(i.a)) {
+    const IrType type = xmm_temps_[i.a.temp_number()].type;
+    const Xmm a = use_xmm(i, i.a, type, xmm0);
+    if (i.op == Op::SetQ)
+      movups(ptr[memory], a);
+    else
+      single ? movss(dword[memory], a) : movsd(qword[memory], a);
+    if (a.getIdx() >= static_cast<int>(XmmCache::k_first)) x = a.getIdx();
+  } else {
+    const bool again = options_.xmm_cache && extension_read_later(words.first, words.count);
+    const Xmm a = again ? take_xmm() : xmm0;
+    if (single) {
+      const Reg32 r = use(i, i.a, eax);
+      mov(dword[memory], r);
+      if (again) movd(a, r);
+    } else {
+      const Reg64 r = use64(i, i.a, rax);
+      mov(qword[memory], r);
+      if (again) movq(a, r);
+    }
+    if (again) x = a.getIdx();
+  }
+  if (!options_.xmm_cache) x = -1;
+  if (single)
+    xmm_.write_s(n, x);
+  else
+    i.op == Op::SetQ ? xmm_.write_q(n, x) : xmm_.write_d(n, x);
+}
+
+// --- vectors and their parts
+
+void Emitter::emit_vector_half(const Inst& i) {
+  begin_xmm();
+  const Xmm a = use_xmm(i, i.a, IrType::V128, xmm0);
+  if (i.op != Op::VHi && is_xmm(i.dst) && a.getIdx() >= static_cast<int>(XmmCache::k_first)) {  // VLo, MovV
+    xmm_.bind(static_cast<u32>(a.getIdx()), i.dst.temp_number());
+    return finish_xmm(i.dst, a, ir::info(i.op).result);
+  }
+  const Xmm d = result_xmm(i.dst);
+  if (i.op == Op::VHi)
+    pshufd(d, a, 0xee);
+  else
+    movaps(d, a);
+  finish_xmm(i.dst, d, ir::info(i.op).result);
+}
+
+void Emitter::emit_vector_pack(const Inst& i) {
+  begin_xmm();
+  if (i.op == Op::Mov64 || i.op == Op::Mov) {
+    const Xmm d = result_xmm(i.dst);
+    if (i.imm == 0) {
+      pxor(d, d);
+    } else if (i.imm == ~u64{0}) {
+      pcmpeqd(d, d);
+    } else {
+      mov(rax, i.imm);
+      movq(d, rax);
+    }
+    return finish_xmm(i.dst, d, ir::info(i.op).result);
+  }
+  const Xmm a = use_xmm(i, i.a, IrType::I64, xmm0);
+  const bool no_high = i.b.is_imm() && i.imm == 0;
+  const Xmm b = i.b == i.a ? a : no_high ? xmm1 : use_xmm(i, i.b, IrType::I64, xmm1);
+  const Xmm d = result_xmm(i.dst);
+  if (no_high) {
+    movq(d, a);
+  } else {
+    movaps(d, a);
+    movlhps(d, b);
+  }
+  finish_xmm(i.dst, d, IrType::V128);
+}
+
+// --- memory
+
+/// Before a group of accesses: registers for what is loaded, where what is stored is.
+void Emitter::plan_access(u32 index, u32 count) {
+  begin_xmm();
+  u32 planned = 0;
+  for (u32 k = index; k < index + count; ++k) {
+    const Inst& i = block_->insts[k];
+    ColdXmm& cold = access_xmm_[k];
+    cold = {};
+    if (is_load(i.op) && is_xmm(i.dst)) {
+      XmmTemp& t = xmm_temps_[i.dst.temp_number()];
+      if (planned++ < k_most_planned)
+        cold.result = {result_xmm(i.dst).getIdx(), i.dst, t.type};
+      else
+        t.spilled = true;
+    } else if (is_store(i.op) && is_xmm(i.b)) {
+      if (const int x = xmm_.of_temp(i.b.temp_number()); x >= 0) cold.operands.push_back({x, i.b, IrType::V});
+    }
+  }
+  for (u32 x = XmmCache::k_first; x < XmmCache::k_end; ++x)
+    access_xmm_[index].keep |= (count != 1 || access_xmm_[index].result.x != static_cast<int>(x)) && !xmm_[x].empty();
+}
+
+bool Emitter::load_xmm(const Inst& i, const Xbyak::RegExp& at) {
+  const Parked& result = access_of(i).result;
+  if (result.x < 0) return false;
+  i.op == Op::Load64 ? movsd(Xmm(result.x), qword[at]) : movss(Xmm(result.x), dword[at]);
+  finish_xmm(i.dst, Xmm(result.x), result.type);
+  return true;
+}
+
+bool Emitter::store_xmm(const Inst& i, const Xbyak::RegExp& at) {
+  const auto& operands = access_of(i).operands;
+  if (operands.empty()) return false;
+  const Xmm x(operands[0].x);
+  i.op == Op::Store64 ? movsd(qword[at], x) : movss(dword[at], x);
+  return true;
+}
+
+/// rcx = the value that a store in C++ gets, when it is in an xmm register.
+bool Emitter::store_xmm_value(const Inst& i) {
+  const auto& operands = access_of(i).operands;
+  if (operands.empty()) return false;
+  movq(rcx, Xmm(operands[0].x));
+  return true;
+}
+
+/// What a load in C++ gave, in rax, goes where the hot path has it.
+bool Emitter::finish_loaded_xmm(const Inst& i) {
+  const Parked& result = access_of(i).result;
+  if (result.x < 0) return false;
+  movq(Xmm(result.x), rax);
+  finish_xmm(i.dst, Xmm(result.x), result.type);
+  return true;
+}
+
+}  // namespace armvisor::engine::jit

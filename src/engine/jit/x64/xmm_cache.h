@@ -1,0 +1,57 @@
+#pragma once
+// What the xmm registers hold at one point of a block: temps, and copies of the guest's extension registers. Writes of
+// guest registers go to memory at once, so a copy can be dropped at any time; a temp may have no other place.
+#include <array>
+#include <vector>
+
+#include "base/types.h"
+
+namespace armvisor::engine::jit {
+
+class XmmCache {
+ public:
+  /// xmm0-xmm2 are scratch within one IR instruction.
+  static constexpr u32 k_first = 3, k_end = 16;
+
+  /// One register. A temp counts with as many low bits as its type has, an S register with the low 32, a D register
+  /// with the low 64.
+  struct Entry {
+    std::vector<u32> temps;
+    u32 s = 0, d = 0, q = 0;  ///< sets of register numbers
+    u32 used = 0;             ///< time of the last use
+    bool copies() const { return s != 0 || d != 0 || q != 0; }
+    bool empty() const { return temps.empty() && !copies(); }
+  };
+
+  Entry& operator[](u32 x) { return entries_[x]; }
+  const Entry& operator[](u32 x) const { return entries_[x]; }
+
+  // Register that holds it, or -1.
+  int of_temp(u32 temp) const;
+  int of_s(u32 n) const;
+  int of_d(u32 n) const;
+  int of_q(u32 n) const;
+
+  void bind(u32 x, u32 temp);  ///< the temp is there and nowhere else
+  void release(u32 temp);
+  // Guest register n was written; with x, which now holds it.
+  void write_s(u32 n, int x = -1);
+  void write_d(u32 n, int x = -1);
+  void write_q(u32 n, int x = -1);
+  // x was loaded from guest register n.
+  void copy_s(u32 n, u32 x) { entries_[x].s |= 1u << n; }
+  void copy_d(u32 n, u32 x) { entries_[x].d |= 1u << n; }
+  void copy_q(u32 n, u32 x) { entries_[x].q |= 1u << n; }
+  void touch(u32 x) { entries_[x].used = ++time_; }
+  void forget(u32 x) { entries_[x] = {}; }
+  void clear();
+  bool empty() const;
+  /// Keeps what holds here and there: control flow joins.
+  void join(const XmmCache& other);
+
+ private:
+  std::array<Entry, k_end> entries_;
+  u32 time_ = 0;
+};
+
+}  // namespace armvisor::engine::jit
