@@ -275,12 +275,10 @@ void Emitter::note_skip(u32 label) {
 
 void Emitter::note_label(u32 label) {
   const auto& there = xmm_at_label_[label];
-  if (!there)
-    xmm_.clear();
-  else if (reached_)
+  if (!reached_)
+    xmm_ = there ? *there : XmmCache{};
+  else if (there)
     xmm_.join(*there);
-  else
-    xmm_ = *there;
   reached_ = true;
 }
 
