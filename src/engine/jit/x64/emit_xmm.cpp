@@ -220,11 +220,14 @@ Emitter::Xmm Emitter::result_xmm(Value dst) {
 /// The result is in x.
 void Emitter::finish_xmm(Value dst, const Xmm& x, IrType type) {
   if (dst.is_none()) return;
-  const int r = host_reg(dst);
   if (is_xmm(dst)) {
     if (xmm_temps_[dst.temp_number()].stored) move_to_frame(dst, x, type);
-  } else if (r != k_not_pinned) {
-    type == IrType::I32 ? movd(Reg32(r), x) : movq(Reg64(r), x);
+  } else if (type == IrType::I32) {
+    movd(eax, x);
+    finish(dst, eax);
+  } else if (type == IrType::I64) {
+    movq(rax, x);
+    finish64(dst, rax);
   } else {
     move_to_frame(dst, x, type);
   }
