@@ -73,7 +73,7 @@ void run_case(const IrCase& c) {
 }
 
 TEST(EngineIr, EveryCaseOfEveryFile) {
-  const auto folder = std::filesystem::path(__FILE__).parent_path().parent_path() / "ir";
+  const auto folder = std::filesystem::path(ARMVISOR_TESTS) / "ir";
   u32 count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.path().extension() != ".ir") continue;
