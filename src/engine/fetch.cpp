@@ -53,15 +53,22 @@ Block* InterpreterVcpu::find_block() {
     key = context.key();
   }
   JumpEntry& entry = context_.jump[jump_index(pc)];
-  if (entry.pc == pc && entry.key == key && entry.block &&
-      entry.block->exec_id.load(std::memory_order_relaxed) ==
-          context_.exec[(pc >> k_page_bits) % mmu::k_exec_entries]) {
+  const auto known = [&] {
+    return entry.pc == pc && entry.key == key && entry.block &&
+           entry.block->exec_id.load(std::memory_order_relaxed) ==
+               context_.exec[(pc >> k_page_bits) % mmu::k_exec_entries];
+  };
+  if (known()) {
     s.it = 0;
     return entry.block;
   }
   GuestPa page, second_page = k_no_page;
   const u8 *first = nullptr, *second = nullptr;
   if (!fetch_page(pc, page, first)) return nullptr;
+  if (known()) {  // the page was only new to this address space
+    s.it = 0;
+    return entry.block;
+  }
   const GuestPa pa(page.value | (pc & k_page_mask));
   first += pc & k_page_mask;
   if (s.thumb() && (pc & k_page_mask) == k_page_size - 2 &&

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "engine/jit/jit.h"
 #include "engine/lower.h"
 #include "engine/shared.h"
@@ -78,8 +79,14 @@ Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOp
 
 Result<std::unique_ptr<Engine>> make_engine(std::string_view name, const EngineConfig& config,
                                             const JitOptions& options) {
-  if (name == "interp" || name == "auto") return make_interpreter(config);
+  if (name == "interp") return make_interpreter(config);
   if (name == "jit") return make_jit(config, options);
+  if (name == "auto") {
+    auto jit = make_jit(config, options);
+    if (jit) return jit;
+    AV_LOG(Warn, "guest code is interpreted: %s", jit.error().message.c_str());
+    return make_interpreter(config);
+  }
   return Error{ErrorKind::BadArguments, "unknown engine '" + std::string(name) + "'; use interp, jit or auto"};
 }
 
