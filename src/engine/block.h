@@ -26,7 +26,7 @@ struct Link {
 /// Where a guest instruction begins among the uops, for precise exceptions.
 struct InsnMark {
   u16 first_uop;
-  u16 offset;  ///< from the block's pc
+  s16 offset;  ///< from the block's pc
   u8 bytes;
   u8 it;  ///< ITSTATE of the instruction
 };
@@ -40,7 +40,10 @@ struct Block {
   /// What the execute-side TLB must hold for pc's page if this block is what pc means: mmu::exec_id, or k_dead_block.
   std::atomic<u64> exec_id{k_dead_block};
   u32 insn_count = 0;
-  u32 bytes = 0;
+  u32 before = 0;       ///< bytes of a region that lie before pc
+  u32 bytes = 0;        ///< from pc - before
+  bool region = false;  ///< compiled from several blocks (region.h)
+  std::atomic<bool> no_region{false};  ///< none is to be tried here (again)
   const void* host = nullptr;  ///< generated code, executable address; see jit/compiler.h
   u32 host_size = 0;
   bool compiled = false;

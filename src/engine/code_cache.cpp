@@ -22,7 +22,8 @@ std::pair<u64, u64> bytes_in_frame(const Block& block, u64 frame) {
     const u64 in_first = k_page_size - (block.pa.value & k_page_mask);
     return {base, base + block.bytes - in_first - 1};
   }
-  return {block.pa.value, std::min(block.pa.value + block.bytes - 1, base + k_page_mask)};
+  const u64 first = block.pa.value - block.before;
+  return {first, std::min(first + block.bytes - 1, base + k_page_mask)};
 }
 
 }  // namespace
@@ -56,16 +57,38 @@ Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source
   if (block->straddles()) mark(block->second_page, block->bytes - in_first);
   full_fence();
   if (!source.unchanged(block->bytes)) return nullptr;
-  Block* const published = block.get();
+  return insert(std::move(block));
+}
+
+bool CodeCache::publish_region(std::unique_ptr<Block> region, std::span<const u32> members) {
+  const std::lock_guard guard(lock_);
+  const GuestPa page(region->pa.value & ~u64{k_page_mask});
+  Block* replaced = nullptr;
+  for (const u32 pc : members) {
+    Block* const member = find_locked(page + (pc & k_page_mask), pc, region->key, k_no_page);
+    if (!member) return false;
+    if (pc == region->pc) replaced = member;
+  }
+  if (!replaced || replaced->region) return false;
+  std::erase(pages_.at(page.value >> k_page_bits), replaced);
+  kill(replaced);
+  epoch_.fetch_add(1);
+  insert(std::move(region));
+  return true;
+}
+
+Block* CodeCache::insert(std::unique_ptr<Block> block) {
+  Block* const inserted = block.get();
   block->exec_id.store(mmu::exec_id(block->pc, block->pa), std::memory_order_relaxed);
   bytes_.fetch_add(block->footprint(), std::memory_order_relaxed);
   published_.fetch_add(1, std::memory_order_relaxed);
-  insert(published);
+  pages_[block->pa.value >> k_page_bits].push_back(inserted);
+  if (block->straddles()) pages_[block->second_page.value >> k_page_bits].push_back(inserted);
   if (++block_count_ > buckets_.size()) grow();
   auto& bucket = buckets_[bucket_of(block->pa, block->pc, block->key)];
   block->chain = std::move(bucket);
   bucket = std::move(block);
-  return published;
+  return inserted;
 }
 
 void CodeCache::grow() {
@@ -79,11 +102,6 @@ void CodeCache::grow() {
       bucket = std::move(chain);
       chain = std::move(rest);
     }
-}
-
-void CodeCache::insert(Block* block) {
-  pages_[block->pa.value >> k_page_bits].push_back(block);
-  if (block->straddles()) pages_[block->second_page.value >> k_page_bits].push_back(block);
 }
 
 void CodeCache::mark(GuestPa pa, u32 size) {

@@ -43,6 +43,9 @@ class CodeCache {
   Block* find(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
   /// Inserts `block` and returns it, or an equal one that was there first; null when the bytes changed meanwhile.
   Block* publish(std::unique_ptr<Block> block, const CodeSource& source);
+  /// Puts `region` in the place of the block at its pc, if the blocks of its members, all in that block's page, are
+  /// there still: then what it was made from is what is in memory. False: they are not all there.
+  bool publish_region(std::unique_ptr<Block> region, std::span<const u32> members);
   void connect(Link* link, Block* block);
 
   /// [pa, pa + size) of one frame of RAM was written, then a full fence passed: kills the blocks on those bytes. False
@@ -73,7 +76,7 @@ class CodeCache {
   }
   void grow();
   Block* find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
-  void insert(Block* block);
+  Block* insert(std::unique_ptr<Block> block);
   void mark(GuestPa pa, u32 size);
   void remark(u64 frame, const Page& page);
   void kill(Block* block);

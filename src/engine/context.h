@@ -18,6 +18,10 @@ struct JumpEntry {
 inline constexpr u32 k_jump_entries = 4096;
 constexpr u32 jump_index(u32 pc) { return (pc >> 1 ^ pc >> 13) & (k_jump_entries - 1); }
 
+/// A loop that has been closed this often by blocks on their own becomes a region.
+inline constexpr u32 k_heat_entries = 4096, k_hot = 2000;
+constexpr u32 heat_index(u32 pc) { return (pc >> 1 ^ pc >> 11) & (k_heat_entries - 1); }
+
 inline constexpr u32 k_temp_bytes = 24 * 1024;
 
 struct Context {
@@ -36,10 +40,12 @@ struct Context {
   u32 mxcsr = 0x1f80;  ///< generated code: the host's FP control and sticky flags
   InterpreterVcpu* vcpu = nullptr;
   std::atomic<u32> lines{0};              ///< interrupt inputs that are high, InputLine
+  u8 edge = 0;                            ///< generated code: how control came to the last head; see Emitter::Edge
   bool has_tickets = false;               ///< a barrier must wait for requests to other vCPUs
   u64 host_to_pa = 0;                     ///< physical address of RAM - its host address
   const void* exclusive_slots = nullptr;  ///< ExclusiveTable's
   u64 saved[2] = {};                      ///< generated code: within one instruction
+  u32 heat[k_heat_entries] = {};          ///< generated code: by heat_index, how often loops there may yet run
   JumpEntry jump[k_jump_entries];
   alignas(16) u8 temps[k_temp_bytes];
 };

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "engine/guest_access.h"
+#include "engine/region.h"
 #include "engine/trace.h"
 #include "engine/vcpu.h"
 #include "frontend/decoder.h"
@@ -118,11 +119,43 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     block->second_page = second_page;
     Block* const published = shared_.code.publish(std::move(block), source);
     if (!published) continue;  // the bytes changed under us
-    if (shared_.config.trace) trace_block(*published, ir_block, source);
+    if (shared_.config.trace) trace_block(*published, ir_block, source.bytes);
     claim_code(pa);
     if (second_page != k_no_page) claim_code(second_page);
     return published;
   }
+}
+
+/// Puts a region in the place of the block at r15, which a loop has come back to many times.
+void InterpreterVcpu::make_region() {
+  arm::CpuState& s = context_.s;
+  const u32 pc = s.r[15];
+  GuestPa page;
+  const u8* host = nullptr;
+  context_.link = nullptr;
+  u32& heat = context_.heat[heat_index(pc)];
+  heat = k_hot;
+  if (!fetch_page(pc, page, host)) return;
+  const u32 key = context_.key[s.thumb()];
+  const auto block_at = [&](u32 at) { return shared_.code.find(page + (at & k_page_mask), at, key, k_no_page); };
+  Block* const there = block_at(pc);
+  if (!there || !there->compiled || there->region || there->no_region.exchange(true)) {
+    heat = 16 * k_hot;
+    return;
+  }
+  std::array<u8, k_page_size> bytes;
+  for (u32 k = 0; k < k_page_size; ++k) bytes[k] = guest_load<u8>(reinterpret_cast<u64>(host) + k);
+  const auto region = form_region(pc, frontend::Context::of(s), bytes, [&](u32 at) { return block_at(at) != nullptr; });
+  if (!region) return;
+#ifndef NDEBUG
+  const std::string problem = ir::verify(region->block);
+  if (!problem.empty()) assertion_failed((problem + "\n" + ir::print(region->block)).c_str(), __FILE__, __LINE__);
+#endif
+  auto block = shared_.backend->make(region->block, key);
+  if (!block || !block->compiled) return;
+  block->pa = page + (pc & k_page_mask);
+  if (shared_.config.trace) trace_block(*block, region->block, bytes.data() + (pc & k_page_mask));
+  shared_.code.publish_region(std::move(block), region->members);
 }
 
 /// The frame of `pa` holds code now: entries that could write it without being seen must go.

@@ -397,7 +397,7 @@ bool Lowering::lower_system(const Inst& inst) {
 bool Lowering::lower_control(const Inst& inst) {
   switch (inst.op) {
     case Op::Insn:
-      marks_.push_back({static_cast<u16>(code_.size()), static_cast<u16>(static_cast<u32>(inst.imm) - ir_.pc),
+      marks_.push_back({static_cast<u16>(code_.size()), static_cast<s16>(static_cast<u32>(inst.imm) - ir_.pc),
                         inst.attr, static_cast<u8>(inst.disp)});
       return true;
     case Op::Label: labels_[inst.imm] = static_cast<u32>(code_.size()); return true;

@@ -8,19 +8,19 @@
 namespace armvisor::engine {
 namespace {
 
-u32 half_at(const CodeSource& source, u32 offset) { return source.bytes[offset] | u32{source.bytes[offset + 1]} << 8; }
+u32 half_at(const u8* code) { return code[0] | u32{code[1]} << 8; }
 
-std::string guest_text(const CodeSource& source, u32 offset, u32 bytes, u32 pc, bool thumb) {
-  const u32 first = half_at(source, offset);
+std::string guest_text(const u8* code, u32 bytes, u32 pc, bool thumb) {
+  const u32 first = half_at(code);
   if (bytes == 2) return frontend::disassemble(first, pc, frontend::Isa::T16);
-  const u32 second = half_at(source, offset + 2);
+  const u32 second = half_at(code + 2);
   return thumb ? frontend::disassemble(first << 16 | second, pc, frontend::Isa::T32)
                : frontend::disassemble(second << 16 | first, pc, frontend::Isa::A32);
 }
 
 }  // namespace
 
-void trace_block(const Block& block, const ir::Block& ir_block, const CodeSource& source) {
+void trace_block(const Block& block, const ir::Block& ir_block, const u8* code) {
   std::string text = "translated";
   char line[128];
   const auto add = [&]<class... T>(const char* format, T... values) {
@@ -35,7 +35,7 @@ void trace_block(const Block& block, const ir::Block& ir_block, const CodeSource
     if (i.op != ir::Op::Insn) continue;
     const u32 pc = static_cast<u32>(i.imm);
     add("guest %08x  ", pc);
-    text += guest_text(source, pc - block.pc, i.attr, pc, thumb) + "\n";
+    text += guest_text(code + static_cast<s32>(pc - block.pc), i.attr, pc, thumb) + "\n";
   }
   text += ir::print(ir_block);
   if (block.compiled) {

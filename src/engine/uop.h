@@ -55,6 +55,7 @@ enum class Leave : u8 {
   Wfe,
   Yield,
   Return,
+  Hot,  ///< r15 is the head of a loop that has run many times
 };
 
 }  // namespace armvisor::engine

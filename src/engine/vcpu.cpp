@@ -7,6 +7,7 @@ namespace armvisor::engine {
 InterpreterVcpu::InterpreterVcpu(Shared& shared, u32 index)
     : context_{}, shared_(shared), index_(index), tlb_(shared.frames, index) {
   context_.vcpu = this;
+  std::fill(std::begin(context_.heat), std::end(context_.heat), k_hot);
   context_.host_to_pa = shared.ram.base().value - reinterpret_cast<u64>(shared.ram.host(shared.ram.base()));
   context_.exclusive_slots = shared.exclusives.slots();
   context_.s = arm::reset_state(index, shared.config.vcpus);
@@ -150,6 +151,7 @@ std::optional<Exit> InterpreterVcpu::leave_block(Leave why) {
       s.event = 0;
       break;
     case Leave::Yield: s.r[15] = static_cast<u32>(context_.at->imm); return Exit::Yield;
+    case Leave::Hot: make_region(); return {};
     case Leave::Return: break;
   }
   sync();

@@ -88,6 +88,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   Block* translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa, GuestPa second_page,
                          const u8* first, const u8* second);
   void claim_code(GuestPa pa);
+  void make_region();
 
   // --- memory (memory.cpp)
   u64 descriptor(GuestPa pa, u32 size);

@@ -25,7 +25,7 @@ class Driver {
 
   bool run(const Limits& limits) {
     Inst inst;
-    while (!t_.done && block_.insn_count < limits.max_insns && fetch(inst)) translate_one(inst);
+    while (!t_.done && block_.insn_count < limits.max_insns && t_.pc != limits.end && fetch(inst)) translate_one(inst);
     if (block_.insn_count == 0) return false;
     if (!t_.done) jump_on();
     block_.guest_bytes = t_.pc - block_.pc;

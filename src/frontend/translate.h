@@ -32,6 +32,7 @@ struct Context {
 
 struct Limits {
   u32 max_insns = 64;
+  u32 end = 1;  ///< the block ends before the instruction at this address (an odd one: none)
 };
 
 /// Translates from `pc`. `code` holds the bytes from pc to the end of its page, or more; translation never reads past

@@ -24,6 +24,8 @@ const OpInfo& info(Op op) {
 bool imm_is_attribute(Op op) {
   switch (op) {
     case Op::CondValue:
+    case Op::Head:
+    case Op::Goto:
     case Op::SBfx:
     case Op::UBfx:
     case Op::Bfi:

@@ -6,6 +6,8 @@
 // Precise exceptions: an instruction that raises (effects Mem and Trap) leaves the guest state as all preceding IR
 // left it. The front end therefore writes an instruction's results after its last access that may raise, but for
 // what the architecture lets be UNKNOWN. The faulting guest instruction is the last Insn before it.
+//
+// A region is several blocks in one: each begins with a Head, and Goto leads from any of them to any Head, also back.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -99,10 +101,12 @@ enum class ParallelKind : u8 { Add16, Asx, Sax, Sub16, Add8, Sub8 };
 
 struct Block {
   u32 pc = 0;           ///< virtual address of the first instruction
-  u32 guest_bytes = 0;  ///< from pc; may reach into the next page by one straddling instruction
+  u32 before = 0;       ///< bytes of a region that lie before pc
+  u32 guest_bytes = 0;  ///< from pc - before; may reach into the next page by one straddling instruction
   u32 insn_count = 0;
   u32 temp_count = 0;
   u32 label_count = 0;
+  u32 head_count = 0;  ///< not 0: a region
   std::vector<Inst> insts;
 };
 

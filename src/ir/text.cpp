@@ -179,8 +179,12 @@ std::string parse_header(const std::vector<std::string_view>& words, Block& bloc
       block.temp_count = v;
     else if (name == "labels")
       block.label_count = v;
+    else if (name == "before")
+      block.before = v;
+    else if (name == "heads")
+      block.head_count = v;
     else
-      return "pc=, bytes=, insns=, temps= or labels=, found '" + std::string(name) + "'";
+      return "pc=, bytes=, insns=, temps=, labels=, before= or heads=, found '" + std::string(name) + "'";
   }
   return {};
 }
@@ -190,7 +194,9 @@ std::string parse_header(const std::vector<std::string_view>& words, Block& bloc
 std::string print(const Block& block) {
   std::string out = "block pc=" + hex(block.pc) + " bytes=" + std::to_string(block.guest_bytes) +
                     " insns=" + std::to_string(block.insn_count) + " temps=" + std::to_string(block.temp_count) +
-                    " labels=" + std::to_string(block.label_count) + "\n";
+                    " labels=" + std::to_string(block.label_count);
+  if (block.head_count) out += " before=" + std::to_string(block.before) + " heads=" + std::to_string(block.head_count);
+  out += "\n";
   for (const Inst& inst : block.insts) print_inst(inst, out);
   return out;
 }

@@ -6,7 +6,8 @@
 //     every path, once per path;
 //  4. labels are below label_count, defined once, after every skip to them, and used by at least one skip or none;
 //  5. memory sizes, masks and conditions are in range;
-//  6. control does not fall out of the end, and an Insn starts before the first instruction that may raise.
+//  6. control does not fall out of the end, and an Insn starts before the first instruction that may raise;
+//  7. a region begins with a Head; heads are defined once, and temps do not outlive the block that a Head begins.
 #include "ir/ir.h"
 
 namespace armvisor::ir {
@@ -18,7 +19,8 @@ class Verifier {
       : block_(block),
         types_(block.temp_count, Type::V),
         written_(block.temp_count, false),
-        labels_(block.label_count) {}
+        labels_(block.label_count),
+        heads_(block.head_count, false) {}
 
   std::string run() {
     for (const Inst& inst : block_.insts) {
@@ -27,6 +29,8 @@ class Verifier {
       ++index_;
     }
     if (reachable_) return "end: control falls out of the block";
+    for (u32 k = 0; k < heads_.size(); ++k)
+      if (!heads_[k]) return "end: head " + std::to_string(k) + " is not defined";
     for (u32 k = 0; k < labels_.size(); ++k)
       if (labels_[k].skipped_to && !labels_[k].defined)
         return "end: label " + std::to_string(k) + " is skipped to but not defined";
@@ -49,7 +53,10 @@ class Verifier {
 
   const char* check(const Inst& inst) {
     if (inst.op == Op::Label) return check_label(inst);
-    if (!reachable_) return "not reachable: only a label may follow an exit";
+    if (inst.op == Op::Head) return check_head(inst);
+    if (!reachable_) return "not reachable: only a label or a head may follow an exit";
+    if (index_ == 0 && !heads_.empty()) return "a region begins with a head";
+    if (inst.op == Op::Goto && inst.imm >= heads_.size()) return "head number out of range";
     if (const char* problem = check_operands(inst)) return problem;
     if (const char* problem = check_attributes(inst)) return problem;
     if (const char* problem = check_result(inst)) return problem;
@@ -155,6 +162,16 @@ class Verifier {
     label.skipped_to = true;
   }
 
+  const char* check_head(const Inst& inst) {
+    if (inst.imm >= heads_.size()) return "head number out of range";
+    if (heads_[inst.imm]) return "head is defined twice";
+    heads_[inst.imm] = true;
+    written_.assign(written_.size(), false);
+    reachable_ = true;
+    in_insn_ = false;
+    return nullptr;
+  }
+
   const char* check_label(const Inst& inst) {
     if (inst.imm >= block_.label_count) return "label number out of range";
     LabelState& label = labels_[inst.imm];
@@ -171,6 +188,7 @@ class Verifier {
   std::vector<Type> types_;
   std::vector<bool> written_;
   std::vector<LabelState> labels_;
+  std::vector<bool> heads_;
   std::size_t index_ = 0;
   bool reachable_ = true;
   bool in_insn_ = false;

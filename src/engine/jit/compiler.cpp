@@ -84,6 +84,7 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
   while (true) {
     u8* const at = memory_.allocate(capacity);
     if (!at) {
+      if (ir_block.head_count) return nullptr;
       full_ = true;  // until dead blocks are freed, new ones are interpreted
       auto interpreted = engine::lower(ir_block, key);
       if (interpreted) interpreted->host = interpret_;

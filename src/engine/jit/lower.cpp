@@ -43,7 +43,8 @@ Uop uop_of(const Inst& i) {
 }
 
 void add_links(const ir::Block& block, Block& out) {
-  const bool straddles = ((block.pc + block.guest_bytes - 1) ^ block.pc) >> k_page_bits != 0;
+  const u32 last = block.pc - block.before + block.guest_bytes - 1;
+  const bool straddles = (last ^ block.pc) >> k_page_bits != 0;
   std::vector<u32> targets;
   for (u32 k = 0; k < block.insts.size(); ++k) {
     const Inst& i = block.insts[k];
@@ -67,7 +68,7 @@ void add_marks(const ir::Block& block, Block& out) {
     const Inst& i = block.insts[k];
     if (needs_uop(i)) ++uops;
     if (i.op != Op::Insn) continue;
-    marks.push_back({static_cast<u16>(uops), static_cast<u16>(static_cast<u32>(i.imm) - block.pc), i.attr,
+    marks.push_back({static_cast<u16>(uops), static_cast<s16>(static_cast<u32>(i.imm) - block.pc), i.attr,
                      static_cast<u8>(i.disp)});
   }
   out.mark_count = static_cast<u32>(marks.size());
@@ -78,6 +79,7 @@ void add_marks(const ir::Block& block, Block& out) {
 }  // namespace
 
 bool needs_uop(const Inst& i) {
+  if (i.op == Op::Goto) return false;
   return (ir::info(i.op).effects & (ir::Mem | ir::Trap | ir::Exit)) || helper_of(i.op) != nullptr;
 }
 
@@ -100,7 +102,9 @@ std::unique_ptr<Block> make_tables(const ir::Block& block, u32 key) {
   out->pc = block.pc;
   out->key = key;
   out->insn_count = block.insn_count;
+  out->before = block.before;
   out->bytes = block.guest_bytes;
+  out->region = block.head_count != 0;
   out->code_count = static_cast<u32>(std::count_if(block.insts.begin(), block.insts.end(), needs_uop)) + 1;
   out->code = std::make_unique<Uop[]>(out->code_count);
   out->code[0].handler = handlers()[static_cast<u16>(Kind::JumpSync)];

@@ -1,7 +1,6 @@
 #include "ir/passes/flag_liveness.h"
 
 namespace armvisor::ir {
-namespace {
 
 u8 flags_written(const Inst& inst) {
   switch (inst.op) {
@@ -17,6 +16,8 @@ u8 flags_written(const Inst& inst) {
     default: return 0;  // WriteCpsr may leave flags alone
   }
 }
+
+namespace {
 
 u8 flags_read(const Inst& inst) {
   switch (inst.op) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine/jit/x64/emitter.h"
+#include "ir/passes/flag_liveness.h"
 
 namespace armvisor::engine::jit {
 namespace {
@@ -22,28 +23,59 @@ void Emitter::analyse() {
   analyse_flags();
 }
 
-/// Gives the host registers that no temp has to the guest registers without one that the block reads most.
+/// Gives the host registers that no temp has to the guest registers without one that the block uses most. A region
+/// also takes the host registers of guest registers that it uses less.
 void Emitter::choose_copies() {
   if (!options_.register_copies) return;
-  std::array<u32, 15> reads{};
-  for (const Inst& i : block_->insts)
-    for (const Value v : {i.a, i.b, i.c})
-      if (v.is_reg() && k_pinned[v.reg_number()] == k_not_pinned) ++reads[v.reg_number()];
+  std::array<u32, 15> uses{}, pinned_uses{};
+  std::array<bool, 15> written{};
+  const auto used = [&](Value v) {
+    if (v.is_reg()) ++(k_pinned[v.reg_number()] == k_not_pinned ? uses : pinned_uses)[v.reg_number()];
+  };
+  for (const Inst& i : block_->insts) {
+    for (const Value v : {i.a, i.b, i.c}) used(v);
+    if (!i.dst.is_reg()) continue;
+    if (region_) used(i.dst);  // elsewhere a write goes to memory just the same
+    written[i.dst.reg_number()] = true;
+  }
+  const auto add = [&](auto most, int host, int owner) {
+    const auto guest = static_cast<u32>(most - uses.begin());
+    guest_host_[guest] = host;
+    copies_.push_back({guest, host, owner, written[guest]});
+    *most = 0;
+  };
   u32 temp_uses = 0;
   for (const TempInfo& t : temps_) temp_uses += t.in_reg ? static_cast<u32>(t.uses) : 0;
   for (const int host : k_copies) {
-    const auto most = std::max_element(reads.begin(), reads.end());
-    if (*most < 2 || (host == k_temp && *most <= temp_uses)) return;
-    guest_host_[static_cast<std::size_t>(most - reads.begin())] = host;
-    *most = 0;
+    const auto most = std::max_element(uses.begin(), uses.end());
+    if (*most < 2 || (host == k_temp && *most <= temp_uses)) break;
+    add(most, host, -1);
     if (host != k_temp) continue;
     for (TempInfo& t : temps_) t.in_reg = false;
+  }
+  while (region_) {
+    const auto most = std::max_element(uses.begin(), uses.end());
+    u32 owner = 0;
+    for (u32 n = 1; n < k_pinned.size(); ++n)
+      if (guest_host_[n] == k_pinned[n] && guest_host_[n] != k_not_pinned &&
+          (guest_host_[owner] != k_pinned[owner] || pinned_uses[n] < pinned_uses[owner]))
+        owner = n;
+    if (*most <= pinned_uses[owner] || guest_host_[owner] != k_pinned[owner]) break;
+    guest_host_[owner] = k_not_pinned;
+    add(most, k_pinned[owner], static_cast<int>(owner));
   }
 }
 
 void Emitter::load_copies() {
-  for (u32 n = 0; n < guest_host_.size(); ++n)
-    if (guest_host_[n] != k_pinned[n]) mov(Reg32(guest_host_[n]), guest(n));
+  for (const Copy& c : copies_) mov(Reg32(c.host), guest(c.guest));
+}
+
+void Emitter::park() {
+  if (!region_) return;
+  for (const Copy& c : copies_) {
+    if (c.written) mov(guest(c.guest), Reg32(c.host));
+    if (c.owner >= 0) mov(Reg32(c.host), guest(static_cast<u32>(c.owner)));
+  }
 }
 
 void Emitter::analyse_temps() {
@@ -85,20 +117,22 @@ void Emitter::analyse_temps() {
   }
 }
 
-/// Which flags the hot path stores. What only an abort or a side exit would look at is not stored there: the cold path
-/// makes it anew (plan_flags).
-void Emitter::analyse_flags() {
+/// One pass backwards, by what is known of heads so far. The result says what it learned: whether to go again.
+bool Emitter::flow_flags(std::vector<u8>& live_after) {
   const auto& insts = block_->insts;
-  const u32 count = static_cast<u32>(insts.size());
-  flags_needed_.assign(count, k_all_flags);
-  recovery_.assign(count, {});
-  std::vector<u8> at_label(block_->label_count, 0), live_after(count, k_all_flags);
+  std::vector<u8> at_label(block_->label_count, 0);
   u8 live = k_all_flags;
-  for (u32 k = count; k-- > 0;) {
+  bool changed = false;
+  for (u32 k = static_cast<u32>(insts.size()); k-- > 0;) {
     const Inst& i = insts[k];
     const u8 effects = ir::info(i.op).effects;
     live_after[k] = live;
-    if (effects & (ir::Exit | ir::Mem | ir::Trap))
+    if (i.op == Op::Goto)
+      live = live_at_head_[i.imm];
+    else if (i.op == Op::Head) {
+      changed |= live != live_at_head_[i.imm];
+      live_at_head_[i.imm] = live;
+    } else if (effects & (ir::Exit | ir::Mem | ir::Trap))
       live = k_all_flags;
     else if (i.op == Op::Label)
       at_label[i.imm] = live;
@@ -113,9 +147,25 @@ void Emitter::analyse_flags() {
       live |= i.op == Op::CondValue || !runs_inline(i) ? k_all_flags : k_flag_c;
     }
   }
+  return changed;
+}
+
+/// Which flags the hot path stores. What only an abort, a side exit or an interrupt would look at is not stored there:
+/// the cold path makes it anew (plan_flags).
+void Emitter::analyse_flags() {
+  const auto& insts = block_->insts;
+  const u32 count = static_cast<u32>(insts.size());
+  flags_needed_.assign(count, k_all_flags);
+  recovery_.assign(count, {});
+  edges_.clear();
+  std::vector<u8> live_after(count, k_all_flags);
+  live_at_head_.assign(block_->head_count, 0);
+  while (flow_flags(live_after)) {
+  }
   std::vector<bool> conditional(count, false);
   for (u32 k = 0, until = 0; k < count; ++k) {
     const bool skip = insts[k].op == Op::SkipIf || insts[k].op == Op::SkipUnless;
+    if (insts[k].op == Op::Head) until = 0;
     if (skip && !is_side_exit(k))
       for (u32 j = k + 1; j < count && !(insts[j].op == Op::Label && insts[j].imm == insts[k].imm); ++j)
         until = std::max(until, j);
@@ -150,10 +200,39 @@ void Emitter::plan_flags(u32 index, const std::vector<u8>& live_after, const std
     operands_stand &= v != f.a && v != f.b;
     result_stands &= v != f.dst && v != f.b;
   };
+  std::vector<Edge> edges;
+  const auto follow = [&](u32 k, u32 head) {
+    if (head_at_[head] <= k) defer(k);  // an interrupt may be taken there
+    if (!(live_at_head_[head] & mask) || hot == mask) return;
+    Edge edge{.skip = k, .head = head, .source = index, .points = {}};
+    const auto stands = [&](u16 changed) {
+      const auto is_changed = [&](Value v) { return v.is_reg() && (changed >> v.reg_number() & 1); };
+      if (operands_stand && !is_changed(f.a) && !is_changed(f.b)) return 1;
+      return result_stands && !is_changed(f.dst) && !is_changed(f.b) ? 2 : 0;
+    };
+    const auto point = [&](u32 at, u16 changed, u8 left) {
+      const int how = stands(changed);
+      edge.points.push_back({at, left, how == 2});
+      return how != 0;
+    };
+    if (!options_.lazy_edges || edges_.size() + edges.size() >= k_max_edges || !walk_from_head(head, mask, point))
+      hot = mask;
+    else if (!edge.points.empty())
+      edges.push_back(std::move(edge));
+  };
   for (u32 k = index + 1; k < insts.size() && hot != mask; ++k) {
     const Inst& i = insts[k];
     const u8 effects = ir::info(i.op).effects;
-    if (is_side_exit(k) && is_backward(k)) {
+    if (i.op == Op::Head) break;
+    if (i.op == Op::Goto) {
+      follow(k, static_cast<u32>(i.imm));
+      break;
+    }
+    if (is_side_exit(k) && insts[k + 1].op == Op::Goto) {
+      if (i.op == Op::SkipUnless && flags_at_host(k) != static_cast<int>(index)) hot = mask;
+      follow(k, static_cast<u32>(insts[k + 1].imm));
+      k += 1;
+    } else if (is_side_exit(k) && is_backward(k) && !region_) {
       hot = mask;  // a loop's branch is most often taken: no detour to make flags
     } else if (is_side_exit(k)) {
       if (i.op == Op::SkipUnless && flags_at_host(k) != static_cast<int>(index)) hot = mask;
@@ -174,11 +253,12 @@ void Emitter::plan_flags(u32 index, const std::vector<u8>& live_after, const std
       hot |= certain ? static_cast<u8>(mask & ~i.attr & live_after[k]) : mask;
       break;
     } else if (effects & (ir::Exit | ir::Mem | ir::Trap)) {
-      if (is_access(i))
+      if (is_access(i) || (region_ && (effects & ir::Exit)))
         defer(k);
       else
         hot = mask;
-      if (effects & ir::Exit) break;
+      if ((effects & ir::Exit) && !conditional[k]) break;
+      if (effects & ir::Exit) continue;
     } else if (i.op == Op::SkipUnless) {
       if (flags_at_host(k) != static_cast<int>(index)) hot = mask;
     } else if (effects & ir::FlagsR) {
@@ -191,14 +271,54 @@ void Emitter::plan_flags(u32 index, const std::vector<u8>& live_after, const std
   if (hot == mask) return;
   for (const auto& [k, from_result] : points)
     recovery_[k] = {static_cast<int>(index), static_cast<u8>(mask & ~hot), from_result};
+  for (Edge& edge : edges) {
+    std::erase_if(edge.points, [&](EdgePoint& p) { return (p.mask &= static_cast<u8>(~hot)) == 0; });
+    edges_.push_back(std::move(edge));
+  }
+}
+
+/// Goes from a head on to where the flags `mask`, which came with control, are overwritten. Calls
+/// f(instruction, guest registers changed since, what is left of the flags) wherever they could be looked at; false
+/// when it says so, or when they are wanted in their place on the way.
+template <class F>
+bool Emitter::walk_from_head(u32 head, u8 mask, F f) const {
+  const auto& insts = block_->insts;
+  u16 changed = 0;
+  for (u32 k = head_at_[head] + 1; k < insts.size(); ++k) {
+    const Inst& i = insts[k];
+    const u8 effects = ir::info(i.op).effects;
+    if (i.op == Op::Insn) continue;
+    if (i.op == Op::Goto || i.op == Op::SkipUnless) return false;
+    if (i.op == Op::SkipIf) {
+      if (!is_side_exit(k) || insts[k + 1].op == Op::Goto || !f(k, changed, mask)) return false;
+      k += 2;
+      continue;
+    }
+    if (is_access(i)) {
+      const u32 count = group_length(k);
+      if (!f(k, changed, mask)) return false;
+      for (u32 j = 0; j < count; ++j)
+        if (insts[k + j].dst.is_reg()) changed |= static_cast<u16>(1u << insts[k + j].dst.reg_number());
+      k += count - 1;
+      continue;
+    }
+    if (!runs_inline(i)) return false;
+    if (effects & ir::Exit) return f(k, changed, mask);
+    if (effects & (ir::FlagsR | ir::Mem | ir::Trap)) return false;
+    if (writes_flags(i.op) && (mask &= static_cast<u8>(~ir::flags_written(i))) == 0) return true;
+    if (i.dst.is_reg()) changed |= static_cast<u16>(1u << i.dst.reg_number());
+  }
+  return false;
+}
+
+/// Of the guest instruction that the one at `index` is of.
+u32 Emitter::insn_address(u32 index) const {
+  while (index > 0 && block_->insts[index].op != Op::Insn) --index;
+  return static_cast<u32>(block_->insts[index].imm);
 }
 
 /// The side exit at `index` leads to the instruction it stands in or to one before.
-bool Emitter::is_backward(u32 index) const {
-  u32 insn = index;
-  while (insn > 0 && block_->insts[insn].op != Op::Insn) --insn;
-  return block_->insts[index + 1].imm <= block_->insts[insn].imm;
-}
+bool Emitter::is_backward(u32 index) const { return block_->insts[index + 1].imm <= insn_address(index); }
 
 bool Emitter::is_side_exit(u32 index) const {
   const auto& insts = block_->insts;
@@ -207,7 +327,7 @@ bool Emitter::is_side_exit(u32 index) const {
   if (skip.op != Op::SkipIf && (skip.op != Op::SkipUnless || static_cast<arm::Cond>(skip.attr) >= arm::Cond::AL))
     return false;
   const Inst& label = insts[index + 2];
-  if (insts[index + 1].op != Op::ExitJump || label.op != Op::Label || label.imm != skip.imm) return false;
+  if ((insts[index + 1].op != Op::ExitJump && insts[index + 1].op != Op::Goto) || label.op != Op::Label || label.imm != skip.imm) return false;
   return true;
 }
 

@@ -158,18 +158,20 @@ void Emitter::emit_side_exit(u32 index) {
   const Inst& exit = block_->insts[index + 1];
   Xbyak::Label out;
   const u8 cc = emit_skip_test(skip);
-  const u32 link = next_link_;
+  if (exit.op == Op::Goto) return emit_goto(index, cc);
+  const u32 link = next_link_, from = insn_address(index);
   if (may_link_) {
     ++next_link_;
-    if (out_->links[link].same_page && recovery_[index].source < 0) return exit_direct_if(cc, out_->links[link]);
+    const bool cold = recovery_[index].source >= 0 || region_ || is_loop_end(out_->links[link], from);
+    if (out_->links[link].same_page && !cold) return exit_direct_if(cc, out_->links[link]);
   }
   jcc(cc, out);
-  cold_.push_back({[this, index, &exit, out, link]() mutable {
+  cold_.push_back({[this, index, &exit, out, link, from]() mutable {
     L(out);
     index_ = index + 1;
     recover_flags(index);
     if (may_link_)
-      exit_direct(out_->links[link]);
+      exit_direct(out_->links[link], from);
     else
       emit_sync_exit(static_cast<u32>(exit.imm));
   }});
@@ -177,22 +179,37 @@ void Emitter::emit_side_exit(u32 index) {
 
 void Emitter::recover_flags(u32 index) {
   const Recovery& r = recovery_[index];
-  if (r.source < 0) return;
-  const Inst& i = block_->insts[static_cast<u32>(r.source)];
-  const HostFlags kind = flags_kind(i);
-  // The host's flags of a compare are still there where a jump that it decided has gone.
-  if (!is_side_exit(index) || flags_at_host(index) != r.source) {
-    if (i.op == Op::SetNZ) {
-      load_to(i, i.a, edx);
-      test(edx, edx);
-    } else {
-      load_to(i, i.b, ecx);
-      load_to(i, r.from_result ? i.dst : i.a, edx);
-      if (r.from_result) i.op == Op::SubF ? add(edx, ecx) : sub(edx, ecx);
-      i.op == Op::SubF ? cmp(edx, ecx) : add(edx, ecx);
-    }
+  if (r.source >= 0) {
+    // The host's flags of a compare are still there where a jump that it decided has gone out of the block.
+    const bool at_host = is_side_exit(index) && block_->insts[index + 1].op == Op::ExitJump &&
+                         flags_at_host(index) == r.source;
+    const auto source = static_cast<u32>(r.source);
+    at_host ? store_flags(r.mask, flags_kind(block_->insts[source])) : make_flags(source, r.mask, r.from_result);
   }
-  store_flags(r.mask, kind);
+  for (std::size_t n = 0; n < edges_.size(); ++n)
+    for (const EdgePoint& p : edges_[n].points) {
+      if (p.at != index) continue;
+      Xbyak::Label other;
+      cmp(byte[rbp + static_cast<u32>(offsetof(Context, edge))], static_cast<u32>(n + 1));
+      jne(other, T_NEAR);
+      make_flags(edges_[n].source, p.mask, p.from_result);
+      L(other);
+    }
+}
+
+/// Stores flags of the instruction `source` anew, from its operands or its result.
+void Emitter::make_flags(u32 source, u8 mask, bool from_result) {
+  const Inst& i = block_->insts[source];
+  if (i.op == Op::SetNZ) {
+    load_to(i, i.a, edx);
+    test(edx, edx);
+  } else {
+    load_to(i, i.b, ecx);
+    load_to(i, from_result ? i.dst : i.a, edx);
+    if (from_result) i.op == Op::SubF ? add(edx, ecx) : sub(edx, ecx);
+    i.op == Op::SubF ? cmp(edx, ecx) : add(edx, ecx);
+  }
+  store_flags(mask, flags_kind(i));
 }
 
 void Emitter::emit_compare(const Inst& i) {

@@ -127,8 +127,7 @@ void Emitter::slow_access(const Inst& i, bool keep_xmm) {
       load_to(i, i.b, ecx);
   }
   name_uop();
-  call_service(is_store(i) ? Service::Store : Service::Load, keep_xmm);
-  check_raised();
+  call_service(is_store(i) ? Service::Store : Service::Load, true, keep_xmm);
   if (is_store(i) || finish_loaded_xmm(i)) return;
   if (i.op == Op::Load64)
     finish64(i.dst, rax);

@@ -170,7 +170,7 @@ bool Emitter::emit_write_cpsr(const Inst& i) {
     jz(interruptible, T_NEAR);
     Xbyak::Label go;
     L(go);
-    exit_direct(out_->links[next_link_]);
+    exit_direct(out_->links[next_link_], next);
     cold_.push_back({[this, interruptible, go, next]() mutable {
       L(interruptible);
       cmp(dword[rbp + AV_CONTEXT(lines)], 0);

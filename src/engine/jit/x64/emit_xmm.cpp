@@ -265,7 +265,7 @@ void Emitter::emit_slow(const Inst& i, const ColdXmm& cold) {
   for (const Parked& p : cold.operands) move_to_frame(p.value, Xmm(p.x), p.type);
   place_constant(i);
   name_uop();
-  call_service(Service::Helper, cold.keep);
+  call_service(Service::Helper, false, cold.keep);
   if (cold.result.x >= 0) move_from_frame(cold.result.value, Xmm(cold.result.x), cold.result.type);
 }
 

@@ -37,11 +37,20 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
   for (u32 k = 0, uops = 1; k < block.insts.size(); ++k)
     if (needs_uop(block.insts[k])) uop_index_[k] = uops++;
   fp_default_ = frontend::Context::fp_default_of(out.key) && !changes_fpscr(block);
+  region_ = block.head_count != 0;
+  heads_ = std::vector<Xbyak::Label>(block.head_count);
+  head_at_.clear();
+  for (u32 k = 0; region_ && k < block.insts.size(); ++k)
+    if (block.insts[k].op == Op::Head) head_at_.push_back(k);
   analyse();
   Xbyak::Label attention;
   cmp(dword[rbp + offsetof(Context, attention)], 0);
   jne(attention, T_NEAR);
-  if (options_.count_instructions) add(qword[rbp + offsetof(Context, instructions)], block.insn_count);
+  if (options_.count_instructions && !region_)
+    add(qword[rbp + offsetof(Context, instructions)], block.insn_count);
+  for (const Copy& c : copies_)
+    if (c.owner >= 0) mov(guest(static_cast<u32>(c.owner)), Reg32(c.host));
+  if (region_ && has_edges(0)) mov(byte[rbp + offsetof(Context, edge)], 0);
   load_copies();
   cold_.push_back({[this, attention]() mutable {
     L(attention);
@@ -133,7 +142,7 @@ void Emitter::finish(Value dst, const Reg32& r) {
   if (dst.is_none()) return;
   const int d = host_reg(dst);
   if (d != k_not_pinned && d != r.getIdx()) mov(Reg32(d), r);
-  if (d == k_not_pinned || is_copy(dst)) mov(dword[rbp + memory_offset(dst)], r);
+  if (d == k_not_pinned || (is_copy(dst) && !region_)) mov(dword[rbp + memory_offset(dst)], r);
 }
 
 void Emitter::finish64(Value dst, const Reg64& r) {
@@ -249,6 +258,8 @@ void Emitter::emit(const Inst& i) {
     case Op::FAbs64: return emit_fp_sign(i);
     case Op::FpscrToFlags: return emit_fpscr_to_flags();
     case Op::Insn: return;
+    case Op::Head: return emit_head(i);
+    case Op::Goto: emit_goto(index_, {}); reached_ = false; return;
     case Op::SkipIf:
     case Op::SkipUnless: note_skip(static_cast<u32>(i.imm)); return emit_skip(i);
     case Op::Label:
@@ -269,9 +280,14 @@ void Emitter::name_uop() {
   mov(rdx, reinterpret_cast<u64>(&out_->code[uop_index_[index_]]));
 }
 
-void Emitter::check_raised() {
-  cmp(dword[rbp + offsetof(Context, raised)], 0);
-  jne(stub(stubs_.raised));
+void Emitter::call_service(Service s, bool may_raise, bool keep_xmm) {
+  park();
+  call(stub((keep_xmm ? stubs_.service_keeping_xmm : stubs_.service)[static_cast<u32>(s)]));
+  if (may_raise) {
+    cmp(dword[rbp + offsetof(Context, raised)], 0);
+    jne(stub(stubs_.raised));
+  }
+  if (region_ || s == Service::Helper || s == Service::Trap) load_copies();  // it may have written any register
 }
 
 /// A constant operand of a helper goes to memory as the others do.
@@ -285,14 +301,14 @@ void Emitter::emit_helper(const Inst& i) {
   place_constant(i);
   name_uop();
   const u8 effects = ir::info(i.op).effects;
-  call_service(effects & ir::Trap ? Service::Trap : Service::Helper);
-  if (effects & (ir::Mem | ir::Trap)) check_raised();
+  call_service(effects & ir::Trap ? Service::Trap : Service::Helper, effects & (ir::Mem | ir::Trap));
 }
 
 // --- exits
 
 /// Leaves for `why`, with Context::at naming this instruction.
 void Emitter::emit_leave(Leave why) {
+  park();
   name_uop();
   mov(ptr[rbp + offsetof(Context, at)], rdx);
   mov(eax, static_cast<u32>(why));
@@ -300,6 +316,7 @@ void Emitter::emit_leave(Leave why) {
 }
 
 void Emitter::emit_sync_exit(u32 pc) {
+  park();
   set_pc(pc);
   mov(eax, static_cast<u32>(Leave::Sync));
   jmp(stub(stubs_.leave), T_NEAR);
@@ -310,8 +327,10 @@ void Emitter::set_pc(u32 pc) { mov(dword[rbp + AV_STATE(r) + 60], pc); }
 /// A direct exit through `link`. Within the page it is a jump that the code cache links to the target's code; the
 /// displacement is 4-byte aligned, so that it can be changed while other vCPUs run through it. To another page, the
 /// translation of that page is checked against the linked block each time.
-void Emitter::exit_direct(Link& link) {
+void Emitter::exit_direct(Link& link, u32 from) {
   Xbyak::Label unlinked;
+  park();
+  if (is_loop_end(link, from)) count_loop(link.pc);
   if (link.same_page) {
     link.patch = align_displacement(1);
     jmp(unlinked, T_NEAR);
@@ -327,6 +346,23 @@ void Emitter::exit_direct(Link& link) {
     jmp(ptr[rcx + offsetof(Block, host)]);
   }
   leave_unlinked(link, unlinked);
+}
+
+/// The jump from `from` closes a loop that may be worth a region.
+bool Emitter::is_loop_end(const Link& link, u32 from) const {
+  return options_.regions && link.same_page && link.pc <= from;
+}
+
+void Emitter::count_loop(u32 pc) {
+  Xbyak::Label hot;
+  sub(dword[rbp + static_cast<u32>(offsetof(Context, heat)) + 4 * heat_index(pc)], 1);
+  js(hot, T_NEAR);
+  cold_.push_back({[this, hot, pc]() mutable {
+    L(hot);
+    set_pc(pc);
+    mov(eax, static_cast<u32>(Leave::Hot));
+    jmp(stub(stubs_.leave), T_NEAR);
+  }});
 }
 
 /// Where the displacement of a jump emitted next will be, behind `opcode_bytes` bytes: a multiple of 4.
@@ -357,19 +393,23 @@ void Emitter::leave_unlinked(Link& link, Xbyak::Label& unlinked) {
 }
 
 void Emitter::emit_exit(const Inst& i) {
+  recover_flags(index_);
   switch (i.op) {
-    case Op::ExitJump:
-    case Op::ExitCall:
-      return may_link_ ? exit_direct(out_->links[next_link_++]) : emit_sync_exit(static_cast<u32>(i.imm));
     case Op::ExitSwitch:
       xor_(dword[rbp + AV_STATE(psr)], arm::k_psr_t);
-      return may_link_ ? exit_direct(out_->links[next_link_++]) : emit_sync_exit(static_cast<u32>(i.imm));
+      [[fallthrough]];
+    case Op::ExitJump:
+    case Op::ExitCall:
+      return may_link_ ? exit_direct(out_->links[next_link_++], insn_address(index_))
+                       : emit_sync_exit(static_cast<u32>(i.imm));
     case Op::ExitIndirect:
       load_to(i, i.a, eax);
+      park();
       jmp(stub(stubs_.branch), T_NEAR);
       return;
     case Op::ExitInterwork:
       load_to(i, i.a, eax);
+      park();
       jmp(stub(stubs_.interwork), T_NEAR);
       return;
     case Op::ExitSync:
@@ -378,7 +418,8 @@ void Emitter::emit_exit(const Inst& i) {
     case Op::ExitReturn:
       place_constant(i);
       name_uop();
-      call_service(Service::Helper);
+      call_service(Service::Helper, false);
+      park();
       mov(eax, static_cast<u32>(Leave::Sync));
       jmp(stub(stubs_.leave), T_NEAR);
       return;

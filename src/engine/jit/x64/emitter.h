@@ -61,6 +61,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void analyse();
   void analyse_temps();
   void choose_copies();
+  void add_copy(u32 guest, int host, int owner);
   void analyse_flags();
   bool runs_inline(const Inst& i) const;  ///< else by Service::Helper
   bool skip_is_fused(u32 index) const { return flags_at_host(index) >= 0; }
@@ -69,6 +70,9 @@ class Emitter : private Xbyak::CodeGenerator {
   /// The skip at `index` only jumps over one direct exit: a branch out of the block's straight run.
   bool is_side_exit(u32 index) const;
   bool is_backward(u32 index) const;
+  bool flow_flags(std::vector<u8>& live_after);
+  template <class F>
+  bool walk_from_head(u32 head, u8 mask, F f) const;
   void plan_flags(u32 index, const std::vector<u8>& live_after, const std::vector<bool>& conditional);
   static HostFlags flags_kind(const Inst& i);
   static bool host_condition(HostFlags kind, arm::Cond cond, u8& cc);
@@ -246,23 +250,31 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_vector_fp(ir::VecOp op, const VectorCode& v, Xbyak::Label& slow);
   void vector_fp_extreme(bool max, const Xmm& d, const Xmm& a, const Xmm& b, Xbyak::Label& slow);
   void emit_exit(const Inst& i);
+  void emit_head(const Inst& i);
+  void emit_goto(u32 index, std::optional<u8> cc);
   void emit_leave(Leave why);
   void emit_sync_exit(u32 pc);
-  void exit_direct(Link& link);
+  /// `from`: address of the instruction that leaves.
+  void exit_direct(Link& link, u32 from);
+  u32 insn_address(u32 index) const;
+  bool is_loop_end(const Link& link, u32 from) const;
+  void count_loop(u32 pc);
   void exit_direct_if(u8 cc, Link& link);
   void leave_unlinked(Link& link, Xbyak::Label& unlinked);
   u8* align_displacement(std::size_t opcode_bytes);
   void set_pc(u32 pc);
   void name_uop();
-  void call_service(Service s, bool keep_xmm = false) {
-    call(stub((keep_xmm ? stubs_.service_keeping_xmm : stubs_.service)[static_cast<u32>(s)]));
-    if (s == Service::Helper || s == Service::Trap) load_copies();  // it may have written any register
-  }
+  void call_service(Service s, bool may_raise, bool keep_xmm = false);
+  /// In a region a copy may be newer than the context. Before whatever may look at the context or goes on elsewhere,
+  /// park() stores the copies and gives borrowed host registers back to the guest registers they belong to.
+  void park();
   void load_copies();
   bool is_copy(Value v) const { return v.is_reg() && guest_host_[v.reg_number()] != k_pinned[v.reg_number()]; }
-  void check_raised();
   u8 flags_needed(u32 index) const { return flags_needed_[index]; }
   void recover_flags(u32 index);  ///< in the cold path of instruction `index`; changes ecx, edx
+  void make_flags(u32 source, u8 mask, bool from_result);
+  void note_edge(u32 skip, u32 head);
+  bool has_edges(u32 head) const;
   void emit_side_exit(u32 index);
 
   u8* base_;
@@ -274,6 +286,16 @@ class Emitter : private Xbyak::CodeGenerator {
   u32 index_ = 0, next_link_ = 0;
   bool may_link_ = true;
   std::array<int, 15> guest_host_ = k_pinned;  ///< host register of each guest register in this block
+  struct Copy {
+    u32 guest;
+    int host;
+    int owner;     ///< the guest register that has `host` outside this region, or -1
+    bool written;  ///< the region changes it
+  };
+  std::vector<Copy> copies_;
+  bool region_ = false;
+  std::vector<Xbyak::Label> heads_;
+  std::vector<u8> live_at_head_;
   std::vector<u32> uop_index_;                 ///< place in Block::code of each instruction that has a uop
   std::vector<TempInfo> temps_;
   std::vector<u8> flags_needed_;
@@ -285,6 +307,20 @@ class Emitter : private Xbyak::CodeGenerator {
     bool from_result = false;
   };
   std::vector<Recovery> recovery_;
+  /// A way to a head on which flags are not stored, though something behind the head may want them: Context::edge has
+  /// the number of the way, and cold paths make the flags from the `source` of the way that was taken.
+  struct EdgePoint {
+    u32 at;
+    u8 mask;
+    bool from_result;
+  };
+  struct Edge {
+    u32 skip, head, source;
+    std::vector<EdgePoint> points;
+  };
+  static constexpr std::size_t k_max_edges = 200;
+  std::vector<Edge> edges_;  ///< number n is at n - 1; 0: the flags are in their place
+  std::vector<u32> head_at_;
   std::vector<Xbyak::Label> labels_;
   std::vector<Cold> cold_;
   // emit_xmm.cpp
