@@ -119,6 +119,18 @@ class Former {
     }
   }
 
+  /// How many loops the block is in, by the jumps back over it.
+  u8 depth(u32 pc) const {
+    std::map<u32, u32> loops;  // last jump back to each head
+    for (const auto& [from, block] : blocks_)
+      for_each_target(block, [&](u32 target) {
+        if (target <= from && blocks_.contains(target)) loops[target] = std::max(loops[target], from);
+      });
+    return static_cast<u8>(std::count_if(loops.begin(), loops.end(), [pc](const auto& loop) {
+      return loop.first <= pc && pc <= loop.second;
+    }));
+  }
+
   Region join() {
     std::map<u32, u32> heads;
     for (u32 k = 0; k < order_.size(); ++k) heads[order_[k]] = k;
@@ -134,7 +146,7 @@ class Former {
       first = std::min(first, block.pc);
       last = std::max(last, block.pc + block.guest_bytes);
       head_at.push_back(out.insts.size());
-      out.insts.push_back({.op = Op::Head, .disp = block.insn_count, .imm = k});
+      out.insts.push_back({.op = Op::Head, .attr2 = depth(block.pc), .disp = block.insn_count, .imm = k});
       for (Inst i : block.insts) {
         for (Value* v : {&i.dst, &i.a, &i.b, &i.c})
           if (v->is_temp()) *v = Value::temp(v->temp_number() + out.temp_count);

@@ -11,7 +11,7 @@
 
 namespace armvisor::engine {
 
-inline constexpr u32 k_max_region_blocks = 32, k_max_region_insns = 512;
+inline constexpr u32 k_max_region_blocks = 32, k_max_region_insns = 160;
 
 struct Region {
   ir::Block block;

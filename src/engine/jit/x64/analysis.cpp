@@ -29,10 +29,12 @@ void Emitter::choose_copies() {
   if (!options_.register_copies) return;
   std::array<u32, 15> uses{}, pinned_uses{};
   std::array<bool, 15> written{};
+  u32 weight = 1;
   const auto used = [&](Value v) {
-    if (v.is_reg()) ++(k_pinned[v.reg_number()] == k_not_pinned ? uses : pinned_uses)[v.reg_number()];
+    if (v.is_reg()) (k_pinned[v.reg_number()] == k_not_pinned ? uses : pinned_uses)[v.reg_number()] += weight;
   };
   for (const Inst& i : block_->insts) {
+    if (i.op == Op::Head) weight = 1u << std::min(4 * i.attr2, 20);
     for (const Value v : {i.a, i.b, i.c}) used(v);
     if (!i.dst.is_reg()) continue;
     if (region_) used(i.dst);  // elsewhere a write goes to memory just the same
