@@ -23,6 +23,8 @@ class Backend {
   virtual void link(Link&, const Block&) {}  ///< Link::target has been set
   virtual void unlink(Link&) {}              ///< Link::target has been cleared
   virtual void release(Block&) {}            ///< no vCPU can be in the block any more
+  /// How often a loop runs before it is compiled as a whole.
+  virtual u32 hot() const { return 0; }
   /// There is no room for more code: everything should be invalidated.
   virtual bool over_limit() const { return false; }
 };

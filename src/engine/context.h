@@ -18,8 +18,8 @@ struct JumpEntry {
 inline constexpr u32 k_jump_entries = 4096;
 constexpr u32 jump_index(u32 pc) { return (pc >> 1 ^ pc >> 13) & (k_jump_entries - 1); }
 
-/// A loop that has been closed this often by blocks on their own becomes a region.
-inline constexpr u32 k_heat_entries = 4096, k_hot = 2000;
+/// A loop that blocks on their own have closed JitOptions::hot times becomes a region.
+inline constexpr u32 k_heat_entries = 4096;
 constexpr u32 heat_index(u32 pc) { return (pc >> 1 ^ pc >> 11) & (k_heat_entries - 1); }
 
 inline constexpr u32 k_temp_bytes = 24 * 1024;

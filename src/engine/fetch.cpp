@@ -134,13 +134,13 @@ void InterpreterVcpu::make_region() {
   const u8* host = nullptr;
   context_.link = nullptr;
   u32& heat = context_.heat[heat_index(pc)];
-  heat = k_hot;
+  heat = shared_.backend->hot();
   if (!fetch_page(pc, page, host)) return;
   const u32 key = context_.key[s.thumb()];
   const auto block_at = [&](u32 at) { return shared_.code.find(page + (at & k_page_mask), at, key, k_no_page); };
   Block* const there = block_at(pc);
   if (!there || !there->compiled || there->region || there->no_region.exchange(true)) {
-    heat = 16 * k_hot;
+    heat *= 16;
     return;
   }
   std::array<u8, k_page_size> bytes;

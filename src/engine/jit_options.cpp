@@ -18,18 +18,28 @@ constexpr Entry k_entries[] = {
 #include "engine/jit_options.inc"
 #undef JIT
 };
-constexpr std::string_view k_code = "code=", k_no = "no-";
+constexpr std::string_view k_code = "code=", k_hot = "hot=", k_no = "no-";
 constexpr u64 k_min_mib = 2, k_max_mib = 1024;  // jumps within the cache are 32 bits
+constexpr u64 k_max_hot = 1'000'000;
+
+Status set_number(std::string_view name, std::string_view digits, u64 least, u64 most, u64& out) {
+  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), out);
+  if (error == std::errc() && end == digits.end() && out >= least && out <= most) return {};
+  return Error{ErrorKind::BadArguments, "--jit " + std::string(name) + ": expected a number from " +
+                                            std::to_string(least) + " to " + std::to_string(most) + ", found '" +
+                                            std::string(digits) + "'; change it"};
+}
 
 Status set_one(std::string_view word, JitOptions& options) {
+  u64 number = 0;
   if (word.starts_with(k_code)) {
-    const std::string_view digits = word.substr(k_code.size());
-    u64 mib = 0;
-    const auto [end, error] = std::from_chars(digits.begin(), digits.end(), mib);
-    if (error != std::errc() || end != digits.end() || mib < k_min_mib || mib > k_max_mib)
-      return Error{ErrorKind::BadArguments, "--jit code: expected a number of MiB from 2 to 1024, found '" +
-                                                std::string(digits) + "'; change it"};
-    options.code_bytes = mib << 20;
+    AV_TRY(set_number("code", word.substr(k_code.size()), k_min_mib, k_max_mib, number));
+    options.code_bytes = number << 20;
+    return {};
+  }
+  if (word.starts_with(k_hot)) {
+    AV_TRY(set_number("hot", word.substr(k_hot.size()), 1, k_max_hot, number));
+    options.hot = static_cast<u32>(number);
     return {};
   }
   const bool on = !word.starts_with(k_no);
@@ -58,7 +68,7 @@ std::string jit_options_help() {
   std::string text;
   for (const Entry& e : k_entries)
     text += std::string(e.normally ? "no-" : "") + e.name + "  " + (e.normally ? "without: " : "") + e.help + "\n";
-  return text + "code=N  at most N MiB of generated code\n";
+  return text + "code=N  at most N MiB of generated code\nhot=N  loops that ran N times are compiled as a whole\n";
 }
 
 }  // namespace armvisor::engine

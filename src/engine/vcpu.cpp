@@ -7,7 +7,7 @@ namespace armvisor::engine {
 InterpreterVcpu::InterpreterVcpu(Shared& shared, u32 index)
     : context_{}, shared_(shared), index_(index), tlb_(shared.frames, index) {
   context_.vcpu = this;
-  std::fill(std::begin(context_.heat), std::end(context_.heat), k_hot);
+  std::fill(std::begin(context_.heat), std::end(context_.heat), shared.backend->hot());
   context_.host_to_pa = shared.ram.base().value - reinterpret_cast<u64>(shared.ram.host(shared.ram.base()));
   context_.exclusive_slots = shared.exclusives.slots();
   context_.s = arm::reset_state(index, shared.config.vcpus);

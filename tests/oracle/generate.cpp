@@ -345,6 +345,78 @@ Case generate_sequence(bool thumb, u32 length, Random& random) {
   return whole;
 }
 
+/// Whether `c` leaves Rn alone, as far as its IR shows it.
+static bool spares(const Case& c, u32 n) {
+  for (const Part& part : c.sequence) {
+    const bool thumb = part.isa != Isa::A32;
+    frontend::Context context;
+    context.thumb = thumb;
+    context.privileged = false;
+    context.vfp_enabled = context.vfp_accessible = context.simd_enabled = true;
+    std::vector<u8> bytes;
+    for (const u32 half : thumb && part.isa == Isa::T16 ? std::vector<u32>{part.word}
+                          : thumb                       ? std::vector<u32>{part.word >> 16, part.word & 0xffff}
+                                                        : std::vector<u32>{part.word & 0xffff, part.word >> 16}) {
+      bytes.push_back(static_cast<u8>(half));
+      bytes.push_back(static_cast<u8>(half >> 8));
+    }
+    ir::Block block;
+    if (!frontend::translate(context, 0, bytes, {.max_insns = 1}, block)) return false;
+    if (std::any_of(block.insts.begin(), block.insts.end(),
+                    [n](const ir::Inst& i) { return i.dst == ir::Value::reg(n); }))
+      return false;
+  }
+  return true;
+}
+
+/// Whether the last instructions are out of reach of an IT.
+static bool ends_outside_it(const Case& c) {
+  const std::size_t first = c.sequence.size() > 4 ? c.sequence.size() - 4 : 0;
+  for (std::size_t k = first; k < c.sequence.size(); ++k)
+    if (c.sequence[k].isa == Isa::T16 && (c.sequence[k].word & 0xff00) == 0xbf00) return false;
+  return true;
+}
+
+Case generate_loop(bool thumb, Random& random) {
+  const u32 counter = static_cast<u32>(random() % 13);
+  const auto part = [&](u32 most) {
+    while (true) {
+      Case c = generate_sequence(thumb, 1 + static_cast<u32>(random() % most), random);
+      if (spares(c, counter) && ends_outside_it(c)) return c;
+    }
+  };
+  Case loop = part(8);
+  const Case skipped = part(4);
+  const auto put = [&](u32 word, Isa isa) {
+    const auto half = [&](u32 h) {
+      loop.code.push_back(static_cast<u8>(h));
+      loop.code.push_back(static_cast<u8>(h >> 8));
+    };
+    if (isa == Isa::T32) half(word >> 16);
+    half(word & 0xffff);
+    if (isa == Isa::A32) half(word >> 16);
+    loop.sequence.push_back({isa, word});
+  };
+  const auto branch = [&](u32 cond, std::size_t from, std::size_t to) {
+    const auto distance = static_cast<s32>(to) - static_cast<s32>(from) - (thumb ? 4 : 8);
+    if (thumb)
+      put(0xd000 | cond << 8 | (static_cast<u32>(distance >> 1) & 0xff), Isa::T16);
+    else
+      put(0x0a000000 | cond << 28 | (static_cast<u32>(distance >> 2) & 0xffffff), Isa::A32);
+  };
+  branch(static_cast<u32>(random() % 14), loop.code.size(), loop.code.size() + (thumb ? 2 : 4) + skipped.code.size());
+  loop.code.insert(loop.code.end(), skipped.code.begin(), skipped.code.end());
+  loop.sequence.insert(loop.sequence.end(), skipped.sequence.begin(), skipped.sequence.end());
+  put(thumb ? 0xf1b00001 | counter << 16 | counter << 8 : 0xe2500001 | counter << 16 | counter << 12,
+      thumb ? Isa::T32 : Isa::A32);  // SUBS
+  branch(static_cast<u32>(arm::Cond::NE), loop.code.size(), 0);
+  for (u32 n = 0; n < 15; ++n)
+    if (skipped.initial.r[n] - k_data < k_data_size) loop.initial.r[n] = skipped.initial.r[n];
+  loop.initial.r[counter] = 2 + static_cast<u32>(random() % 6);
+  loop.instructions = static_cast<u32>(loop.sequence.size());
+  return loop;
+}
+
 const char* exclusion(const Case& c) {
   const auto& e = *c.encoding;
   frontend::Inst i;

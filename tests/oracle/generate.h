@@ -15,6 +15,9 @@ Case generate(const frontend::Encoding& e, bool as_thumb, Random& random);
 /// `length` instructions that neither branch nor change mode, one behind the other.
 Case generate_sequence(bool thumb, u32 length, Random& random);
 
+/// A loop of a few rounds around two sequences, the second of which is skipped on a condition.
+Case generate_loop(bool thumb, Random& random);
+
 /// The code of `c` in another random state.
 Case vary(const Case& c, Random& random);
 

@@ -36,7 +36,7 @@ struct Tally {
 
 class Oracle {
  public:
-  explicit Oracle(const Options& options) : options_(options), random_(options.seed) {
+  Oracle(const Options& options, const char* engine) : options_(options), random_(options.seed), subject_(engine) {
     for (u32 k = 0; k < k_ram_size - 0x1000; ++k) {
       const u8 byte = k < 0x100000 ? 0 : static_cast<u8>(random_());
       reference_.ram(k_ram_base)[k] = byte;
@@ -257,4 +257,7 @@ Options parse(int argc, char** argv) {
 }  // namespace
 }  // namespace armvisor::oracle
 
-int main(int argc, char** argv) { return armvisor::oracle::Oracle(armvisor::oracle::parse(argc, argv)).run(); }
+int main(int argc, char** argv) {
+  const char* const engine = std::getenv("ARMVISOR_TEST_ENGINE");  // CTest runs the comparison with each
+  return armvisor::oracle::Oracle(armvisor::oracle::parse(argc, argv), engine ? engine : "interp").run();
+}

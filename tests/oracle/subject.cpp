@@ -80,7 +80,7 @@ struct Subject::World {
   }
 };
 
-Subject::Subject() {
+Subject::Subject(const char* engine, const engine::JitOptions& options) {
   auto ram = GuestRam::create(GuestPa(k_ram_base), k_ram_size);
   if (!ram) {
     std::fprintf(stderr, "oracle: %s\n", ram.error().message.c_str());
@@ -91,8 +91,7 @@ Subject::Subject() {
   engine::EngineConfig config;
   config.ram = &w.ram;
   config.port = &w.port;
-  const char* const name = std::getenv("ARMVISOR_TEST_ENGINE");  // CTest runs the comparison with each engine
-  w.engine = std::move(*engine::make_engine(name ? name : "interp", config));
+  w.engine = std::move(*engine::make_engine(engine, config, options));
   w.vcpu = &w.engine->vcpu(0);
   w.port.vcpu = w.vcpu;
   w.write_vectors();

@@ -9,7 +9,7 @@ namespace armvisor::oracle {
 
 class Subject {
  public:
-  Subject();
+  explicit Subject(const char* engine, const engine::JitOptions& options = {});
   ~Subject();
   /// Runs `c` until it raises or reaches `stop` (the reference's next PC, `stop_thumb` its instruction set), where an
   /// undefined instruction is laid for the time of the run.

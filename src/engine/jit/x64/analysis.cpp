@@ -2,18 +2,14 @@
 #include <algorithm>
 
 #include "engine/jit/x64/emitter.h"
-#include "ir/passes/flag_liveness.h"
 
 namespace armvisor::engine::jit {
 namespace {
-
-constexpr u8 k_all_flags = 15, k_flag_c = 2;
 
 bool is_fp(const ir::Inst& i) { return i.op >= ir::Op::FAdd32 && i.op <= ir::Op::FixedToF64; }
 bool is_access(const ir::Inst& i) {
   return i.op == ir::Op::Load || i.op == ir::Op::Store || i.op == ir::Op::Load64 || i.op == ir::Op::Store64;
 }
-bool writes_flags(ir::Op op) { return ir::info(op).effects & ir::FlagsW; }
 
 }  // namespace
 
@@ -119,200 +115,6 @@ void Emitter::analyse_temps() {
   }
 }
 
-/// One pass backwards, by what is known of heads so far. The result says what it learned: whether to go again.
-bool Emitter::flow_flags(std::vector<u8>& live_after) {
-  const auto& insts = block_->insts;
-  std::vector<u8> at_label(block_->label_count, 0);
-  u8 live = k_all_flags;
-  bool changed = false;
-  for (u32 k = static_cast<u32>(insts.size()); k-- > 0;) {
-    const Inst& i = insts[k];
-    const u8 effects = ir::info(i.op).effects;
-    live_after[k] = live;
-    if (i.op == Op::Goto)
-      live = live_at_head_[i.imm];
-    else if (i.op == Op::Head) {
-      changed |= live != live_at_head_[i.imm];
-      live_at_head_[i.imm] = live;
-    } else if (effects & (ir::Exit | ir::Mem | ir::Trap))
-      live = k_all_flags;
-    else if (i.op == Op::Label)
-      at_label[i.imm] = live;
-    else if (i.op == Op::SkipIf)
-      live |= at_label[i.imm];
-    else if (i.op == Op::SkipUnless)
-      live |= at_label[i.imm] | (skip_is_fused(k) ? 0 : k_all_flags);
-    else if (writes_flags(i.op) && runs_inline(i)) {
-      live &= static_cast<u8>(~i.attr);
-      if (effects & ir::FlagsR) live |= k_flag_c;
-    } else if (effects & ir::FlagsR) {
-      live |= i.op == Op::CondValue || !runs_inline(i) ? k_all_flags : k_flag_c;
-    }
-  }
-  return changed;
-}
-
-/// Which flags the hot path stores. What only an abort, a side exit or an interrupt would look at is not stored there:
-/// the cold path makes it anew (plan_flags).
-void Emitter::analyse_flags() {
-  const auto& insts = block_->insts;
-  const u32 count = static_cast<u32>(insts.size());
-  flags_needed_.assign(count, k_all_flags);
-  recovery_.assign(count, {});
-  edges_.clear();
-  std::vector<u8> live_after(count, k_all_flags);
-  live_at_head_.assign(block_->head_count, 0);
-  while (flow_flags(live_after)) {
-  }
-  std::vector<bool> conditional(count, false);
-  for (u32 k = 0, until = 0; k < count; ++k) {
-    const bool skip = insts[k].op == Op::SkipIf || insts[k].op == Op::SkipUnless;
-    if (insts[k].op == Op::Head) until = 0;
-    if (skip && !is_side_exit(k))
-      for (u32 j = k + 1; j < count && !(insts[j].op == Op::Label && insts[j].imm == insts[k].imm); ++j)
-        until = std::max(until, j);
-    conditional[k] = k <= until && until != 0;
-  }
-  for (u32 k = 0; k < count; ++k) {
-    if (!writes_flags(insts[k].op) || !runs_inline(insts[k])) continue;
-    flags_needed_[k] = options_.dead_flags ? (insts[k].attr & live_after[k]) : insts[k].attr;
-    if (options_.lazy_flags && !conditional[k] && flags_needed_[k] != 0) plan_flags(k, live_after, conditional);
-  }
-}
-
-void Emitter::plan_flags(u32 index, const std::vector<u8>& live_after, const std::vector<bool>& conditional) {
-  const auto& insts = block_->insts;
-  const Inst& f = insts[index];
-  const u8 mask = flags_needed_[index];
-  const auto plain = [](Value v) { return v.is_reg() || v.is_imm() || v.is_none(); };
-  if (f.op != Op::AddF && f.op != Op::SubF && f.op != Op::SetNZ) return;
-  if (!plain(f.a) || !plain(f.b) || !plain(f.dst)) return;
-  const bool has_result = f.op != Op::SetNZ && f.dst.is_reg() && f.dst != f.b;
-  bool operands_stand = f.dst.is_none() || (f.dst != f.a && f.dst != f.b), result_stands = has_result;
-  u8 hot = 0;
-  std::vector<std::pair<u32, bool>> points;
-  const auto defer = [&](u32 k) {
-    if (!operands_stand && !result_stands)
-      hot = mask;
-    else
-      points.emplace_back(k, !operands_stand);
-  };
-  const auto written = [&](Value v) {
-    if (!v.is_reg()) return;
-    operands_stand &= v != f.a && v != f.b;
-    result_stands &= v != f.dst && v != f.b;
-  };
-  std::vector<Edge> edges;
-  const auto follow = [&](u32 k, u32 head) {
-    if (head_at_[head] <= k) defer(k);  // an interrupt may be taken there
-    if (!(live_at_head_[head] & mask) || hot == mask) return;
-    Edge edge{.skip = k, .head = head, .source = index, .points = {}};
-    const auto stands = [&](u16 changed) {
-      const auto is_changed = [&](Value v) { return v.is_reg() && (changed >> v.reg_number() & 1); };
-      if (operands_stand && !is_changed(f.a) && !is_changed(f.b)) return 1;
-      return result_stands && !is_changed(f.dst) && !is_changed(f.b) ? 2 : 0;
-    };
-    const auto point = [&](u32 at, u16 changed, u8 left) {
-      const int how = stands(changed);
-      edge.points.push_back({at, left, how == 2});
-      return how != 0;
-    };
-    if (!options_.lazy_edges || edges_.size() + edges.size() >= k_max_edges || !walk_from_head(head, mask, point))
-      hot = mask;
-    else if (!edge.points.empty())
-      edges.push_back(std::move(edge));
-  };
-  for (u32 k = index + 1; k < insts.size() && hot != mask; ++k) {
-    const Inst& i = insts[k];
-    const u8 effects = ir::info(i.op).effects;
-    if (i.op == Op::Head) break;
-    if (i.op == Op::Goto) {
-      follow(k, static_cast<u32>(i.imm));
-      break;
-    }
-    if (is_side_exit(k) && insts[k + 1].op == Op::Goto) {
-      if (i.op == Op::SkipUnless && flags_at_host(k) != static_cast<int>(index)) hot = mask;
-      follow(k, static_cast<u32>(insts[k + 1].imm));
-      k += 1;
-    } else if (is_side_exit(k) && is_backward(k) && !region_) {
-      hot = mask;  // a loop's branch is most often taken: no detour to make flags
-    } else if (is_side_exit(k)) {
-      if (i.op == Op::SkipUnless && flags_at_host(k) != static_cast<int>(index)) hot = mask;
-      if (i.op == Op::SkipUnless && hot != mask)
-        points.emplace_back(k, false);  // from the host's flags
-      else
-        defer(k);
-      k += 1;
-    } else if (is_access(i) && !conditional[k]) {
-      const u32 count = group_length(k);
-      defer(k);
-      for (u32 j = 0; j < count; ++j) written(insts[k + j].dst);
-      k += count - 1;
-      continue;
-    } else if (writes_flags(i.op)) {
-      if (effects & ir::FlagsR) hot |= mask & k_flag_c;
-      const bool certain = runs_inline(i) && !conditional[k];
-      hot |= certain ? static_cast<u8>(mask & ~i.attr & live_after[k]) : mask;
-      break;
-    } else if (effects & (ir::Exit | ir::Mem | ir::Trap)) {
-      if (is_access(i) || (region_ && (effects & ir::Exit)))
-        defer(k);
-      else
-        hot = mask;
-      if ((effects & ir::Exit) && !conditional[k]) break;
-      if (effects & ir::Exit) continue;
-    } else if (i.op == Op::SkipUnless) {
-      if (flags_at_host(k) != static_cast<int>(index)) hot = mask;
-    } else if (effects & ir::FlagsR) {
-      hot |= i.op == Op::CondValue || !runs_inline(i) ? mask : static_cast<u8>(mask & k_flag_c);
-    }
-    written(i.dst);
-    if (!runs_inline(i)) operands_stand = result_stands = false;  // a helper may write any register
-  }
-  flags_needed_[index] = hot;
-  if (hot == mask) return;
-  for (const auto& [k, from_result] : points)
-    recovery_[k] = {static_cast<int>(index), static_cast<u8>(mask & ~hot), from_result};
-  for (Edge& edge : edges) {
-    std::erase_if(edge.points, [&](EdgePoint& p) { return (p.mask &= static_cast<u8>(~hot)) == 0; });
-    edges_.push_back(std::move(edge));
-  }
-}
-
-/// Goes from a head on to where the flags `mask`, which came with control, are overwritten. Calls
-/// f(instruction, guest registers changed since, what is left of the flags) wherever they could be looked at; false
-/// when it says so, or when they are wanted in their place on the way.
-template <class F>
-bool Emitter::walk_from_head(u32 head, u8 mask, F f) const {
-  const auto& insts = block_->insts;
-  u16 changed = 0;
-  for (u32 k = head_at_[head] + 1; k < insts.size(); ++k) {
-    const Inst& i = insts[k];
-    const u8 effects = ir::info(i.op).effects;
-    if (i.op == Op::Insn) continue;
-    if (i.op == Op::Goto || i.op == Op::SkipUnless) return false;
-    if (i.op == Op::SkipIf) {
-      if (!is_side_exit(k) || insts[k + 1].op == Op::Goto || !f(k, changed, mask)) return false;
-      k += 2;
-      continue;
-    }
-    if (is_access(i)) {
-      const u32 count = group_length(k);
-      if (!f(k, changed, mask)) return false;
-      for (u32 j = 0; j < count; ++j)
-        if (insts[k + j].dst.is_reg()) changed |= static_cast<u16>(1u << insts[k + j].dst.reg_number());
-      k += count - 1;
-      continue;
-    }
-    if (!runs_inline(i)) return false;
-    if (effects & ir::Exit) return f(k, changed, mask);
-    if (effects & (ir::FlagsR | ir::Mem | ir::Trap)) return false;
-    if (writes_flags(i.op) && (mask &= static_cast<u8>(~ir::flags_written(i))) == 0) return true;
-    if (i.dst.is_reg()) changed |= static_cast<u16>(1u << i.dst.reg_number());
-  }
-  return false;
-}
-
 /// Of the guest instruction that the one at `index` is of.
 u32 Emitter::insn_address(u32 index) const {
   while (index > 0 && block_->insts[index].op != Op::Insn) --index;
@@ -357,7 +159,7 @@ bool Emitter::host_condition(HostFlags kind, arm::Cond cond, u8& cc) {
   return true;
 }
 
-int Emitter::flags_at_host(u32 index) const {
+int Emitter::find_flags_at_host(u32 index) const {
   const auto& insts = block_->insts;
   if (index == 0 || !options_.fuse_compare || insts[index].op != Op::SkipUnless) return -1;
   // Conditions on the way were decided by the same flags, so that nothing but moves and jumps stands between.

@@ -90,6 +90,7 @@ void Emitter::emit_binary(const Inst& i) {
     return finish(i.dst, eax);
   }
   finish(i.dst, arithmetic(i, i.op));
+  nz_of_ = i.dst;
 }
 
 void Emitter::emit_divide(const Inst& i) {

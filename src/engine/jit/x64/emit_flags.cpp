@@ -1,6 +1,7 @@
 // Condition flags: producing them, storing those that are looked at, and testing them.
 #include "base/assert.h"
 #include "engine/jit/x64/emitter.h"
+#include "ir/passes/flag_liveness.h"
 
 namespace armvisor::engine::jit {
 
@@ -79,8 +80,11 @@ void Emitter::emit_flag_arith(const Inst& i) {
       return;
     }
     case Op::SetNZ: {
-      const Reg32 a = use(i, i.a, eax);
-      test(a, a);
+      if (held_nz_.is_none() || held_nz_ != i.a) {
+        const Reg32 a = use(i, i.a, eax);
+        test(a, a);
+      }
+      nz_of_ = i.a;
       return store_flags(mask, HostFlags::Logic);
     }
     case Op::SetNZ64: {
@@ -140,7 +144,11 @@ u8 Emitter::emit_skip_test(const Inst& i) {
     return 4;
   }
   const auto cond = static_cast<arm::Cond>(i.attr);
-  const int source = flags_at_host(index_);
+  int source = at_host_[index_];
+  if (const Remake& r = remake_[index_]; source < 0 && r.source >= 0) {
+    source = r.source;
+    make_host_flags(static_cast<u32>(source), r.from_result, !(ir::flags_read_by(i.attr) & 3));
+  }
   if (source < 0) return test_condition(cond);
   u8 cc = 0;
   host_condition(flags_kind(block_->insts[static_cast<u32>(source)]), cond, cc);
@@ -162,7 +170,7 @@ void Emitter::emit_side_exit(u32 index) {
   const u32 link = next_link_, from = insn_address(index);
   if (may_link_) {
     ++next_link_;
-    const bool cold = recovery_[index].source >= 0 || region_ || is_loop_end(out_->links[link], from);
+    const bool cold = recovers(index) || region_ || is_loop_end(out_->links[link], from);
     if (out_->links[link].same_page && !cold) return exit_direct_if(cc, out_->links[link]);
   }
   jcc(cc, out);
@@ -178,38 +186,68 @@ void Emitter::emit_side_exit(u32 index) {
 }
 
 void Emitter::recover_flags(u32 index) {
-  const Recovery& r = recovery_[index];
-  if (r.source >= 0) {
-    // The host's flags of a compare are still there where a jump that it decided has gone out of the block.
-    const bool at_host = is_side_exit(index) && block_->insts[index + 1].op == Op::ExitJump &&
-                         flags_at_host(index) == r.source;
-    const auto source = static_cast<u32>(r.source);
-    at_host ? store_flags(r.mask, flags_kind(block_->insts[source])) : make_flags(source, r.mask, r.from_result);
-  }
+  // The host's flags of a compare are still there where a jump that it decided has gone out of the block.
+  const bool leaves = is_side_exit(index) && block_->insts[index + 1].op == Op::ExitJump;
+  const int at_host = leaves ? at_host_[index] : -1;
+  for (const bool from_host : {true, false})
+    for (const Recovery& r : recovery_) {
+      if (r.at != index || from_host != (static_cast<int>(r.source) == at_host)) continue;
+      from_host ? store_flags(r.mask, flags_kind(block_->insts[r.source])) : make_flags(r.source, r.mask, r.from_result);
+    }
   for (std::size_t n = 0; n < edges_.size(); ++n)
     for (const EdgePoint& p : edges_[n].points) {
       if (p.at != index) continue;
       Xbyak::Label other;
-      cmp(byte[rbp + static_cast<u32>(offsetof(Context, edge))], static_cast<u32>(n + 1));
+      cmp(byte[rbp + static_cast<u32>(offsetof(Context, edge))], edge_number(edges_[n].skip));
       jne(other, T_NEAR);
       make_flags(edges_[n].source, p.mask, p.from_result);
       L(other);
     }
 }
 
+bool Emitter::recovers(u32 index) const {
+  for (const Recovery& r : recovery_)
+    if (r.at == index) return true;
+  return false;
+}
+
 /// Stores flags of the instruction `source` anew, from its operands or its result.
 void Emitter::make_flags(u32 source, u8 mask, bool from_result) {
   const Inst& i = block_->insts[source];
-  if (i.op == Op::SetNZ) {
-    load_to(i, i.a, edx);
-    test(edx, edx);
-  } else {
-    load_to(i, i.b, ecx);
-    load_to(i, from_result ? i.dst : i.a, edx);
-    if (from_result) i.op == Op::SubF ? add(edx, ecx) : sub(edx, ecx);
-    i.op == Op::SubF ? cmp(edx, ecx) : add(edx, ecx);
+  if (i.op == Op::SetC) {
+    if (i.a.is_imm()) return mov(byte[rbp + AV_STATE(c)], static_cast<u8>(i.imm));
+    const Inst& bit = block_->insts[static_cast<u32>(temps_[i.a.temp_number()].def)];
+    load_to(bit, bit.a, edx);
+    if (const u32 n = bit.imm & 31) shr(edx, static_cast<int>(n));
+    and_(edx, 1);
+    mov(byte[rbp + AV_STATE(c)], dl);
+    return;
   }
+  make_host_flags(source, from_result, !(mask & 3));
   store_flags(mask, flags_kind(i));
+}
+
+/// Only what edx and ecx hold is lost. `nz_only`: CF and OF do not matter.
+void Emitter::make_host_flags(u32 source, bool from_result, bool nz_only) {
+  const Inst& i = block_->insts[source];
+  if (i.op == Op::SetNZ || (from_result && nz_only)) {
+    const Value v = from_result ? i.dst : i.a;
+    const Reg32 r = use(i, v, edx);
+    test(r, r);
+    return;
+  }
+  if (i.op == Op::SubF && !from_result) {
+    const Reg32 a = use(i, i.a, edx);
+    if (i.b.is_imm())
+      cmp(a, static_cast<u32>(i.imm));
+    else
+      cmp(a, use(i, i.b, ecx));
+    return;
+  }
+  load_to(i, i.b, ecx);
+  load_to(i, from_result ? i.dst : i.a, edx);
+  if (from_result) i.op == Op::SubF ? add(edx, ecx) : sub(edx, ecx);
+  i.op == Op::SubF ? cmp(edx, ecx) : add(edx, ecx);
 }
 
 void Emitter::emit_compare(const Inst& i) {

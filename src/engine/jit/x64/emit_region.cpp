@@ -17,13 +17,16 @@ bool Emitter::has_edges(u32 head) const {
   return false;
 }
 
+/// Of the way that begins at `skip`; 0: flags are in their place on it.
+u32 Emitter::edge_number(u32 skip) const {
+  for (u32 n = 0; n < edges_.size(); ++n)
+    if (edges_[n].skip == skip) return n + 1;
+  return 0;
+}
+
 /// What cold paths behind `head` must know of the way to it that begins at `skip`.
 void Emitter::note_edge(u32 skip, u32 head) {
-  if (!has_edges(head)) return;
-  u32 number = 0;
-  for (u32 n = 0; n < edges_.size(); ++n)
-    if (edges_[n].skip == skip) number = n + 1;
-  mov(byte[rbp + static_cast<u32>(offsetof(Context, edge))], number);
+  if (has_edges(head)) mov(byte[rbp + static_cast<u32>(offsetof(Context, edge))], edge_number(skip));
 }
 
 /// The Goto at `index`, or when the host's condition `cc` holds the one behind the skip at `index`. A way back looks for

@@ -62,6 +62,12 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
   }});
   for (index_ = 0; index_ < block.insts.size();) {
     const Inst& i = block.insts[index_];
+    if (dead_[index_]) {
+      ++index_;
+      continue;
+    }
+    held_nz_ = nz_of_;
+    if (i.op != Op::Insn && i.op != Op::SetC) nz_of_ = {};
     const bool access = i.op == Op::Load || i.op == Op::Store || i.op == Op::Load64 || i.op == Op::Store64;
     if (access) {
       index_ += emit_access(index_);

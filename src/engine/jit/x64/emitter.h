@@ -64,16 +64,26 @@ class Emitter : private Xbyak::CodeGenerator {
   void add_copy(u32 guest, int host, int owner);
   void analyse_flags();
   bool runs_inline(const Inst& i) const;  ///< else by Service::Helper
-  bool skip_is_fused(u32 index) const { return flags_at_host(index) >= 0; }
-  /// The instruction whose host flags are still there at the SkipUnless `index` and can decide its condition, or -1.
-  int flags_at_host(u32 index) const;
+  int find_flags_at_host(u32 index) const;
+  u8 flags_read(const Inst& i) const;
   /// The skip at `index` only jumps over one direct exit: a branch out of the block's straight run.
   bool is_side_exit(u32 index) const;
   bool is_backward(u32 index) const;
   bool flow_flags(std::vector<u8>& live_after);
   template <class F>
   bool walk_from_head(u32 head, u8 mask, F f) const;
-  void plan_flags(u32 index, const std::vector<u8>& live_after, const std::vector<bool>& conditional);
+  struct FlagSource {
+    Value a, b, result_in;
+    bool operands = false, result = false;  ///< these stand
+    void write(Value v) {
+      if (!v.is_reg()) return;
+      operands &= v != a && v != b;
+      result &= v != result_in && v != b;
+    }
+  };
+  FlagSource flag_source(u32 index) const;
+  void plan_flags(u32 index);
+  void find_dead();
   static HostFlags flags_kind(const Inst& i);
   static bool host_condition(HostFlags kind, arm::Cond cond, u8& cc);
 
@@ -273,6 +283,8 @@ class Emitter : private Xbyak::CodeGenerator {
   u8 flags_needed(u32 index) const { return flags_needed_[index]; }
   void recover_flags(u32 index);  ///< in the cold path of instruction `index`; changes ecx, edx
   void make_flags(u32 source, u8 mask, bool from_result);
+  void make_host_flags(u32 source, bool from_result, bool nz_only);
+  u32 edge_number(u32 skip) const;
   void note_edge(u32 skip, u32 head);
   bool has_edges(u32 head) const;
   void emit_side_exit(u32 index);
@@ -302,11 +314,21 @@ class Emitter : private Xbyak::CodeGenerator {
   /// Flags that the hot path does not store, and that the cold path of an instruction makes from the operands or the
   /// result of the instruction `source`.
   struct Recovery {
-    int source = -1;
-    u8 mask = 0;
-    bool from_result = false;
+    u32 at, source;
+    u8 mask;
+    bool from_result;
   };
   std::vector<Recovery> recovery_;
+  /// The SkipUnless makes the flags it tests anew.
+  struct Remake {
+    int source = -1;
+    bool from_result = false;
+  };
+  std::vector<Remake> remake_;
+  std::vector<int> at_host_;  ///< the instruction whose host flags are still there at a SkipUnless and decide it, or -1
+  std::vector<bool> used_at_host_, conditional_, dead_;
+  bool recovers(u32 index) const;
+  Value nz_of_, held_nz_;  ///< the host's SF and ZF are this value's, behind the instruction and before it
   /// A way to a head on which flags are not stored, though something behind the head may want them: Context::edge has
   /// the number of the way, and cold paths make the flags from the `source` of the way that was taken.
   struct EdgePoint {
@@ -319,7 +341,7 @@ class Emitter : private Xbyak::CodeGenerator {
     std::vector<EdgePoint> points;
   };
   static constexpr std::size_t k_max_edges = 200;
-  std::vector<Edge> edges_;  ///< number n is at n - 1; 0: the flags are in their place
+  std::vector<Edge> edges_;  ///< those of one way have the number of the first, from 1
   std::vector<u32> head_at_;
   std::vector<Xbyak::Label> labels_;
   std::vector<Cold> cold_;

@@ -1,0 +1,276 @@
+// Which flags are stored where they are made, and what is made anew where it is wanted.
+//
+// Nothing but an abort, an interrupt or an exit looks at most flags. As long as the operands of the instruction that
+// made them stand, or its result, a cold path can make them again (Recovery), and so can a condition (Remake).
+#include <algorithm>
+
+#include "engine/jit/x64/emitter.h"
+#include "ir/passes/flag_liveness.h"
+
+namespace armvisor::engine::jit {
+namespace {
+
+using ir::Effect;
+using ir::k_flag_c;
+using ir::k_flags_all;
+
+bool is_access(const ir::Inst& i) {
+  return i.op == ir::Op::Load || i.op == ir::Op::Store || i.op == ir::Op::Load64 || i.op == ir::Op::Store64;
+}
+bool writes_flags(ir::Op op) { return ir::info(op).effects & Effect::FlagsW; }
+bool is_plain(ir::Value v) { return v.is_reg() || v.is_imm() || v.is_none(); }
+
+}  // namespace
+
+u8 Emitter::flags_read(const Inst& i) const {
+  if (!runs_inline(i)) return k_flags_all;
+  if (i.op == Op::SkipUnless) return ir::flags_read_by(i.attr);
+  if (i.op == Op::CondValue) return ir::flags_read_by(static_cast<u8>(i.imm));
+  return k_flag_c;
+}
+
+/// One pass backwards, by what is known of heads so far. True: it learned something of them, so go again.
+bool Emitter::flow_flags(std::vector<u8>& live_after) {
+  const auto& insts = block_->insts;
+  std::vector<u8> at_label(block_->label_count, 0);
+  u8 live = k_flags_all;
+  bool changed = false;
+  for (u32 k = static_cast<u32>(insts.size()); k-- > 0;) {
+    const Inst& i = insts[k];
+    const u8 effects = ir::info(i.op).effects;
+    live_after[k] = live;
+    if (i.op == Op::Goto) {
+      live = live_at_head_[i.imm];
+    } else if (i.op == Op::Head) {
+      changed |= live != live_at_head_[i.imm];
+      live_at_head_[i.imm] = live;
+    } else if (effects & (Effect::Exit | Effect::Mem | Effect::Trap)) {
+      live = k_flags_all;
+    } else if (i.op == Op::Label) {
+      at_label[i.imm] = live;
+    } else {
+      if (i.op == Op::SkipIf || i.op == Op::SkipUnless) live |= at_label[i.imm];
+      if (writes_flags(i.op) && runs_inline(i)) live &= static_cast<u8>(~ir::flags_written(i));
+      if (effects & Effect::FlagsR) live |= flags_read(i);
+    }
+  }
+  return changed;
+}
+
+void Emitter::analyse_flags() {
+  const auto& insts = block_->insts;
+  const u32 count = static_cast<u32>(insts.size());
+  flags_needed_.assign(count, k_flags_all);
+  recovery_.clear();
+  edges_.clear();
+  remake_.assign(count, {});
+  at_host_.assign(count, -1);
+  used_at_host_.assign(count, false);
+  for (u32 k = 0; k < count; ++k) {
+    at_host_[k] = find_flags_at_host(k);
+    if (at_host_[k] >= 0) used_at_host_[static_cast<u32>(at_host_[k])] = true;
+  }
+  std::vector<u8> live_after(count, k_flags_all);
+  live_at_head_.assign(block_->head_count, 0);
+  while (flow_flags(live_after)) {
+  }
+  conditional_.assign(count, false);
+  for (u32 k = 0, until = 0; k < count; ++k) {
+    const bool skip = insts[k].op == Op::SkipIf || insts[k].op == Op::SkipUnless;
+    if (insts[k].op == Op::Head) until = 0;
+    if (skip && !is_side_exit(k))
+      for (u32 j = k + 1; j < count && !(insts[j].op == Op::Label && insts[j].imm == insts[k].imm); ++j)
+        until = std::max(until, j);
+    conditional_[k] = k <= until && until != 0;
+  }
+  for (u32 k = 0; k < count; ++k) {
+    if (!writes_flags(insts[k].op) || !runs_inline(insts[k])) continue;
+    flags_needed_[k] = options_.dead_flags ? (insts[k].attr & live_after[k]) : insts[k].attr;
+    if (options_.lazy_flags && !conditional_[k] && flags_needed_[k] != 0) plan_flags(k);
+  }
+  find_dead();
+}
+
+/// What the flags of the instruction at `index` could be made from behind it.
+Emitter::FlagSource Emitter::flag_source(u32 index) const {
+  const auto& insts = block_->insts;
+  const Inst& f = insts[index];
+  FlagSource s;
+  if (f.op == Op::SetC) {
+    if (f.a.is_imm()) return {{}, {}, {}, true, false};
+    if (!f.a.is_temp()) return s;
+    const auto def = static_cast<u32>(temps_[f.a.temp_number()].def);
+    const Inst& bit = insts[def];
+    if (bit.op != Op::UBfx || bit.imm >> 8 != 1 || !bit.a.is_reg()) return s;
+    s = {bit.a, {}, {}, true, false};
+    for (u32 k = def; k < index; ++k) {
+      if (insts[k].op == Op::Label) return {};
+      s.write(insts[k].dst);
+    }
+    return s;
+  }
+  if ((f.op != Op::AddF && f.op != Op::SubF && f.op != Op::SetNZ) || !is_plain(f.a) || !is_plain(f.b)) return s;
+  if (f.op == Op::SetNZ) return {f.a, {}, {}, true, false};
+  if (!is_plain(f.dst)) return s;
+  return {f.a, f.b, f.dst, f.dst.is_none() || (f.dst != f.a && f.dst != f.b), f.dst.is_reg() && f.dst != f.b};
+}
+
+/// Follows the flags that the instruction at `index` makes to wherever something could look at them.
+void Emitter::plan_flags(u32 index) {
+  const auto& insts = block_->insts;
+  FlagSource s = flag_source(index);
+  if (!s.operands && !s.result) return;
+  u8 left = flags_needed_[index], hot = 0;  // not yet overwritten; to be stored at once
+  std::vector<Recovery> points;
+  std::vector<Edge> edges;
+  const auto defer = [&](u32 k) {
+    if (!s.operands && !s.result)
+      hot |= left;
+    else if (left)
+      points.push_back({k, index, left, !s.operands});
+  };
+  const auto want = [&](u32 k) {  // a condition
+    const u8 read = ir::flags_read_by(insts[k].attr);
+    if (!(read & left) || at_host_[k] >= 0) return;
+    u8 cc = 0;
+    const bool one_source = (read & ~left) == 0 && host_condition(flags_kind(insts[index]),
+                                                                  static_cast<arm::Cond>(insts[k].attr), cc);
+    if (one_source && (s.operands || s.result))
+      remake_[k] = {static_cast<int>(index), !s.operands};
+    else
+      hot |= read & left;
+  };
+  const auto follow = [&](u32 k, u32 head) {
+    if (head_at_[head] <= k) defer(k);  // an interrupt may be taken there
+    left &= live_at_head_[head];
+    if (!left || (hot & left) == left) return;
+    Edge edge{.skip = k, .head = head, .source = index, .points = {}};
+    const auto point = [&](u32 at, u16 changed, u8 mask) {
+      FlagSource there = s;
+      for (u32 n = 0; n < 15; ++n)
+        if (changed >> n & 1) there.write(Value::reg(n));
+      edge.points.push_back({at, mask, !there.operands});
+      return there.operands || there.result;
+    };
+    const bool all = options_.lazy_edges && edges_.size() + edges.size() < k_max_edges;
+    if (!all || !walk_from_head(head, left, point))
+      hot |= left;
+    else if (!edge.points.empty())
+      edges.push_back(std::move(edge));
+  };
+  for (u32 k = index + 1; k < insts.size() && (left & ~hot); ++k) {
+    const Inst& i = insts[k];
+    const u8 effects = ir::info(i.op).effects;
+    if (i.op == Op::Head) break;
+    if (i.op == Op::Goto) {
+      follow(k, static_cast<u32>(i.imm));
+      break;
+    }
+    if (is_side_exit(k)) {
+      if (i.op == Op::SkipUnless) want(k);
+      if (insts[k + 1].op == Op::Goto) {
+        const u8 behind = left;
+        follow(k, static_cast<u32>(insts[k + 1].imm));
+        left = behind;
+      } else if (is_backward(k) && !region_) {
+        hot |= left;  // a loop's branch is most often taken: no detour to make flags
+      } else if (at_host_[k] == static_cast<int>(index)) {
+        points.push_back({k, index, left, false});
+      } else {
+        defer(k);
+      }
+      k += 1;
+    } else if (is_access(i) && !conditional_[k]) {
+      const u32 count = group_length(k);
+      defer(k);
+      for (u32 j = 0; j < count; ++j) s.write(insts[k + j].dst);
+      k += count - 1;
+      continue;
+    } else if (i.op == Op::SkipUnless) {
+      want(k);
+    } else if (writes_flags(i.op)) {
+      if (effects & Effect::FlagsR) hot |= left & flags_read(i);
+      if (!runs_inline(i) || conditional_[k]) {
+        hot |= left;
+        break;
+      }
+      left &= static_cast<u8>(~ir::flags_written(i));
+    } else if (effects & (Effect::Exit | Effect::Mem | Effect::Trap)) {
+      if (is_access(i) || (region_ && (effects & Effect::Exit)))
+        defer(k);
+      else
+        hot |= left;
+      if (effects & Effect::Exit) {
+        if (!conditional_[k]) break;
+        continue;
+      }
+    } else if (effects & Effect::FlagsR) {
+      hot |= left & flags_read(i);
+    }
+    s.write(i.dst);
+    if (!runs_inline(i)) s.operands = s.result = false;  // a helper may write any register
+  }
+  flags_needed_[index] = hot;
+  for (Recovery& r : points)
+    if (r.mask &= static_cast<u8>(~hot); r.mask) recovery_.push_back(r);
+  for (Edge& edge : edges) {
+    std::erase_if(edge.points, [&](EdgePoint& p) { return (p.mask &= static_cast<u8>(~hot)) == 0; });
+    if (!edge.points.empty()) edges_.push_back(std::move(edge));
+  }
+}
+
+/// Goes from a head on to where the flags `mask`, which came with control, are overwritten. Calls
+/// f(instruction, guest registers changed since, what is left of the flags) wherever they could be looked at; false
+/// when it says so, or when they are wanted in their place on the way.
+template <class F>
+bool Emitter::walk_from_head(u32 head, u8 mask, F f) const {
+  const auto& insts = block_->insts;
+  u16 changed = 0;
+  const auto write = [&](Value v) {
+    if (v.is_reg()) changed |= static_cast<u16>(1u << v.reg_number());
+  };
+  for (u32 k = head_at_[head] + 1; k < insts.size(); ++k) {
+    const Inst& i = insts[k];
+    const u8 effects = ir::info(i.op).effects;
+    if (i.op == Op::Insn) continue;
+    if (i.op == Op::Goto || !runs_inline(i)) return false;
+    if (i.op == Op::SkipIf || i.op == Op::SkipUnless) {
+      const bool reads = i.op == Op::SkipUnless && (flags_read(i) & mask);
+      if (reads || !is_side_exit(k) || insts[k + 1].op == Op::Goto || !f(k, changed, mask)) return false;
+      k += 2;
+      continue;
+    }
+    if (is_access(i)) {
+      const u32 count = group_length(k);
+      if (!f(k, changed, mask)) return false;
+      for (u32 j = 0; j < count; ++j) write(insts[k + j].dst);
+      k += count - 1;
+      continue;
+    }
+    if (effects & Effect::Exit) return f(k, changed, mask);
+    if (effects & (Effect::Mem | Effect::Trap)) return false;
+    if ((effects & Effect::FlagsR) && (flags_read(i) & mask)) return false;
+    if (writes_flags(i.op) && (mask &= static_cast<u8>(~ir::flags_written(i))) == 0) return true;
+    write(i.dst);
+  }
+  return false;
+}
+
+/// Instructions without effect: flags that nobody stores or tests, temps that nobody reads.
+void Emitter::find_dead() {
+  const auto& insts = block_->insts;
+  dead_.assign(insts.size(), false);
+  std::vector<u32> uses(block_->temp_count, 0);
+  for (u32 k = static_cast<u32>(insts.size()); k-- > 0;) {
+    const Inst& i = insts[k];
+    if (writes_flags(i.op) && runs_inline(i) && i.op != Op::FpscrToFlags)
+      dead_[k] = i.dst.is_none() && flags_needed_[k] == 0 && !used_at_host_[k];
+    else
+      dead_[k] = ir::info(i.op).effects == Effect::Pure && i.dst.is_temp() && uses[i.dst.temp_number()] == 0;
+    if (dead_[k]) continue;
+    for (const Value v : {i.a, i.b, i.c})
+      if (v.is_temp()) ++uses[v.temp_number()];
+  }
+}
+
+}  // namespace armvisor::engine::jit
