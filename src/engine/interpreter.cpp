@@ -50,6 +50,7 @@ class TranslatingEngine final : public Engine, private CodeWatch {
       measure::VcpuSnapshot& v = s.vcpus.emplace_back();
       for (u32 k = 0; k < measure::k_counters; ++k)
         v.counters[k] = vcpu->counters().get(static_cast<measure::Counter>(k));
+      v.cpu_ns = vcpu->clock().cpu_ns();
       const auto ticks = vcpu->clock().read();
       for (u32 k = 0; k < measure::k_vcpu_times; ++k)
         v.ns[k] = static_cast<u64>(static_cast<double>(ticks[k]) * ns_per_tick);

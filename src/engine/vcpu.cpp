@@ -194,6 +194,7 @@ std::optional<Exit> InterpreterVcpu::hypercall(bool smc) {
   const InsnMark at = mark();
   const u32 pc = mark_pc();
   context_.s.r[15] = context_.at->disp;
+  context_.counters.set(Counter::Instructions, context_.instructions);  // a mark reads it
   in_guest_.store(false);
   const bool done = shared_.port.hypercall(context_.s, index_, smc, static_cast<u32>(context_.at->imm));
   in_guest_.store(true);

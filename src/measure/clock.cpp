@@ -1,5 +1,7 @@
 #include "measure/clock.h"
 
+#include <pthread.h>
+
 #include <ctime>
 #if defined(__x86_64__)
 #include <x86intrin.h>
@@ -8,10 +10,12 @@
 namespace armvisor::measure {
 namespace {
 
+u64 nanoseconds(const timespec& t) { return static_cast<u64>(t.tv_sec) * 1'000'000'000 + static_cast<u64>(t.tv_nsec); }
+
 u64 monotonic_ns() {
   timespec t{};
   clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<u64>(t.tv_sec) * 1'000'000'000 + static_cast<u64>(t.tv_nsec);
+  return nanoseconds(t);
 }
 
 }  // namespace
@@ -44,6 +48,24 @@ std::array<u64, k_vcpu_times> VcpuClock::read() const {
     break;
   }
   return out;
+}
+
+void VcpuClock::attach() {
+  clockid_t clock = k_no_thread;
+  if (pthread_getcpuclockid(pthread_self(), &clock) == 0) cpu_clock_ = clock;
+}
+
+void VcpuClock::detach() {
+  cpu_ns_ = cpu_ns();
+  cpu_clock_ = k_no_thread;
+}
+
+u64 VcpuClock::cpu_ns() const {
+  const clockid_t clock = cpu_clock_;
+  timespec t{};
+  // It fails only when the thread has ended meanwhile, and then cpu_ns_ was written before.
+  if (clock != k_no_thread && clock_gettime(clock, &t) == 0) return nanoseconds(t);
+  return cpu_ns_;
 }
 
 }  // namespace armvisor::measure

@@ -2,6 +2,7 @@
 // Where the time of a vCPU goes, from a reading of the host's clock at each change.
 #include <array>
 #include <atomic>
+#include <ctime>
 
 #include "base/types.h"
 
@@ -51,15 +52,25 @@ class VcpuClock {
   /// Ticks in each state until now.
   std::array<u64, k_vcpu_times> read() const;
 
+  /// Called by the thread that runs the vCPU, as it begins and before it ends.
+  void attach();
+  void detach();
+  /// Time of a host CPU that the thread has had, its part of the host's kernel included.
+  u64 cpu_ns() const;
+
  private:
   // A reading of the clock with its lowest bits replaced by the state.
   static constexpr u64 k_state_mask = 3, k_changing = ~u64{0};
   static u64 stamp(u64 now, VcpuTime state) { return (now & ~k_state_mask) | static_cast<u64>(state); }
   static VcpuTime state_of(u64 stamp) { return static_cast<VcpuTime>(stamp & k_state_mask); }
 
+  static constexpr clockid_t k_no_thread = CLOCK_REALTIME;
+
   bool on_ = false;
   std::atomic<u64> since_{0};
   std::array<std::atomic<u64>, k_vcpu_times> sums_{};
+  std::atomic<clockid_t> cpu_clock_{k_no_thread};
+  std::atomic<u64> cpu_ns_{0};  ///< of a thread that has ended
 };
 
 }  // namespace armvisor::measure

@@ -38,6 +38,7 @@ void time_rows(std::string& out, const Snapshot& s) {
   for (const u64 ns : total.ns) all += ns;
   if (all == 0) return;
   out += "time of the vCPUs\n";
+  put(out, "  %-20s %13.3f s\n", "host CPU", seconds(total.cpu_ns));
   for (u32 k = 0; k < k_vcpu_times; ++k) {
     put(out, "  %-20s %13.3f s %13.1f %%", k_vcpu_time_names[k], seconds(total.ns[k]),
         100.0 * static_cast<double>(total.ns[k]) / static_cast<double>(all));
@@ -97,7 +98,7 @@ void json_counters(std::string& out, const VcpuSnapshot& v) {
   out += "},\"time_ns\":{";
   for (u32 k = 0; k < k_vcpu_times; ++k)
     put(out, "%s\"%s\":%llu", k ? "," : "", k_vcpu_time_names[k], static_cast<unsigned long long>(v.ns[k]));
-  out += "}";
+  put(out, "},\"cpu_ns\":%llu", static_cast<unsigned long long>(v.cpu_ns));
 }
 
 void json_snapshot(std::string& out, const Snapshot& s) {
@@ -125,6 +126,10 @@ void json_snapshot(std::string& out, const Snapshot& s) {
 
 }  // namespace
 
+std::string full_name(const CounterInfo& counter) {
+  return std::string(k_group_names[static_cast<u32>(counter.group)]) + "." + std::string(counter.name);
+}
+
 std::string text_report(const Snapshot& snapshot, const std::vector<MarkTotal>& marks) {
   std::string out;
   put(out, "%.3f s, %zu vCPU%s\n", seconds(snapshot.ns), snapshot.vcpus.size(), snapshot.vcpus.size() == 1 ? "" : "s");
@@ -138,7 +143,8 @@ std::string text_report(const Snapshot& snapshot, const std::vector<MarkTotal>& 
 }
 
 std::string json_report(const Snapshot& snapshot, const std::vector<MarkTotal>& marks) {
-  std::string out = "{";
+  std::string out;
+  put(out, "{\"format\":%u,", k_json_format);
   json_snapshot(out, snapshot);
   out += ",\"marks\":[";
   for (const MarkTotal& mark : marks) {

@@ -8,6 +8,12 @@
 
 namespace armvisor::measure {
 
+/// Of json_report; changes when a reader must.
+inline constexpr u32 k_json_format = 1;
+
+/// As JSON names a counter: "heavy.svc".
+std::string full_name(const CounterInfo& counter);
+
 /// Lines by group; rows that are 0 are left out.
 std::string text_report(const Snapshot& snapshot, const std::vector<MarkTotal>& marks);
 /// One object on one line; all counters, zeros included (docs/virtualization.md has its form).

@@ -14,6 +14,7 @@ void combine(Snapshot& a, const Snapshot& b, F f) {
   for (std::size_t v = 0; v < b.vcpus.size(); ++v) {
     for (u32 k = 0; k < k_counters; ++k) a.vcpus[v].counters[k] = f(a.vcpus[v].counters[k], b.vcpus[v].counters[k]);
     for (u32 k = 0; k < k_vcpu_times; ++k) a.vcpus[v].ns[k] = f(a.vcpus[v].ns[k], b.vcpus[v].ns[k]);
+    a.vcpus[v].cpu_ns = f(a.vcpus[v].cpu_ns, b.vcpus[v].cpu_ns);
   }
   for (u32 k = 0; k < k_machine_counters; ++k)
     if (!info(static_cast<MachineCounter>(k)).level) a.machine[k] = f(a.machine[k], b.machine[k]);
@@ -40,6 +41,7 @@ VcpuSnapshot Snapshot::total() const {
   for (const VcpuSnapshot& vcpu : vcpus) {
     for (u32 k = 0; k < k_counters; ++k) sum.counters[k] += vcpu.counters[k];
     for (u32 k = 0; k < k_vcpu_times; ++k) sum.ns[k] += vcpu.ns[k];
+    sum.cpu_ns += vcpu.cpu_ns;
   }
   return sum;
 }

@@ -11,6 +11,7 @@ namespace armvisor::measure {
 struct VcpuSnapshot {
   std::array<u64, k_counters> counters{};
   std::array<u64, k_vcpu_times> ns{};
+  u64 cpu_ns = 0;  ///< of a host CPU that its thread has had
 
   u64& operator[](Counter c) { return counters[static_cast<u32>(c)]; }
   u64 operator[](Counter c) const { return counters[static_cast<u32>(c)]; }

@@ -133,11 +133,13 @@ void VcpuThread::wake_up() {
 }
 
 void VcpuThread::main() {
+  vcpu_.clock().attach();
   while (wait_for_power()) {
     wake_up();
     after_run(vcpu_.run());
   }
   fall_asleep();
+  vcpu_.clock().detach();
 }
 
 void VcpuThread::look_for_crash() {

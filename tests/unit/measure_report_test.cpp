@@ -91,6 +91,22 @@ TEST(Clock, SharesTimeAmongStates) {
   EXPECT_EQ(clock.read()[1], 0u);
 }
 
+TEST(Clock, KnowsTheCpuTimeOfAThreadThatRunsAndOfOneThatHasEnded) {
+  VcpuClock clock;
+  EXPECT_EQ(clock.cpu_ns(), 0u);
+  u64 inside = 0;
+  std::thread([&] {
+    clock.attach();
+    while (clock.cpu_ns() < 2'000'000) {
+    }
+    inside = clock.cpu_ns();
+    clock.detach();
+  }).join();
+  EXPECT_GE(clock.cpu_ns(), inside);
+  EXPECT_LT(clock.cpu_ns(), inside + 1'000'000'000);
+  EXPECT_EQ(clock.cpu_ns(), clock.cpu_ns());  // it has stopped
+}
+
 TEST(Report, NamesEveryCounterInJsonAndWhatIsNotZeroInText) {
   Marks marks;
   marks.begin("a", sample(1, 0));
