@@ -1,0 +1,84 @@
+// armvisor calibrate: what each kind of event costs on this host, kept for armvisor model.
+#include <signal.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdio>
+
+#include "cli/calibration_path.h"
+#include "cli/commands.h"
+#include "vmm/calibrator.h"
+
+namespace armvisor::cli {
+namespace {
+
+struct Request {
+  u32 rounds = 7;
+  bool json = false;
+  std::string output;  ///< empty: where armvisor model looks for it
+};
+
+Error bad(const std::string& message) { return Error{ErrorKind::BadArguments, "calibrate: " + message}; }
+
+Result<Request> parse(const Arguments& arguments) {
+  Request r;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& a = arguments[i];
+    if (a == "--json") {
+      r.json = true;
+      continue;
+    }
+    if (a != "--rounds" && a != "--output")
+      return bad("expected --rounds, --output or --json, found '" + a + "'; see 'armvisor help calibrate'");
+    if (++i == arguments.size()) return bad("expected a value after " + a + ", found the end; add it");
+    const std::string& text = arguments[i];
+    if (a == "--output") {
+      r.output = text;
+      continue;
+    }
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), r.rounds);
+    if (error != std::errc() || end != text.data() + text.size() || r.rounds < 1 || r.rounds > 100)
+      return bad("--rounds: expected a number from 1 to 100, found '" + text + "'; change it");
+  }
+  return r;
+}
+
+/// The machines read these from a descriptor, which works only while they are blocked in all threads.
+void block_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGWINCH}) sigaddset(&set, s);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+void print(const measure::Calibration& c) {
+  std::printf("%s\n%-28s %12s %12s\n", c.host.c_str(), "event", "ns", "spread");
+  for (const auto& [name, cost] : c.costs) std::printf("%-28s %12.2f %12.2f\n", name.c_str(), cost.ns, cost.spread);
+}
+
+Status measure_host(const Arguments& arguments) {
+  AV_TRY_ASSIGN(Request r, parse(arguments));
+  if (r.output.empty()) {
+    AV_TRY_ASSIGN(r.output, calibration_path());
+  }
+  block_signals();
+  vmm::CalibrationPlan plan{.rounds = r.rounds, .version = version_text(), .progress = {}};
+  if (::isatty(STDERR_FILENO))
+    plan.progress = [](u32 done, u32 of) { std::fprintf(stderr, "\r%u of %u%s", done, of, done == of ? "\n" : ""); };
+  AV_TRY_ASSIGN(const measure::Calibration calibration, vmm::calibrate(plan));
+  AV_TRY(save_calibration(r.output, calibration));
+  if (r.json)
+    std::fputs(measure::calibration_json(calibration).c_str(), stdout);
+  else
+    print(calibration);
+  return {};
+}
+
+}  // namespace
+
+ExitStatus calibrate(const Arguments& arguments) {
+  const auto result = measure_host(arguments);
+  return result ? ExitStatus::PoweredOff : report(result.error());
+}
+
+}  // namespace armvisor::cli

@@ -1,0 +1,70 @@
+#include "cli/calibration_path.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "cli/commands.h"
+#include "machine/image.h"
+#include "vmm/calibrator.h"
+
+namespace armvisor::cli {
+
+Result<std::string> calibration_path() {
+  const char *cache = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
+  std::string directory;
+  if (cache && *cache == '/') {
+    directory = cache;
+  } else if (home && *home == '/') {
+    directory = std::string(home) + "/.cache";
+  } else {
+    return Error{ErrorKind::BadArguments,
+                 "costs of this host: expected a place to keep them, found neither XDG_CACHE_HOME nor HOME; set one"};
+  }
+  char host[256] = {};
+  ::gethostname(host, sizeof host - 1);
+  std::string name = host;
+  for (char& c : name)
+    if (c == '/' || c == '\0') c = '-';
+  return directory + "/armvisor/costs-" + name + ".json";
+}
+
+Status save_calibration(const std::string& path, const measure::Calibration& calibration) {
+  const auto failed = [&](const std::string& why) {
+    return Error{ErrorKind::HostResource, "calibrate: expected to write " + path + ", the host says: " + why +
+                                              "; check the path and its permissions"};
+  };
+  std::error_code error;
+  const std::filesystem::path file(path);
+  if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path(), error);
+  if (error) return failed(error.message());
+  // Written beside and moved, so that a reader never sees half of it.
+  const std::string part = path + ".new";
+  std::ofstream out(part);
+  out << measure::calibration_json(calibration);
+  out.close();
+  if (!out) return failed(std::strerror(errno));
+  std::filesystem::rename(part, file, error);
+  return error ? Status(failed(error.message())) : Status();
+}
+
+Result<measure::Calibration> load_calibration(const std::string& path) {
+  if (::access(path.c_str(), F_OK) != 0)
+    return Error{ErrorKind::BadInput,
+                 "model: expected the costs of this host in " + path + ", found none; run 'armvisor calibrate' first"};
+  AV_TRY_ASSIGN(const auto bytes, machine::read_file(path, "calibration"));
+  AV_TRY_ASSIGN(measure::Calibration c, measure::parse_calibration({bytes.begin(), bytes.end()}, path));
+  const auto other = [&](const std::string& what, const std::string& expected, const std::string& found) {
+    return Error{ErrorKind::BadInput, path + ": expected costs of " + what + " " + expected + ", found " + found +
+                                          "; run 'armvisor calibrate' again"};
+  };
+  if (c.version != version_text()) return other("version", version_text(), c.version);
+  if (c.host != vmm::host_name()) return other("this host,", vmm::host_name(), c.host);
+  return c;
+}
+
+}  // namespace armvisor::cli

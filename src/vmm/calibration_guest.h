@@ -1,0 +1,24 @@
+#pragma once
+// The guest that armvisor calibrate runs: a bare-metal program of loops, one for each kind of event, each inside a
+// mark.
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/types.h"
+
+namespace armvisor::vmm {
+
+inline constexpr u32 k_calibration_base = 0x40010000;
+
+/// A loop of the guest. Its mark's name is mark_of(its place in the list).
+struct CalibrationLoop {
+  std::string_view term;  ///< what it was made to show, as measure::Calibration names it
+};
+const std::vector<CalibrationLoop>& calibration_loops();
+std::string mark_of(std::size_t loop);
+
+/// Its code, to be loaded and started at k_calibration_base. It powers the machine off at the end.
+std::vector<u32> calibration_guest();
+
+}  // namespace armvisor::vmm

@@ -1,0 +1,111 @@
+#include "vmm/calibrator.h"
+
+#include <sys/mman.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "measure/solve.h"
+#include "vmm/calibration_guest.h"
+#include "vmm/vm.h"
+
+namespace armvisor::vmm {
+namespace {
+
+using Costs = std::map<std::string, double>;
+
+/// The guest's code as a file that the loader can read.
+Result<Fd> guest_file() {
+  const std::vector<u32> words = calibration_guest();
+  std::vector<u8> bytes;
+  for (const u32 word : words)
+    for (u32 k = 0; k < 4; ++k) bytes.push_back(static_cast<u8>(word >> (8 * k)));
+  Fd fd(memfd_create("armvisor-calibration", MFD_CLOEXEC));
+  if (!fd || ::write(fd.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+    return Error{ErrorKind::HostResource, std::string("calibrate: expected memory for the guest, the host says: ") +
+                                              std::strerror(errno) + "; free some"};
+  return fd;
+}
+
+Result<std::vector<measure::MarkTotal>> run_guest(const Fd& file, const engine::JitOptions& jit) {
+  char address[16];
+  std::snprintf(address, sizeof address, "@0x%x", k_calibration_base);
+  VmConfig config;
+  config.boot.kernel = "/proc/self/fd/" + std::to_string(file.get()) + address;
+  config.boot.ram_size = u64{32} << 20;
+  config.console.kind = ConsoleOption::Kind::None;
+  config.engine = "jit";
+  config.jit = jit;
+  config.count_time = true;
+  config.reboot = false;
+  config.timeout_ms = 60'000;
+  AV_TRY_ASSIGN(const auto vm, Vm::create(std::move(config)));
+  AV_TRY_ASSIGN(const EndReason reason, vm->run());
+  if (reason == EndReason::Interrupted) return Error{ErrorKind::HostResource, "calibrate: ended by the user"};
+  if (reason != EndReason::PoweredOff)
+    return Error{ErrorKind::Internal, "calibrate: expected its guest to power off, found another end"};
+  return vm->stats().marks;
+}
+
+/// Devices without a price of their own have that of the others.
+void name_other_devices(measure::Load& load) {
+  for (measure::Events& e : load.events) {
+    bool own = !e.name.starts_with("device.");
+    for (const CalibrationLoop& loop : calibration_loops()) own |= loop.term == e.name;
+    if (!own) e.name = "device.other";
+  }
+}
+
+Result<Costs> measure_once(const Fd& file, const engine::JitOptions& jit) {
+  AV_TRY_ASSIGN(const auto marks, run_guest(file, jit));
+  std::vector<measure::Microbenchmark> all;
+  for (std::size_t k = 0; k < calibration_loops().size(); ++k)
+    for (const measure::MarkTotal& mark : marks) {
+      if (mark.name != mark_of(k) || mark.times == 0) continue;
+      AV_TRY_ASSIGN(measure::Load load, measure::load_of(mark.total, "calibrate"));
+      name_other_devices(load);
+      all.push_back({std::string(calibration_loops()[k].term), std::move(load)});
+    }
+  if (all.size() != calibration_loops().size())
+    return Error{ErrorKind::Internal, "calibrate: expected " + std::to_string(calibration_loops().size()) +
+                                          " marks of its guest, found " + std::to_string(all.size())};
+  return measure::solve(all);
+}
+
+}  // namespace
+
+std::string host_name() {
+  std::string model = "unknown processor";
+  std::ifstream cpuinfo("/proc/cpuinfo");
+  for (std::string line; std::getline(cpuinfo, line);)
+    if (line.starts_with("model name")) {
+      model = line.substr(line.find(':') + 2);
+      break;
+    }
+  utsname u{};
+  uname(&u);
+  return model + ", " + u.sysname + " " + u.release;
+}
+
+Result<measure::Calibration> calibrate(const CalibrationPlan& plan) {
+  AV_TRY_ASSIGN(const Fd file, guest_file());
+  // With the second kind of machine, operations that generated code does itself are light traps.
+  engine::JitOptions usual, by_calls;
+  usual.count_instructions = by_calls.count_instructions = true;
+  by_calls.inline_system = false;
+  std::map<std::string, std::vector<double>> seen[2];
+  for (u32 k = 0; k < 2 * plan.rounds; ++k) {
+    AV_TRY_ASSIGN(const Costs costs, measure_once(file, k % 2 ? by_calls : usual));
+    for (const auto& [term, ns] : costs) seen[k % 2][term].push_back(ns);
+    if (plan.progress) plan.progress(k + 1, 2 * plan.rounds);
+  }
+  measure::Calibration out{plan.version, host_name(), plan.rounds, {}};
+  for (const auto& kind : seen)
+    for (const auto& [term, values] : kind) out.costs.emplace(term, measure::summarise(values));
+  return out;
+}
+
+}  // namespace armvisor::vmm
