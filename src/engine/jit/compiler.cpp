@@ -16,9 +16,21 @@ namespace {
 constexpr std::size_t k_stub_bytes = 4096, k_max_block_bytes = 256 * 1024;
 constexpr u32 k_mxcsr_default = 0x1f80, k_mxcsr_flags = 0x3f;
 
-/// Moves the host's sticky FP flags to FPSCR (A2.7.3): MXCSR IE, ZE, OE, UE, PE are IOC, DZC, OFC, UFC, IXC. DE has
-/// no counterpart outside flush-to-zero mode, in which generated code does no arithmetic.
+/// FPSCR.NZCV of a comparison: less N, equal Z and C, greater C, unordered C and V (A2.7.5). LAHF: CF 1, PF 4, ZF 64.
+u32 fpscr_of_host_flags(u8 host) {
+  if (host & 4) return 0x30000000;
+  if (host & 64) return 0x60000000;
+  return host & 1 ? 0x80000000 : 0x20000000;
+}
+
+/// Moves what generated code keeps of FPSCR there. Of the host's sticky flags (A2.7.3), MXCSR IE, ZE, OE, UE, PE are
+/// IOC, DZC, OFC, UFC, IXC. DE has no counterpart outside flush-to-zero mode, in which generated code does no
+/// arithmetic.
 void fold_fp_flags(Context& c) {
+  if (c.compared != 0) {
+    c.s.fpscr_nzcv = fpscr_of_host_flags(c.compared);
+    c.compared = 0;
+  }
   const u32 f = c.mxcsr & k_mxcsr_flags;
   if (f == 0) return;
   c.s.fpscr_flags |= (f & 1) | (f >> 1 & 0x1e);

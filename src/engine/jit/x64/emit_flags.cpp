@@ -214,6 +214,7 @@ bool Emitter::recovers(u32 index) const {
 /// Stores flags of the instruction `source` anew, from its operands or its result.
 void Emitter::make_flags(u32 source, u8 mask, bool from_result) {
   const Inst& i = block_->insts[source];
+  if (i.op == Op::FpscrToFlags) return flags_from_fpscr(mask);
   if (i.op == Op::SetC) {
     if (i.a.is_imm()) return mov(byte[rbp + AV_STATE(c)], static_cast<u8>(i.imm));
     const Inst& bit = block_->insts[static_cast<u32>(temps_[i.a.temp_number()].def)];

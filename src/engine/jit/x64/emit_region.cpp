@@ -1,4 +1,6 @@
 // Regions: control between the blocks that are compiled as one.
+#include <algorithm>
+
 #include "engine/jit/x64/emitter.h"
 
 namespace armvisor::engine::jit {
@@ -24,8 +26,14 @@ u32 Emitter::edge_number(u32 skip) const {
   return 0;
 }
 
-/// What cold paths behind `head` must know of the way to it that begins at `skip`.
+bool Emitter::stores_at_edge(u32 skip) const {
+  return std::any_of(edge_stores_.begin(), edge_stores_.end(), [=](const Recovery& r) { return r.at == skip; });
+}
+
+/// What code behind `head` must find when control comes the way that begins at `skip`.
 void Emitter::note_edge(u32 skip, u32 head) {
+  for (const Recovery& r : edge_stores_)
+    if (r.at == skip) make_flags(r.source, r.mask, r.from_result);
   if (has_edges(head)) mov(byte[rbp + static_cast<u32>(offsetof(Context, edge))], edge_number(skip));
 }
 
@@ -36,7 +44,7 @@ void Emitter::emit_goto(u32 index, std::optional<u8> cc) {
   const auto head = static_cast<u32>(block_->insts[at].imm);
   const bool back = head_at_[head] <= at;
   Xbyak::Label over;
-  if (!back && !has_edges(head)) {
+  if (!back && !has_edges(head) && !stores_at_edge(index)) {
     if (cc) return jcc(*cc, heads_[head]);
     if (head_at_[head] != at + 1) jmp(heads_[head], T_NEAR);
     return;

@@ -215,6 +215,9 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_int_to_fp(const Inst& i);
   void emit_fp_sign(const Inst& i);
   void emit_fpscr_to_flags();
+  void flags_from_fpscr(u8 mask);
+  bool fp_decides(u32 compare, u32 index) const;
+  bool follows_compare(u32 index) const;
   u32 next_op(u32 index) const;
   // --- emit_vector.cpp
   bool vector_runs_inline(const Inst& i) const;
@@ -286,6 +289,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void make_host_flags(u32 source, bool from_result, bool nz_only);
   u32 edge_number(u32 skip) const;
   void note_edge(u32 skip, u32 head);
+  bool stores_at_edge(u32 skip) const;
   bool has_edges(u32 head) const;
   void emit_side_exit(u32 index);
 
@@ -319,6 +323,7 @@ class Emitter : private Xbyak::CodeGenerator {
     bool from_result;
   };
   std::vector<Recovery> recovery_;
+  std::vector<Recovery> edge_stores_;  ///< likewise where control goes on to a head from instruction `at`
   /// The SkipUnless makes the flags it tests anew.
   struct Remake {
     int source = -1;
