@@ -377,7 +377,7 @@ static bool ends_outside_it(const Case& c) {
   return true;
 }
 
-Case generate_loop(bool thumb, Random& random) {
+Loop generate_loop(bool thumb, Random& random) {
   const u32 counter = static_cast<u32>(random() % 13);
   const auto part = [&](u32 most) {
     while (true) {
@@ -414,7 +414,7 @@ Case generate_loop(bool thumb, Random& random) {
     if (skipped.initial.r[n] - k_data < k_data_size) loop.initial.r[n] = skipped.initial.r[n];
   loop.initial.r[counter] = 2 + static_cast<u32>(random() % 6);
   loop.instructions = static_cast<u32>(loop.sequence.size());
-  return loop;
+  return {loop, counter};
 }
 
 const char* exclusion(const Case& c) {

@@ -158,6 +158,7 @@ u8 Emitter::emit_skip_test(const Inst& i) {
 void Emitter::emit_skip(const Inst& i) {
   if (i.op == Op::SkipUnless && static_cast<arm::Cond>(i.attr) >= arm::Cond::AL) return;
   const u8 cc = emit_skip_test(i);
+  note_skip(static_cast<u32>(i.imm));  // moves leave the host's flags
   jcc(cc ^ 1, labels_[i.imm]);
 }
 
@@ -174,7 +175,7 @@ void Emitter::emit_side_exit(u32 index) {
     if (out_->links[link].same_page && !cold) return exit_direct_if(cc, out_->links[link]);
   }
   jcc(cc, out);
-  cold_.push_back({[this, index, &exit, out, link, from]() mutable {
+  add_cold([this, index, &exit, out, link, from]() mutable {
     L(out);
     index_ = index + 1;
     recover_flags(index);
@@ -182,7 +183,7 @@ void Emitter::emit_side_exit(u32 index) {
       exit_direct(out_->links[link], from);
     else
       emit_sync_exit(static_cast<u32>(exit.imm));
-  }});
+  });
 }
 
 void Emitter::recover_flags(u32 index) {

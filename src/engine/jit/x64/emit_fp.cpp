@@ -36,12 +36,12 @@ void Emitter::check_ordinary(const Xmm& x, bool wide, Xbyak::Label& slow) {
     ucomiss(xmm0, constant32(1u << 23));
   jbe(unusual, T_NEAR);  // NaN, smaller, or it
   L(ordinary);
-  cold_.push_back({[this, unusual, ordinary, &slow]() mutable {
+  add_cold([this, unusual, ordinary, &slow]() mutable {
     L(unusual);
     jp(slow, T_NEAR);
     jb(ordinary, T_NEAR);
     jmp(slow, T_NEAR);
-  }});
+  });
 }
 
 void Emitter::check_number(const Xmm& x, bool wide, Xbyak::Label& slow) {
@@ -73,12 +73,12 @@ void Emitter::emit_fp(const Inst& i) {
 
 /// The cold path at `slow` of an instruction whose registers are as now; it goes on at `done`.
 void Emitter::push_slow(const Inst& i, Xbyak::Label& slow, Xbyak::Label done) {
-  cold_.push_back({[this, i, &slow, done, index = index_, cold = cold_xmm(i)]() mutable {
+  add_cold([this, i, &slow, done, index = index_, cold = cold_xmm(i)]() mutable {
     index_ = index;
     L(slow);
     emit_slow(i, cold);
     jmp(done, T_NEAR);
-  }});
+  });
 }
 
 void Emitter::emit_fp_arith(const Inst& i, Xbyak::Label& slow) {
@@ -164,7 +164,8 @@ bool Emitter::fp_decides(u32 compare, u32 index) const {
   if (!options_.fuse_compare || !follows_compare(compare)) return false;
   for (u32 k = compare + 1; k < index; ++k) {
     const Inst& i = block_->insts[k];
-    const bool plain = i.op == Op::Insn || i.op == Op::Label || i.op == Op::SkipUnless || i.op == Op::Mov;
+    const bool joins = i.op == Op::Label || i.op == Op::SkipUnless;  // where units move
+    const bool plain = i.op == Op::Insn || (joins && units_.empty()) || i.op == Op::Mov;
     if (!plain || is_xmm(i.dst)) return false;
   }
   return true;

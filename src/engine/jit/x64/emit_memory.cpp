@@ -167,7 +167,7 @@ u32 Emitter::emit_access(u32 index) {
     is_store(i) ? direct_store(i, i.disp - first.disp) : direct_load(i, i.disp - first.disp);
   }
   L(back);
-  cold_.push_back({[this, index, count, miss, slow, back, address]() mutable {
+  add_cold([this, index, count, miss, slow, back, address]() mutable {
     L(miss);
     add(eax, tag(block_->insts[index]));
     L(slow);
@@ -178,7 +178,7 @@ u32 Emitter::emit_access(u32 index) {
       slow_access(block_->insts[index + k], access_xmm_[index].keep);
     }
     jmp(back, T_NEAR);
-  }});
+  });
   return count;
 }
 

@@ -9,6 +9,12 @@ void Emitter::emit_head(const Inst& i) {
   L(heads_[i.imm]);
   if (options_.count_instructions) add(qword[rbp + static_cast<u32>(offsetof(Context, instructions))], i.disp);
   xmm_ = {};
+  u32 dirty = 0;
+  for (u32 unit = 0; unit < units_.size(); ++unit) {
+    xmm_.place_unit(unit, units_[unit].home);
+    dirty |= u32{units_[unit].written} << unit;
+  }
+  xmm_.set_dirty(dirty);
   compared_ = -1;
   reached_ = true;
 }
@@ -44,30 +50,33 @@ void Emitter::emit_goto(u32 index, std::optional<u8> cc) {
   const auto head = static_cast<u32>(block_->insts[at].imm);
   const bool back = head_at_[head] <= at;
   Xbyak::Label over;
-  if (!back && !has_edges(head) && !stores_at_edge(index)) {
+  if (!back && !has_edges(head) && !stores_at_edge(index) && units_in_place()) {
     if (cc) return jcc(*cc, heads_[head]);
     if (head_at_[head] != at + 1) jmp(heads_[head], T_NEAR);
     return;
   }
   if (cc) jcc(*cc ^ 1, over);
+  const XmmCache behind = xmm_;
+  place_units(true);
   note_edge(index, head);
   if (back) {
     Xbyak::Label attention;
     cmp(dword[rbp + static_cast<u32>(offsetof(Context, attention))], 0);
     je(heads_[head], T_NEAR);
     jmp(attention, T_NEAR);
-    cold_.push_back({[this, attention, index, head]() mutable {
+    add_cold([this, attention, index, head]() mutable {
       L(attention);
       recover_flags(index);
       park();
       set_pc(static_cast<u32>(block_->insts[head_at_[head] + 1].imm));
       mov(eax, static_cast<u32>(Leave::Attention));
       jmp(stub(stubs_.leave), T_NEAR);
-    }});
+    });
   } else if (cc || head_at_[head] != at + 1) {
     jmp(heads_[head], T_NEAR);
   }
   L(over);
+  xmm_ = behind;
 }
 
 }  // namespace armvisor::engine::jit

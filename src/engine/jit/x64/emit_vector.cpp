@@ -213,11 +213,11 @@ void Emitter::note_saturation_unless(const Xmm& x) {
   cmp(eax, 0xffff);
   jne(saturated, T_NEAR);
   L(back);
-  cold_.push_back({[this, saturated, back]() mutable {
+  add_cold([this, saturated, back]() mutable {
     L(saturated);
     or_(dword[rbp + AV_STATE(fpscr_ctl)], arm::k_fpscr_qc);
     jmp(back, T_NEAR);
-  }});
+  });
 }
 
 void Emitter::vector_not(const Xmm& d, const Xmm& a) {

@@ -11,7 +11,7 @@ namespace {
 using ir::Op;
 using IrType = ir::Type;
 
-constexpr u32 k_most_planned = 10;  ///< registers for the loads of one group
+constexpr u32 k_most_planned = 12;  ///< registers for the loads of one group and for units
 
 bool is_fp(Op op) { return op >= Op::FAdd32 && op <= Op::FixedToF64; }
 bool is_load(Op op) { return op == Op::Load || op == Op::Load64; }
@@ -19,21 +19,6 @@ bool is_store(Op op) { return op == Op::Store || op == Op::Store64; }
 bool moves_words(const ir::Inst& i) {
   const bool wide = i.op == Op::Load64 || i.op == Op::Store64;
   return !(i.attr & ir::MemAttr::big) && (wide || (i.attr & ir::MemAttr::size_mask) == 4);
-}
-
-/// Words of the extension registers that a move reads or writes.
-struct Words {
-  u32 first, count;
-};
-Words words_of(const ir::Inst& i) {
-  const u32 n = static_cast<u32>(i.imm);
-  switch (i.op) {
-    case Op::GetS:
-    case Op::SetS: return {n, 1};
-    case Op::GetQ:
-    case Op::SetQ: return {4 * n, 4};
-    default: return {2 * n, 2};
-  }
 }
 
 /// The operand counts with its low half only.
@@ -49,6 +34,17 @@ bool takes_low_half(const ir::Inst& i, u32 operand) {
 }
 
 }  // namespace
+
+Emitter::Words Emitter::words_of(const Inst& i) {
+  const u32 n = static_cast<u32>(i.imm);
+  switch (i.op) {
+    case Op::GetS:
+    case Op::SetS: return {n, 1};
+    case Op::GetQ:
+    case Op::SetQ: return {4 * n, 4};
+    default: return {2 * n, 2};
+  }
+}
 
 // --- analysis
 
@@ -142,7 +138,7 @@ Emitter::Xmm Emitter::hold_xmm(int x) {
   return Xmm(x);
 }
 
-/// A register for something new: an empty one, else the oldest copy, else the temp that is used last.
+/// A register for something new: an empty one, else the oldest copy, else the temp that is used last, else a unit's.
 Emitter::Xmm Emitter::take_xmm() {
   int best = -1;
   u64 best_rank = 0;
@@ -150,7 +146,9 @@ Emitter::Xmm Emitter::take_xmm() {
     if (held_xmm_ >> x & 1) continue;
     const XmmCache::Entry& e = xmm_[x];
     u64 rank = u64{3} << 32;
-    if (!e.temps.empty()) {
+    if (e.units != 0) {
+      rank = 0;
+    } else if (!e.temps.empty()) {
       rank = 0;
       for (const u32 t : e.temps) rank = std::max(rank, static_cast<u64>(xmm_temps_[t].last));
     } else if (e.copies()) {
@@ -159,14 +157,21 @@ Emitter::Xmm Emitter::take_xmm() {
     if (best < 0 || rank > best_rank) best = static_cast<int>(x), best_rank = rank;
   }
   AV_ASSERT(best >= 0);
-  const Xmm x(best);
-  for (const u32 t : xmm_[static_cast<u32>(best)].temps) {
+  free_xmm(static_cast<u32>(best));
+  return hold_xmm(best);
+}
+
+/// What x holds is in memory from here on.
+void Emitter::free_xmm(u32 x) {
+  for (const u32 t : xmm_[x].temps) {
     XmmTemp& temp = xmm_temps_[t];
-    if (!temp.stored && !temp.spilled) move_to_frame(Value::temp(t), x, temp.type);
+    if (!temp.stored && !temp.spilled) move_to_frame(Value::temp(t), Xmm(static_cast<int>(x)), temp.type);
     temp.spilled = true;
   }
-  xmm_.forget(static_cast<u32>(best));
-  return hold_xmm(best);
+  for (u32 unit = 0; unit < units_.size(); ++unit)
+    if (xmm_[x].units & xmm_.dirty() & 1u << unit) store_unit(unit, Xmm(static_cast<int>(x)));
+  xmm_.set_dirty(xmm_.dirty() & ~xmm_[x].units);
+  xmm_.forget(x);
 }
 
 void Emitter::move_to_frame(Value v, const Xmm& x, IrType type) {
@@ -235,13 +240,7 @@ void Emitter::finish_xmm(Value dst, const Xmm& x, IrType type) {
 
 void Emitter::spill_xmm() {
   begin_xmm();
-  for (u32 x = XmmCache::k_first; x < XmmCache::k_end; ++x)
-    for (const u32 t : xmm_[x].temps) {
-      XmmTemp& temp = xmm_temps_[t];
-      if (!temp.stored && !temp.spilled) move_to_frame(Value::temp(t), Xmm(static_cast<int>(x)), temp.type);
-      temp.spilled = true;
-    }
-  xmm_.clear();
+  for (u32 x = XmmCache::k_first; x < XmmCache::k_end; ++x) free_xmm(x);
 }
 
 // --- cold paths
@@ -263,6 +262,7 @@ Emitter::ColdXmm Emitter::cold_xmm(const Inst& i) const {
 /// The instruction in C++, out of line: registers are as before but for the result.
 void Emitter::emit_slow(const Inst& i, const ColdXmm& cold) {
   for (const Parked& p : cold.operands) move_to_frame(p.value, Xmm(p.x), p.type);
+  cold_dirty_->clear();  // it does not look at extension registers
   place_constant(i);
   name_uop();
   call_service(Service::Helper, false, cold.keep);
@@ -270,6 +270,7 @@ void Emitter::emit_slow(const Inst& i, const ColdXmm& cold) {
 }
 
 void Emitter::note_skip(u32 label) {
+  if (!units_.empty()) place_units(false);
   if (xmm_at_label_[label])
     xmm_at_label_[label]->join(xmm_);
   else
@@ -280,8 +281,10 @@ void Emitter::note_label(u32 label) {
   const auto& there = xmm_at_label_[label];
   if (!reached_)
     xmm_ = there ? *there : XmmCache{};
-  else if (there)
+  else if (there) {
+    if (!units_.empty()) place_units(false);
     xmm_.join(*there);
+  }
   reached_ = true;
 }
 
@@ -323,6 +326,7 @@ bool Emitter::extension_read_later(u32 first, u32 count) const {
 
 void Emitter::emit_get(const Inst& i) {
   begin_xmm();
+  if (const int unit = unit_of(i); unit >= 0) return get_unit(i, static_cast<u32>(unit));
   const u32 n = static_cast<u32>(i.imm);
   const Words words = words_of(i);
   const auto memory = rbp + static_cast<u32>(AV_STATE(d) + 4 * words.first);
@@ -373,6 +377,7 @@ void Emitter::emit_get(const Inst& i) {
 
 void Emitter::emit_set(const Inst& i) {
   begin_xmm();
+  if (const int unit = unit_of(i); unit >= 0) return set_unit(i, static_cast<u32>(unit));
   const u32 n = static_cast<u32>(i.imm);
   const Words words = words_of(i);
   const auto memory = rbp + static_cast<u32>(AV_STATE(d) + 4 * words.first);
@@ -463,7 +468,7 @@ void Emitter::plan_access(u32 index, u32 count) {
     cold = {};
     if (is_load(i.op) && is_xmm(i.dst)) {
       XmmTemp& t = xmm_temps_[i.dst.temp_number()];
-      if (planned++ < k_most_planned)
+      if (planned++ + units_.size() < k_most_planned)
         cold.result = {result_xmm(i.dst).getIdx(), i.dst, t.type};
       else
         t.spilled = true;

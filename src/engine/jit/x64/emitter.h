@@ -53,8 +53,19 @@ class Emitter : private Xbyak::CodeGenerator {
     bool in_reg = false;
     bool in_eax = false;  ///< an address that the next instruction uses
   };
+  /// An extension register that a region keeps in host registers, or several that it also uses as one.
+  struct Unit {
+    u32 first, words;  ///< words of the extension registers
+    int home;          ///< where it is at every head
+    bool written;
+  };
+  struct DirtyUnit {
+    u32 unit;
+    int x;
+  };
   struct Cold {
     std::function<void()> emit;
+    std::vector<DirtyUnit> dirty;  ///< where control comes from
   };
 
   // --- analysis.cpp
@@ -166,6 +177,11 @@ class Emitter : private Xbyak::CodeGenerator {
     Parked result{-1, {}, ir::Type::V};
     bool keep = false;  ///< other values are in registers
   };
+  /// Words of the extension registers that a move reads or writes.
+  struct Words {
+    u32 first, count;
+  };
+  static Words words_of(const Inst& i);
   void analyse_xmm();
   bool xmm_defines(const Inst& i) const;
   bool xmm_uses(const Inst& i, u32 operand) const;
@@ -178,6 +194,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void finish_xmm(Value dst, const Xmm& x, ir::Type type);
   void move_to_frame(Value v, const Xmm& x, ir::Type type);
   void move_from_frame(Value v, const Xmm& x, ir::Type type);
+  void free_xmm(u32 x);
   void spill_xmm();  ///< before a call that does not keep xmm registers
   ColdXmm cold_xmm(const Inst& i) const;
   void emit_slow(const Inst& i, const ColdXmm& cold);
@@ -201,6 +218,20 @@ class Emitter : private Xbyak::CodeGenerator {
   Address constant(u64 low, u64 high);
   Address constant32(u32 v) { return constant(v * 0x100000001u, v * 0x100000001u); }
   void emit_constants();
+  // --- emit_units.cpp: extension registers that stay in host registers throughout a region
+  void choose_units();
+  int unit_of(const Inst& i) const { return units_.empty() ? -1 : unit_at_word_[words_of(i).first]; }
+  void load_unit(u32 unit, const Xmm& x);
+  void store_unit(u32 unit, const Xmm& x);
+  Xmm unit_xmm(u32 unit);
+  void place_units(bool leaving);
+  bool units_in_place() const;
+  void load_units();
+  std::vector<DirtyUnit> dirty_units() const;
+  void store_dirty(const std::vector<DirtyUnit>& units);
+  void get_unit(const Inst& i, u32 unit);
+  void set_unit(const Inst& i, u32 unit);
+  void add_cold(std::function<void()> emit) { cold_.push_back({std::move(emit), dirty_units()}); }
   // --- emit_fp.cpp
   bool fp_runs_inline(const Inst& i) const;
   void check_ordinary(const Xmm& x, bool wide, Xbyak::Label& slow);
@@ -357,6 +388,10 @@ class Emitter : private Xbyak::CodeGenerator {
   std::vector<ColdXmm> access_xmm_;  ///< by instruction
   std::vector<std::pair<std::pair<u64, u64>, Xbyak::Label>> constants_;
   u32 held_xmm_ = 0;
+  // emit_units.cpp
+  std::vector<Unit> units_;
+  std::array<int, 64> unit_at_word_{};
+  std::optional<std::vector<DirtyUnit>> cold_dirty_;  ///< in a cold path: what is dirty there
   bool reached_ = true;
   // emit_fp.cpp
   std::deque<Xbyak::Label> slow_labels_;  ///< a copy of a label that nothing has jumped to yet would be another one
