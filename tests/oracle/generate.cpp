@@ -319,14 +319,14 @@ static u32 offset_register(const Case& c) {
   return c.encoding->pattern.find('m') == std::string_view::npos ? 16 : inst('m');
 }
 
-Case generate_sequence(bool thumb, u32 length, Random& random) {
+Case generate_sequence(bool thumb, u32 length, Random& random, Mix mix) {
   const auto lines = frontend::encodings();
   Case whole;
   int it_reach = 0;
   while (whole.sequence.size() < length) {
     const auto& e = lines[random() % lines.size()];
     if (!e.simd && thumb != (e.isa != Isa::A32)) continue;
-    if (e.simd && random() % 3 != 0) continue;
+    if (mix == Mix::Simd ? !e.simd && random() % 8 != 0 : e.simd && random() % 3 != 0) continue;
     const Case part = generate(e, thumb, random);
     if (!goes_straight_on(part)) continue;
     if (it_reach > 0 && e.name == "IT") continue;  // IT blocks do not nest
@@ -377,11 +377,11 @@ static bool ends_outside_it(const Case& c) {
   return true;
 }
 
-Loop generate_loop(bool thumb, Random& random) {
+Loop generate_loop(bool thumb, Random& random, Mix mix) {
   const u32 counter = static_cast<u32>(random() % 13);
   const auto part = [&](u32 most) {
     while (true) {
-      Case c = generate_sequence(thumb, 1 + static_cast<u32>(random() % most), random);
+      Case c = generate_sequence(thumb, 1 + static_cast<u32>(random() % most), random, mix);
       if (spares(c, counter) && ends_outside_it(c)) return c;
     }
   };

@@ -13,14 +13,15 @@ using Random = std::mt19937_64;
 Case generate(const frontend::Encoding& e, bool as_thumb, Random& random);
 
 /// `length` instructions that neither branch nor change mode, one behind the other.
-Case generate_sequence(bool thumb, u32 length, Random& random);
+enum class Mix : u8 { All, Simd };  ///< lines of all kinds, or mostly VFP and Advanced SIMD
+Case generate_sequence(bool thumb, u32 length, Random& random, Mix mix = Mix::All);
 
 /// A loop of a few rounds around two sequences, the second of which is skipped on a condition.
 struct Loop {
   Case code;
   u32 counter;  // the register that counts its rounds down
 };
-Loop generate_loop(bool thumb, Random& random);
+Loop generate_loop(bool thumb, Random& random, Mix mix);
 
 /// The code of `c` in another random state.
 Case vary(const Case& c, Random& random);

@@ -38,7 +38,7 @@ class Loops {
 
   int run() {
     for (u64 k = 0; k < options_.count; ++k) {
-      const auto [c, counter] = generate_loop(k % 2 != 0, random_);
+      const auto [c, counter] = generate_loop(k % 2 != 0, random_, k % 4 >= 2 ? Mix::Simd : Mix::All);
       lay(c);
       run_case(c);
       for (u64 n = 0; n < options_.states; ++n) {
