@@ -176,6 +176,8 @@ class Emitter : private Xbyak::CodeGenerator {
     std::vector<Parked> operands;
     Parked result{-1, {}, ir::Type::V};
     bool keep = false;  ///< other values are in registers
+    bool quad = false;  ///< a doubleword that is moved together with the next access's
+    bool high = false;  ///< it is, or was, the high half of the register
   };
   /// Words of the extension registers that a move reads or writes.
   struct Words {
@@ -207,6 +209,10 @@ class Emitter : private Xbyak::CodeGenerator {
   void note_skip(u32 label);
   void note_label(u32 label);
   void plan_access(u32 index, u32 count);
+  bool as_quad(u32 q) const;
+  void plan_quad_load(u32 index, u32 end);
+  bool plan_quad_get(const Inst& i);
+  void set_quad(const Inst& i, u32 temp);
   bool load_xmm(const Inst& i, const Xbyak::RegExp& at);
   bool store_xmm(const Inst& i, const Xbyak::RegExp& at);
   bool store_xmm_value(const Inst& i);
@@ -386,6 +392,9 @@ class Emitter : private Xbyak::CodeGenerator {
   std::vector<XmmTemp> xmm_temps_;
   std::vector<std::optional<XmmCache>> xmm_at_label_;
   std::vector<ColdXmm> access_xmm_;  ///< by instruction
+  static constexpr int k_none = -1, k_with_next = -2;
+  std::vector<int> quad_set_;  ///< of a SetD, by instruction: the temp that has both it and the SetD before
+  std::vector<int> high_of_;   ///< of a temp: the temp that it is the high half of
   std::vector<std::pair<std::pair<u64, u64>, Xbyak::Label>> constants_;
   u32 held_xmm_ = 0;
   // emit_units.cpp
