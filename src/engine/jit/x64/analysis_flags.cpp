@@ -158,8 +158,20 @@ void Emitter::plan_flags(u32 index) {
       edge.points.push_back({at, mask, !there.operands});
       return there.operands || there.result;
     };
+    const auto saved_point = [&](u32 at, u16, u8 mask) {
+      if (!is_fp_compare(insts[at].op)) edge.points.push_back({at, mask, false});
+      return true;
+    };
     const bool all = options_.lazy_edges && edges_.size() + edges.size() < k_max_edges;
-    if (!all || !walk_from_head(head, left, point)) {
+    const auto same_way = [k](const Edge& e) { return e.saved && e.skip == k; };
+    const bool may_save = s.operands && flags_kind(insts[index]) != HostFlags::None &&
+                          std::none_of(edges_.begin(), edges_.end(), same_way);
+    bool lazy = all && walk_from_head(head, left, point);
+    if (!lazy && all && may_save) {
+      edge.points.clear();
+      lazy = edge.saved = walk_from_head(head, left, saved_point);
+    }
+    if (!lazy) {
       if (options_.lazy_edges && (s.operands || s.result))
         stores.push_back({k, index, left, !s.operands});
       else

@@ -201,7 +201,10 @@ void Emitter::recover_flags(u32 index) {
       Xbyak::Label other;
       cmp(byte[rbp + static_cast<u32>(offsetof(Context, edge))], edge_number(edges_[n].skip));
       jne(other, T_NEAR);
-      make_flags(edges_[n].source, p.mask, p.from_result);
+      if (edges_[n].saved)
+        make_saved_flags(edges_[n].source, p.mask);
+      else
+        make_flags(edges_[n].source, p.mask, p.from_result);
       L(other);
     }
 }
@@ -226,6 +229,20 @@ void Emitter::make_flags(u32 source, u8 mask, bool from_result) {
     return;
   }
   make_host_flags(source, from_result, !(mask & 3));
+  store_flags(mask, flags_kind(i));
+}
+
+/// As make_flags, when the operands are in Context::flag_operands.
+void Emitter::make_saved_flags(u32 source, u8 mask) {
+  const Inst& i = block_->insts[source];
+  const u32 saved = static_cast<u32>(offsetof(Context, flag_operands));
+  mov(edx, dword[rbp + saved]);
+  if (i.op == Op::SetNZ)
+    test(edx, edx);
+  else if (i.b.is_imm())
+    i.op == Op::SubF ? cmp(edx, static_cast<u32>(i.imm)) : add(edx, static_cast<u32>(i.imm));
+  else
+    i.op == Op::SubF ? cmp(edx, dword[rbp + saved + 4]) : add(edx, dword[rbp + saved + 4]);
   store_flags(mask, flags_kind(i));
 }
 

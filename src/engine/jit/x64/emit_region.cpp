@@ -40,6 +40,13 @@ bool Emitter::stores_at_edge(u32 skip) const {
 void Emitter::note_edge(u32 skip, u32 head) {
   for (const Recovery& r : edge_stores_)
     if (r.at == skip) make_flags(r.source, r.mask, r.from_result);
+  for (const Edge& e : edges_) {
+    if (!e.saved || e.skip != skip) continue;
+    const Inst& i = block_->insts[e.source];
+    const u32 saved = static_cast<u32>(offsetof(Context, flag_operands));
+    mov(dword[rbp + saved], use(i, i.a, ecx));
+    if (!i.b.is_none() && !i.b.is_imm()) mov(dword[rbp + saved + 4], use(i, i.b, ecx));
+  }
   if (has_edges(head)) mov(byte[rbp + static_cast<u32>(offsetof(Context, edge))], edge_number(skip));
 }
 

@@ -108,8 +108,7 @@ void Emitter::place_units(bool leaving) {
       if (!temp.stored && !temp.spilled) move_to_frame(Value::temp(t), Xmm(units_[unit].home), temp.type);
       temp.spilled = true;
     }
-    e.temps.clear();
-    e.s = e.d = e.q = 0;
+    xmm_.empty_home(static_cast<u32>(units_[unit].home));
   }
   if (left != 0) compared_ = -1;
   const auto needed = [&](int x) {
@@ -146,6 +145,38 @@ std::vector<Emitter::DirtyUnit> Emitter::dirty_units() const {
 
 void Emitter::store_dirty(const std::vector<DirtyUnit>& units) {
   for (const DirtyUnit& d : units) store_unit(d.unit, Xmm(d.x));
+}
+
+/// Where the result of the instruction at index_ had best come about: the home of the unit that it is moved to before
+/// anything can look at that, when nothing else is there; or -1. Of a group of loads one that fails may leave new values
+/// in the registers of others.
+int Emitter::home_of_result(Value dst) const {
+  if (units_.empty() || !is_xmm(dst)) return -1;
+  const auto& insts = block_->insts;
+  constexpr u32 k_reach = 16;
+  const bool loads = ir::info(insts[index_].op).effects & ir::Mem;
+  u32 read = 0;
+  for (u32 k = index_ + 1; k < insts.size() && k < index_ + k_reach; ++k) {
+    const Inst& i = insts[k];
+    const bool load = i.op == Op::Load || i.op == Op::Load64;
+    if (is_get(i.op) || is_set(i.op)) {
+      const int unit = unit_of(i);
+      const auto n = static_cast<u32>(unit);
+      if (is_set(i.op) && i.a == dst) {
+        if (unit < 0 || (read >> n & 1) || words_of(i).count != units_[n].words) return -1;
+        const XmmCache::Entry& e = xmm_[static_cast<u32>(units_[n].home)];
+        const bool free = (e.units & ~(1u << n)) == 0 && !(held_xmm_ >> units_[n].home & 1) &&
+                          std::none_of(e.temps.begin(), e.temps.end(),
+                                       [this](u32 t) { return xmm_temps_[t].last >= static_cast<int>(index_); });
+        return free ? units_[n].home : -1;
+      }
+      if (unit >= 0) read |= 1u << n;
+    } else if (i.op == Op::Label || i.op == Op::Head || i.op == Op::SkipIf || i.op == Op::SkipUnless ||
+               !runs_inline(i) || (ir::info(i.op).effects & (ir::Mem | ir::Trap | ir::Exit) && !(loads && load))) {
+      return -1;
+    }
+  }
+  return -1;
 }
 
 void Emitter::get_unit(const Inst& i, u32 unit) {

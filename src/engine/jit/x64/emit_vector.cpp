@@ -148,6 +148,7 @@ Emitter::Xmm Emitter::vector_operand(Value v, bool clear_high) {
   if (!clear_high) return Xmm(x);
   const Xmm cleared = take_xmm();
   vmovq(cleared, Xmm(x));
+  xmm_[static_cast<u32>(cleared.getIdx())].normal = xmm_[static_cast<u32>(x)].normal;
   return cleared;
 }
 
@@ -169,6 +170,7 @@ void Emitter::emit_vector(const Inst& i) {
     emit_vector_fp(op, v, slow);
     finish_vector(i, v);
     L(done);
+    note_normal(op, v);
     if (op != VecOp::FNeg && op != VecOp::FAbs && op != VecOp::SToF) push_slow(i, slow, done);
     return;
   }

@@ -54,10 +54,12 @@ void Emitter::vector_magnitude(const Xmm& t, const Xmm& x) {
 void Emitter::check_operands(std::initializer_list<Xmm> operands, u32 least, Xbyak::Label& slow) {
   bool first = true;
   for (const Xmm& x : operands) {
+    if (least == k_normal && xmm_[static_cast<u32>(x.getIdx())].normal) continue;
     vector_magnitude(first ? xmm0 : xmm1, x);
     if (!first) vpminsd(xmm0, xmm0, xmm1);
     first = false;
   }
+  if (first) return;
   vpcmpgtd(xmm0, xmm0, constant32(2 * least + 0x7ffffffe));
   vmovmskps(eax, xmm0);
   cmp(eax, 15);
@@ -74,13 +76,44 @@ void Emitter::check_numbers(const Xmm& x, Xbyak::Label& slow) {
 
 /// Jumps to `slow` when an element of x is a NaN or denormal. Clobbers xmm0, xmm1.
 void Emitter::check_normal(const Xmm& x, Xbyak::Label& slow) {
-  vector_magnitude(xmm0, x);
-  vpcmpgtd(xmm0, xmm0, constant32(2 * k_normal + 0x7ffffffe));
-  vcmpordps(xmm1, x, x);
-  vpand(xmm0, xmm0, xmm1);
+  constexpr u8 k_ge_quiet = 0x1d;
+  Xbyak::Label unusual, back;
+  vandps(xmm0, x, constant32(0x7fffffff));
+  vcmpps(xmm0, xmm0, constant32(k_normal), k_ge_quiet);
   vmovmskps(eax, xmm0);
   cmp(eax, 15);
-  jne(slow, T_NEAR);
+  jne(unusual, T_NEAR);
+  L(back);
+  add_cold([this, x, unusual, back, &slow]() mutable {
+    L(unusual);  // perhaps just zeros
+    vector_magnitude(xmm0, x);
+    vpcmpgtd(xmm0, xmm0, constant32(2 * k_normal + 0x7ffffffe));
+    vcmpordps(xmm1, x, x);
+    vpand(xmm0, xmm0, xmm1);
+    vmovmskps(eax, xmm0);
+    cmp(eax, 15);
+    je(back, T_NEAR);
+    jmp(slow, T_NEAR);
+  });
+}
+
+/// What is known of the result. That of the slow path is flushed, but may be the default NaN.
+void Emitter::note_normal(VecOp op, const VectorCode& v) {
+  bool& normal = xmm_[static_cast<u32>(v.d.getIdx())].normal;
+  switch (op) {
+    case VecOp::FAdd:
+    case VecOp::FSub:
+    case VecOp::FMul:
+    case VecOp::FMla:
+    case VecOp::FMls:
+    case VecOp::FFma:
+    case VecOp::FFms:
+    case VecOp::SToF:
+    case VecOp::UToF: normal = true; break;
+    case VecOp::FNeg:
+    case VecOp::FAbs: normal = xmm_[static_cast<u32>(v.a.getIdx())].normal; break;
+    default: break;
+  }
 }
 
 void Emitter::emit_vector_fp(VecOp op, const VectorCode& v, Xbyak::Label& slow) {

@@ -24,7 +24,7 @@ bool moves_words(const ir::Inst& i) {
 /// The operand counts with its low half only.
 bool takes_low_half(const ir::Inst& i, u32 operand) {
   using ir::VecOp;
-  if (i.op == Op::SetVD || i.op == Op::VLo) return true;
+  if (i.op == Op::SetVD || i.op == Op::VLo || i.op == Op::VSetLane) return true;
   if (i.op == Op::VGetLane) return ((i.imm & 0xff) * ((i.imm >> 8) + 1)) <= 64;
   if (i.op != Op::Vector || ir::VectorImm::q(i.imm)) return false;
   const VecOp op = ir::VectorImm::op(i.imm);
@@ -104,6 +104,9 @@ void Emitter::analyse_xmm() {
     if (t.def < 0) t.def = at;
     t.last = std::max(t.last, at);
   }
+  for (u32 k = static_cast<u32>(insts.size()); k-- > 0;)
+    if (insts[k].op == Op::VSetLane)
+      xmm_temps_[insts[k].a.temp_number()].wide |= xmm_temps_[insts[k].dst.temp_number()].wide || (insts[k].imm & 0xff) * ((insts[k].imm >> 8) + 1) > 64;
   for (XmmTemp& t : xmm_temps_)
     for (int label : labels) t.stored |= t.def < label && label < t.last;
   for (u32 t = 0; t < xmm_temps_.size(); ++t) temps_[t].memory |= xmm_temps_[t].in_xmm;
@@ -219,7 +222,9 @@ Emitter::Xmm Emitter::use_xmm(const Inst& i, Value v, IrType type, const Xmm& sc
 
 /// A register for the result, none of the operands'.
 Emitter::Xmm Emitter::result_xmm(Value dst) {
-  const Xmm x = take_xmm();
+  const int home = home_of_result(dst);
+  if (home >= 0) xmm_.empty_home(static_cast<u32>(home));
+  const Xmm x = home >= 0 ? hold_xmm(home) : take_xmm();
   if (is_xmm(dst)) xmm_.bind(static_cast<u32>(x.getIdx()), dst.temp_number());
   return x;
 }

@@ -237,6 +237,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void store_dirty(const std::vector<DirtyUnit>& units);
   void get_unit(const Inst& i, u32 unit);
   void set_unit(const Inst& i, u32 unit);
+  int home_of_result(Value dst) const;
   void add_cold(std::function<void()> emit) { cold_.push_back({std::move(emit), dirty_units()}); }
   // --- emit_fp.cpp
   bool fp_runs_inline(const Inst& i) const;
@@ -294,6 +295,7 @@ class Emitter : private Xbyak::CodeGenerator {
   // --- emit_vector_fp.cpp
   bool vector_fp_runs_inline(const Inst& i) const;
   void vector_magnitude(const Xmm& t, const Xmm& x);
+  void note_normal(ir::VecOp op, const VectorCode& v);
   void check_operands(std::initializer_list<Xmm> operands, u32 least, Xbyak::Label& slow);
   void check_numbers(const Xmm& x, Xbyak::Label& slow);
   void check_normal(const Xmm& x, Xbyak::Label& slow);
@@ -324,6 +326,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void recover_flags(u32 index);  ///< in the cold path of instruction `index`; changes ecx, edx
   void make_flags(u32 source, u8 mask, bool from_result);
   void make_host_flags(u32 source, bool from_result, bool nz_only);
+  void make_saved_flags(u32 source, u8 mask);
   u32 edge_number(u32 skip) const;
   void note_edge(u32 skip, u32 head);
   bool stores_at_edge(u32 skip) const;
@@ -381,6 +384,7 @@ class Emitter : private Xbyak::CodeGenerator {
   struct Edge {
     u32 skip, head, source;
     std::vector<EdgePoint> points;
+    bool saved = false;  ///< the operands do not stand behind the head: they are in Context::flag_operands
   };
   static constexpr std::size_t k_max_edges = 200;
   std::vector<Edge> edges_;  ///< those of one way have the number of the first, from 1

@@ -95,6 +95,7 @@ void XmmCache::join(const XmmCache& other) {
     e.s &= o.s;
     e.d &= o.d;
     e.q &= o.q;
+    e.normal &= o.normal;
   }
   for (u32 unit = 0; unit < k_most_units; ++unit)
     if (unit_at_[unit] != other.unit_at_[unit]) place_unit(unit, -1);

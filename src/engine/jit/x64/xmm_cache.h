@@ -21,6 +21,7 @@ class XmmCache {
     u32 s = 0, d = 0, q = 0;  ///< sets of register numbers
     u32 units = 0;            ///< set of units
     u32 used = 0;             ///< time of the last use
+    bool normal = false;      ///< no element is a denormal single-precision number
     bool copies() const { return s != 0 || d != 0 || q != 0; }
     bool empty() const { return temps.empty() && !copies() && units == 0; }
   };
@@ -48,6 +49,12 @@ class XmmCache {
   static constexpr u32 k_most_units = 9;
   int of_unit(u32 unit) const { return unit_at_[unit]; }
   void place_unit(u32 unit, int x);  ///< is in x and no other register; -1: in none
+  /// Nothing but a unit is in x from here on.
+  void empty_home(u32 x) {
+    entries_[x].temps.clear();
+    entries_[x].s = entries_[x].d = entries_[x].q = 0;
+    entries_[x].normal = false;
+  }
   u32 dirty() const { return dirty_; }
   void set_dirty(u32 units) { dirty_ = units; }
   void touch(u32 x) { entries_[x].used = ++time_; }
