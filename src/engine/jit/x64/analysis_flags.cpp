@@ -294,7 +294,8 @@ void Emitter::find_dead() {
     else
       dead_[k] = ir::info(i.op).effects == Effect::Pure && i.dst.is_temp() && uses[i.dst.temp_number()] == 0;
     if (dead_[k]) continue;
-    for (const Value v : {i.a, i.b, i.c})
+    const bool fixed = i.op == Op::Vector && runs_inline(i) && fixed_indices(i);
+    for (const Value v : {i.a, i.b, fixed ? Value() : i.c})
       if (v.is_temp()) ++uses[v.temp_number()];
   }
 }

@@ -271,6 +271,11 @@ void Emitter::emit_int_to_fp(const Inst& i) {
   const u32 fraction = ir::FixedAttr::fraction_bits(i.imm);
   if (is_xmm(i.a)) {
     const Xmm a = use_xmm(i, i.a, IrType::I32, xmm0);
+    if (wide && !is_unsigned && fraction == 0) {  // exact whatever is beside it
+      const Xmm d = result_xmm(i.dst);
+      cvtdq2pd(d, a);
+      return finish_xmm(i.dst, d, IrType::I64);
+    }
     movd(eax, a);
   } else {
     load_to(i, i.a, eax);

@@ -29,11 +29,9 @@ bool Emitter::vector_fp_runs_inline(const Inst& i) const {
     case VecOp::FPMax:
     case VecOp::FPMin: return !q;
     case VecOp::FToS:
-    case VecOp::FToU: return imm == 0;
+    case VecOp::FToU: return imm <= 31;
     case VecOp::SToF:
     case VecOp::UToF: return imm <= 32;
-    case VecOp::FRecps:
-    case VecOp::FRsqrts:
     case VecOp::FRecpe:
     case VecOp::FRsqrte:
     case VecOp::URecpe:
@@ -172,9 +170,41 @@ void Emitter::emit_vector_fp(VecOp op, const VectorCode& v, Xbyak::Label& slow) 
       vandps(xmm0, v.a, magnitude());
       vandps(xmm1, v.b, magnitude());
       return vcmpps(v.d, xmm0, xmm1, op == VecOp::FAbsCmpGe ? 0x0d : 0x0e);
+    case VecOp::FRecps:
+    case VecOp::FRsqrts:
+      // Neither zero nor infinity, whose product is none here.
+      vandps(xmm0, v.a, magnitude());
+      vandps(xmm1, v.b, magnitude());
+      vpmaxsd(xmm2, xmm0, xmm1);
+      vpminsd(xmm0, xmm0, xmm1);
+      vpcmpgtd(xmm0, xmm0, constant32(k_factor - 1));
+      vpcmpgtd(xmm2, xmm2, constant32(exponent(63)));
+      vpandn(xmm0, xmm2, xmm0);
+      vmovmskps(eax, xmm0);
+      cmp(eax, v.q ? 15 : 3);
+      jne(slow, T_NEAR);
+      vmulps(xmm0, v.a, v.b);
+      vmovaps(xmm1, constant32(op == VecOp::FRecps ? 0x40000000 : 0x40400000));  // 2, 3
+      vsubps(v.d, xmm1, xmm0);
+      if (op == VecOp::FRsqrts) vmulps(v.d, v.d, constant32(0x3f000000));
+      return;
     case VecOp::FToS:
     case VecOp::FToU:
       check_operands({v.a}, k_normal, slow);
+      if (v.imm != 0) {
+        // Before the host can set flags. Scaling is exact then.
+        if (op == VecOp::FToS)
+          vandps(xmm0, v.a, magnitude());
+        else
+          vmovaps(xmm0, v.a);
+        vpcmpgtd(xmm1, xmm0, constant32(exponent(31 - v.imm) - 1));
+        if (op == VecOp::FToU) vpor(xmm1, xmm1, xmm0);
+        vmovmskps(eax, xmm1);
+        test(eax, eax);
+        jnz(slow, T_NEAR);
+        vmulps(xmm0, v.a, constant32(exponent(v.imm)));
+        return vcvttps2dq(v.d, xmm0);
+      }
       if (op == VecOp::FToU) {  // what the host cannot do, before it sets flags
         vmovdqa(xmm0, v.a);
         vpcmpgtd(xmm0, xmm0, constant32(exponent(31) - 1));

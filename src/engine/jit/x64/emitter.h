@@ -266,6 +266,7 @@ class Emitter : private Xbyak::CodeGenerator {
     unsigned size = 0;  ///< log2 of the element size
     bool q = false;
     u32 imm = 0;
+    std::optional<u64> indices;  ///< of VTBL
   };
   Xmm vector_operand(Value v, bool clear_high);
   void finish_vector(const Inst& i, const VectorCode& v);
@@ -285,13 +286,16 @@ class Emitter : private Xbyak::CodeGenerator {
   void vector_one(ir::VecOp op, const VectorCode& v);
   void vector_pairs_long(bool is_signed, const VectorCode& v);
   void vector_shift(ir::VecOp op, const VectorCode& v);
-  void vector_shift_by_register(bool is_signed, const VectorCode& v);
+  void vector_shift_words(const Xmm& d, const Xmm& a, const Xmm& n, bool is_signed, bool round);
+  void vector_shift_by_register(bool is_signed, bool round, const VectorCode& v);
   void vector_narrow(ir::VecOp op, const VectorCode& v);
   void vector_saturate_narrow(const VectorCode& v, const Xmm& from, bool from_signed, bool to_signed);
   void vector_widen(ir::VecOp op, const VectorCode& v);
   void vector_multiply_long(const VectorCode& v, bool is_signed);
   void vector_permute(ir::VecOp op, const VectorCode& v);
   void vector_table(const VectorCode& v);
+  void vector_table_fixed(const VectorCode& v, u64 indices);
+  std::optional<u64> fixed_indices(const Inst& i) const;
   // --- emit_vector_fp.cpp
   bool vector_fp_runs_inline(const Inst& i) const;
   void vector_magnitude(const Xmm& t, const Xmm& x);
