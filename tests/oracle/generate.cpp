@@ -354,9 +354,9 @@ static bool spares(const Case& c, u32 n) {
     context.privileged = false;
     context.vfp_enabled = context.vfp_accessible = context.simd_enabled = true;
     std::vector<u8> bytes;
-    for (const u32 half : thumb && part.isa == Isa::T16 ? std::vector<u32>{part.word}
-                          : thumb                       ? std::vector<u32>{part.word >> 16, part.word & 0xffff}
-                                                        : std::vector<u32>{part.word & 0xffff, part.word >> 16}) {
+    for (const u32 half : thumb&& part.isa == Isa::T16 ? std::vector<u32>{part.word}
+                          : thumb                      ? std::vector<u32>{part.word >> 16, part.word & 0xffff}
+                                                       : std::vector<u32>{part.word & 0xffff, part.word >> 16}) {
       bytes.push_back(static_cast<u8>(half));
       bytes.push_back(static_cast<u8>(half >> 8));
     }

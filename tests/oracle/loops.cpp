@@ -47,9 +47,8 @@ class Loops {
         run_case(varied);
       }
     }
-    std::printf("%llu loops compared equal, %llu raised alike, %llu FAILED\n",
-                static_cast<unsigned long long>(ended_), static_cast<unsigned long long>(raised_),
-                static_cast<unsigned long long>(failed_));
+    std::printf("%llu loops compared equal, %llu raised alike, %llu FAILED\n", static_cast<unsigned long long>(ended_),
+                static_cast<unsigned long long>(raised_), static_cast<unsigned long long>(failed_));
     return failed_ == 0 && ended_ > options_.count && raised_ > options_.count / 20 ? 0 : 1;
   }
 

@@ -61,6 +61,15 @@ u64 service_helper(Context* c, u64, u64 uop, u64) {
   return 0;
 }
 
+HostFeatures usable_features(const JitOptions& options) {
+  HostFeatures host = HostFeatures::detect();
+  host.bmi2 &= options.bmi2;
+  host.avx &= options.avx;
+  host.avx2 &= options.avx && options.avx2;
+  host.fma &= options.avx && options.fma;
+  return host;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Backend>> Compiler::create(const JitOptions& options) {
@@ -71,7 +80,7 @@ Result<std::unique_ptr<Backend>> Compiler::create(const JitOptions& options) {
 Result<std::unique_ptr<Backend>> make_backend(const JitOptions& options) { return Compiler::create(options); }
 
 Compiler::Compiler(CodeMemory memory, const JitOptions& options)
-    : memory_(std::move(memory)), options_(options), host_(HostFeatures::detect()) {
+    : memory_(std::move(memory)), options_(options), host_(usable_features(options)) {
   static constexpr ServiceFunction k_services[] = {service_load, service_store, service_helper<Leave::Fault>,
                                                    service_helper<Leave::Undefined>};
   u8* const at = memory_.allocate(k_stub_bytes);

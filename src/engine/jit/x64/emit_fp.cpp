@@ -159,7 +159,8 @@ void Emitter::emit_fp_compare(const Inst& i) {
   compare_wide_ = wide;
 }
 
-/// The condition at `index` is decided by registers that a comparison at `compare`, an FpscrToFlags behind it, has used.
+/// The condition at `index` is decided by registers that a comparison at `compare`, an FpscrToFlags behind it, has
+/// used.
 bool Emitter::fp_decides(u32 compare, u32 index) const {
   if (!options_.fuse_compare || !follows_compare(compare)) return false;
   for (u32 k = compare + 1; k < index; ++k) {

@@ -28,11 +28,10 @@ u32 Emitter::group_length(u32 index) const {
     const Inst& i = insts[index + count];
     const Inst& before = insts[index + count - 1];
     const bool access = i.op == Op::Load || i.op == Op::Store || i.op == Op::Load64 || i.op == Op::Store64;
-    if (!access || is_store(i) != is_store(first) || size_of(i) != size_of(first) || i.a != first.a ||
-        i.disp != end || (i.attr & k_special) || before.dst == first.a)
+    if (!access || is_store(i) != is_store(first) || size_of(i) != size_of(first) || i.a != first.a || i.disp != end ||
+        (i.attr & k_special) || before.dst == first.a)
       break;
-    if (const u32 alignment = required_alignment(i); alignment != 1 && alignment != required_alignment(first))
-      break;
+    if (const u32 alignment = required_alignment(i); alignment != 1 && alignment != required_alignment(first)) break;
     end = i.disp + size_of(i);
     ++count;
   }

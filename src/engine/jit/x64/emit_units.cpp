@@ -148,8 +148,8 @@ void Emitter::store_dirty(const std::vector<DirtyUnit>& units) {
 }
 
 /// Where the result of the instruction at index_ had best come about: the home of the unit that it is moved to before
-/// anything can look at that, when nothing else is there; or -1. Of a group of loads one that fails may leave new values
-/// in the registers of others.
+/// anything can look at that, when nothing else is there; or -1. Of a group of loads one that fails may leave new
+/// values in the registers of others.
 int Emitter::home_of_result(Value dst) const {
   if (units_.empty() || !is_xmm(dst)) return -1;
   const auto& insts = block_->insts;

@@ -566,9 +566,7 @@ void Emitter::vector_shift(VecOp op, const VectorCode& v) {
 /// d = words of a shifted by the signed bottom bytes of the words of n; `round`: to the right, rounded. n and d are not
 /// xmm0-xmm2, a is not d. Clobbers n.
 void Emitter::vector_shift_words(const Xmm& d, const Xmm& a, const Xmm& n, bool is_signed, bool round) {
-  const auto right = [&](const Xmm& r, const Xmm& count) {
-    is_signed ? vpsravd(r, a, count) : vpsrlvd(r, a, count);
-  };
+  const auto right = [&](const Xmm& r, const Xmm& count) { is_signed ? vpsravd(r, a, count) : vpsrlvd(r, a, count); };
   vpslld(n, n, 24);
   vpsrad(n, n, 24);
   vpabsd(xmm1, n);
