@@ -354,9 +354,9 @@ static bool spares(const Case& c, u32 n) {
     context.privileged = false;
     context.vfp_enabled = context.vfp_accessible = context.simd_enabled = true;
     std::vector<u8> bytes;
-    for (const u32 half : thumb && part.isa == Isa::T16 ? std::vector<u32>{part.word}
-                          : thumb                       ? std::vector<u32>{part.word >> 16, part.word & 0xffff}
-                                                        : std::vector<u32>{part.word & 0xffff, part.word >> 16}) {
+    for (const u32 half : thumb&& part.isa == Isa::T16 ? std::vector<u32>{part.word}
+                          : thumb                      ? std::vector<u32>{part.word >> 16, part.word & 0xffff}
+                                                       : std::vector<u32>{part.word & 0xffff, part.word >> 16}) {
       bytes.push_back(static_cast<u8>(half));
       bytes.push_back(static_cast<u8>(half >> 8));
     }
@@ -377,7 +377,7 @@ static bool ends_outside_it(const Case& c) {
   return true;
 }
 
-Case generate_loop(bool thumb, Random& random) {
+Loop generate_loop(bool thumb, Random& random) {
   const u32 counter = static_cast<u32>(random() % 13);
   const auto part = [&](u32 most) {
     while (true) {
@@ -414,7 +414,7 @@ Case generate_loop(bool thumb, Random& random) {
     if (skipped.initial.r[n] - k_data < k_data_size) loop.initial.r[n] = skipped.initial.r[n];
   loop.initial.r[counter] = 2 + static_cast<u32>(random() % 6);
   loop.instructions = static_cast<u32>(loop.sequence.size());
-  return loop;
+  return {loop, counter};
 }
 
 const char* exclusion(const Case& c) {

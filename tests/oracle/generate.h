@@ -16,7 +16,11 @@ Case generate(const frontend::Encoding& e, bool as_thumb, Random& random);
 Case generate_sequence(bool thumb, u32 length, Random& random);
 
 /// A loop of a few rounds around two sequences, the second of which is skipped on a condition.
-Case generate_loop(bool thumb, Random& random);
+struct Loop {
+  Case code;
+  u32 counter;  // the register that counts its rounds down
+};
+Loop generate_loop(bool thumb, Random& random);
 
 /// The code of `c` in another random state.
 Case vary(const Case& c, Random& random);

@@ -131,7 +131,9 @@ bool Emitter::is_side_exit(u32 index) const {
   if (skip.op != Op::SkipIf && (skip.op != Op::SkipUnless || static_cast<arm::Cond>(skip.attr) >= arm::Cond::AL))
     return false;
   const Inst& label = insts[index + 2];
-  if ((insts[index + 1].op != Op::ExitJump && insts[index + 1].op != Op::Goto) || label.op != Op::Label || label.imm != skip.imm) return false;
+  if ((insts[index + 1].op != Op::ExitJump && insts[index + 1].op != Op::Goto) || label.op != Op::Label ||
+      label.imm != skip.imm)
+    return false;
   return true;
 }
 

@@ -133,8 +133,8 @@ void Emitter::plan_flags(u32 index) {
     const u8 read = ir::flags_read_by(insts[k].attr);
     if (!(read & left) || at_host_[k] >= 0) return;
     u8 cc = 0;
-    const bool one_source = (read & ~left) == 0 && host_condition(flags_kind(insts[index]),
-                                                                  static_cast<arm::Cond>(insts[k].attr), cc);
+    const bool one_source =
+        (read & ~left) == 0 && host_condition(flags_kind(insts[index]), static_cast<arm::Cond>(insts[k].attr), cc);
     if (one_source && (s.operands || s.result))
       remake_[k] = {static_cast<int>(index), !s.operands};
     else

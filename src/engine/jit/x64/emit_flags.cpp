@@ -192,7 +192,8 @@ void Emitter::recover_flags(u32 index) {
   for (const bool from_host : {true, false})
     for (const Recovery& r : recovery_) {
       if (r.at != index || from_host != (static_cast<int>(r.source) == at_host)) continue;
-      from_host ? store_flags(r.mask, flags_kind(block_->insts[r.source])) : make_flags(r.source, r.mask, r.from_result);
+      from_host ? store_flags(r.mask, flags_kind(block_->insts[r.source]))
+                : make_flags(r.source, r.mask, r.from_result);
     }
   for (std::size_t n = 0; n < edges_.size(); ++n)
     for (const EdgePoint& p : edges_[n].points) {

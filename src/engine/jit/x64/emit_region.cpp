@@ -29,8 +29,8 @@ void Emitter::note_edge(u32 skip, u32 head) {
   if (has_edges(head)) mov(byte[rbp + static_cast<u32>(offsetof(Context, edge))], edge_number(skip));
 }
 
-/// The Goto at `index`, or when the host's condition `cc` holds the one behind the skip at `index`. A way back looks for
-/// interrupts.
+/// The Goto at `index`, or when the host's condition `cc` holds the one behind the skip at `index`. A way back looks
+/// for interrupts.
 void Emitter::emit_goto(u32 index, std::optional<u8> cc) {
   const u32 at = cc ? index + 1 : index;
   const auto head = static_cast<u32>(block_->insts[at].imm);

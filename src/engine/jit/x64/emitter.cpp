@@ -46,8 +46,7 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
   Xbyak::Label attention;
   cmp(dword[rbp + offsetof(Context, attention)], 0);
   jne(attention, T_NEAR);
-  if (options_.count_instructions && !region_)
-    add(qword[rbp + offsetof(Context, instructions)], block.insn_count);
+  if (options_.count_instructions && !region_) add(qword[rbp + offsetof(Context, instructions)], block.insn_count);
   for (const Copy& c : copies_)
     if (c.owner >= 0) mov(guest(static_cast<u32>(c.owner)), Reg32(c.host));
   if (region_ && has_edges(0)) mov(byte[rbp + offsetof(Context, edge)], 0);
@@ -265,7 +264,10 @@ void Emitter::emit(const Inst& i) {
     case Op::FpscrToFlags: return emit_fpscr_to_flags();
     case Op::Insn: return;
     case Op::Head: return emit_head(i);
-    case Op::Goto: emit_goto(index_, {}); reached_ = false; return;
+    case Op::Goto:
+      emit_goto(index_, {});
+      reached_ = false;
+      return;
     case Op::SkipIf:
     case Op::SkipUnless: note_skip(static_cast<u32>(i.imm)); return emit_skip(i);
     case Op::Label:
@@ -401,9 +403,7 @@ void Emitter::leave_unlinked(Link& link, Xbyak::Label& unlinked) {
 void Emitter::emit_exit(const Inst& i) {
   recover_flags(index_);
   switch (i.op) {
-    case Op::ExitSwitch:
-      xor_(dword[rbp + AV_STATE(psr)], arm::k_psr_t);
-      [[fallthrough]];
+    case Op::ExitSwitch: xor_(dword[rbp + AV_STATE(psr)], arm::k_psr_t); [[fallthrough]];
     case Op::ExitJump:
     case Op::ExitCall:
       return may_link_ ? exit_direct(out_->links[next_link_++], insn_address(index_))

@@ -308,7 +308,7 @@ class Emitter : private Xbyak::CodeGenerator {
   bool region_ = false;
   std::vector<Xbyak::Label> heads_;
   std::vector<u8> live_at_head_;
-  std::vector<u32> uop_index_;                 ///< place in Block::code of each instruction that has a uop
+  std::vector<u32> uop_index_;  ///< place in Block::code of each instruction that has a uop
   std::vector<TempInfo> temps_;
   std::vector<u8> flags_needed_;
   /// Flags that the hot path does not store, and that the cold path of an instruction makes from the operands or the
