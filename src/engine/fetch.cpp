@@ -155,7 +155,9 @@ void InterpreterVcpu::make_region() {
   if (!block || !block->compiled) return;
   block->pa = page + (pc & k_page_mask);
   if (shared_.config.trace) trace_block(*block, region->block, bytes.data() + (pc & k_page_mask));
-  shared_.code.publish_region(std::move(block), region->members);
+  const u32 first = (pc & k_page_mask) - block->before;
+  const std::span made_from = std::span(bytes).subspan(first, block->bytes);
+  shared_.code.publish_region(std::move(block), region->members, host + first, made_from);
 }
 
 /// The frame of `pa` holds code now: entries that could write it without being seen must go.
