@@ -1,4 +1,4 @@
-"""The guide names every option and every exit status of the program's tables, and no others."""
+"""The documents name every option, exit status, counter and hypercall of the program's tables, and no others."""
 import re
 import sys
 from pathlib import Path
@@ -7,22 +7,47 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def table(name):
-    return (ROOT / "src" / "cli" / name).read_text()
+    return (ROOT / "src" / name).read_text()
+
+
+def section(document, title):
+    return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", (ROOT / "docs" / document).read_text(), re.MULTILINE | re.DOTALL)[1]
+
+
+def compare(document, wanted, found):
+    """Complaints about what is missing in a document or too much."""
+    if not wanted:
+        return [f"{document}: its table is empty"]
+    return ([f"{document}: expected a row for {x}" for x in sorted(wanted - found)] +
+            [f"{document}: there is no {x}" for x in sorted(found - wanted)])
+
+
+def counters():
+    rows = re.findall(r'^(?:COUNTER|TOTAL|LEVEL)\(\w+,\s*(\w+),\s*"([^"]+)"', table("measure/counters.inc"), re.MULTILINE)
+    described = re.findall(r"^\| `([\w.-]+)` \|", section("virtualization.md", "Counters"), re.MULTILINE)
+    return compare("docs/virtualization.md", {f"{group.lower()}.{name}" for group, name in rows}, set(described))
+
+
+def hypercalls():
+    rows = re.findall(r"^HYPERCALL\((\w+),\s*(\d+)", table("machine/hypercalls.inc"), re.MULTILINE)
+    described = re.findall(r"^\| 0x8600(\w{4}) \| (\w+) \|", section("hypercalls.md", "Calls"), re.MULTILINE)
+    return compare("docs/hypercalls.md", {f"{int(number):04x} {name}" for name, number in rows},
+                   {f"{number} {name}" for number, name in described})
 
 
 def main():
     guide = (ROOT / "docs" / "guide.md").read_text()
-    options = {n for names in re.findall(r'^(?:TEXT|LIST|FLAG)\(\w+,\s*"([^"]+)"', table("options.inc"), re.MULTILINE)
+    options = {n for names in re.findall(r'^(?:TEXT|LIST|FLAG|FORM)\(\w+,\s*"([^"]+)"', table("cli/options.inc"), re.MULTILINE)
                for n in names.split(",")}
     rows = re.search(r"^## Options\n(.*?)^## ", guide, re.MULTILINE | re.DOTALL)[1]
     described = {n for row in re.findall(r"^\| (`-[^|]*) \|", rows, re.MULTILINE) for n in re.findall(r"`(-[-\w]+)", row)}
-    statuses = set(re.findall(r"^STATUS\(\w+,\s*(\d+)", table("exit_status.inc"), re.MULTILINE))
+    statuses = set(re.findall(r"^STATUS\(\w+,\s*(\d+)", table("cli/exit_status.inc"), re.MULTILINE))
     rows = re.search(r"^## Exit statuses\n(.*?)^## ", guide, re.MULTILINE | re.DOTALL)[1]
     numbers = set(re.findall(r"^\| (\d+) \|", rows, re.MULTILINE))
-    wrong = [f"docs/guide.md: expected a row for {x}" for x in sorted((options - described) | (statuses - numbers))]
-    wrong += [f"docs/guide.md: there is no {x}" for x in sorted((described - options) | (numbers - statuses))]
+    wrong = compare("docs/guide.md", options, described) + compare("docs/guide.md", statuses, numbers)
+    wrong += counters() + hypercalls()
     print("\n".join(wrong))
-    return 1 if wrong or not options or not statuses else 0
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -17,10 +17,12 @@ constexpr OptionRow k_options[] = {
 #define TEXT(member, names, value, help) {names, value, help, false},
 #define LIST(member, names, value, help) {names, value, help, true},
 #define FLAG(member, names, help) {names, "", help, false},
+#define FORM(member, names, value, help) {names, "[=" value "]", help, false},
 #include "cli/options.inc"
 #undef TEXT
 #undef LIST
 #undef FLAG
+#undef FORM
 };
 
 struct CommandRow {
@@ -53,7 +55,8 @@ std::string names_for_people(std::string_view names) {
 }
 
 std::string option_title(const OptionRow& o) {
-  return names_for_people(o.names) + (o.value.empty() ? "" : " " + std::string(o.value));
+  const bool apart = !o.value.empty() && !o.value.starts_with("[=");
+  return names_for_people(o.names) + (apart ? " " : "") + std::string(o.value);
 }
 
 std::string option_help(const OptionRow& o) { return std::string(o.help) + (o.repeats ? "; may be repeated" : ""); }

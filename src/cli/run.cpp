@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <span>
 
 #include "base/fd.h"
 #include "cli/run_options.h"
@@ -24,6 +25,11 @@ void set_up_signals() {
   signal(SIGPIPE, SIG_IGN);
 }
 
+/// 64 + N for a guest that ends the machine with status N, so that it cannot be taken for one of ours; 0 for 0.
+ExitStatus guest_status(u32 status) {
+  return status == 0 ? ExitStatus::PoweredOff : static_cast<ExitStatus>(static_cast<u32>(ExitStatus::Guest) + status);
+}
+
 ExitStatus status_of(vmm::EndReason reason) {
   switch (reason) {
     case vmm::EndReason::PoweredOff: return ExitStatus::PoweredOff;
@@ -35,6 +41,7 @@ ExitStatus status_of(vmm::EndReason reason) {
       std::fprintf(stderr, "armvisor: the time given with --timeout is over\n");
       return ExitStatus::TimedOut;
     case vmm::EndReason::Interrupted: return ExitStatus::Interrupted;
+    case vmm::EndReason::GuestExit: break;
   }
   return ExitStatus::Internal;
 }
@@ -44,11 +51,20 @@ ExitStatus status_of(vmm::EndReason reason) {
   _exit(static_cast<int>(ExitStatus::Interrupted));
 }
 
-Status write_file(const std::string& path, const std::vector<u8>& data) {
+Status write_file(const std::string& option, const std::string& path, std::span<const u8> data) {
   const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (!fd || ::write(fd.get(), data.data(), data.size()) != static_cast<ssize_t>(data.size()))
-    return Error{ErrorKind::HostResource, "--dump-dtb: expected to write " + path + ", the host says: " +
+    return Error{ErrorKind::HostResource, option + ": expected to write " + path + ", the host says: " +
                                               std::strerror(errno) + "; check the path and its permissions"};
+  return {};
+}
+
+Status print_stats(const RunRequest::StatsOutput& output, const vmm::Stats& stats) {
+  const std::string text = output.json ? measure::json_report(stats.snapshot, stats.marks)
+                                       : measure::text_report(stats.snapshot, stats.marks);
+  if (!output.file.empty())
+    return write_file("--stats", output.file, {reinterpret_cast<const u8*>(text.data()), text.size()});
+  std::fputs(text.c_str(), stderr);
   return {};
 }
 
@@ -59,7 +75,7 @@ Result<ExitStatus> run_machine(const Arguments& arguments) {
   set_log_level(request.log);
   if (!request.dump_dtb.empty()) {
     AV_TRY_ASSIGN(const machine::BootPlan plan, machine::plan_boot(request.vm.boot));
-    AV_TRY(write_file(request.dump_dtb, plan.fdt));
+    AV_TRY(write_file("--dump-dtb", request.dump_dtb, plan.fdt));
     return ExitStatus::PoweredOff;
   }
   set_up_signals();
@@ -67,7 +83,8 @@ Result<ExitStatus> run_machine(const Arguments& arguments) {
   request.vm.force_end = force_end;
   AV_TRY_ASSIGN(const auto vm, vmm::Vm::create(std::move(request.vm)));
   AV_TRY_ASSIGN(const vmm::EndReason reason, vm->run());
-  return status_of(reason);
+  if (request.stats) AV_TRY(print_stats(*request.stats, vm->stats()));
+  return reason == vmm::EndReason::GuestExit ? guest_status(vm->guest_status()) : status_of(reason);
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 
+#include "vmm/control_path.h"
+
 namespace armvisor::cli {
 namespace {
 
@@ -70,6 +72,16 @@ Status set_consoles(const RunOptions& o, vmm::VmConfig& vm) {
   return {};
 }
 
+Result<RunRequest::StatsOutput> parse_stats(std::string_view text) {
+  RunRequest::StatsOutput out;
+  if (text == "true") return out;  // without a value
+  out.json = text.starts_with("json:");
+  if (out.json || text.starts_with("text:")) out.file = text.substr(5);
+  if (out.file.empty())
+    return bad("--stats: expected nothing, =json:FILE or =text:FILE, found '=" + std::string(text) + "'; change it");
+  return out;
+}
+
 }  // namespace
 
 Result<RunOptions> parse_run_options(const Arguments& arguments) {
@@ -81,10 +93,12 @@ Result<RunOptions> parse_run_options(const Arguments& arguments) {
 #define LIST(member, names, value, help) \
   app.add_option(names, o.member, help)->type_name(value)->allow_extra_args(false);
 #define FLAG(member, names, help) app.add_flag(names, o.member, help);
+#define FORM(member, names, value, help) app.add_flag(names, o.member, help);
 #include "cli/options.inc"
 #undef TEXT
 #undef LIST
 #undef FLAG
+#undef FORM
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 takes them
     app.parse(reversed);
@@ -119,6 +133,14 @@ Result<RunRequest> run_request(const RunOptions& o) {
     AV_TRY_ASSIGN(vm.engine, choose("--engine", *o.engine, k_engines));
   }
   if (o.jit) AV_TRY(engine::parse_jit_options(*o.jit, vm.jit));
+  if (!o.stats.empty()) {
+    AV_TRY_ASSIGN(request.stats, parse_stats(o.stats));
+  }
+  if (o.name) {
+    AV_TRY(vmm::check_machine_name(*o.name));
+    vm.name = *o.name;
+  }
+  vm.count_time = request.stats || o.name;
   if (o.timeout) {
     AV_TRY_ASSIGN(const u64 seconds, parse_number("--timeout", *o.timeout, 1, 1'000'000'000));
     vm.timeout_ms = seconds * 1000;

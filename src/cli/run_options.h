@@ -14,10 +14,12 @@ struct RunOptions {
 #define TEXT(member, names, value, help) std::optional<std::string> member;
 #define LIST(member, names, value, help) std::vector<std::string> member;
 #define FLAG(member, names, help) bool member = false;
+#define FORM(member, names, value, help) std::string member;  // "true" without a value
 #include "cli/options.inc"
 #undef TEXT
 #undef LIST
 #undef FLAG
+#undef FORM
   bool help = false;  ///< --help was given: nothing else was looked at
 };
 
@@ -30,6 +32,11 @@ struct RunRequest {
   vmm::VmConfig vm;
   LogLevel log = LogLevel::Warn;
   std::string dump_dtb;  ///< empty: run
+  struct StatsOutput {
+    bool json = false;
+    std::string file;  ///< empty: standard error
+  };
+  std::optional<StatsOutput> stats;
 };
 
 /// What the options mean; their texts are checked here.

@@ -27,6 +27,7 @@ class Backend {
   virtual u32 hot() const { return 0; }
   /// There is no room for more code: everything should be invalidated.
   virtual bool over_limit() const { return false; }
+  virtual u64 capacity() const { return 0; }  ///< bytes of host code
 };
 
 std::unique_ptr<Backend> make_interpreter_backend();

@@ -89,6 +89,8 @@ Block* CodeCache::insert(std::unique_ptr<Block> block) {
   block->exec_id.store(mmu::exec_id(block->pc, block->pa), std::memory_order_relaxed);
   bytes_.fetch_add(block->footprint(), std::memory_order_relaxed);
   published_.fetch_add(1, std::memory_order_relaxed);
+  regions_.fetch_add(block->region, std::memory_order_relaxed);
+  count_live(*block, 1);
   pages_[block->pa.value >> k_page_bits].push_back(inserted);
   if (block->straddles()) pages_[block->second_page.value >> k_page_bits].push_back(inserted);
   if (++block_count_ > buckets_.size()) grow();
@@ -96,6 +98,25 @@ Block* CodeCache::insert(std::unique_ptr<Block> block) {
   block->chain = std::move(bucket);
   bucket = std::move(block);
   return inserted;
+}
+
+void CodeCache::count_live(const Block& block, s64 n) {
+  const auto times = static_cast<u64>(n);
+  live_.fetch_add(times, std::memory_order_relaxed);
+  guest_bytes_.fetch_add(times * block.bytes, std::memory_order_relaxed);
+  host_bytes_.fetch_add(times * block.host_size, std::memory_order_relaxed);
+}
+
+void CodeCache::stats(measure::Snapshot& out) const {
+  using measure::MachineCounter;
+  const auto put = [&out](MachineCounter c, const std::atomic<u64>& n) { out[c] = n.load(std::memory_order_relaxed); };
+  put(MachineCounter::BlocksPublished, published_);
+  put(MachineCounter::RegionsPublished, regions_);
+  put(MachineCounter::BlocksKilled, killed_);
+  put(MachineCounter::Evictions, evictions_);
+  put(MachineCounter::LiveBlocks, live_);
+  put(MachineCounter::LiveGuestBytes, guest_bytes_);
+  put(MachineCounter::LiveHostBytes, host_bytes_);
 }
 
 void CodeCache::grow() {
@@ -162,6 +183,7 @@ void CodeCache::kill(Block* block) {
   dead_bytes_.fetch_add(block->footprint(), std::memory_order_relaxed);
   bytes_.fetch_sub(block->footprint(), std::memory_order_relaxed);
   killed_.fetch_add(1, std::memory_order_relaxed);
+  count_live(*block, -1);
   auto* place = &buckets_[bucket_of(block->pa, block->pc, block->key)];
   while (place->get() != block) place = &(*place)->chain;
   auto dead = std::move(*place);
@@ -217,6 +239,7 @@ bool CodeCache::invalidate(GuestPa pa, u64 size) {
 
 void CodeCache::invalidate_everything() {
   const std::lock_guard guard(lock_);
+  evictions_.fetch_add(1, std::memory_order_relaxed);
   std::vector<u64> frames;
   for (const auto& page : pages_) frames.push_back(page.first);
   for (const u64 frame : frames) kill_range(GuestPa(frame << k_page_bits), k_page_size);

@@ -16,6 +16,7 @@
 
 #include "engine/backend.h"
 #include "engine/block.h"
+#include "measure/snapshot.h"
 #include "mmu/frame_table.h"
 
 namespace armvisor::engine {
@@ -63,8 +64,7 @@ class CodeCache {
   void reclaim(u64 epoch);
   bool over_limit() const { return bytes_.load(std::memory_order_relaxed) > k_limit_bytes || backend_.over_limit(); }
 
-  u64 blocks_published() const { return published_.load(std::memory_order_relaxed); }
-  u64 blocks_killed() const { return killed_.load(std::memory_order_relaxed); }
+  void stats(measure::Snapshot& out) const;  ///< (any thread)
 
  private:
   static constexpr u64 k_reclaim_bytes = 8u << 20, k_limit_bytes = 384u << 20;
@@ -76,6 +76,7 @@ class CodeCache {
     return (h >> 32) & (buckets_.size() - 1);
   }
   void grow();
+  void count_live(const Block& block, s64 n);
   Block* find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
   Block* insert(std::unique_ptr<Block> block);
   void mark(GuestPa pa, u32 size);
@@ -92,7 +93,9 @@ class CodeCache {
   u64 block_count_ = 0;
   std::unordered_map<u64, Page> pages_;  ///< blocks with a byte in the frame
   std::vector<std::unique_ptr<Block>> dead_;
-  std::atomic<u64> epoch_{1}, bytes_{0}, dead_bytes_{0}, published_{0}, killed_{0};
+  std::atomic<u64> epoch_{1}, bytes_{0}, dead_bytes_{0};
+  // What stats() tells; changed under the lock, read without.
+  std::atomic<u64> published_{0}, regions_{0}, killed_{0}, evictions_{0}, live_{0}, guest_bytes_{0}, host_bytes_{0};
 };
 
 }  // namespace armvisor::engine

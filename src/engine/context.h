@@ -4,6 +4,7 @@
 
 #include "arm/cpu_state.h"
 #include "engine/block.h"
+#include "measure/counters.h"
 #include "mmu/soft_tlb.h"
 
 namespace armvisor::engine {
@@ -46,8 +47,9 @@ struct Context {
   bool has_tickets = false;               ///< a barrier must wait for requests to other vCPUs
   u64 host_to_pa = 0;                     ///< physical address of RAM - its host address
   const void* exclusive_slots = nullptr;  ///< ExclusiveTable's
-  u64 saved[2] = {};                      ///< generated code: within one instruction
-  u32 heat[k_heat_entries] = {};          ///< generated code: by heat_index, how often loops there may yet run
+  measure::Counters counters;
+  u64 saved[2] = {};              ///< generated code: within one instruction
+  u32 heat[k_heat_entries] = {};  ///< generated code: by heat_index, how often loops there may yet run
   JumpEntry jump[k_jump_entries];
   alignas(16) u8 temps[k_temp_bytes];
 };

@@ -7,6 +7,7 @@
 
 #include "arm/cpu_state.h"
 #include "base/result.h"
+#include "measure/snapshot.h"
 #include "memory/guest_ram.h"
 
 namespace armvisor::ir {
@@ -45,6 +46,9 @@ enum class Exit : u8 {
 /// Interrupt inputs of a vCPU, written by the interrupt controller from any thread.
 enum InputLine : u32 { k_line_irq = 1, k_line_fiq = 2 };
 
+/// What a guest's kernel may tell of its translation tables, to spare traps (docs/hypercalls.md).
+enum class TableHint : u8 { Allocated, Freed, BatchBegin, BatchEnd };
+
 /// One virtual CPU. run() is called by one thread at a time; the methods marked (any thread) may be called by others.
 class Vcpu {
  public:
@@ -59,11 +63,16 @@ class Vcpu {
   virtual void set_line(InputLine line, bool level) = 0;
   virtual bool line_pending() const = 0;  ///< (any thread) any input is high, masked or not
   virtual void kick() = 0;                ///< (any thread) makes run() return soon
-  virtual void set_event() = 0;           ///< (any thread) sets the event register (SEV)
-};
+  /// From inside MachinePort::hypercall of this vCPU. Any arguments are sound; a hint that is wrong costs time only.
+  virtual void table_hint(TableHint, GuestPa /*table*/, u32 /*level*/) {}
+  virtual bool uses_table_hints() const { return false; }  ///< they have an effect, with the policy in force
+  virtual void set_event() = 0;                            ///< (any thread) sets the event register (SEV)
+  /// Where its time goes. run() tells guest, hypervisor and devices apart; its caller says when it sleeps.
+  measure::VcpuClock& clock() { return clock_; }
+  const measure::VcpuClock& clock() const { return clock_; }
 
-struct EngineStats {
-  u64 blocks_translated = 0, guest_instructions = 0, tlb_refills = 0, invalidations = 0;
+ private:
+  measure::VcpuClock clock_;
 };
 
 /// All vCPUs of one machine: shares decoded or translated code among them, and is the RAM's code watch.
@@ -73,7 +82,7 @@ class Engine {
   virtual Vcpu& vcpu(u32 index) = 0;
   virtual u32 vcpu_count() const = 0;
   virtual void rom_changed(GuestPa pa, u64 size) = 0;  ///< (any thread)
-  virtual EngineStats stats() const = 0;               ///< (any thread) a racy snapshot
+  virtual measure::Snapshot stats() const = 0;         ///< (any thread) without devices and marks
 };
 
 struct EngineConfig {
@@ -82,7 +91,8 @@ struct EngineConfig {
   MachinePort* port = nullptr;
   /// When set, gives the IR at `pc` instead of the front end: tests of engines by IR alone.
   std::function<void(u32 pc, ir::Block& block)> translator;
-  bool trace = false;  ///< every translated block goes to stderr
+  bool trace = false;       ///< every translated block goes to stderr
+  bool count_time = false;  ///< the clocks of the vCPUs run
 };
 
 /// The reference: executes IR by interpretation.

@@ -15,6 +15,7 @@ namespace armvisor::engine {
 namespace {
 
 constexpr u32 k_max_insns = 64;
+using measure::Counter;
 
 }  // namespace
 
@@ -28,17 +29,21 @@ bool InterpreterVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
   } else {
     arm::Translation t;
     if (const arm::Fault fault = walk(va, arm::Access::Execute, s.privileged(), t)) {
+      count(Counter::TrueExec);
+      count(Counter::PrefetchAbort);
       arm::take_prefetch_abort(s, fault, s.r[15]);
       return false;
     }
     pa = GuestPa(t.pa.value & ~u64{k_page_mask});
     tlb_.fill_exec(page, t, s.privileged());
+    count(Counter::HiddenExec);
   }
   host = shared_.ram.contains(pa, k_page_size) ? shared_.ram.host(pa) : shared_.port.rom_page(pa);
   if (host) return true;
   arm::Fault external;
   external.type = arm::FaultType::SyncExternal;
   external.va = va;
+  count(Counter::PrefetchAbort);
   arm::take_prefetch_abort(s, external, s.r[15]);
   return false;
 }
@@ -77,7 +82,9 @@ Block* InterpreterVcpu::find_block() {
     if (!fetch_page(pc + 2, second_page, second)) return nullptr;
   }
   Block* block = shared_.code.find(pa, pc, key, second_page);
+  count(Counter::CodeLookup);
   if (!block) {
+    count(Counter::CodeTranslation);
     if (!s.it) context = frontend::Context::of(s);
     block = translate_block(pc, key, context, pa, second_page, first, second);
   }

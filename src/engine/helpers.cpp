@@ -10,6 +10,8 @@
 namespace armvisor::engine {
 namespace {
 
+using measure::Counter;
+
 template <class T>
 T& at(Context& c, u16 offset) {
   return *reinterpret_cast<T*>(reinterpret_cast<u8*>(&c) + 4 * std::size_t{offset});
@@ -21,18 +23,22 @@ u64& r64(Context& c, u16 o) { return at<u64>(c, o); }
 constexpr u32 k_mrs_mask = 0xf8ff03df;  // B9.3.8 MRS: execution state bits read as zero
 
 bool read_cpsr(Context& c, const Uop& u) {
+  c.counters.add(Counter::LightPsr);
   r32(c, u.dst) = arm::cpsr(c.s) & k_mrs_mask;
   return true;
 }
 bool write_cpsr(Context& c, const Uop& u) {
+  c.counters.add(Counter::LightPsr);
   arm::write_cpsr_by_instr(c.s, r32(c, u.a), static_cast<u32>(u.imm), false);
   return true;
 }
 bool read_spsr(Context& c, const Uop& u) {
+  c.counters.add(Counter::LightPsr);
   r32(c, u.dst) = arm::spsr(c.s);
   return true;
 }
 bool write_spsr(Context& c, const Uop& u) {
+  c.counters.add(Counter::LightPsr);
   arm::write_spsr_by_instr(c.s, r32(c, u.a), static_cast<u32>(u.imm));
   return true;
 }
@@ -43,6 +49,7 @@ u32* spsr_of(arm::CpuState& s, u32 mode) {
   return bank == arm::Bank::Usr ? nullptr : &s.bank_spsr[static_cast<u32>(bank)];
 }
 bool read_mode_reg(Context& c, const Uop& u) {
+  c.counters.add(Counter::LightBanked);
   const u32 mode = static_cast<u32>(u.imm >> 8), n = u.imm & 0xff;
   if (n == 16) {
     const u32* spsr = spsr_of(c.s, mode);
@@ -53,6 +60,7 @@ bool read_mode_reg(Context& c, const Uop& u) {
   return true;
 }
 bool write_mode_reg(Context& c, const Uop& u) {
+  c.counters.add(Counter::LightBanked);
   const u32 mode = static_cast<u32>(u.imm >> 8), n = u.imm & 0xff;
   if (n == 16) {
     if (u32* spsr = spsr_of(c.s, mode)) *spsr = r32(c, u.a);
@@ -62,6 +70,7 @@ bool write_mode_reg(Context& c, const Uop& u) {
   return true;
 }
 bool set_endian(Context& c, const Uop& u) {
+  c.counters.add(Counter::LightPsr);
   c.s.psr = u.imm ? c.s.psr | arm::k_psr_e : c.s.psr & ~arm::k_psr_e;
   return true;
 }
@@ -84,6 +93,7 @@ bool cond_value(Context& c, const Uop& u) {
 
 // --- system registers
 bool read_sys32(Context& c, const Uop& u) {
+  c.counters.add(Counter::LightSysRead);
   u64 value = 0;
   if (!arm::read_sysreg(c.s, *c.vcpu, static_cast<arm::SysRegId>(u.imm), value)) return false;
   r32(c, u.dst) = static_cast<u32>(value);
@@ -93,16 +103,19 @@ bool write_sys32(Context& c, const Uop& u) {
   // The CP15 form of DSB (B4.2.5) waits for broadcast maintenance like the instruction does.
   static const arm::SysRegId dsb = arm::find_sysreg32(15, 0, 7, 10, 4);
   const auto id = static_cast<arm::SysRegId>(u.imm);
+  c.counters.add(Counter::LightSysWrite);
   if (id == dsb) c.vcpu->fence();
   return arm::write_sysreg(c.s, *c.vcpu, id, r32(c, u.a));
 }
 bool read_sys64(Context& c, const Uop& u) {
+  c.counters.add(Counter::LightSysRead);
   u64 value = 0;
   if (!arm::read_sysreg(c.s, *c.vcpu, static_cast<arm::SysRegId>(u.imm), value)) return false;
   r64(c, u.dst) = value;
   return true;
 }
 bool write_sys64(Context& c, const Uop& u) {
+  c.counters.add(Counter::LightSysWrite);
   return arm::write_sysreg(c.s, *c.vcpu, static_cast<arm::SysRegId>(u.imm), r64(c, u.a));
 }
 
@@ -134,6 +147,7 @@ bool store_ex64(Context& c, const Uop& u) {
   return true;
 }
 bool clear_ex(Context& c, const Uop&) {
+  c.counters.add(Counter::LightExclusive);
   c.vcpu->clear_exclusive();
   return true;
 }
@@ -148,10 +162,12 @@ bool sev(Context& c, const Uop&) {
 
 // --- floating point
 bool read_fpscr(Context& c, const Uop& u) {
+  c.counters.add(Counter::LightFpSystem);
   r32(c, u.dst) = arm::fpscr(c.s);
   return true;
 }
 bool write_fpscr(Context& c, const Uop& u) {
+  c.counters.add(Counter::LightFpSystem);
   arm::set_fpscr(c.s, r32(c, u.a));
   return true;
 }
@@ -164,6 +180,7 @@ bool fpscr_to_flags(Context& c, const Uop&) {
   return true;
 }
 bool write_fpexc(Context& c, const Uop& u) {
+  c.counters.add(Counter::LightFpSystem);
   c.s.fpexc = r32(c, u.a) & 1u << 30;  // EN; EX and the rest read as zero on this CPU
   return true;
 }

@@ -41,13 +41,18 @@ class TranslatingEngine final : public Engine, private CodeWatch {
       vcpu->post({.kind = Request::Kind::FlushAll, .asid = Asid(), .pa = GuestPa()});
   }
 
-  EngineStats stats() const override {
-    EngineStats s;
-    s.blocks_translated = shared_.code.blocks_published();
-    s.invalidations = shared_.code.blocks_killed();
+  measure::Snapshot stats() const override {
+    measure::Snapshot s;
+    shared_.code.stats(s);
+    s[measure::MachineCounter::HostCapacity] = shared_.backend->capacity();
+    const double ns_per_tick = shared_.tick_scale.ns_per_tick();
     for (const auto& vcpu : shared_.vcpus) {
-      s.guest_instructions += vcpu->instructions();
-      s.tlb_refills += vcpu->refills();
+      measure::VcpuSnapshot& v = s.vcpus.emplace_back();
+      for (u32 k = 0; k < measure::k_counters; ++k)
+        v.counters[k] = vcpu->counters().get(static_cast<measure::Counter>(k));
+      const auto ticks = vcpu->clock().read();
+      for (u32 k = 0; k < measure::k_vcpu_times; ++k)
+        v.ns[k] = static_cast<u64>(static_cast<double>(ticks[k]) * ns_per_tick);
     }
     return s;
   }

@@ -461,7 +461,10 @@ bool Lowering::lower_exit(const Inst& inst) {
       return true;
     }
     case Op::ExitSync: emit(Kind::JumpSync).imm = target; return true;
-    case Op::ExitReturn: emit_sync_exit(exit_return, inst); return true;
+    case Op::ExitReturn:
+      emit_call(Kind::Call, exit_return, inst, inst.imm);
+      emit_leave(Leave::Return);
+      return true;
     case Op::ExitUndefined: emit_leave(Leave::Undefined); return true;
     case Op::ExitSvc: emit_leave(Leave::Svc, inst.imm); return true;
     case Op::ExitBkpt: emit_leave(Leave::Bkpt); return true;

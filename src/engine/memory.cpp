@@ -8,6 +8,7 @@
 namespace armvisor::engine {
 
 using ir::MemAttr;
+using measure::Counter;
 
 bool InterpreterVcpu::fault(arm::FaultType type, u32 va, bool write) {
   fault_ = arm::Fault();
@@ -63,7 +64,10 @@ bool InterpreterVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out)
   const bool privileged = context_.s.privileged() && !unprivileged;
   arm::Translation t;
   fault_ = walk(va, write ? arm::Access::Write : arm::Access::Read, privileged, t);
-  if (fault_) return false;
+  if (fault_) {
+    count(Counter::TrueData);
+    return false;
+  }
   out.pa = t.pa;
   out.normal = t.type == arm::MemoryType::Normal;
   const GuestPa frame(t.pa.value & ~u64{k_page_mask});
@@ -71,20 +75,25 @@ bool InterpreterVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out)
   u8* host = out.ram ? shared_.ram.host(frame) : nullptr;
   if (!host && !write) host = const_cast<u8*>(shared_.port.rom_page(frame));
   out.host = host ? reinterpret_cast<u64>(host) + (va & k_page_mask) : 0;
-  if (host) tlb_.fill_data(va, t, privileged, host, out.ram, write);
+  if (!host) return true;
+  tlb_.fill_data(va, t, privileged, host, out.ram, write);
+  count(Counter::HiddenData);
   return true;
 }
 
 bool InterpreterVcpu::mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value) {
   context_.s.r[15] = mark_pc();
   in_guest_.store(false);
+  const measure::VcpuTime before = clock().enter(measure::VcpuTime::Device);
   const bool done = write ? shared_.port.mmio_write(pa, size, value) : shared_.port.mmio_read(pa, size, value);
+  clock().enter(before);
   in_guest_.store(true);
   serve_mailbox();
   return done || fault(arm::FaultType::SyncExternal, va, write);
 }
 
 bool InterpreterVcpu::load(u32 va, u8 attr, u8 attr2, u64& value) {
+  count(Counter::LightLoad);
   const u32 size = attr & MemAttr::size_mask;
   const bool unprivileged = attr & MemAttr::unprivileged;
   if (!check_alignment(va, size, attr, attr2, false)) return false;
@@ -125,10 +134,12 @@ void InterpreterVcpu::store_ram(const Place& place, u32 size, u64 value) {
     guest_store_bytes(place.host, size, value);
   full_fence();
   if (!(shared_.ram.marks(place.pa).load(std::memory_order_relaxed) & k_frame_code)) return;
+  count(Counter::CodeWrite);
   if (shared_.code.written(place.pa, size)) request_attention();
 }
 
 bool InterpreterVcpu::store(u32 va, u8 attr, u8 attr2, u64 value) {
+  count(Counter::LightStore);
   const u32 size = attr & MemAttr::size_mask;
   const bool unprivileged = attr & MemAttr::unprivileged;
   if (!check_alignment(va, size, attr, attr2, true)) return false;
@@ -162,6 +173,7 @@ bool InterpreterVcpu::store_across(u32 va, u32 size, bool unprivileged, u64 valu
 // Exclusives need natural alignment always (A3.2.1), and memory that a monitor watches: RAM.
 
 bool InterpreterVcpu::load_exclusive(u32 va, u8 attr, u64& value) {
+  count(Counter::LightExclusive);
   const u32 size = attr & MemAttr::size_mask;
   if (va & (size - 1)) return fault(arm::FaultType::Alignment, va, false);
   Place place;
@@ -178,6 +190,7 @@ bool InterpreterVcpu::load_exclusive(u32 va, u8 attr, u64& value) {
 }
 
 bool InterpreterVcpu::store_exclusive(u32 va, u8 attr, u64 value, u32& result) {
+  count(Counter::LightExclusive);
   const u32 size = attr & MemAttr::size_mask;
   if (va & (size - 1)) return fault(arm::FaultType::Alignment, va, true);
   Place place;

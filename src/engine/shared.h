@@ -8,6 +8,7 @@
 #include "engine/code_cache.h"
 #include "engine/engine.h"
 #include "engine/exclusive.h"
+#include "measure/clock.h"
 #include "mmu/frame_table.h"
 
 namespace armvisor::engine {
@@ -27,6 +28,7 @@ struct Shared {
   std::unique_ptr<Backend> backend;
   CodeCache code;
   ExclusiveTable exclusives;
+  measure::TickScale tick_scale;
   std::vector<std::unique_ptr<InterpreterVcpu>> vcpus;
 
   std::atomic<u64> reclaims{0};  ///< calls of reclaim_code()

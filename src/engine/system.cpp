@@ -6,29 +6,35 @@
 
 namespace armvisor::engine {
 
+using measure::Counter;
+
 void InterpreterVcpu::timer_changed(bool virtual_timer) {
   shared_.port.timer_changed(index_, context_.s, virtual_timer);
 }
 
 void InterpreterVcpu::tlb_flush_all(bool inner_shareable) {
+  count(Counter::FlushAll);
   const Request r{.kind = Request::Kind::FlushAll, .asid = Asid(), .pa = GuestPa()};
   apply(r);
   if (inner_shareable) broadcast(r);
 }
 
 void InterpreterVcpu::tlb_flush_asid(Asid asid, bool inner_shareable) {
+  count(Counter::FlushAsid);
   const Request r{.kind = Request::Kind::FlushAsid, .asid = asid, .pa = GuestPa()};
   apply(r);
   if (inner_shareable) broadcast(r);
 }
 
 void InterpreterVcpu::tlb_flush_va(u32 va, Asid asid, bool inner_shareable) {
+  count(Counter::FlushVa);
   const Request r{.kind = Request::Kind::FlushVa, .asid = asid, .va = va, .pa = GuestPa()};
   apply(r);
   if (inner_shareable) broadcast(r);
 }
 
 void InterpreterVcpu::tlb_flush_va_all_asids(u32 va, bool inner_shareable) {
+  count(Counter::FlushVaAll);
   const Request r{.kind = Request::Kind::FlushVaAllAsids, .asid = Asid(), .va = va, .pa = GuestPa()};
   apply(r);
   if (inner_shareable) broadcast(r);
@@ -79,7 +85,10 @@ void InterpreterVcpu::apply(const Request& r) {
 
 void InterpreterVcpu::serve_mailbox() {
   if (mailbox_.empty()) return;
-  mailbox_.serve([this](const Request& r) { apply(r); });
+  mailbox_.serve([this](const Request& r) {
+    count(Counter::FlushRemote);
+    apply(r);
+  });
 }
 
 void InterpreterVcpu::wait_for_tickets() {
@@ -96,11 +105,19 @@ void InterpreterVcpu::wait_for_tickets() {
 }
 
 void InterpreterVcpu::fence() {
+  count(Counter::LightBarrier);
   full_fence();
   if (context_.has_tickets) wait_for_tickets();
 }
 
+// The policies that there are have no use for hints; they are counted.
+void InterpreterVcpu::table_hint(TableHint hint, GuestPa, u32) {
+  const bool table = hint == TableHint::Allocated || hint == TableHint::Freed;
+  count(table ? Counter::HintTable : Counter::HintBatch);
+}
+
 void InterpreterVcpu::send_event() {
+  count(Counter::LightEvent);
   event_.store(1);
   shared_.port.send_event();
 }

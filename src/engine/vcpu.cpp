@@ -4,6 +4,33 @@
 
 namespace armvisor::engine {
 
+using measure::Counter;
+using measure::VcpuTime;
+
+namespace {
+
+Counter counter_of(Leave why) {
+  switch (why) {
+    case Leave::Lookup: return Counter::HeavyLookup;
+    case Leave::Attention: return Counter::HeavyAttention;
+    case Leave::Sync: return Counter::HeavySync;
+    case Leave::Fault: return Counter::HeavyDataAbort;
+    case Leave::Undefined: return Counter::HeavyUndefined;
+    case Leave::Svc: return Counter::HeavySvc;
+    case Leave::Bkpt: return Counter::HeavyBkpt;
+    case Leave::Hvc: return Counter::HeavyHvc;
+    case Leave::Smc: return Counter::HeavySmc;
+    case Leave::Wfi: return Counter::HeavyWfi;
+    case Leave::Wfe: return Counter::HeavyWfe;
+    case Leave::Yield: return Counter::HeavyYield;
+    case Leave::Return: return Counter::HeavyReturn;
+    case Leave::Hot: return Counter::HeavyHot;
+  }
+  return Counter::HeavySync;
+}
+
+}  // namespace
+
 InterpreterVcpu::InterpreterVcpu(Shared& shared, u32 index)
     : context_{}, shared_(shared), index_(index), tlb_(shared.frames, index) {
   context_.vcpu = this;
@@ -11,6 +38,7 @@ InterpreterVcpu::InterpreterVcpu(Shared& shared, u32 index)
   context_.host_to_pa = shared.ram.base().value - reinterpret_cast<u64>(shared.ram.host(shared.ram.base()));
   context_.exclusive_slots = shared.exclusives.slots();
   context_.s = arm::reset_state(index, shared.config.vcpus);
+  if (shared.config.count_time) clock().start(VcpuTime::Idle);
 }
 
 /// Marks the vCPU as being inside run().
@@ -27,6 +55,7 @@ class RunScope {
 
 void InterpreterVcpu::enter_run() {
   inside_run_.store(true);
+  clock().enter(VcpuTime::Hypervisor);
   // What was freed while this vCPU was outside may be in its jump cache.
   if (const u64 reclaims = shared_.reclaims.load(); seen_reclaims_ != reclaims) {
     std::fill(std::begin(context_.jump), std::end(context_.jump), JumpEntry{});
@@ -40,8 +69,7 @@ void InterpreterVcpu::enter_run() {
 }
 
 void InterpreterVcpu::leave_run() {
-  published_instructions_.store(context_.instructions, std::memory_order_relaxed);
-  published_refills_.store(tlb_.fills(), std::memory_order_relaxed);
+  context_.counters.set(Counter::Instructions, context_.instructions);
   in_guest_.store(false);
   inside_run_.store(false);
 }
@@ -59,7 +87,10 @@ Exit InterpreterVcpu::run() {
       continue;
     }
     if (link && !block->straddles()) shared_.code.connect(link, block);
+    clock().enter(VcpuTime::Guest);
     const Leave why = shared_.backend->execute(&context_, block);
+    clock().enter(VcpuTime::Hypervisor);
+    count(counter_of(why));
     if (why == Leave::Lookup) continue;
     context_.link = nullptr;
     if (const auto exit = leave_block(why)) return *exit;
@@ -70,8 +101,7 @@ Exit InterpreterVcpu::run() {
 bool InterpreterVcpu::serve() {
   context_.attention.exchange(0);
   context_.link = nullptr;
-  published_instructions_.store(context_.instructions, std::memory_order_relaxed);
-  published_refills_.store(tlb_.fills(), std::memory_order_relaxed);
+  context_.counters.set(Counter::Instructions, context_.instructions);
   if (kicked_.exchange(false)) return true;
   serve_mailbox();
   // Dead blocks are found by nobody, so the jump cache may keep them until they are to be freed.
@@ -104,8 +134,10 @@ void InterpreterVcpu::take_interrupts() {
   arm::CpuState& s = context_.s;
   if ((lines & k_line_fiq) && !(s.psr & arm::k_psr_f)) {
     arm::take_exception(s, arm::Exception::Fiq, s.r[15], 4);
+    count(Counter::Fiq);
   } else if ((lines & k_line_irq) && !(s.psr & arm::k_psr_i)) {
     arm::take_exception(s, arm::Exception::Irq, s.r[15], 4);
+    count(Counter::Irq);
   } else {
     return;
   }

@@ -27,6 +27,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   bool line_pending() const override { return context_.lines.load() != 0; }
   void kick() override;
   void set_event() override { event_.store(1); }
+  void table_hint(TableHint hint, GuestPa table, u32 level) override;
 
   // --- memory, for uops (memory.cpp). False: fault() says why. attr is ir::MemAttr.
   bool load(u32 va, u8 attr, u8 attr2, u64& value);
@@ -57,8 +58,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   bool in_guest() const { return in_guest_.load(); }  ///< may execute guest code now
   /// Epoch of the code cache up to which this vCPU holds no block; ~0 when it is not in run().
   u64 quiet_epoch() const { return inside_run_.load() ? quiet_epoch_.load() : ~u64{0}; }
-  u64 instructions() const { return published_instructions_.load(std::memory_order_relaxed); }
-  u64 refills() const { return published_refills_.load(std::memory_order_relaxed); }
+  const measure::Counters& counters() const { return context_.counters; }
 
  private:
   friend class RunScope;
@@ -79,6 +79,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   std::optional<Exit> leave_block(Leave why);
   std::optional<Exit> hypercall(bool smc);
   void raise(arm::Exception exception);
+  void count(measure::Counter c) { context_.counters.add(c); }
   const InsnMark& mark() const { return context_.block->mark_of(context_.at); }
   u32 mark_pc() const { return context_.block->pc + mark().offset; }
 
@@ -118,7 +119,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   std::atomic<u8> event_{0};
   std::atomic<bool> kicked_{false}, in_guest_{false}, inside_run_{false};
   u64 seen_reclaims_ = 0;
-  std::atomic<u64> quiet_epoch_{0}, published_instructions_{0}, published_refills_{0};
+  std::atomic<u64> quiet_epoch_{0};
 };
 
 }  // namespace armvisor::engine

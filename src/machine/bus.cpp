@@ -6,16 +6,20 @@
 namespace armvisor::machine {
 namespace {
 thread_local u32 t_vcpu = 0;
+
+/// By the one thread that may write `n` now.
+void bump(std::atomic<u64>& n, u64 more) {
+  n.store(n.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
 }
+}  // namespace
 
 u32 Bus::accessing_vcpu() { return t_vcpu; }
 void Bus::set_accessing_vcpu(u32 index) { t_vcpu = index; }
 
-std::mutex* Bus::lock_of(const devices::MmioDevice& device) {
-  for (const Lock& lock : locks_)
-    if (lock.device == &device) return lock.mutex.get();
-  locks_.push_back({&device, std::make_unique<std::mutex>()});
-  return locks_.back().mutex.get();
+Bus::Port* Bus::port_of(devices::MmioDevice& device) {
+  for (const auto& port : ports_)
+    if (&port->device == &device) return port.get();
+  return ports_.emplace_back(std::make_unique<Port>(device)).get();
 }
 
 Status Bus::add(GuestPa base, u64 size, devices::MmioDevice& device) {
@@ -25,7 +29,7 @@ Status Bus::add(GuestPa base, u64 size, devices::MmioDevice& device) {
   const bool overlaps_previous = next != regions_.begin() && base.value - std::prev(next)->base < std::prev(next)->size;
   if (size == 0 || base.value + size < base.value || overlaps_next || overlaps_previous)
     return Error{ErrorKind::Internal, "the region of device " + std::string(device.name()) + " overlaps another"};
-  regions_.insert(next, {base.value, size, &device, lock_of(device)});
+  regions_.insert(next, {base.value, size, port_of(device)});
   return {};
 }
 
@@ -41,17 +45,39 @@ const Bus::Region* Bus::find(GuestPa pa, u32 size) const {
 bool Bus::read(GuestPa pa, u32 size, u64& value) {
   const Region* region = find(pa, size);
   if (!region) return false;
-  const std::lock_guard guard(*region->lock);
-  value = region->device->mmio_read(pa.value - region->base, size);
+  Port& port = *region->port;
+  const u64 start = measure::ticks();
+  const std::lock_guard guard(port.mutex);
+  value = port.device.mmio_read(pa.value - region->base, size);
+  bump(port.reads, 1);
+  bump(port.ticks, measure::ticks() - start);
   return true;
 }
 
 bool Bus::write(GuestPa pa, u32 size, u64 value) {
   const Region* region = find(pa, size);
   if (!region) return false;
-  const std::lock_guard guard(*region->lock);
-  region->device->mmio_write(pa.value - region->base, size, value);
+  Port& port = *region->port;
+  const u64 start = measure::ticks();
+  const std::lock_guard guard(port.mutex);
+  port.device.mmio_write(pa.value - region->base, size, value);
+  bump(port.writes, 1);
+  bump(port.ticks, measure::ticks() - start);
   return true;
+}
+
+std::vector<measure::DeviceSnapshot> Bus::stats() const {
+  const double ns_per_tick = tick_scale_.ns_per_tick();
+  std::vector<measure::DeviceSnapshot> out;
+  for (const auto& port : ports_) {
+    const std::string base(port->device.name());
+    std::string name = base;
+    const auto taken = [&] { return std::ranges::any_of(out, [&](const auto& d) { return d.name == name; }); };
+    for (u32 n = 2; taken(); ++n) name = base + "-" + std::to_string(n);
+    out.push_back({name, port->reads.load(std::memory_order_relaxed), port->writes.load(std::memory_order_relaxed),
+                   static_cast<u64>(static_cast<double>(port->ticks.load(std::memory_order_relaxed)) * ns_per_tick)});
+  }
+  return out;
 }
 
 }  // namespace armvisor::machine

@@ -1,6 +1,7 @@
 #pragma once
 // Where devices lie in guest physical space. Regions are added while the machine is built; accesses come from any
 // vCPU thread afterwards. Accesses to one device are serialised by a lock per device, also when it has two regions.
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "devices/device.h"
+#include "measure/snapshot.h"
 
 namespace armvisor::machine {
 
@@ -20,26 +22,31 @@ class Bus {
   bool read(GuestPa pa, u32 size, u64& value);
   bool write(GuestPa pa, u32 size, u64 value);
 
+  /// (any thread) Accesses by device; several of one name are numbered.
+  std::vector<measure::DeviceSnapshot> stats() const;
+
   /// Which vCPU the calling thread runs; devices with banked registers ask. 0 on other threads.
   static u32 accessing_vcpu();
   static void set_accessing_vcpu(u32 index);
 
  private:
+  struct Port {
+    explicit Port(devices::MmioDevice& d) : device(d) {}
+    devices::MmioDevice& device;
+    std::mutex mutex;
+    std::atomic<u64> reads{0}, writes{0}, ticks{0};  ///< written under the mutex
+  };
   struct Region {
     u64 base, size;
-    devices::MmioDevice* device;
-    std::mutex* lock;
-  };
-  struct Lock {
-    const devices::MmioDevice* device;
-    std::unique_ptr<std::mutex> mutex;
+    Port* port;
   };
 
   const Region* find(GuestPa pa, u32 size) const;
-  std::mutex* lock_of(const devices::MmioDevice& device);
+  Port* port_of(devices::MmioDevice& device);
 
   std::vector<Region> regions_;  ///< by base
-  std::vector<Lock> locks_;
+  std::vector<std::unique_ptr<Port>> ports_;
+  measure::TickScale tick_scale_;
 };
 
 }  // namespace armvisor::machine

@@ -111,8 +111,14 @@ void Machine::irq_changed(u32 vcpu, bool level) {
 }
 
 bool Machine::hypercall(arm::CpuState& s, u32 vcpu, bool, u32) {
-  psci_call(s, vcpu, world_.host);
+  if (!hypercalls::call(s, vcpu, engine_->vcpu(vcpu), world_.host)) psci_call(s, vcpu, world_.host);
   return true;
+}
+
+measure::Snapshot Machine::stats() const {
+  measure::Snapshot out = engine_->stats();
+  out.devices = bus_.stats();
+  return out;
 }
 
 void Machine::timer_changed(u32 vcpu, const arm::CpuState& s, bool virtual_timer) {

@@ -19,6 +19,7 @@
 #include "machine/adapters.h"
 #include "machine/bus.h"
 #include "machine/flash_banks.h"
+#include "machine/hypercalls.h"
 #include "machine/loader.h"
 #include "machine/psci.h"
 #include "memory/guest_ram.h"
@@ -30,7 +31,7 @@ enum class ConsolePort : u8 { Uart, Virtio };
 inline constexpr std::size_t k_console_ports = 2;
 
 /// What the machine asks of its owner.
-class MachineHost : public PowerControl {
+class MachineHost : public PowerControl, public HypercallHost {
  public:
   virtual void vcpu_input(u32 index) = 0;  ///< (any thread) an interrupt input of a vCPU went high: wake it
   virtual void send_event() = 0;           ///< (any thread) SEV: wake those that wait for an event
@@ -72,6 +73,8 @@ class Machine final : private engine::MachinePort {
 
   engine::Engine& engine() { return *engine_; }
   GuestRam& ram() { return ram_; }
+  /// (any thread) What was counted since the machine was made, but for Snapshot::ns.
+  measure::Snapshot stats() const;
   /// (any thread) Input of a console that the machine has; returns how much was taken.
   std::size_t console_input(ConsolePort port, std::span<const u8> bytes) {
     return port == ConsolePort::Uart ? uart_->push(bytes) : virtio_console_->input(bytes);

@@ -5,6 +5,7 @@ namespace {
 
 // Function identifiers (DEN0022 5.1), 32-bit calls.
 enum Function : u32 {
+  k_smccc_version = 0x80000000,
   k_version = 0x84000000,
   k_cpu_suspend = 0x84000001,
   k_cpu_off = 0x84000002,
@@ -26,6 +27,7 @@ u32 cpu_of(u32 target, const PowerControl& power) { return target < power.cpu_co
 
 u32 features(u32 function) {
   switch (function) {
+    case k_smccc_version:  // there is SMCCC 1.1 or later (DEN0028 appendix B)
     case k_version:
     case k_cpu_suspend:  // flags 0: power_state in the original format, platform-coordinated mode
     case k_cpu_off:

@@ -99,7 +99,6 @@ Space& SoftTlb::find(const SpaceKey& key) {
 }
 
 void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram, bool write) {
-  ++fills_;
   Space& space = *current_;
   const u32 page = va & k_page_of, k = (va >> k_page_bits) % k_tlb_entries;
   const GuestPa frame(t.pa.value & ~u64{k_page_mask});
@@ -119,7 +118,6 @@ void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* 
 }
 
 void SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
-  ++fills_;
   Space& space = *current_;
   const u32 k = (va >> k_page_bits) % k_exec_entries;
   space.exec[privileged][k] = exec_id(va, t.pa);

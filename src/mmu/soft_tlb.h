@@ -112,8 +112,6 @@ class SoftTlb {
   /// time: the frame may have been written unseen.
   bool drop_writes(GuestPa pa);
 
-  u64 fills() const { return fills_; }
-
  private:
   Space& find(const SpaceKey& key);
   void flush_page(u32 va, const Asid* asid);
@@ -122,7 +120,7 @@ class SoftTlb {
   u8 writer_bit_;
   Space* current_ = nullptr;
   std::vector<std::unique_ptr<Space>> spaces_;
-  u64 clock_ = 0, fills_ = 0;
+  u64 clock_ = 0;
 };
 
 }  // namespace armvisor::mmu

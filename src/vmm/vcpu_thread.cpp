@@ -108,7 +108,7 @@ bool VcpuThread::wait_for_power() {
   std::unique_lock lock(mutex_);
   if (stop_) return false;
   if (power_ == CpuPower::On) return true;
-  sleeping_ = true;
+  fall_asleep();
   changed_.wait(lock, [this] { return stop_ || power_ != CpuPower::Off; });
   if (stop_) return false;
   arm::CpuState s = arm::reset_state(index_, count_);
@@ -123,6 +123,11 @@ bool VcpuThread::wait_for_power() {
 
 // --- running
 
+void VcpuThread::fall_asleep() {
+  sleeping_ = true;
+  vcpu_.clock().enter(measure::VcpuTime::Idle);
+}
+
 void VcpuThread::wake_up() {
   if (sleeping_.exchange(false)) on_run_();
 }
@@ -132,7 +137,7 @@ void VcpuThread::main() {
     wake_up();
     after_run(vcpu_.run());
   }
-  sleeping_ = true;
+  fall_asleep();
 }
 
 void VcpuThread::look_for_crash() {
@@ -162,13 +167,13 @@ void VcpuThread::after_run(engine::Exit exit) {
 }
 
 void VcpuThread::wait_for_interrupt(std::unique_lock<std::mutex>& lock) {
-  sleeping_ = true;
+  fall_asleep();
   changed_.wait(lock, [this] { return stop_ || vcpu_.line_pending(); });
 }
 
 void VcpuThread::wait_for_event(std::unique_lock<std::mutex>& lock) {
   event_ = false;
-  sleeping_ = true;
+  fall_asleep();
   changed_.wait_for(lock, k_wait_event, [this] { return stop_ || event_ || vcpu_.line_pending(); });
 }
 

@@ -41,6 +41,7 @@ class VcpuThread {
   void look_for_crash();
   void wait_for_interrupt(std::unique_lock<std::mutex>& lock);
   void wait_for_event(std::unique_lock<std::mutex>& lock);
+  void fall_asleep();
   void wake_up();
 
   engine::Vcpu& vcpu_;

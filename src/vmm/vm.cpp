@@ -24,6 +24,17 @@ sigset_t watched_signals() {
   for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGWINCH}) sigaddset(&set, s);
   return set;
 }
+
+machine::CallStatus call_status(measure::Marks::Outcome outcome) {
+  using Outcome = measure::Marks::Outcome;
+  switch (outcome) {
+    case Outcome::Done: return machine::CallStatus::Success;
+    case Outcome::BadName: return machine::CallStatus::InvalidParameter;
+    case Outcome::NoRoom: return machine::CallStatus::NoRoom;
+    case Outcome::NotOpen: return machine::CallStatus::NotFound;
+  }
+  return machine::CallStatus::InvalidParameter;
+}
 }  // namespace
 
 Result<std::unique_ptr<Vm>> Vm::create(VmConfig config) {
@@ -33,10 +44,11 @@ Result<std::unique_ptr<Vm>> Vm::create(VmConfig config) {
 }
 
 Vm::~Vm() {
+  control_.reset();
   stop_threads();
   discard_threads();
   {
-    const std::lock_guard guard(console_mutex_);
+    const std::lock_guard guard(machine_mutex_);
     machine_.reset();
   }
   for (auto& console : consoles_)
@@ -53,7 +65,11 @@ Status Vm::open() {
   timeout_timer_ = loop_->add([this] { end(EndReason::TimedOut); });
   sample_timer_ = loop_->add([this] { sample_vcpus(); });
   loop_->start();
-  return build_machine();
+  AV_TRY(build_machine());
+  if (config_.name.empty()) return {};
+  const auto session = [this] { return StatsSession([this] { return stats(); }); };
+  AV_TRY_ASSIGN(control_, ControlServer::open(config_.name, *loop_, session));
+  return {};
 }
 
 Status Vm::open_consoles() {
@@ -105,11 +121,12 @@ Status Vm::build_machine() {
   parts.virtio_console = config_.virtio_console.has_value();
   const auto make_engine = [this](engine::EngineConfig c) {
     c.trace = config_.trace;
+    c.count_time = config_.count_time;
     return engine::make_engine(config_.engine, c, config_.jit);
   };
   AV_TRY_ASSIGN(auto built, machine::Machine::create(plan_, config_.boot, make_engine, std::move(parts),
                                                      {clock_, *loop_, *flash_, *this}));
-  std::unique_lock lock(console_mutex_);
+  std::unique_lock lock(machine_mutex_);
   machine_ = std::move(built);
   lock.unlock();
   tell_terminal_size();
@@ -137,6 +154,10 @@ void Vm::discard_threads() {
 }
 
 Result<EndReason> Vm::run() {
+  {
+    const std::lock_guard guard(machine_mutex_);
+    started_ns_ = clock_.now_ns();
+  }
   if (config_.timeout_ms) loop_->arm(timeout_timer_, clock_.now_ns() + config_.timeout_ms * 1'000'000);
   start_console(machine::ConsolePort::Uart);
   start_console(machine::ConsolePort::Virtio);
@@ -147,8 +168,9 @@ Result<EndReason> Vm::run() {
     if (reason != EndReason::Reset || !config_.reboot) return reason;
     {
       // Input that comes while there is no machine waits in the console.
-      const std::lock_guard guard(console_mutex_);
+      const std::lock_guard guard(machine_mutex_);
       discard_threads();
+      measure::accumulate(past_, machine_->stats());
       machine_.reset();
     }
     AV_TRY(build_machine());
@@ -163,12 +185,13 @@ EndReason Vm::wait_for_end() {
   return *reason_;
 }
 
-void Vm::end(EndReason reason) {
+void Vm::end(EndReason reason, u32 guest_status) {
   {
     const std::lock_guard guard(mutex_);
     // The first reason stands, but while a reset is under way the user's wish to end is stronger.
     if (reason_ && *reason_ != EndReason::Reset) return;
     reason_ = reason;
+    guest_status_ = guest_status;
   }
   ended_.notify_all();
   // The vCPU that asked for the end must not run on.
@@ -187,6 +210,24 @@ void Vm::send_event() {
   for (auto& thread : threads_) thread->event();
 }
 
+// --- counters
+
+/// On a vCPU's thread, or with machine_mutex_.
+measure::Snapshot Vm::snapshot() {
+  measure::Snapshot all = past_;
+  if (machine_) measure::accumulate(all, machine_->stats());
+  if (started_ns_) all.ns = clock_.now_ns() - started_ns_;
+  return all;
+}
+
+Stats Vm::stats() {
+  const std::lock_guard guard(machine_mutex_);
+  return {snapshot(), marks_.totals()};
+}
+
+machine::CallStatus Vm::mark_begin(std::string_view name) { return call_status(marks_.begin(name, snapshot())); }
+machine::CallStatus Vm::mark_end(std::string_view name) { return call_status(marks_.end(name, snapshot())); }
+
 void Vm::start_console(machine::ConsolePort port) {
   if (!console(port)) return;
   console(port)->start([this, port](std::span<const u8> bytes) { return console_input(port, bytes); },
@@ -194,12 +235,12 @@ void Vm::start_console(machine::ConsolePort port) {
 }
 
 std::size_t Vm::console_input(machine::ConsolePort port, std::span<const u8> bytes) {
-  const std::lock_guard guard(console_mutex_);
+  const std::lock_guard guard(machine_mutex_);
   return machine_ ? machine_->console_input(port, bytes) : 0;
 }
 
 void Vm::tell_terminal_size() {
-  const std::lock_guard guard(console_mutex_);
+  const std::lock_guard guard(machine_mutex_);
   const auto& terminal = console(machine::ConsolePort::Virtio);
   if (!terminal || !machine_) return;
   if (const auto size = terminal->size()) machine_->console_size(size->columns, size->rows);

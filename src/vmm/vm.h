@@ -2,7 +2,7 @@
 // The life of a virtual machine: built, run on its threads, reset, ended.
 //
 // Threads: one per vCPU, the event loop's, the devices' own, and the caller of run(), which waits for the end. Lock
-// order: console_mutex_, then threads_mutex_, then a vCPU thread's own; mutex_ is a leaf.
+// order: machine_mutex_, then threads_mutex_, then a vCPU thread's own; mutex_ is a leaf.
 #include <array>
 #include <atomic>
 #include <condition_variable>
@@ -20,6 +20,8 @@
 #include "machine/machine.h"
 #include "machine/system_clock.h"
 #include "vmm/console.h"
+#include "vmm/control_server.h"
+#include "vmm/stats_session.h"
 #include "vmm/vcpu_thread.h"
 
 namespace armvisor::vmm {
@@ -30,6 +32,7 @@ enum class EndReason {
   Crashed,      ///< the guest can run no further
   TimedOut,     ///< the time given is over
   Interrupted,  ///< by the user: Ctrl-A x or a signal
+  GuestExit,    ///< the guest asked for it, with a status (docs/hypercalls.md)
 };
 
 struct DiskOption {
@@ -45,9 +48,11 @@ struct VmConfig {
   std::optional<ConsoleOption> virtio_console;  ///< none: the machine has no such device
   std::string engine = "auto";                  ///< as engine::make_engine takes it
   engine::JitOptions jit;
-  bool trace = false;  ///< translated blocks go to stderr
-  u64 timeout_ms = 0;  ///< 0: none
-  bool reboot = true;  ///< a reset by the guest boots again
+  bool trace = false;       ///< translated blocks go to stderr
+  u64 timeout_ms = 0;       ///< 0: none
+  bool count_time = false;  ///< the vCPUs' time is counted
+  std::string name;         ///< of the control socket; empty: there is none
+  bool reboot = true;       ///< a reset by the guest boots again
   /// Called when the user insists (a second signal) while the machine is still ending. Does not return.
   std::function<void()> force_end;
 };
@@ -62,6 +67,8 @@ class Vm final : private machine::MachineHost {
   const std::vector<u8>& fdt() const { return plan_.fdt; }
   /// Runs until the machine ends. Once.
   Result<EndReason> run();
+  u32 guest_status() const { return guest_status_; }  ///< after EndReason::GuestExit
+  Stats stats();                                      ///< (any thread)
 
  private:
   explicit Vm(VmConfig config) : config_(std::move(config)) {}
@@ -72,7 +79,8 @@ class Vm final : private machine::MachineHost {
   void stop_threads();
   void discard_threads();
   EndReason wait_for_end();
-  void end(EndReason reason);
+  void end(EndReason reason, u32 guest_status = 0);
+  measure::Snapshot snapshot();
   void signalled();
   void sample_vcpus();
   void vcpu_runs();
@@ -92,6 +100,10 @@ class Vm final : private machine::MachineHost {
   void cpu_suspend(u32 caller) override { threads_[caller]->suspend(); }
   void system_off(u32) override { end(EndReason::PoweredOff); }
   void system_reset(u32) override { end(EndReason::Reset); }
+  Time host_time() override { return {clock_.now_ns(), clock_.realtime_ns()}; }
+  void guest_exit(u32, u32 status) override { end(EndReason::GuestExit, status); }
+  machine::CallStatus mark_begin(std::string_view name) override;
+  machine::CallStatus mark_end(std::string_view name) override;
   void vcpu_input(u32 index) override;
   void send_event() override;
   void console_output(machine::ConsolePort port, std::span<const u8> bytes) override { console(port)->write(bytes); }
@@ -107,15 +119,20 @@ class Vm final : private machine::MachineHost {
   std::array<std::unique_ptr<Console>, machine::k_console_ports> consoles_;  ///< null: no such device
   std::unique_ptr<machine::FlashBanks> flash_;
   std::unique_ptr<machine::Machine> machine_;
+  std::unique_ptr<ControlServer> control_;
   std::shared_mutex threads_mutex_;  ///< guards threads_ itself, which a reset replaces
   std::vector<std::unique_ptr<VcpuThread>> threads_;
   machine::EventLoop::Id timeout_timer_ = 0, sample_timer_ = 0;
   std::atomic<bool> sampling_{false};
 
-  std::mutex console_mutex_;  ///< guards the use of machine_ by console input against a reset
+  measure::Marks marks_;
+  measure::Snapshot past_;  ///< of the machines before the last reset
+  u64 started_ns_ = 0;
+  std::mutex machine_mutex_;  ///< guards machine_ and past_ against a reset, for other threads than the vCPUs'
   std::mutex mutex_;          // guards what follows
   std::condition_variable ended_;
   std::optional<EndReason> reason_;
+  u32 guest_status_ = 0;
   bool ending_ = false;  ///< the user's wish to end was seen
 };
 

@@ -158,8 +158,8 @@ TEST(EngineRun, DataBesideCodeKeepsTheBlocks) {
   m.reg(2) = k_code + 0x800;
   m.reg(3) = 1000;
   EXPECT_EQ(m.run(k_code), Exit::Kicked);
-  EXPECT_EQ(m.engine->stats().invalidations, 0u);
-  EXPECT_LE(m.engine->stats().blocks_translated, 4u);
+  EXPECT_EQ(m.engine->stats()[measure::MachineCounter::BlocksKilled], 0u);
+  EXPECT_LE(m.engine->stats()[measure::MachineCounter::BlocksPublished], 4u);
 }
 
 TEST(EngineRun, DmaOverCodeInvalidates) {

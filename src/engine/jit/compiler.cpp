@@ -56,6 +56,7 @@ template <Leave Raises>
 u64 service_helper(Context* c, u64, u64 uop, u64) {
   const Uop* u = reinterpret_cast<const Uop*>(uop);
   c->at = u;
+  c->counters.add(measure::Counter::CodeHelper);
   fold_fp_flags(*c);
   if (!u->helper(*c, *u)) c->raised = static_cast<u32>(Raises);
   return 0;

@@ -24,6 +24,7 @@ class Compiler final : public Backend {
   void unlink(Link& link) override;
   void release(Block& block) override;
   bool over_limit() const override { return full_; }
+  u64 capacity() const override { return options_.code_bytes; }
   u32 hot() const override { return options_.hot; }
 
  private:

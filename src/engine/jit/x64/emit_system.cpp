@@ -8,7 +8,13 @@
 
 namespace armvisor::engine::jit {
 
+using measure::Counter;
+
 #define AV_CONTEXT(member) static_cast<u32>(offsetof(Context, member))
+
+void Emitter::count(Counter c) {
+  if (options_.count_traps) inc(qword[rbp + AV_CONTEXT(counters) + measure::Counters::offset(c)]);
+}
 
 /// Emits `i` if there is code for it here; else the caller calls the helper.
 bool Emitter::emit_system(const Inst& i) {
@@ -16,13 +22,17 @@ bool Emitter::emit_system(const Inst& i) {
   switch (i.op) {
     case Op::LoadEx:
     case Op::StoreEx: return emit_exclusive(i);
-    case Op::ClearEx: mov(qword[rbp + AV_STATE(excl_pa)], -1); return true;
+    case Op::ClearEx:
+      mov(qword[rbp + AV_STATE(excl_pa)], -1);
+      count(Counter::FastExclusive);
+      return true;
     case Op::Fence: return emit_fence(i);
     case Op::ReadCpsr: return emit_read_cpsr(i);
     case Op::WriteCpsr: return emit_write_cpsr(i);
     case Op::ReadSys: {
       const arm::SysReg& r = arm::sysregs()[i.imm];
       if (r.read_offset < 0 || r.is64) return false;
+      count(Counter::FastSysRead);
       const Reg32 d = target(i.dst, eax);
       mov(d, dword[rbp + r.read_offset]);
       finish(i.dst, d);
@@ -31,6 +41,7 @@ bool Emitter::emit_system(const Inst& i) {
     case Op::WriteSys: {
       const arm::SysReg& r = arm::sysregs()[i.imm];
       if (r.write_offset < 0 || r.is64 || r.effect != arm::SysEffect::None) return false;
+      count(Counter::FastSysWrite);
       load_to(i, i.a, eax);
       if (r.write_mask != ~0u) and_(eax, r.write_mask);
       mov(dword[rbp + r.write_offset], eax);
@@ -114,6 +125,7 @@ bool Emitter::emit_exclusive(const Inst& i) {
     mov(qword[rbp + AV_STATE(excl_pa)], -1);
     finish(i.dst, ecx);
   }
+  count(Counter::FastExclusive);
   L(back);
   helper_behind(i, slow, back);
   return true;
@@ -125,6 +137,7 @@ bool Emitter::emit_fence(const Inst& i) {
   jne(slow, T_NEAR);
   lock();
   or_(dword[rsp], 0);
+  count(Counter::FastBarrier);
   L(back);
   helper_behind(i, slow, back);
   return true;
@@ -133,6 +146,7 @@ bool Emitter::emit_fence(const Inst& i) {
 /// As MRS shows it: N Z C V Q GE E A I F M.
 bool Emitter::emit_read_cpsr(const Inst& i) {
   if (!host_.bmi2) return false;
+  count(Counter::FastPsrRead);
   mov(eax, dword[rbp + AV_STATE(n)]);
   bswap(eax);
   mov(ecx, 0x01010101);
@@ -163,6 +177,7 @@ bool Emitter::emit_write_cpsr(const Inst& i) {
   jnz(slow, T_NEAR);
   and_(eax, arm::k_psr_i);
   xor_(dword[rbp + AV_STATE(psr)], eax);
+  count(Counter::FastPsrWrite);
   if (linked) {
     Xbyak::Label interruptible;
     const u32 next = static_cast<u32>(block_->insts[index_ + 1].imm);

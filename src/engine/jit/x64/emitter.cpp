@@ -429,7 +429,7 @@ void Emitter::emit_exit(const Inst& i) {
       name_uop();
       call_service(Service::Helper, false);
       park();
-      mov(eax, static_cast<u32>(Leave::Sync));
+      mov(eax, static_cast<u32>(Leave::Return));
       jmp(stub(stubs_.leave), T_NEAR);
       return;
     case Op::ExitUndefined: return emit_leave(Leave::Undefined);

@@ -149,6 +149,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void slow_access(const Inst& i, bool keep_xmm);  ///< eax = address
   void place_constant(const Inst& i);
   bool emit_system(const Inst& i);
+  void count(measure::Counter c);  ///< changes the host's flags
   void helper_behind(const Inst& i, Xbyak::Label& slow, Xbyak::Label& back);
   bool emit_exclusive(const Inst& i);
   bool emit_fence(const Inst& i);

@@ -1,0 +1,136 @@
+#include "vmm/control_server.h"
+
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "vmm/control_path.h"
+
+namespace armvisor::vmm {
+namespace {
+
+constexpr std::size_t k_max_clients = 8, k_max_line = 256;
+
+Error failed(const std::string& path, const char* what) {
+  return Error{ErrorKind::HostResource, "control socket " + path + ": expected to " + what +
+                                            ", the host says: " + std::strerror(errno) + "; check the directory"};
+}
+
+/// Whether somebody listens there; a socket file outlives a process that was killed.
+bool in_use(const sockaddr_un& address) {
+  const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!probe) return true;
+  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return true;
+  return errno != ECONNREFUSED && errno != ENOENT;
+}
+
+bool same_user(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == ::geteuid() || peer.uid == 0);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& name, machine::EventLoop& loop,
+                                                           std::function<Session()> make_session) {
+  AV_TRY_ASSIGN(const ControlDirectory directory, open_control_directory());
+  AV_TRY_ASSIGN(const std::string path, control_socket_path(directory, name));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return failed(path, "make it");
+  // The lock makes one of looking, removing and binding; it ends with the directory's descriptor.
+  if (::flock(directory.fd.get(), LOCK_EX) != 0) return failed(path, "lock its directory");
+  if (in_use(address))
+    return Error{ErrorKind::HostResource,
+                 "--name: expected a name that no running machine has, found '" + name + "' in use; choose another"};
+  ::unlink(path.c_str());
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(socket.get(), k_max_clients) != 0)
+    return failed(path, "listen on it");
+  return std::unique_ptr<ControlServer>(new ControlServer(path, std::move(socket), loop, std::move(make_session)));
+}
+
+ControlServer::ControlServer(std::string path, Fd socket, machine::EventLoop& loop,
+                             std::function<Session()> make_session)
+    : path_(std::move(path)), socket_(std::move(socket)), loop_(loop), make_session_(std::move(make_session)) {
+  watch_ = loop_.watch(socket_.get(), EPOLLIN, [this](u32) { accept(); });
+}
+
+ControlServer::~ControlServer() {
+  ::unlink(path_.c_str());
+  {
+    const std::lock_guard guard(mutex_);
+    closing_ = true;  // callbacks leave clients_ alone from now on
+  }
+  loop_.unwatch(watch_);
+  for (const auto& client : clients_) loop_.unwatch(client.first);
+}
+
+void ControlServer::accept() {
+  const std::lock_guard guard(mutex_);
+  if (closing_) return;
+  Fd fd(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!fd || clients_.size() == k_max_clients || !same_user(fd.get())) return;
+  const auto id_of = std::make_shared<machine::EventLoop::WatchId>(0);  // known only after watch()
+  *id_of = loop_.watch(fd.get(), EPOLLIN, [this, id_of](u32) { serve(*id_of); });
+  clients_[*id_of] = Client{std::move(fd), make_session_(), {}, {}, 0};
+}
+
+void ControlServer::serve(machine::EventLoop::WatchId id) {
+  const std::lock_guard guard(mutex_);
+  if (closing_) return;
+  const auto at = clients_.find(id);
+  if (at == clients_.end()) return;
+  Client& client = at->second;
+  if ((client.out.empty() ? receive(client) : true) && send(client)) {
+    // While an answer waits for its reader, nothing more is read.
+    loop_.modify(id, client.out.empty() ? EPOLLIN : EPOLLOUT);
+    return;
+  }
+  loop_.unwatch(id);
+  clients_.erase(at);
+}
+
+/// False: the client is gone, or does not keep to the protocol.
+bool ControlServer::receive(Client& client) {
+  char bytes[k_max_line];
+  const ssize_t n = ::recv(client.fd.get(), bytes, sizeof bytes, 0);
+  if (n < 0) return errno == EAGAIN || errno == EINTR;
+  if (n == 0) return false;
+  client.in.append(bytes, static_cast<std::size_t>(n));
+  return answer(client);
+}
+
+/// Answers the next request that is there, if any.
+bool ControlServer::answer(Client& client) {
+  const std::size_t end = client.in.find('\n');
+  if (end == client.in.npos) return client.in.size() <= k_max_line;
+  const Result<std::string> result = client.session(client.in.substr(0, end));
+  client.in.erase(0, end + 1);
+  const std::string& text = result ? *result : result.error().message;
+  client.out = (result ? "ok " : "error ") + std::to_string(text.size()) + "\n" + text;
+  client.sent = 0;
+  return true;
+}
+
+bool ControlServer::send(Client& client) {
+  while (!client.out.empty()) {
+    const ssize_t n =
+        ::send(client.fd.get(), client.out.data() + client.sent, client.out.size() - client.sent, MSG_NOSIGNAL);
+    if (n < 0) return errno == EAGAIN || errno == EINTR;
+    client.sent += static_cast<std::size_t>(n);
+    if (client.sent < client.out.size()) continue;
+    client.out = {};
+    if (!answer(client)) return false;
+  }
+  return true;
+}
+
+}  // namespace armvisor::vmm
