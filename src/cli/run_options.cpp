@@ -119,6 +119,9 @@ Result<RunRequest> run_request(const RunOptions& o) {
     AV_TRY_ASSIGN(vm.engine, choose("--engine", *o.engine, k_engines));
   }
   if (o.jit) AV_TRY(engine::parse_jit_options(*o.jit, vm.jit));
+  if (o.mmu) {
+    AV_TRY_ASSIGN(vm.mmu, engine::parse_mmu_policy(*o.mmu));
+  }
   if (o.timeout) {
     AV_TRY_ASSIGN(const u64 seconds, parse_number("--timeout", *o.timeout, 1, 1'000'000'000));
     vm.timeout_ms = seconds * 1000;

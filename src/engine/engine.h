@@ -8,6 +8,7 @@
 #include "arm/cpu_state.h"
 #include "base/result.h"
 #include "memory/guest_ram.h"
+#include "mmu/policy.h"
 
 namespace armvisor::ir {
 struct Block;
@@ -34,6 +35,11 @@ class MachinePort {
   ~MachinePort() = default;
 };
 
+using MmuPolicy = mmu::Policy;
+using TableHint = mmu::TableHint;
+/// By the name a user gives: flush, asid, rmap or rmap+hints.
+Result<MmuPolicy> parse_mmu_policy(std::string_view name);
+
 /// Why Vcpu::run returned.
 enum class Exit : u8 {
   Kicked,     ///< kick() was called, or a hypercall or MMIO access asked for it
@@ -58,6 +64,8 @@ class Vcpu {
   /// caller's to wake.
   virtual void set_line(InputLine line, bool level) = 0;
   virtual bool line_pending() const = 0;  ///< (any thread) any input is high, masked or not
+  /// What the guest says of its translation tables, inside a MachinePort call of this vCPU. `pa` is any address.
+  virtual void table_hint(TableHint hint, GuestPa pa) = 0;
   virtual void kick() = 0;                ///< (any thread) makes run() return soon
   virtual void set_event() = 0;           ///< (any thread) sets the event register (SEV)
 };
@@ -82,6 +90,7 @@ struct EngineConfig {
   MachinePort* port = nullptr;
   /// When set, gives the IR at `pc` instead of the front end: tests of engines by IR alone.
   std::function<void(u32 pc, ir::Block& block)> translator;
+  MmuPolicy mmu = MmuPolicy::Asid;
   bool trace = false;  ///< every translated block goes to stderr
 };
 

@@ -22,15 +22,28 @@ void Shared::reclaim_code() {
 
 namespace {
 
-class TranslatingEngine final : public Engine, private CodeWatch {
+void log_shadow(const mmu::ShadowCounts& c) {
+  using ull = unsigned long long;
+  AV_LOG(Info,
+         "mmu: %llu refills, %llu not kept, %llu writes seen, %llu true faults; %llu switches, %llu evictions; "
+         "%llu maintenance operations dropped %llu entries; %llu table writes dropped %llu; %llu tables, %llu let go",
+         ull{c.refills}, ull{c.uncached}, ull{c.seen_writes}, ull{c.true_faults}, ull{c.switches}, ull{c.evictions},
+         ull{c.maintenance}, ull{c.maintenance_drops}, ull{c.table_writes}, ull{c.derived_drops}, ull{c.table_claims},
+         ull{c.table_releases});
+}
+
+class TranslatingEngine final : public Engine, private WriteWatch {
  public:
   TranslatingEngine(const EngineConfig& config, std::unique_ptr<Backend> backend)
       : shared_(config, std::move(backend)) {
     AV_ASSERT(config.vcpus >= 1 && config.vcpus <= k_max_vcpus);
     for (u32 k = 0; k < config.vcpus; ++k) shared_.vcpus.push_back(std::make_unique<InterpreterVcpu>(shared_, k));
-    shared_.ram.set_code_watch(this);
+    shared_.ram.set_write_watch(this);
   }
-  ~TranslatingEngine() override { shared_.ram.set_code_watch(nullptr); }
+  ~TranslatingEngine() override {
+    shared_.ram.set_write_watch(nullptr);
+    for (const auto& vcpu : shared_.vcpus) log_shadow(vcpu->shadow_counts());
+  }
 
   Vcpu& vcpu(u32 index) override { return *shared_.vcpus[index]; }
   u32 vcpu_count() const override { return static_cast<u32>(shared_.vcpus.size()); }
@@ -38,7 +51,7 @@ class TranslatingEngine final : public Engine, private CodeWatch {
   void rom_changed(GuestPa pa, u64 size) override {
     shared_.code.invalidate(pa, size);
     for (const auto& vcpu : shared_.vcpus)
-      vcpu->post({.kind = Request::Kind::FlushAll, .asid = Asid(), .pa = GuestPa()});
+      vcpu->post({.kind = Request::Kind::Forget, .asid = Asid(), .pa = GuestPa()});
   }
 
   EngineStats stats() const override {
@@ -53,7 +66,13 @@ class TranslatingEngine final : public Engine, private CodeWatch {
   }
 
  private:
-  void code_written(GuestPa pa, u32 size) override { shared_.code.written(pa, size); }
+  void watched_written(GuestPa pa, u32 size) override {
+    shared_.code.written(pa, size);
+    const u32 users = shared_.frames.table_users(pa);
+    for (u32 k = 0; k < shared_.vcpus.size(); ++k)
+      if (users >> k & 1)
+        shared_.vcpus[k]->post({.kind = Request::Kind::DropDerived, .asid = Asid(), .pa = pa, .size = size});
+  }
 
   Shared shared_;
 };
@@ -65,6 +84,21 @@ class InterpreterBackend final : public Backend {
   std::unique_ptr<Block> make(const ir::Block& block, u32 key) override { return lower(block, key); }
   Leave execute(Context* context, Block* block) override { return engine::execute(context, block); }
 };
+
+Result<MmuPolicy> parse_mmu_policy(std::string_view name) {
+  constexpr std::pair<std::string_view, MmuPolicy> k_names[] = {
+#define MMU_POLICY(value, text, help) {text, MmuPolicy::value},
+#include "mmu/policies.inc"
+#undef MMU_POLICY
+  };
+  std::string names;
+  for (const auto& [text, policy] : k_names) {
+    if (name == text) return policy;
+    names += (names.empty() ? "" : ", ") + std::string(text);
+  }
+  return Error{ErrorKind::BadArguments,
+               "--mmu: expected one of " + names + ", found '" + std::string(name) + "'; give one of these"};
+}
 
 std::unique_ptr<Backend> make_interpreter_backend() { return std::make_unique<InterpreterBackend>(); }
 

@@ -105,6 +105,7 @@ Status Vm::build_machine() {
   parts.virtio_console = config_.virtio_console.has_value();
   const auto make_engine = [this](engine::EngineConfig c) {
     c.trace = config_.trace;
+    c.mmu = config_.mmu;
     return engine::make_engine(config_.engine, c, config_.jit);
   };
   AV_TRY_ASSIGN(auto built, machine::Machine::create(plan_, config_.boot, make_engine, std::move(parts),
