@@ -64,10 +64,11 @@ class Vcpu {
   /// caller's to wake.
   virtual void set_line(InputLine line, bool level) = 0;
   virtual bool line_pending() const = 0;  ///< (any thread) any input is high, masked or not
-  /// What the guest says of its translation tables, inside a MachinePort call of this vCPU. `pa` is any address.
-  virtual void table_hint(TableHint hint, GuestPa pa) = 0;
-  virtual void kick() = 0;                ///< (any thread) makes run() return soon
-  virtual void set_event() = 0;           ///< (any thread) sets the event register (SEV)
+  /// From inside MachinePort::hypercall of this vCPU. Any arguments are sound; a hint that is wrong costs time only.
+  virtual void table_hint(TableHint, GuestPa /*table*/, u32 /*level*/) {}
+  virtual bool uses_table_hints() const { return false; }  ///< they have an effect, with the policy in force
+  virtual void kick() = 0;                                 ///< (any thread) makes run() return soon
+  virtual void set_event() = 0;                            ///< (any thread) sets the event register (SEV)
 };
 
 struct EngineStats {

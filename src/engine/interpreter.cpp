@@ -50,8 +50,7 @@ class TranslatingEngine final : public Engine, private WriteWatch {
 
   void rom_changed(GuestPa pa, u64 size) override {
     shared_.code.invalidate(pa, size);
-    for (const auto& vcpu : shared_.vcpus)
-      vcpu->post({.kind = Request::Kind::Forget, .asid = Asid(), .pa = GuestPa()});
+    for (const auto& vcpu : shared_.vcpus) vcpu->post({.kind = Request::Kind::Forget, .asid = Asid(), .pa = GuestPa()});
   }
 
   EngineStats stats() const override {

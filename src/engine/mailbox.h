@@ -1,8 +1,9 @@
 #pragma once
 // Requests that one vCPU makes to another: broadcast TLB maintenance (ARM DDI 0406C B3.10.5), dropping of write entries
-// when a frame comes to hold code or tables, and dropping of what was derived from a table that was written. A target serves its mailbox at block boundaries, and before it runs guest
-// code again; an issuer waits at its next barrier until every target has served, or is not running guest code. A
-// vCPU that waits serves its own mailbox, so that two that wait for each other both go on.
+// when a frame comes to hold code or tables, and dropping of what was derived from a table that was written. A target
+// serves its mailbox at block boundaries, and before it runs guest code again; an issuer waits at its next barrier
+// until every target has served, or is not running guest code. A vCPU that waits serves its own mailbox, so that two
+// that wait for each other both go on.
 #include <algorithm>
 #include <atomic>
 #include <mutex>

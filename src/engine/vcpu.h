@@ -27,7 +27,8 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   bool line_pending() const override { return context_.lines.load() != 0; }
   void kick() override;
   void set_event() override { event_.store(1); }
-  void table_hint(TableHint hint, GuestPa pa) override { tlb_.hint(hint, pa); }
+  void table_hint(TableHint hint, GuestPa table, u32) override { tlb_.hint(hint, table); }
+  bool uses_table_hints() const override { return tlb_.policy() == MmuPolicy::RmapHints; }
 
   // --- memory, for uops (memory.cpp). False: fault() says why. attr is ir::MemAttr.
   bool load(u32 va, u8 attr, u8 attr2, u64& value);

@@ -1,5 +1,6 @@
 #pragma once
-// When a vCPU's shadow of the guest's translation tables lets go of what it knows; docs/virtualization.md compares them.
+// When a vCPU's shadow of the guest's translation tables lets go of what it knows; docs/virtualization.md compares
+// them.
 #include "base/types.h"
 
 namespace armvisor::mmu {
@@ -15,8 +16,8 @@ constexpr bool is_coherent(Policy p) { return p == Policy::Rmap || p == Policy::
 
 /// What a guest may say of its tables. It is believed only where a lie costs nobody but the guest.
 enum class TableHint : u8 {
-  Alloc,       ///< the frame is a translation table from now on: many writes do not mean that it became data
-  Free,        ///< the frame is no translation table any more
+  Allocated,   ///< the frame is a translation table from now on: many writes do not mean that it became data
+  Freed,       ///< the frame is no translation table any more
   BatchBegin,  ///< many writes to tables follow, by this vCPU
   BatchEnd,
 };

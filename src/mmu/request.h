@@ -6,14 +6,14 @@ namespace armvisor::mmu {
 
 struct Request {
   enum class Kind : u8 {
-    FlushAll,         ///< TLB maintenance (ARM DDI 0406C B3.10.5)
+    FlushAll,  ///< TLB maintenance (ARM DDI 0406C B3.10.5)
     FlushAsid,
     FlushVa,
     FlushVaAllAsids,
-    Forget,           ///< everything, whatever the policy
-    DropWrites,       ///< write entries for the frame of pa
-    DropDerived,      ///< what was derived from the descriptors in [pa, pa + size), inside one frame
-    DropTable,        ///< what was derived from the frame of pa, which then is no table in use any more
+    Forget,       ///< everything, whatever the policy
+    DropWrites,   ///< write entries for the frame of pa
+    DropDerived,  ///< what was derived from the descriptors in [pa, pa + size), inside one frame
+    DropTable,    ///< what was derived from the frame of pa, which then is no table in use any more
   };
   Kind kind;
   Asid asid;

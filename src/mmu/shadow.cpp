@@ -91,7 +91,8 @@ void Shadow::claim(GuestPa pa) {
   Claim c{frames_.index(frame), {}};
   const u32 writers = frames_.writers(frame).load();
   for (u32 k = 0; k < c.tickets.size(); ++k)
-    if (writers >> k & 1) c.tickets[k] = peers_.ask(k, {.kind = Request::Kind::DropWrites, .asid = Asid(), .pa = frame});
+    if (writers >> k & 1)
+      c.tickets[k] = peers_.ask(k, {.kind = Request::Kind::DropWrites, .asid = Asid(), .pa = frame});
   claims_.push_back(c);
   ++frames_.unguarded;
 }
@@ -204,10 +205,10 @@ void Shadow::hint(TableHint what, GuestPa pa) {
   switch (what) {
     case TableHint::BatchBegin: batch_ = true; break;
     case TableHint::BatchEnd: batch_ = false; break;
-    case TableHint::Alloc:
+    case TableHint::Allocated:
       if (frames_.ram().contains(pa)) frames_.announce_table(pa, true);
       break;
-    case TableHint::Free:
+    case TableHint::Freed:
       if (!frames_.ram().contains(pa)) break;
       frames_.announce_table(pa, false);
       release_table(pa);

@@ -1,7 +1,8 @@
 #pragma once
 // What a vCPU keeps of the guest's translations, and when it lets go of it (Policy).
 //
-// With the coherent policies an entry is kept only if the vCPU will hear of any write to a descriptor that it came from:
+// With the coherent policies an entry is kept only if the vCPU will hear of any write to a descriptor that it came
+// from:
 //   1. The frames of these tables are marked (FrameTable::use_table). From then on no vCPU makes a write entry for
 //      them, and those that have some are asked to drop them.
 //   2. Once they have, or are outside guest code, the frame is guarded, and the tables are walked anew. Before that,

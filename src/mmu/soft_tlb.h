@@ -42,8 +42,8 @@ constexpr u64 exec_id(u32 va, GuestPa pa) { return u64{va >> k_page_bits} | (pa.
 constexpr GuestPa exec_frame(u64 id) { return GuestPa((id >> 32) << k_page_bits); }
 
 /// What selects a space: everything that a translation depends on, but that Policy::Asid leaves out the bases of the
-/// tables, because like the architecture's TLB (B3.9) its entries belong to an ASID, and the coherent policies leave out
-/// the ASID, because their entries belong to the tables.
+/// tables, because like the architecture's TLB (B3.9) its entries belong to an ASID, and the coherent policies leave
+/// out the ASID, because their entries belong to the tables.
 struct SpaceKey {
   u32 config = 0;  ///< SCTLR bits that translation depends on
   u32 ttbcr = 0, dacr = 0, mair0 = 0, mair1 = 0;
@@ -72,7 +72,8 @@ struct Space {
   /// Bit per MiB of the address space: an entry in it came from a descriptor of more than 4 KiB.
   std::array<u64, 64> large{};
   u32 largest = 0;  ///< page_bits of the largest of these
-  /// Bit per MiB (coherent policies): writes to all tables on the way to it are followed, so what a walk finds there may be kept.
+  /// Bit per MiB (coherent policies): writes to all tables on the way to it are followed, so what a walk finds there
+  /// may be kept.
   std::array<u64, 64> covered{};
 
   u32 clear();  ///< drops every entry; returns how many there were, or 0 for an empty space
@@ -137,9 +138,9 @@ class SoftTlb {
 
   // Dropping entries. Each returns how many.
   u32 drop_all();
-  u32 drop_not_global(Asid asid);               ///< of the spaces of this ASID
-  u32 drop_page(u32 va, const Asid* asid);      ///< TLBIMVA, or without an ASID TLBIMVAA: large pages go whole
-  u32 drop_range(Space& s, u32 va, u32 bits);   ///< [va, va + 1 << bits), aligned, of one space
+  u32 drop_not_global(Asid asid);              ///< of the spaces of this ASID
+  u32 drop_page(u32 va, const Asid* asid);     ///< TLBIMVA, or without an ASID TLBIMVAA: large pages go whole
+  u32 drop_range(Space& s, u32 va, u32 bits);  ///< [va, va + 1 << bits), aligned, of one space
 
   /// Drops write permission for the frame of `pa` from every entry; true when there may have been one since the last
   /// time: the frame may have been written unseen.

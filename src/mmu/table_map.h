@@ -12,11 +12,11 @@ namespace armvisor::mmu {
 /// A translation table, or the part of a large one in one frame, as a space reaches it.
 struct TableUse {
   u32 space;
-  u32 va;         ///< that the descriptor at `first` translates
-  u16 first;      ///< offset in the frame
-  u16 bytes;      ///< up to k_page_size
-  u8 shift;       ///< log2 of what one descriptor translates
-  u8 size_shift;  ///< log2 of a descriptor's bytes
+  u32 va;                  ///< that the descriptor at `first` translates
+  u16 first;               ///< offset in the frame
+  u16 bytes;               ///< up to k_page_size
+  u8 shift;                ///< log2 of what one descriptor translates
+  u8 size_shift;           ///< log2 of a descriptor's bytes
   u32 reach_bits() const;  ///< log2 of what all of them translate; 32 at most
   bool operator==(const TableUse&) const = default;
 };
@@ -41,11 +41,13 @@ class TableMap {
   /// Those of tables below a descriptor of `space` that translates [va, va + 1 << shift).
   template <class F>
   void take_below(u32 space, u32 va, u32 shift, F gone) {
-    take_if(space, [&](const TableUse& u) { return u.shift < shift && (u64{u.va ^ va} >> shift) == 0; }, gone);
+    take_if(
+        space, [&](const TableUse& u) { return u.shift < shift && (u64{u.va ^ va} >> shift) == 0; }, gone);
   }
   template <class F>
   void take_space(u32 space, F gone) {
-    take_if(space, [](const TableUse&) { return true; }, gone);
+    take_if(
+        space, [](const TableUse&) { return true; }, gone);
   }
   void clear() {
     frames_.clear();

@@ -18,9 +18,9 @@ namespace armvisor::mmu {
 namespace {
 
 constexpr u32 k_ram = 0x40000000, k_vcpus = 3, k_device = 7;
-constexpr u32 k_frames = 64;         // of which the first hold tables
-constexpr u32 k_table_frames = 18;   // three tables of 16 KiB, or four and eight of 4 KiB, then six with small ones
-constexpr u32 k_linear = 0x50000000; // where all of RAM is mapped as long as nobody changes that
+constexpr u32 k_frames = 64;          // of which the first hold tables
+constexpr u32 k_table_frames = 18;    // three tables of 16 KiB, or four and eight of 4 KiB, then six with small ones
+constexpr u32 k_linear = 0x50000000;  // where all of RAM is mapped as long as nobody changes that
 constexpr u32 k_sctlr_m = 1, k_sctlr_afe = 1u << 29, k_eae = 1u << 31;
 constexpr u32 k_mibs[] = {0x001, 0x800, 0x000, 0x101, 0x3ff, 0x400, 0x7ff, 0xc00, 0xfff};
 constexpr u32 k_pages[] = {0, 1, 2, 15, 16, 17, 63, 128, 255};
@@ -56,11 +56,11 @@ class Cpu final : public Peers, public arm::WalkMemory {
   u64 posted = 0, served = 0;
   std::array<u64, k_vcpus> tickets{};
   // What the architecture lets the vCPU have missed.
-  u64 base_changed = 0;                ///< step
-  u64 flushed_all = 0;                 ///< step of the last flush of everything
-  std::array<u64, 256> flushed_asid{}; ///< of what is not global
+  u64 base_changed = 0;                       ///< step
+  u64 flushed_all = 0;                        ///< step of the last flush of everything
+  std::array<u64, 256> flushed_asid{};        ///< of what is not global
   std::unordered_map<u64, u64> flushed_page;  ///< by page and ASID, or 256 for all ASIDs
-  u32 unseen = 0;                      ///< writers of tables that have made no barrier since
+  u32 unseen = 0;                             ///< writers of tables that have made no barrier since
 
  private:
   template <class T>
@@ -75,7 +75,11 @@ class Cpu final : public Peers, public arm::WalkMemory {
 class World final : private WriteWatch {
  public:
   World(Policy p, bool long_descriptors, u32 seed)
-      : policy(p), long_format(long_descriptors), random_(seed), ram(std::move(*GuestRam::create(GuestPa(k_ram), 1u << 20))), frames(ram) {
+      : policy(p),
+        long_format(long_descriptors),
+        random_(seed),
+        ram(std::move(*GuestRam::create(GuestPa(k_ram), 1u << 20))),
+        frames(ram) {
     ram.set_write_watch(this);
     for (u32 k = 0; k < k_vcpus; ++k) cpus.push_back(std::make_unique<Cpu>(*this, frames, k, policy));
     fill_tables();
