@@ -154,8 +154,8 @@ void Shadow::drop_derived(GuestPa pa, u32 size) {
     Space& space = tlb_.space(d.space);
     if (d.shift == k_page_bits) {
       counts.derived_drops += tlb_.drop_range(space, d.va, d.shift);
-    } else if (space.uncover(d.va, d.shift)) {
-      counts.derived_drops += tlb_.drop_range(space, d.va, d.shift);
+    } else {
+      if (space.uncover(d.va, d.shift)) counts.derived_drops += tlb_.drop_range(space, d.va, d.shift);
       map_.take_below(d.space, d.va, d.shift, [this](u64 frame) { released(frame); });
     }
   }

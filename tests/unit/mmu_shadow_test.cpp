@@ -465,6 +465,121 @@ void World::step() {
   }
 }
 
+// --- what each policy keeps
+
+/// One vCPU with a table for the first MiB in which 64 entries map frames from 32 on.
+class ShadowPolicy : public ::testing::Test {
+ protected:
+  static constexpr u32 k_table = 12;
+
+  Cpu& start(Policy policy) {
+    world = std::make_unique<World>(policy, false, 1);
+    for (u32 k = 0; k < k_table_frames; ++k) std::memset(world->ram.host(world->frame(k)), 0, k_page_size);
+    put(world->frame(0), static_cast<u32>(world->frame(k_table).value) | 1);
+    for (u32 k = 0; k < 64; ++k) put(entry(k), page(k));
+    put(world->frame(0) + (k_linear >> 20) * 4, k_ram | 2 | 1u << 12 | 3u << 2 | 3u << 10);
+    Cpu& cpu = *world->cpus[0];
+    cpu.s.cp15.ttbcr = 0;
+    cpu.s.cp15.ttbr0 = world->frame(0).value;
+    use_asid(1);
+    for (u32 k = 0; k < 64; ++k) EXPECT_TRUE(cpu.access(va_of(k), arm::Access::Read, true));
+    return cpu;
+  }
+  void use_asid(u32 asid) {
+    world->cpus[0]->s.cp15.contextidr = asid;
+    world->cpus[0]->shadow.select(world->cpus[0]->s);
+  }
+  u32 page(u32 k) const {
+    return static_cast<u32>(world->frame(32 + k % 32).value) | 2 | 1u << 6 | 3u << 2 | 3u << 4 | 1u << 11;
+  }
+  GuestPa entry(u32 k) const { return world->frame(k_table) + (va_of(k) >> 12) * 4; }
+  static u32 va_of(u32 k) { return (64 + k) << 12; }  // not where the TLB keeps the linear map
+  void put(GuestPa pa, u32 value) { std::memcpy(world->ram.host(pa), &value, sizeof value); }
+  void store(GuestPa pa, u32 value) {
+    const u32 va = static_cast<u32>(pa.value - k_ram + k_linear);
+    EXPECT_TRUE(world->cpus[0]->access(va, arm::Access::Write, true, value));
+  }
+  u32 kept() {
+    Space& space = world->cpus[0]->shadow.current();
+    u32 n = 0;
+    for (u32 k = 0; k < 64; ++k) n += space.data[1][va_of(k) >> 12].read_tag == va_of(k);
+    return n;
+  }
+  std::unique_ptr<World> world;
+};
+
+TEST_F(ShadowPolicy, OneDescriptorCostsOneEntry) {
+  Cpu& cpu = start(Policy::Rmap);
+  ASSERT_EQ(kept(), 64u);
+  store(entry(5), page(6));
+  EXPECT_EQ(cpu.shadow.counts.derived_drops, 1u);
+  EXPECT_EQ(kept(), 63u);
+  EXPECT_TRUE(cpu.access(va_of(5), arm::Access::Read, true));
+  EXPECT_EQ(kept(), 64u);
+}
+
+TEST_F(ShadowPolicy, MaintenanceAndAsidsCostTheCoherentPoliciesNothing) {
+  Cpu& cpu = start(Policy::Rmap);
+  cpu.maintain({.kind = Request::Kind::FlushAll, .asid = Asid(), .pa = GuestPa()}, true);
+  use_asid(2);
+  EXPECT_EQ(kept(), 64u);
+}
+
+TEST_F(ShadowPolicy, AsidKeepsWhatIsNotNamed) {
+  Cpu& cpu = start(Policy::Asid);
+  cpu.maintain({.kind = Request::Kind::FlushVa, .asid = Asid(1), .va = va_of(3), .pa = GuestPa()}, false);
+  EXPECT_EQ(kept(), 63u);
+  use_asid(2);
+  EXPECT_EQ(kept(), 0u);
+  use_asid(1);
+  EXPECT_EQ(kept(), 63u);
+}
+
+TEST_F(ShadowPolicy, FlushKeepsNothing) {
+  Cpu& cpu = start(Policy::Flush);
+  use_asid(2);
+  use_asid(1);
+  EXPECT_EQ(kept(), 0u);
+  EXPECT_TRUE(cpu.access(va_of(0), arm::Access::Read, true));
+  cpu.maintain({.kind = Request::Kind::FlushVa, .asid = Asid(3), .va = 0x9000, .pa = GuestPa()}, false);
+  EXPECT_EQ(kept(), 0u);
+}
+
+TEST_F(ShadowPolicy, UnlinkedTableIsOneNoMore) {
+  start(Policy::Rmap);
+  EXPECT_TRUE(world->ram.marks(entry(0)) & k_frame_table);
+  store(world->frame(0), 0);
+  EXPECT_EQ(kept(), 0u);
+  EXPECT_FALSE(world->ram.marks(entry(0)) & k_frame_table);
+}
+
+TEST_F(ShadowPolicy, TableThatIsWrittenMuchIsLetGo) {
+  Cpu& cpu = start(Policy::Rmap);
+  for (u32 k = 0; k < 40; ++k) store(entry(64 + k), 0);
+  EXPECT_FALSE(world->ram.marks(entry(0)) & k_frame_table);
+  EXPECT_LT(cpu.shadow.counts.table_writes, 20u);
+  EXPECT_TRUE(cpu.access(va_of(0), arm::Access::Read, true));
+  EXPECT_TRUE(world->ram.marks(entry(0)) & k_frame_table);
+  EXPECT_EQ(kept(), 1u);
+}
+
+TEST_F(ShadowPolicy, HintsSaySo) {
+  Cpu& cpu = start(Policy::RmapHints);
+  cpu.shadow.hint(TableHint::Allocated, entry(0));
+  for (u32 k = 0; k < 40; ++k) store(entry(64 + k), 0);
+  EXPECT_EQ(kept(), 64u);  // not taken for data
+  cpu.shadow.hint(TableHint::BatchBegin, GuestPa());
+  store(entry(0), page(1));
+  store(entry(1), page(2));
+  EXPECT_EQ(cpu.shadow.counts.table_writes, 41u);  // the second is not caught
+  cpu.shadow.hint(TableHint::BatchEnd, GuestPa());
+  EXPECT_EQ(kept(), 0u);
+  EXPECT_TRUE(cpu.access(va_of(1), arm::Access::Read, true));
+  cpu.shadow.hint(TableHint::Freed, entry(0));
+  EXPECT_FALSE(world->ram.marks(entry(0)) & k_frame_table);
+  cpu.shadow.hint(TableHint::Freed, GuestPa(~u64{0}));  // sound
+}
+
 class ShadowCoherence : public ::testing::TestWithParam<std::tuple<Policy, bool>> {};
 
 TEST_P(ShadowCoherence, NothingStaleIsUsedAfterMaintenance) {
