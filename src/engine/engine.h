@@ -75,7 +75,7 @@ struct EngineStats {
   u64 blocks_translated = 0, guest_instructions = 0, tlb_refills = 0, invalidations = 0;
 };
 
-/// All vCPUs of one machine: shares decoded or translated code among them, and is the RAM's code watch.
+/// All vCPUs of one machine: shares decoded or translated code among them, and is the RAM's write watch.
 class Engine {
  public:
   virtual ~Engine() = default;
