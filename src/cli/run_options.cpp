@@ -133,6 +133,9 @@ Result<RunRequest> run_request(const RunOptions& o) {
     AV_TRY_ASSIGN(vm.engine, choose("--engine", *o.engine, k_engines));
   }
   if (o.jit) AV_TRY(engine::parse_jit_options(*o.jit, vm.jit));
+  if (o.mmu) {
+    AV_TRY_ASSIGN(vm.mmu, engine::parse_mmu_policy(*o.mmu));
+  }
   if (!o.stats.empty()) {
     AV_TRY_ASSIGN(request.stats, parse_stats(o.stats));
   }

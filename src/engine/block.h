@@ -40,11 +40,11 @@ struct Block {
   /// What the execute-side TLB must hold for pc's page if this block is what pc means: mmu::exec_id, or k_dead_block.
   std::atomic<u64> exec_id{k_dead_block};
   u32 insn_count = 0;
-  u32 before = 0;       ///< bytes of a region that lie before pc
-  u32 bytes = 0;        ///< from pc - before
-  bool region = false;  ///< compiled from several blocks (region.h)
+  u32 before = 0;                      ///< bytes of a region that lie before pc
+  u32 bytes = 0;                       ///< from pc - before
+  bool region = false;                 ///< compiled from several blocks (region.h)
   std::atomic<bool> no_region{false};  ///< none is to be tried here (again)
-  const void* host = nullptr;  ///< generated code, executable address; see jit/compiler.h
+  const void* host = nullptr;          ///< generated code, executable address; see jit/compiler.h
   u32 host_size = 0;
   bool compiled = false;
   std::unique_ptr<Uop[]> code;

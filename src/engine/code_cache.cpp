@@ -15,6 +15,12 @@ u8 byte_at(const CodeSource& source, u32 k) {
   return guest_load<u8>(reinterpret_cast<u64>(p));
 }
 
+bool same_bytes(const u8* host, std::span<const u8> bytes) {
+  for (u32 k = 0; k < bytes.size(); ++k)
+    if (guest_load<u8>(reinterpret_cast<u64>(host) + k) != bytes[k]) return false;
+  return true;
+}
+
 /// Bytes of `block` inside the frame, as [first, last] physical addresses.
 std::pair<u64, u64> bytes_in_frame(const Block& block, u64 frame) {
   const u64 base = frame << k_page_bits;
@@ -60,7 +66,8 @@ Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source
   return insert(std::move(block));
 }
 
-bool CodeCache::publish_region(std::unique_ptr<Block> region, std::span<const u32> members) {
+bool CodeCache::publish_region(std::unique_ptr<Block> region, std::span<const u32> members, const u8* host,
+                               std::span<const u8> bytes) {
   const std::lock_guard guard(lock_);
   const GuestPa page(region->pa.value & ~u64{k_page_mask});
   Block* replaced = nullptr;
@@ -69,7 +76,7 @@ bool CodeCache::publish_region(std::unique_ptr<Block> region, std::span<const u3
     if (!member) return false;
     if (pc == region->pc) replaced = member;
   }
-  if (!replaced || replaced->region) return false;
+  if (!replaced || replaced->region || !same_bytes(host, bytes)) return false;
   std::erase(pages_.at(page.value >> k_page_bits), replaced);
   kill(replaced);
   epoch_.fetch_add(1);

@@ -39,9 +39,11 @@ struct Context {
   u64 instructions = 0;
   u32 raised = 0;      ///< generated code: a service raised an exception; a Leave
   u32 mxcsr = 0x1f80;  ///< generated code: the host's FP control and sticky flags
+  u8 compared = 0;     ///< generated code: the host's flags of the last VCMP, as LAHF has them; 0: see CpuState
   InterpreterVcpu* vcpu = nullptr;
   std::atomic<u32> lines{0};              ///< interrupt inputs that are high, InputLine
   u8 edge = 0;                            ///< generated code: how control came to the last head; see Emitter::Edge
+  u32 flag_operands[2] = {0, 0};          ///< generated code: see Emitter::Edge::saved
   bool has_tickets = false;               ///< a barrier must wait for requests to other vCPUs
   u64 host_to_pa = 0;                     ///< physical address of RAM - its host address
   const void* exclusive_slots = nullptr;  ///< ExclusiveTable's

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "measure/snapshot.h"
 #include "memory/guest_ram.h"
+#include "mmu/policy.h"
 
 namespace armvisor::ir {
 struct Block;
@@ -35,6 +36,11 @@ class MachinePort {
   ~MachinePort() = default;
 };
 
+using MmuPolicy = mmu::Policy;
+using TableHint = mmu::TableHint;  // docs/hypercalls.md
+/// By the name a user gives: flush, asid, rmap or rmap+hints.
+Result<MmuPolicy> parse_mmu_policy(std::string_view name);
+
 /// Why Vcpu::run returned.
 enum class Exit : u8 {
   Kicked,     ///< kick() was called, or a hypercall or MMIO access asked for it
@@ -45,9 +51,6 @@ enum class Exit : u8 {
 
 /// Interrupt inputs of a vCPU, written by the interrupt controller from any thread.
 enum InputLine : u32 { k_line_irq = 1, k_line_fiq = 2 };
-
-/// What a guest's kernel may tell of its translation tables, to spare traps (docs/hypercalls.md).
-enum class TableHint : u8 { Allocated, Freed, BatchBegin, BatchEnd };
 
 /// One virtual CPU. run() is called by one thread at a time; the methods marked (any thread) may be called by others.
 class Vcpu {
@@ -75,7 +78,7 @@ class Vcpu {
   measure::VcpuClock clock_;
 };
 
-/// All vCPUs of one machine: shares decoded or translated code among them, and is the RAM's code watch.
+/// All vCPUs of one machine: shares decoded or translated code among them, and is the RAM's write watch.
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -91,6 +94,7 @@ struct EngineConfig {
   MachinePort* port = nullptr;
   /// When set, gives the IR at `pc` instead of the front end: tests of engines by IR alone.
   std::function<void(u32 pc, ir::Block& block)> translator;
+  MmuPolicy mmu = MmuPolicy::Asid;
   bool trace = false;       ///< every translated block goes to stderr
   bool count_time = false;  ///< the clocks of the vCPUs run
 };

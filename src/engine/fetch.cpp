@@ -28,15 +28,18 @@ bool InterpreterVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
     pa = mmu::exec_frame(id);
   } else {
     arm::Translation t;
-    if (const arm::Fault fault = walk(va, arm::Access::Execute, s.privileged(), t)) {
+    bool keep = false;
+    if (const arm::Fault fault = walk_to_keep(va, arm::Access::Execute, s.privileged(), t, keep)) {
       count(Counter::TrueExec);
       count(Counter::PrefetchAbort);
       arm::take_prefetch_abort(s, fault, s.r[15]);
       return false;
     }
     pa = GuestPa(t.pa.value & ~u64{k_page_mask});
-    tlb_.fill_exec(page, t, s.privileged());
-    count(Counter::HiddenExec);
+    if (keep) {
+      tlb_.fill_exec(page, t, s.privileged());
+      count(Counter::HiddenExec);
+    }
   }
   host = shared_.ram.contains(pa, k_page_size) ? shared_.ram.host(pa) : shared_.port.rom_page(pa);
   if (host) return true;
@@ -162,7 +165,9 @@ void InterpreterVcpu::make_region() {
   if (!block || !block->compiled) return;
   block->pa = page + (pc & k_page_mask);
   if (shared_.config.trace) trace_block(*block, region->block, bytes.data() + (pc & k_page_mask));
-  shared_.code.publish_region(std::move(block), region->members);
+  const u32 first = (pc & k_page_mask) - block->before;
+  const std::span made_from = std::span(bytes).subspan(first, block->bytes);
+  shared_.code.publish_region(std::move(block), region->members, host + first, made_from);
 }
 
 /// The frame of `pa` holds code now: entries that could write it without being seen must go.
@@ -173,10 +178,10 @@ void InterpreterVcpu::claim_code(GuestPa pa) {
   for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
     if (!(writers >> k & 1)) continue;
     if (k == index_) {
+      serve_mailbox();  // another vCPU's request for this frame wants to know whether there were write entries
       tlb_.drop_writes(pa);
     } else {
-      tickets_[k] = shared_.vcpus[k]->post({.kind = Request::Kind::DropWrites, .asid = Asid(), .pa = pa});
-      context_.has_tickets = true;
+      ask(k, {.kind = Request::Kind::DropWrites, .asid = Asid(), .pa = pa});
     }
   }
 }

@@ -22,23 +22,22 @@ void Shared::reclaim_code() {
 
 namespace {
 
-class TranslatingEngine final : public Engine, private CodeWatch {
+class TranslatingEngine final : public Engine, private WriteWatch {
  public:
   TranslatingEngine(const EngineConfig& config, std::unique_ptr<Backend> backend)
       : shared_(config, std::move(backend)) {
     AV_ASSERT(config.vcpus >= 1 && config.vcpus <= k_max_vcpus);
     for (u32 k = 0; k < config.vcpus; ++k) shared_.vcpus.push_back(std::make_unique<InterpreterVcpu>(shared_, k));
-    shared_.ram.set_code_watch(this);
+    shared_.ram.set_write_watch(this);
   }
-  ~TranslatingEngine() override { shared_.ram.set_code_watch(nullptr); }
+  ~TranslatingEngine() override { shared_.ram.set_write_watch(nullptr); }
 
   Vcpu& vcpu(u32 index) override { return *shared_.vcpus[index]; }
   u32 vcpu_count() const override { return static_cast<u32>(shared_.vcpus.size()); }
 
   void rom_changed(GuestPa pa, u64 size) override {
     shared_.code.invalidate(pa, size);
-    for (const auto& vcpu : shared_.vcpus)
-      vcpu->post({.kind = Request::Kind::FlushAll, .asid = Asid(), .pa = GuestPa()});
+    for (const auto& vcpu : shared_.vcpus) vcpu->post({.kind = Request::Kind::Forget, .asid = Asid(), .pa = GuestPa()});
   }
 
   measure::Snapshot stats() const override {
@@ -59,7 +58,13 @@ class TranslatingEngine final : public Engine, private CodeWatch {
   }
 
  private:
-  void code_written(GuestPa pa, u32 size) override { shared_.code.written(pa, size); }
+  void watched_written(GuestPa pa, u32 size) override {
+    shared_.code.written(pa, size);
+    const u32 users = shared_.frames.table_users(pa);
+    for (u32 k = 0; k < shared_.vcpus.size(); ++k)
+      if (users >> k & 1)
+        shared_.vcpus[k]->post({.kind = Request::Kind::DropDerived, .asid = Asid(), .pa = pa, .size = size});
+  }
 
   Shared shared_;
 };
@@ -71,6 +76,21 @@ class InterpreterBackend final : public Backend {
   std::unique_ptr<Block> make(const ir::Block& block, u32 key) override { return lower(block, key); }
   Leave execute(Context* context, Block* block) override { return engine::execute(context, block); }
 };
+
+Result<MmuPolicy> parse_mmu_policy(std::string_view name) {
+  constexpr std::pair<std::string_view, MmuPolicy> k_names[] = {
+#define MMU_POLICY(value, text, help) {text, MmuPolicy::value},
+#include "mmu/policies.inc"
+#undef MMU_POLICY
+  };
+  std::string names;
+  for (const auto& [text, policy] : k_names) {
+    if (name == text) return policy;
+    names += (names.empty() ? "" : ", ") + std::string(text);
+  }
+  return Error{ErrorKind::BadArguments,
+               "--mmu: expected one of " + names + ", found '" + std::string(name) + "'; give one of these"};
+}
 
 std::unique_ptr<Backend> make_interpreter_backend() { return std::make_unique<InterpreterBackend>(); }
 

@@ -1,33 +1,30 @@
 #pragma once
-// Requests that one vCPU makes to another: broadcast TLB maintenance (ARM DDI 0406C B3.10.5) and dropping of write
-// entries when a frame comes to hold code. A target serves its mailbox at block boundaries, and before it runs guest
-// code again; an issuer waits at its next barrier until every target has served, or is not running guest code. A
-// vCPU that waits serves its own mailbox, so that two that wait for each other both go on.
+// Requests that one vCPU makes to another: broadcast TLB maintenance (ARM DDI 0406C B3.10.5), dropping of write entries
+// when a frame comes to hold code or tables, and dropping of what was derived from a table that was written. A target
+// serves its mailbox at block boundaries, and before it runs guest code again; an issuer waits at its next barrier
+// until every target has served, or is not running guest code. A vCPU that waits serves its own mailbox, so that two
+// that wait for each other both go on.
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <vector>
 
-#include "base/types.h"
+#include "mmu/request.h"
 
 namespace armvisor::engine {
 
-struct Request {
-  enum class Kind : u8 { FlushAll, FlushAsid, FlushVa, FlushVaAllAsids, DropWrites };
-  Kind kind;
-  Asid asid;
-  u32 va = 0;
-  GuestPa pa;
-};
+using mmu::Request;
 
 class Mailbox {
  public:
   /// Returns the ticket of the request.
   u64 post(const Request& r) {
     const std::lock_guard guard(lock_);
-    requests_.push_back(r);
+    if (requests_.size() < k_many || make_room_for(r)) requests_.push_back(r);
     return posted_.fetch_add(1) + 1;
   }
   bool empty() const { return posted_.load() == served_.load(std::memory_order_relaxed); }
+  u64 posted() const { return posted_.load(); }
   bool served(u64 ticket) const { return served_.load() >= ticket; }
 
   /// Owner: calls f for each request in order.
@@ -45,6 +42,18 @@ class Mailbox {
   }
 
  private:
+  static constexpr std::size_t k_many = 1024;
+
+  /// A guest can post without end to a vCPU that sleeps: then one Forget stands for all but DropWrites, and there is
+  /// one of these for a frame. False: the request is in what is there.
+  bool make_room_for(const Request& r) {
+    if (r.kind == Request::Kind::DropWrites)
+      return std::ranges::none_of(requests_, [&](const Request& q) { return q.kind == r.kind && q.pa == r.pa; });
+    std::erase_if(requests_, [](const Request& q) { return q.kind != Request::Kind::DropWrites; });
+    requests_.push_back({.kind = Request::Kind::Forget, .asid = Asid(), .pa = GuestPa()});
+    return false;
+  }
+
   std::mutex lock_;
   std::vector<Request> requests_;
   std::atomic<u64> posted_{0}, served_{0};

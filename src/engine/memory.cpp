@@ -27,14 +27,30 @@ u64 InterpreterVcpu::descriptor(GuestPa pa, u32 size) {
 
 bool InterpreterVcpu::read32(GuestPa pa, u32& value) {
   const u64 host = descriptor(pa, 4);
+  path_.add(pa);
   if (host) value = guest_load<u32>(host);
   return host != 0;
 }
 
 bool InterpreterVcpu::read64(GuestPa pa, u64& value) {
   const u64 host = descriptor(pa, 8);
+  path_.add(pa);
   if (host) value = guest_load<u64>(host);
   return host != 0;
+}
+
+/// Translates for an access. `keep`: the translation may be entered in the TLB.
+arm::Fault InterpreterVcpu::walk_to_keep(u32 va, arm::Access access, bool privileged, arm::Translation& out,
+                                         bool& keep) {
+  using Keep = mmu::Shadow::Keep;
+  // Once to claim the tables, once more to see them claimed; a table that changes meanwhile is not kept.
+  Keep answer = Keep::WalkAgain;
+  for (u32 tries = 0; tries < 3 && answer == Keep::WalkAgain; ++tries) {
+    if (const arm::Fault fault = walk(va, access, privileged, out)) return fault;
+    answer = tlb_.may_keep(va, out, path_);
+  }
+  keep = answer == Keep::Yes;
+  return {};
 }
 
 bool InterpreterVcpu::check_alignment(u32 va, u32 size, u8 attr, u8 attr2, bool write) {
@@ -43,27 +59,30 @@ bool InterpreterVcpu::check_alignment(u32 va, u32 size, u8 attr, u8 attr2, bool 
   return fault(arm::FaultType::Alignment, va, write);
 }
 
-/// A place that the TLB knows: Normal RAM, or ROM for reads.
+/// A place that the TLB knows: Normal RAM, or ROM for reads. A write may be one that must be seen.
 bool InterpreterVcpu::cached_place(u32 va, bool write, bool unprivileged, Place& out) {
   mmu::Space& space = tlb_.current();
   const bool privileged = context_.s.privileged() && !unprivileged;
   const u32 k = (va >> k_page_bits) % mmu::k_tlb_entries;
   const mmu::TlbEntry& e = space.data[privileged][k];
-  if ((write ? e.write_tag : e.read_tag) != (va & ~k_page_mask)) return false;
-  if (!space.data_meta[privileged][k].normal) return false;
+  const mmu::Space::Meta meta = space.data_meta[privileged][k];
+  if (e.read_tag != (va & ~k_page_mask) || !meta.normal || (write && !meta.writable)) return false;
   out.host = e.host + (va & k_page_mask);
   out.normal = true;
   out.ram = true;
   const u64 offset = out.host - reinterpret_cast<u64>(shared_.ram.host(shared_.ram.base()));
   out.pa = shared_.ram.base() + offset;
-  return offset < shared_.ram.size();
+  if (offset >= shared_.ram.size()) return false;
+  // Once writes need not be seen any more, the entry is to say so.
+  return !write || e.write_tag == e.read_tag || shared_.frames.writes_are_seen(out.pa);
 }
 
 bool InterpreterVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out) {
   if (cached_place(va, write, unprivileged, out)) return true;
   const bool privileged = context_.s.privileged() && !unprivileged;
   arm::Translation t;
-  fault_ = walk(va, write ? arm::Access::Write : arm::Access::Read, privileged, t);
+  bool keep = false;
+  fault_ = walk_to_keep(va, write ? arm::Access::Write : arm::Access::Read, privileged, t, keep);
   if (fault_) {
     count(Counter::TrueData);
     return false;
@@ -75,7 +94,7 @@ bool InterpreterVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out)
   u8* host = out.ram ? shared_.ram.host(frame) : nullptr;
   if (!host && !write) host = const_cast<u8*>(shared_.port.rom_page(frame));
   out.host = host ? reinterpret_cast<u64>(host) + (va & k_page_mask) : 0;
-  if (!host) return true;
+  if (!host || !keep) return true;
   tlb_.fill_data(va, t, privileged, host, out.ram, write);
   count(Counter::HiddenData);
   return true;
@@ -133,9 +152,16 @@ void InterpreterVcpu::store_ram(const Place& place, u32 size, u64 value) {
   else
     guest_store_bytes(place.host, size, value);
   full_fence();
-  if (!(shared_.ram.marks(place.pa).load(std::memory_order_relaxed) & k_frame_code)) return;
+  written(place.pa, size);
+}
+
+/// A store that no TLB entry allowed was made, and a full fence has passed.
+void InterpreterVcpu::written(GuestPa pa, u32 size) {
+  const u8 marks = shared_.ram.marks(pa).load(std::memory_order_relaxed);
+  if (marks & k_frame_table) tlb_.table_written(pa, size);
+  if (!(marks & k_frame_code)) return;
   count(Counter::CodeWrite);
-  if (shared_.code.written(place.pa, size)) request_attention();
+  if (shared_.code.written(pa, size)) request_attention();
 }
 
 bool InterpreterVcpu::store(u32 va, u8 attr, u8 attr2, u64 value) {
@@ -214,9 +240,7 @@ bool InterpreterVcpu::store_exclusive(u32 va, u8 attr, u64 value, u32& result) {
     default: done = attempt(u64{}); break;
   }
   result = done ? 0 : 1;
-  if (done && (shared_.ram.marks(place.pa).load(std::memory_order_relaxed) & k_frame_code) &&
-      shared_.code.written(place.pa, size))
-    request_attention();
+  if (done) written(place.pa, size);
   return true;
 }
 

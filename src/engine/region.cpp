@@ -15,8 +15,7 @@ using ir::Value;
 
 class Former {
  public:
-  Former(u32 pc, const frontend::Context& context, std::span<const u8> page,
-         const std::function<bool(u32 pc)>& known)
+  Former(u32 pc, const frontend::Context& context, std::span<const u8> page, const std::function<bool(u32 pc)>& known)
       : pc_(pc), page_va_(pc & ~k_page_mask), context_(context), page_(page), known_(known) {}
 
   std::optional<Region> form() {
@@ -126,9 +125,8 @@ class Former {
       for_each_target(block, [&](u32 target) {
         if (target <= from && blocks_.contains(target)) loops[target] = std::max(loops[target], from);
       });
-    return static_cast<u8>(std::count_if(loops.begin(), loops.end(), [pc](const auto& loop) {
-      return loop.first <= pc && pc <= loop.second;
-    }));
+    return static_cast<u8>(std::count_if(loops.begin(), loops.end(),
+                                         [pc](const auto& loop) { return loop.first <= pc && pc <= loop.second; }));
   }
 
   Region join() {

@@ -1,5 +1,6 @@
 // The world of a vCPU's system registers, and requests among vCPUs.
 #include <thread>
+#include <utility>
 
 #include "engine/vcpu.h"
 #include "memory/fence.h"
@@ -14,30 +15,33 @@ void InterpreterVcpu::timer_changed(bool virtual_timer) {
 
 void InterpreterVcpu::tlb_flush_all(bool inner_shareable) {
   count(Counter::FlushAll);
-  const Request r{.kind = Request::Kind::FlushAll, .asid = Asid(), .pa = GuestPa()};
-  apply(r);
-  if (inner_shareable) broadcast(r);
+  maintain({.kind = Request::Kind::FlushAll, .asid = Asid(), .pa = GuestPa()}, inner_shareable);
 }
 
 void InterpreterVcpu::tlb_flush_asid(Asid asid, bool inner_shareable) {
   count(Counter::FlushAsid);
-  const Request r{.kind = Request::Kind::FlushAsid, .asid = asid, .pa = GuestPa()};
-  apply(r);
-  if (inner_shareable) broadcast(r);
+  maintain({.kind = Request::Kind::FlushAsid, .asid = asid, .pa = GuestPa()}, inner_shareable);
 }
 
 void InterpreterVcpu::tlb_flush_va(u32 va, Asid asid, bool inner_shareable) {
   count(Counter::FlushVa);
-  const Request r{.kind = Request::Kind::FlushVa, .asid = asid, .va = va, .pa = GuestPa()};
-  apply(r);
-  if (inner_shareable) broadcast(r);
+  maintain({.kind = Request::Kind::FlushVa, .asid = asid, .va = va, .pa = GuestPa()}, inner_shareable);
 }
 
 void InterpreterVcpu::tlb_flush_va_all_asids(u32 va, bool inner_shareable) {
   count(Counter::FlushVaAll);
-  const Request r{.kind = Request::Kind::FlushVaAllAsids, .asid = Asid(), .va = va, .pa = GuestPa()};
+  maintain({.kind = Request::Kind::FlushVaAllAsids, .asid = Asid(), .va = va, .pa = GuestPa()}, inner_shareable);
+}
+
+/// TLB maintenance. Where shadows follow the tables, all that may be missing is what was asked for and not yet served.
+void InterpreterVcpu::maintain(const Request& r, bool inner_shareable) {
+  if (tlb_.is_coherent()) serve_mailbox();
   apply(r);
-  if (inner_shareable) broadcast(r);
+  if (!inner_shareable) return;
+  if (tlb_.needs_broadcast())
+    broadcast(r);
+  else
+    await_posted();
 }
 
 // Writes to code are seen as they happen, so there is nothing to invalidate; but requests that make them visible may
@@ -52,6 +56,7 @@ void InterpreterVcpu::icache_invalidate_va(u32) {
 }
 
 arm::Fault InterpreterVcpu::walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) {
+  path_.count = 0;
   return arm::translate(context_.s, *this, va, access, privileged, out);
 }
 
@@ -63,24 +68,41 @@ u64 InterpreterVcpu::post(const Request& request) {
 
 void InterpreterVcpu::broadcast(const Request& request) {
   for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
+    if (k != index_) ask(k, request);
+  }
+}
+
+/// The next barrier waits for what the other vCPUs have been asked so far.
+void InterpreterVcpu::await_posted() {
+  for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
     if (k == index_) continue;
-    tickets_[k] = shared_.vcpus[k]->post(request);
+    const u64 posted = shared_.vcpus[k]->posted();
+    if (shared_.vcpus[k]->has_served(posted)) continue;
+    tickets_[k] = posted;
     context_.has_tickets = true;
   }
 }
 
+u64 InterpreterVcpu::ask(u32 vcpu, const Request& request) {
+  tickets_[vcpu] = shared_.vcpus[vcpu]->post(request);
+  context_.has_tickets = true;
+  return tickets_[vcpu];
+}
+
+bool InterpreterVcpu::has_served(u32 vcpu, u64 ticket) const { return shared_.vcpus[vcpu]->has_served(ticket); }
+
 void InterpreterVcpu::apply(const Request& r) {
-  switch (r.kind) {
-    case Request::Kind::FlushAll: tlb_.flush_all(); break;
-    case Request::Kind::FlushAsid: tlb_.flush_asid(r.asid); break;
-    case Request::Kind::FlushVa: tlb_.flush_va(r.va, r.asid); break;
-    case Request::Kind::FlushVaAllAsids: tlb_.flush_va_all_asids(r.va); break;
-    case Request::Kind::DropWrites:
-      // Writes through the entry since the frame was marked were not seen: its blocks may be of older bytes.
-      if (tlb_.drop_writes(r.pa)) shared_.code.invalidate(GuestPa(r.pa.value & ~u64{k_page_mask}), k_page_size);
-      break;
-  }
+  if (r.kind != Request::Kind::DropWrites)
+    tlb_.apply(r);
+  else if (tlb_.drop_writes(r.pa))
+    wrote_unseen(r.pa);
   request_attention();
+}
+
+/// Writes through entries since the frame was marked were not seen: what was derived from it may be of older bytes.
+void InterpreterVcpu::wrote_unseen(GuestPa pa) {
+  shared_.code.invalidate(GuestPa(pa.value & ~u64{k_page_mask}), k_page_size);
+  if (shared_.ram.marks(pa).load(std::memory_order_relaxed) & k_frame_table) tlb_.release_table(pa);
 }
 
 void InterpreterVcpu::serve_mailbox() {
@@ -92,16 +114,16 @@ void InterpreterVcpu::serve_mailbox() {
 }
 
 void InterpreterVcpu::wait_for_tickets() {
-  for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
-    if (tickets_[k] == 0) continue;
-    const InterpreterVcpu& target = *shared_.vcpus[k];
-    while (!target.has_served(tickets_[k]) && target.in_guest()) {
-      serve_mailbox();
-      std::this_thread::yield();
+  while (std::exchange(context_.has_tickets, false)) {  // serving the mailbox may ask for more
+    for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
+      if (tickets_[k] == 0) continue;
+      while (!shared_.vcpus[k]->has_served(tickets_[k])) {
+        serve_mailbox();
+        std::this_thread::yield();
+      }
+      tickets_[k] = 0;
     }
-    tickets_[k] = 0;
   }
-  context_.has_tickets = false;
 }
 
 void InterpreterVcpu::fence() {
@@ -110,10 +132,10 @@ void InterpreterVcpu::fence() {
   if (context_.has_tickets) wait_for_tickets();
 }
 
-// The policies that there are have no use for hints; they are counted.
-void InterpreterVcpu::table_hint(TableHint hint, GuestPa, u32) {
+void InterpreterVcpu::table_hint(TableHint hint, GuestPa frame, u32) {
   const bool table = hint == TableHint::Allocated || hint == TableHint::Freed;
   count(table ? Counter::HintTable : Counter::HintBatch);
+  tlb_.hint(hint, frame);
 }
 
 void InterpreterVcpu::send_event() {

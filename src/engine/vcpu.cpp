@@ -32,7 +32,10 @@ Counter counter_of(Leave why) {
 }  // namespace
 
 InterpreterVcpu::InterpreterVcpu(Shared& shared, u32 index)
-    : context_{}, shared_(shared), index_(index), tlb_(shared.frames, index) {
+    : context_{},
+      shared_(shared),
+      index_(index),
+      tlb_(shared.frames, *this, index, shared.config.mmu, context_.counters) {
   context_.vcpu = this;
   std::fill(std::begin(context_.heat), std::end(context_.heat), shared.backend->hot());
   context_.host_to_pa = shared.ram.base().value - reinterpret_cast<u64>(shared.ram.host(shared.ram.base()));

@@ -11,11 +11,11 @@
 #include "engine/mailbox.h"
 #include "engine/shared.h"
 #include "frontend/translate.h"
-#include "mmu/soft_tlb.h"
+#include "mmu/shadow.h"
 
 namespace armvisor::engine {
 
-class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::WalkMemory {
+class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::WalkMemory, private mmu::Peers {
  public:
   InterpreterVcpu(Shared& shared, u32 index);
 
@@ -28,6 +28,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   void kick() override;
   void set_event() override { event_.store(1); }
   void table_hint(TableHint hint, GuestPa table, u32 level) override;
+  bool uses_table_hints() const override { return tlb_.policy() == MmuPolicy::RmapHints; }
 
   // --- memory, for uops (memory.cpp). False: fault() says why. attr is ir::MemAttr.
   bool load(u32 va, u8 attr, u8 attr2, u64& value);
@@ -54,8 +55,9 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   /// (any thread)
   void request_attention() { context_.attention.store(1); }
   u64 post(const Request& request);
-  bool has_served(u64 ticket) const { return mailbox_.served(ticket); }
-  bool in_guest() const { return in_guest_.load(); }  ///< may execute guest code now
+  u64 posted() const { return mailbox_.posted(); }
+  /// Has served the request, or runs no guest code now and serves it before it does again.
+  bool has_served(u64 ticket) const { return mailbox_.served(ticket) || !in_guest_.load(); }
   /// Epoch of the code cache up to which this vCPU holds no block; ~0 when it is not in run().
   u64 quiet_epoch() const { return inside_run_.load() ? quiet_epoch_.load() : ~u64{0}; }
   const measure::Counters& counters() const { return context_.counters; }
@@ -95,6 +97,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   u64 descriptor(GuestPa pa, u32 size);
   bool read32(GuestPa pa, u32& value) override;
   bool read64(GuestPa pa, u64& value) override;
+  arm::Fault walk_to_keep(u32 va, arm::Access access, bool privileged, arm::Translation& out, bool& keep);
   bool check_alignment(u32 va, u32 size, u8 attr, u8 attr2, bool write);
   bool resolve(u32 va, bool write, bool unprivileged, Place& out);
   bool cached_place(u32 va, bool write, bool unprivileged, Place& out);
@@ -102,17 +105,26 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   bool store_across(u32 va, u32 size, bool unprivileged, u64 value);
   bool mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value);
   void store_ram(const Place& place, u32 size, u64 value);
+  void written(GuestPa pa, u32 size);
   bool fault(arm::FaultType type, u32 va, bool write);
 
   void serve_mailbox();
+  void maintain(const Request& request, bool inner_shareable);
   void apply(const Request& request);
   void broadcast(const Request& request);
+  void await_posted();
   void wait_for_tickets();
+
+  // --- mmu::Peers
+  u64 ask(u32 vcpu, const Request& request) override;
+  bool has_served(u32 vcpu, u64 ticket) const override;
+  void wrote_unseen(GuestPa pa) override;
 
   Context context_;
   Shared& shared_;
   const u32 index_;
-  mmu::SoftTlb tlb_;
+  mmu::Shadow tlb_;
+  mmu::WalkPath path_;  ///< of the last walk
   arm::Fault fault_;
   Mailbox mailbox_;
   std::array<u64, k_max_vcpus> tickets_{};  ///< last request to each vCPU that a barrier must wait for; 0: none

@@ -49,14 +49,14 @@ bool GuestRam::write(GuestPa pa, std::span<const u8> in) {
 
 void GuestRam::mark_written(GuestPa pa, u64 size) {
   if (size == 0 || !contains(pa, size)) return;
-  // The bytes must be visible before the code mark is read: a translator sets the mark, then reads the bytes.
+  // The bytes must be visible before the marks are read: who derives something sets the mark, then reads the bytes.
   full_fence();
   const u64 end = pa.value + size;
   for (u64 at = pa.value; at < end;) {
     const u64 next = std::min(end, align_down(at, u64{k_page_size}) + k_page_size);
     auto& frame = marks(GuestPa(at));
     const u8 before = frame.fetch_or(k_frame_dirty);
-    if ((before & k_frame_code) && watch_) watch_->code_written(GuestPa(at), static_cast<u32>(next - at));
+    if ((before & (k_frame_code | k_frame_table)) && watch_) watch_->watched_written(GuestPa(at), static_cast<u32>(next - at));
     at = next;
   }
 }

@@ -11,21 +11,21 @@
 
 namespace armvisor {
 
-/// Marks in the frame table. Set and cleared atomically; read racily by writers, see CodeWatch.
+/// Marks in the frame table. Set and cleared atomically; read racily by writers, see WriteWatch.
 enum FrameMark : u8 {
   k_frame_code = 1,   ///< some engine holds blocks decoded from this frame
   k_frame_dirty = 2,  ///< written since the mark was last cleared
   k_frame_table = 4,  ///< a shadow entry was derived from a guest translation table in it
 };
 
-/// Told when a frame with k_frame_code is written by something other than a vCPU's own TLB path (a device's DMA, a
-/// loader): blocks decoded from [pa, pa + size) must go.
-class CodeWatch {
+/// Told when a frame with k_frame_code or k_frame_table is written by something other than a vCPU's own TLB path (a
+/// device's DMA, a loader): what was derived from [pa, pa + size), inside one frame, must go.
+class WriteWatch {
  public:
-  virtual void code_written(GuestPa pa, u32 size) = 0;
+  virtual void watched_written(GuestPa pa, u32 size) = 0;
 
  protected:
-  ~CodeWatch() = default;
+  ~WriteWatch() = default;
 };
 
 class GuestRam {
@@ -44,12 +44,12 @@ class GuestRam {
   std::atomic<u8>& marks(GuestPa pa) const { return marks_[(pa.value - base_.value) >> k_page_bits]; }
 
   // Access by devices and loaders (DMA). False when any byte lies outside RAM; then nothing is transferred. Writing
-  // sets the dirty marks and tells the code watch.
+  // sets the dirty marks and tells the write watch.
   [[nodiscard]] bool read(GuestPa pa, std::span<u8> out) const;
   [[nodiscard]] bool write(GuestPa pa, std::span<const u8> in);
   /// Tells that [pa, pa+size) was, or is about to be, written through host(): for DMA straight into guest memory.
   void mark_written(GuestPa pa, u64 size);
-  void set_code_watch(CodeWatch* watch) { watch_ = watch; }
+  void set_write_watch(WriteWatch* watch) { watch_ = watch; }
 
  private:
   GuestRam() = default;
@@ -58,7 +58,7 @@ class GuestRam {
   GuestPa base_;
   u64 size_ = 0;
   std::unique_ptr<std::atomic<u8>[]> marks_;
-  CodeWatch* watch_ = nullptr;
+  WriteWatch* watch_ = nullptr;
 };
 
 }  // namespace armvisor

@@ -1,6 +1,9 @@
 #include "mmu/soft_tlb.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
 
 namespace armvisor::mmu {
 namespace {
@@ -8,47 +11,63 @@ namespace {
 // SCTLR (B4.1.130): M, WXN, UWXN, EE, TRE, AFE.
 constexpr u32 k_sctlr_m = 1u << 0;
 constexpr u32 k_sctlr_translation = k_sctlr_m | 1u << 19 | 1u << 20 | 1u << 25 | 1u << 28 | 1u << 29;
-constexpr u32 k_ttbcr_eae = 1u << 31, k_ttbcr_a1 = 1u << 22;
+constexpr u32 k_ttbcr_eae = 1u << 31;
+constexpr u32 k_short_base = ~0x7fu;
+constexpr u64 k_long_base = 0xffffffffe0;
 
 constexpr u32 k_page_of = ~k_page_mask;
-
-void clear_entry(TlbEntry& e, u32 k) { e = {tag_none(k), tag_none(k), 0}; }
 
 u32 page_of(const TlbEntry& e, u32 k) { return e.read_tag != tag_none(k) ? e.read_tag : e.write_tag; }
 bool is_live(const TlbEntry& e, u32 k) { return e.read_tag != tag_none(k) || e.write_tag != tag_none(k); }
 
-/// Calls f(meta, page address) for each live entry; f returns true to drop it.
+// The only places where entries go or become read-only.
+
+u32 drop(TlbEntry& e, u32 k) {
+  e = {tag_none(k), tag_none(k), 0};
+  return 1;
+}
+u32 drop(u64& exec) {
+  exec = k_exec_none;
+  return 1;
+}
+void forbid_writes(TlbEntry& e, u32 k) { e.write_tag = tag_none(k); }
+
+/// Drops the live entries for which f(meta, page address) holds.
 template <class F>
-void drop_if(Space& space, F f) {
+u32 drop_if(Space& space, F f) {
+  u32 count = 0;
   for (int p = 0; p < 2; ++p) {
     for (u32 k = 0; k < k_tlb_entries; ++k) {
       TlbEntry& e = space.data[p][k];
-      if (is_live(e, k) && f(space.data_meta[p][k], page_of(e, k))) clear_entry(e, k);
+      if (is_live(e, k) && f(space.data_meta[p][k], page_of(e, k))) count += drop(e, k);
     }
     for (u32 k = 0; k < k_exec_entries; ++k) {
       u64& e = space.exec[p][k];
-      if (e != k_exec_none && f(space.exec_meta[p][k], static_cast<u32>(e) << k_page_bits)) e = k_exec_none;
+      if (e != k_exec_none && f(space.exec_meta[p][k], static_cast<u32>(e) << k_page_bits)) count += drop(e);
     }
   }
+  return count;
 }
 
 /// Drops the entries of one small page, whose places are known.
 template <class F>
-void drop_page(Space& space, u32 va, F may_drop) {
+u32 drop_small(Space& space, u32 va, F may_drop) {
   const u32 page = va & k_page_of;
+  u32 count = 0;
   for (int p = 0; p < 2; ++p) {
     const u32 d = (va >> k_page_bits) % k_tlb_entries, x = (va >> k_page_bits) % k_exec_entries;
     TlbEntry& e = space.data[p][d];
-    if (is_live(e, d) && page_of(e, d) == page && may_drop(space.data_meta[p][d])) clear_entry(e, d);
+    if (is_live(e, d) && page_of(e, d) == page && may_drop(space.data_meta[p][d])) count += drop(e, d);
     u64& id = space.exec[p][x];
     if (id != k_exec_none && static_cast<u32>(id) == va >> k_page_bits && may_drop(space.exec_meta[p][x]))
-      id = k_exec_none;
+      count += drop(id);
   }
+  return count;
 }
 
 }  // namespace
 
-SpaceKey SpaceKey::of(const arm::CpuState& s) {
+SpaceKey SpaceKey::of(const arm::CpuState& s, Policy policy) {
   SpaceKey k;
   const arm::Cp15State& c = s.cp15;
   if (!(c.sctlr & k_sctlr_m)) return k;  // flat: nothing else counts
@@ -56,46 +75,70 @@ SpaceKey SpaceKey::of(const arm::CpuState& s) {
   k.ttbcr = c.ttbcr;
   k.mair0 = c.mair0;
   k.mair1 = c.mair1;
-  if (c.ttbcr & k_ttbcr_eae) {
-    k.asid = Asid(static_cast<u8>((c.ttbcr & k_ttbcr_a1 ? c.ttbr1 : c.ttbr0) >> 48));
-  } else {
-    k.asid = Asid(static_cast<u8>(c.contextidr));
-    k.dacr = c.dacr;
+  const bool long_format = c.ttbcr & k_ttbcr_eae;
+  if (!long_format) k.dacr = c.dacr;
+  if (!is_coherent(policy)) k.asid = arm::current_asid(s);
+  if (policy != Policy::Asid) {  // without the ASID, and without the attributes of table walks, which mean nothing here
+    k.table0 = long_format ? c.ttbr0 & k_long_base : static_cast<u32>(c.ttbr0) & k_short_base;
+    k.table1 = long_format ? c.ttbr1 & k_long_base : static_cast<u32>(c.ttbr1) & k_short_base;
   }
   return k;
 }
 
-void Space::clear() {
-  if (empty) return;
+u32 Space::clear() {
+  if (empty) return 0;
+  u32 count = 0;
   for (auto& table : data)
-    for (u32 k = 0; k < k_tlb_entries; ++k) clear_entry(table[k], k);
-  std::fill_n(&exec[0][0], 2 * k_exec_entries, k_exec_none);
+    for (u32 k = 0; k < k_tlb_entries; ++k) {
+      count += is_live(table[k], k);
+      drop(table[k], k);
+    }
+  for (auto& table : exec)
+    for (u64& e : table) {
+      count += e != k_exec_none;
+      drop(e);
+    }
   empty = true;
   large.fill(0);
   largest = 0;
+  covered.fill(0);
+  return count;
 }
 
-Space& SoftTlb::select(const arm::CpuState& s) {
-  const SpaceKey key = SpaceKey::of(s);
-  if (!current_ || !(current_->key == key)) current_ = &find(key);
-  current_->last_use = ++clock_;
-  return *current_;
-}
-
-Space& SoftTlb::find(const SpaceKey& key) {
-  for (auto& space : spaces_)
-    if (space->key == key) return *space;
-  Space* space = nullptr;
-  if (spaces_.size() < k_max_spaces) {
-    space = spaces_.emplace_back(std::make_unique_for_overwrite<Space>()).get();
-  } else {
-    space = std::min_element(spaces_.begin(), spaces_.end(), [](const auto& a, const auto& b) {
-              return a->last_use < b->last_use;
-            })->get();
+bool Space::uncover(u32 va, u32 bits) {
+  const u32 first = va >> 20, count = bits <= 20 ? 1 : 1u << (bits - 20);
+  bool any = false;
+  for (u32 k = first; k < first + count && k < 4096; ++k) {
+    const u64 bit = u64{1} << (k & 63);
+    any |= (covered[k >> 6] & bit) != 0;
+    covered[k >> 6] &= ~bit;
   }
-  space->clear();
-  space->key = key;
-  return *space;
+  return any;
+}
+
+SoftTlb::SoftTlb(FrameTable& frames, u32 vcpu)
+    : frames_(frames),
+      writer_bit_(static_cast<u8>(1u << vcpu)),
+      written_at_(static_cast<u32*>(std::calloc(frames.ram().size() >> k_page_bits, sizeof(u32)))) {
+  AV_ASSERT(written_at_);
+}
+
+Space* SoftTlb::find(const SpaceKey& key) {
+  for (auto& space : spaces_)
+    if (space->key == key) return space.get();
+  return nullptr;
+}
+
+/// A new space, or the one that was not used for longest.
+Space& SoftTlb::room() {
+  if (spaces_.size() == k_max_spaces)
+    return **std::min_element(spaces_.begin(), spaces_.end(),
+                              [](const auto& a, const auto& b) { return a->last_use < b->last_use; });
+  Space& space = *spaces_.emplace_back(std::make_unique_for_overwrite<Space>());
+  space.id = static_cast<u32>(spaces_.size() - 1);
+  space.empty = false;
+  space.clear();
+  return space;
 }
 
 void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram, bool write) {
@@ -104,16 +147,21 @@ void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* 
   const GuestPa frame(t.pa.value & ~u64{k_page_mask});
   TlbEntry e{tag_none(k), tag_none(k), reinterpret_cast<u64>(host)};
   const bool normal = t.type == arm::MemoryType::Normal;
+  bool writable = false;
   const bool tagged = normal || !(space.key.config & k_sctlr_m);
   if (tagged && (privileged ? t.pl1_read : t.pl0_read)) e.read_tag = page;
   if (tagged && ram && (privileged ? t.pl1_write : t.pl0_write)) {
     auto& marks = frames_.ram().marks(frame);
     if (write && !(marks.load(std::memory_order_relaxed) & k_frame_dirty)) marks.fetch_or(k_frame_dirty);
-    const bool dirty = marks.load(std::memory_order_relaxed) & k_frame_dirty;
-    if (dirty && frames_.allow_unseen_writes(frame, writer_bit_)) e.write_tag = page;
+    writable = marks.load(std::memory_order_relaxed) & k_frame_dirty;
+    if (writable && frames_.allow_unseen_writes(frame, writer_bit_)) {
+      e.write_tag = page;
+      u32& at = written_at_[frames_.index(frame)];
+      if (at != (page | 1)) at = at == 0 ? page | 1 : k_many;
+    }
   }
   space.data[privileged][k] = e;
-  space.data_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, normal};
+  space.data_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, normal, writable};
   space.note_size(va, t.page_bits);
 }
 
@@ -121,34 +169,46 @@ void SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
   Space& space = *current_;
   const u32 k = (va >> k_page_bits) % k_exec_entries;
   space.exec[privileged][k] = exec_id(va, t.pa);
-  space.exec_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, t.type == arm::MemoryType::Normal};
+  space.exec_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, true, false};
   space.note_size(va, t.page_bits);
 }
 
-void SoftTlb::flush_all() {
-  for (auto& space : spaces_) space->clear();
+u32 SoftTlb::drop_all() {
+  u32 count = 0;
+  for (auto& space : spaces_) count += space->clear();
+  return count;
 }
 
-void SoftTlb::flush_asid(Asid asid) {
+u32 SoftTlb::drop_not_global(Asid asid) {
+  u32 count = 0;
   for (auto& space : spaces_)
     if (!space->empty && space->key.asid == asid)
-      drop_if(*space, [](const Space::Meta& meta, u32) { return !meta.global; });
+      count += drop_if(*space, [](const Space::Meta& meta, u32) { return !meta.global; });
+  return count;
 }
 
-void SoftTlb::flush_page(u32 va, const Asid* asid) {
+u32 SoftTlb::drop_page(u32 va, const Asid* asid) {
+  u32 count = 0;
   for (auto& space : spaces_) {
     if (space->empty) continue;
     const bool all = !asid || space->key.asid == *asid;
     if (!space->has_large(va)) {
-      drop_page(*space, va, [all](const Space::Meta& meta) { return all || meta.global; });
+      count += drop_small(*space, va, [all](const Space::Meta& meta) { return all || meta.global; });
       continue;
     }
     // A piece of a large page goes with any address inside it. Everything in reach of the largest page goes, so that
     // the next flush of an address there, which will often follow at once, has nothing to look for.
     const u32 bits = space->largest;
-    drop_if(*space, [va, bits](const Space::Meta&, u32 page) { return (u64{va ^ page} >> bits) == 0; });
+    count += drop_if(*space, [va, bits](const Space::Meta&, u32 page) { return (u64{va ^ page} >> bits) == 0; });
     space->forget_large(va);
   }
+  return count;
+}
+
+u32 SoftTlb::drop_range(Space& space, u32 va, u32 bits) {
+  if (space.empty) return 0;
+  if (bits <= k_page_bits) return drop_small(space, va, [](const Space::Meta&) { return true; });
+  return drop_if(space, [va, bits](const Space::Meta&, u32 page) { return (u64{va ^ page} >> bits) == 0; });
 }
 
 bool SoftTlb::drop_writes(GuestPa pa) {
@@ -157,14 +217,14 @@ bool SoftTlb::drop_writes(GuestPa pa) {
   if (!(writers.load(std::memory_order_relaxed) & writer_bit_)) return false;
   writers.fetch_and(static_cast<u8>(~writer_bit_));
   const u64 host = reinterpret_cast<u64>(frames_.ram().host(frame));
+  const u32 at = std::exchange(written_at_[frames_.index(frame)], 0);
+  const u32 first = at & 1 ? (at >> k_page_bits) % k_tlb_entries : 0;
+  const u32 end = at == 0 ? 0 : at & 1 ? first + 1 : k_tlb_entries;
   for (auto& space : spaces_) {
     if (space->empty) continue;
     for (auto& table : space->data)
-      for (u32 k = 0; k < k_tlb_entries; ++k) {
-        TlbEntry& e = table[k];
-        if (e.write_tag == tag_none(k) || e.host != host) continue;
-        e.write_tag = tag_none(k);
-      }
+      for (u32 k = first; k < end; ++k)
+        if (table[k].write_tag != tag_none(k) && table[k].host == host) forbid_writes(table[k], k);
   }
   return true;
 }

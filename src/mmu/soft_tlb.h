@@ -11,16 +11,17 @@
 // Normal memory never have a tag, and with the MMU off every access is checked for alignment first
 // (frontend::Context::align_strict).
 //
-// A space is selected by everything that a translation depends on but TTBR0 and TTBR1: like the architecture's TLB
-// (B3.9), entries belong to an ASID, and software that changes the tables of an ASID invalidates. Global entries may
-// be in every space and are flushed from every space. Only the vCPU's own thread may use the object.
+// What a space stands for, and when its entries go, is the business of Shadow. Only the vCPU's own thread may use the
+// object.
 #include <array>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
 #include "arm/cpu_state.h"
 #include "arm/page_walk.h"
 #include "mmu/frame_table.h"
+#include "mmu/policy.h"
 
 namespace armvisor::mmu {
 
@@ -40,12 +41,16 @@ inline constexpr u64 k_exec_none = ~u64{0};
 constexpr u64 exec_id(u32 va, GuestPa pa) { return u64{va >> k_page_bits} | (pa.value >> k_page_bits) << 32; }
 constexpr GuestPa exec_frame(u64 id) { return GuestPa((id >> 32) << k_page_bits); }
 
+/// What selects a space: everything that a translation depends on, but that Policy::Asid leaves out the bases of the
+/// tables, because like the architecture's TLB (B3.9) its entries belong to an ASID, and the coherent policies leave
+/// out the ASID, because their entries belong to the tables.
 struct SpaceKey {
   u32 config = 0;  ///< SCTLR bits that translation depends on
   u32 ttbcr = 0, dacr = 0, mair0 = 0, mair1 = 0;
+  u64 table0 = 0, table1 = 0;
   Asid asid;
   bool operator==(const SpaceKey&) const = default;
-  static SpaceKey of(const arm::CpuState& s);
+  static SpaceKey of(const arm::CpuState& s, Policy policy = Policy::Asid);
 };
 
 /// The tables of one guest address space. Index 1 is for privileged accesses, 0 for unprivileged ones.
@@ -55,18 +60,30 @@ struct Space {
   struct Meta {
     u8 page_bits;  ///< of the descriptor that the entry came from
     bool global;
-    bool normal;  ///< data side: Normal memory, so that unaligned accesses are allowed
+    bool normal;    ///< data side: Normal memory, so that unaligned accesses are allowed
+    bool writable;  ///< data side: may be written, seen or unseen, without a further walk
   };
   Meta data_meta[2][k_tlb_entries];
   Meta exec_meta[2][k_exec_entries];
   SpaceKey key;
+  u32 id = 0;  ///< place among the vCPU's spaces
   u64 last_use = 0;
   bool empty = false;  ///< no entry was made since it was last cleared
   /// Bit per MiB of the address space: an entry in it came from a descriptor of more than 4 KiB.
   std::array<u64, 64> large{};
   u32 largest = 0;  ///< page_bits of the largest of these
+  /// Bit per MiB (coherent policies): writes to all tables on the way to it are followed, so what a walk finds there
+  /// may be kept.
+  std::array<u64, 64> covered{};
 
-  void clear();
+  u32 clear();  ///< drops every entry; returns how many there were, or 0 for an empty space
+  bool covers(u32 va) const { return covered[va >> 26] >> (va >> 20 & 63) & 1; }
+  void cover(u32 va) {
+    empty = false;
+    covered[va >> 26] |= u64{1} << (va >> 20 & 63);
+  }
+  /// Takes cover() back for [va, va + 1 << bits); true when something there was covered.
+  bool uncover(u32 va, u32 bits);
   bool has_large(u32 va) const { return large[va >> 26] >> (va >> 20 & 63) & 1; }
   void note_size(u32 va, u32 page_bits) {
     empty = false;
@@ -90,36 +107,60 @@ class SoftTlb {
  public:
   static constexpr u32 k_max_spaces = 32;
 
-  SoftTlb(FrameTable& frames, u32 vcpu) : frames_(frames), writer_bit_(static_cast<u8>(1u << vcpu)) {}
+  SoftTlb(FrameTable& frames, u32 vcpu);
 
-  /// Selects the space of the state's translation context, making or recycling one. The result is valid until the
-  /// next call.
-  Space& select(const arm::CpuState& s);
-  Space& current() { return *current_; }
+  Space* current() { return current_; }
+  u32 space_count() const { return static_cast<u32>(spaces_.size()); }
+  Space& space(u32 id) { return *spaces_[id]; }
+  /// Makes the space of `key` the current one. It may be a recycled one, which was given to `recycle` before.
+  template <class F>
+  Space& select(const SpaceKey& key, F recycle) {
+    if (!current_ || !(current_->key == key)) {
+      current_ = find(key);
+      if (!current_) {
+        current_ = &room();
+        if (!current_->empty) recycle(*current_);
+        current_->clear();
+        current_->key = key;
+      }
+    }
+    current_->last_use = ++clock_;
+    return *current_;
+  }
+  Space& select(const SpaceKey& key) {
+    return select(key, [](Space&) {});
+  }
 
   /// Enters a translation for data accesses of privilege `privileged` to the page of `va`, whose first byte is at
   /// `host`. `ram`: the page is RAM and may be written. For a write access the frame's dirty mark is set.
   void fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram, bool write);
   void fill_exec(u32 va, const arm::Translation& t, bool privileged);
 
-  // TLB maintenance (B3.10.5), of this vCPU alone.
-  void flush_all();
-  void flush_asid(Asid asid);
-  void flush_va(u32 va, Asid asid) { flush_page(va, &asid); }
-  void flush_va_all_asids(u32 va) { flush_page(va, nullptr); }
+  // Dropping entries. Each returns how many.
+  u32 drop_all();
+  u32 drop_not_global(Asid asid);              ///< of the spaces of this ASID
+  u32 drop_page(u32 va, const Asid* asid);     ///< TLBIMVA, or without an ASID TLBIMVAA: large pages go whole
+  u32 drop_range(Space& s, u32 va, u32 bits);  ///< [va, va + 1 << bits), aligned, of one space
 
   /// Drops write permission for the frame of `pa` from every entry; true when there may have been one since the last
   /// time: the frame may have been written unseen.
   bool drop_writes(GuestPa pa);
 
  private:
-  Space& find(const SpaceKey& key);
-  void flush_page(u32 va, const Asid* asid);
+  Space* find(const SpaceKey& key);
+  Space& room();
+
+  struct Free {
+    void operator()(u32* p) const { std::free(p); }
+  };
+  /// By frame, the page whose entries write it: 0 none, address | 1 one, k_many: more than one.
+  static constexpr u32 k_many = 2;
 
   FrameTable& frames_;
   u8 writer_bit_;
   Space* current_ = nullptr;
   std::vector<std::unique_ptr<Space>> spaces_;
+  std::unique_ptr<u32[], Free> written_at_;
   u64 clock_ = 0;
 };
 

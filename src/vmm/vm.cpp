@@ -122,6 +122,7 @@ Status Vm::build_machine() {
   const auto make_engine = [this](engine::EngineConfig c) {
     c.trace = config_.trace;
     c.count_time = config_.count_time;
+    c.mmu = config_.mmu;
     return engine::make_engine(config_.engine, c, config_.jit);
   };
   AV_TRY_ASSIGN(auto built, machine::Machine::create(plan_, config_.boot, make_engine, std::move(parts),

@@ -48,6 +48,7 @@ struct VmConfig {
   std::optional<ConsoleOption> virtio_console;  ///< none: the machine has no such device
   std::string engine = "auto";                  ///< as engine::make_engine takes it
   engine::JitOptions jit;
+  engine::MmuPolicy mmu = engine::MmuPolicy::Asid;
   bool trace = false;       ///< translated blocks go to stderr
   u64 timeout_ms = 0;       ///< 0: none
   bool count_time = false;  ///< the vCPUs' time is counted

@@ -319,14 +319,14 @@ static u32 offset_register(const Case& c) {
   return c.encoding->pattern.find('m') == std::string_view::npos ? 16 : inst('m');
 }
 
-Case generate_sequence(bool thumb, u32 length, Random& random) {
+Case generate_sequence(bool thumb, u32 length, Random& random, Mix mix) {
   const auto lines = frontend::encodings();
   Case whole;
   int it_reach = 0;
   while (whole.sequence.size() < length) {
     const auto& e = lines[random() % lines.size()];
     if (!e.simd && thumb != (e.isa != Isa::A32)) continue;
-    if (e.simd && random() % 3 != 0) continue;
+    if (mix == Mix::Simd ? !e.simd && random() % 8 != 0 : e.simd && random() % 3 != 0) continue;
     const Case part = generate(e, thumb, random);
     if (!goes_straight_on(part)) continue;
     if (it_reach > 0 && e.name == "IT") continue;  // IT blocks do not nest
@@ -354,9 +354,9 @@ static bool spares(const Case& c, u32 n) {
     context.privileged = false;
     context.vfp_enabled = context.vfp_accessible = context.simd_enabled = true;
     std::vector<u8> bytes;
-    for (const u32 half : thumb && part.isa == Isa::T16 ? std::vector<u32>{part.word}
-                          : thumb                       ? std::vector<u32>{part.word >> 16, part.word & 0xffff}
-                                                        : std::vector<u32>{part.word & 0xffff, part.word >> 16}) {
+    for (const u32 half : thumb&& part.isa == Isa::T16 ? std::vector<u32>{part.word}
+                          : thumb                      ? std::vector<u32>{part.word >> 16, part.word & 0xffff}
+                                                       : std::vector<u32>{part.word & 0xffff, part.word >> 16}) {
       bytes.push_back(static_cast<u8>(half));
       bytes.push_back(static_cast<u8>(half >> 8));
     }
@@ -377,11 +377,11 @@ static bool ends_outside_it(const Case& c) {
   return true;
 }
 
-Case generate_loop(bool thumb, Random& random) {
+Loop generate_loop(bool thumb, Random& random, Mix mix) {
   const u32 counter = static_cast<u32>(random() % 13);
   const auto part = [&](u32 most) {
     while (true) {
-      Case c = generate_sequence(thumb, 1 + static_cast<u32>(random() % most), random);
+      Case c = generate_sequence(thumb, 1 + static_cast<u32>(random() % most), random, mix);
       if (spares(c, counter) && ends_outside_it(c)) return c;
     }
   };
@@ -414,7 +414,7 @@ Case generate_loop(bool thumb, Random& random) {
     if (skipped.initial.r[n] - k_data < k_data_size) loop.initial.r[n] = skipped.initial.r[n];
   loop.initial.r[counter] = 2 + static_cast<u32>(random() % 6);
   loop.instructions = static_cast<u32>(loop.sequence.size());
-  return loop;
+  return {loop, counter};
 }
 
 const char* exclusion(const Case& c) {

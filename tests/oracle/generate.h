@@ -12,11 +12,17 @@ using Random = std::mt19937_64;
 /// A random instruction of this line in a random state. `as_thumb`: for lines of simd.inc, the T32 form.
 Case generate(const frontend::Encoding& e, bool as_thumb, Random& random);
 
+enum class Mix : u8 { All, Simd };  ///< lines of all kinds, or mostly VFP and Advanced SIMD
+
 /// `length` instructions that neither branch nor change mode, one behind the other.
-Case generate_sequence(bool thumb, u32 length, Random& random);
+Case generate_sequence(bool thumb, u32 length, Random& random, Mix mix = Mix::All);
 
 /// A loop of a few rounds around two sequences, the second of which is skipped on a condition.
-Case generate_loop(bool thumb, Random& random);
+struct Loop {
+  Case code;
+  u32 counter;  // the register that counts its rounds down
+};
+Loop generate_loop(bool thumb, Random& random, Mix mix);
 
 /// The code of `c` in another random state.
 Case vary(const Case& c, Random& random);

@@ -9,9 +9,9 @@ namespace {
 
 constexpr u64 k_base = 0x40000000, k_size = 2u << 20;
 
-class Watch final : public CodeWatch {
+class Watch final : public WriteWatch {
  public:
-  void code_written(GuestPa pa, u32 size) override { seen.emplace_back(pa.value, size); }
+  void watched_written(GuestPa pa, u32 size) override { seen.emplace_back(pa.value, size); }
   std::vector<std::pair<u64, u32>> seen;
 };
 
@@ -39,7 +39,7 @@ TEST(GuestRam, TransfersNothingWhenAByteIsOutside) {
 TEST(GuestRam, WritesMarkFramesDirtyAndTellOfCode) {
   GuestRam ram = make();
   Watch watch;
-  ram.set_code_watch(&watch);
+  ram.set_write_watch(&watch);
   ram.marks(GuestPa(k_base + 0x1000)).fetch_or(k_frame_code);
   std::vector<u8> bytes(0x2000, 1);
   EXPECT_TRUE(ram.write(GuestPa(k_base + 0x800), bytes));

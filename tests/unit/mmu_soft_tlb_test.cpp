@@ -17,7 +17,7 @@ class SoftTlbTest : public ::testing::Test {
 
   void use(u8 asid) {
     state.cp15.contextidr = asid;
-    tlb.select(state);
+    tlb.select(SpaceKey::of(state));
   }
   void fill(u32 va, u32 pa, bool global = false, u32 page_bits = 12, bool write = true) {
     arm::Translation t;
@@ -28,10 +28,11 @@ class SoftTlbTest : public ::testing::Test {
     tlb.fill_data(va, t, true, ram.host(GuestPa(pa & ~0xfffu)), true, write);
     tlb.fill_exec(va, t, true);
   }
-  const TlbEntry& entry(u32 va) { return tlb.current().data[1][(va >> 12) % k_tlb_entries]; }
+  void flush_va(u32 va, Asid asid) { tlb.drop_page(va, &asid); }
+  const TlbEntry& entry(u32 va) { return tlb.current()->data[1][(va >> 12) % k_tlb_entries]; }
   bool reads(u32 va) { return entry(va).read_tag == (va & ~0xfffu); }
   bool writes(u32 va) { return entry(va).write_tag == (va & ~0xfffu); }
-  bool executes(u32 va) { return static_cast<u32>(tlb.current().exec[1][(va >> 12) % k_exec_entries]) == va >> 12; }
+  bool executes(u32 va) { return static_cast<u32>(tlb.current()->exec[1][(va >> 12) % k_exec_entries]) == va >> 12; }
 
   GuestRam ram;
   FrameTable frames;
@@ -104,9 +105,9 @@ TEST_F(SoftTlbTest, ManySpacesRecycleTheOldest) {
 TEST_F(SoftTlbTest, FlushByAddressAndAsid) {
   fill(0x1000, k_ram);
   fill(0x2000, k_ram);
-  tlb.flush_va(0x1000, Asid(2));
+  flush_va(0x1000, Asid(2));
   EXPECT_TRUE(reads(0x1000));
-  tlb.flush_va(0x1abc, Asid(1));
+  flush_va(0x1abc, Asid(1));
   EXPECT_FALSE(reads(0x1000));
   EXPECT_FALSE(executes(0x1000));
   EXPECT_TRUE(reads(0x2000));
@@ -114,9 +115,9 @@ TEST_F(SoftTlbTest, FlushByAddressAndAsid) {
 
 TEST_F(SoftTlbTest, GlobalEntriesGoWithAnyAsid) {
   fill(0x1000, k_ram, true);
-  tlb.flush_asid(Asid(1));
+  tlb.drop_not_global(Asid(1));
   EXPECT_TRUE(reads(0x1000));
-  tlb.flush_va(0x1000, Asid(9));
+  flush_va(0x1000, Asid(9));
   EXPECT_FALSE(reads(0x1000));
 }
 
@@ -124,7 +125,7 @@ TEST_F(SoftTlbTest, FlushAsidKeepsOtherSpaces) {
   fill(0x1000, k_ram);
   use(2);
   fill(0x1000, k_ram);
-  tlb.flush_asid(Asid(1));
+  tlb.drop_not_global(Asid(1));
   EXPECT_TRUE(reads(0x1000));
   use(1);
   EXPECT_FALSE(reads(0x1000));
@@ -135,13 +136,13 @@ TEST_F(SoftTlbTest, FlushAllAndAllAsids) {
   use(2);
   fill(0x1000, k_ram);
   fill(0x2000, k_ram);
-  tlb.flush_va_all_asids(0x1000);
+  tlb.drop_page(0x1000, nullptr);
   EXPECT_FALSE(reads(0x1000));
   EXPECT_TRUE(reads(0x2000));
   use(1);
   EXPECT_FALSE(reads(0x1000));
   use(2);
-  tlb.flush_all();
+  tlb.drop_all();
   EXPECT_FALSE(reads(0x2000));
 }
 
@@ -150,7 +151,7 @@ TEST_F(SoftTlbTest, AnyAddressOfALargePageKillsItsPieces) {
   fill(0x00150000, k_ram + 0x150000, false, 20);
   fill(0x00200000, k_ram + 0x200000, false, 20);
   fill(0x00050000, k_ram, false, 12);
-  tlb.flush_va(0x001ff000, Asid(1));
+  flush_va(0x001ff000, Asid(1));
   EXPECT_FALSE(reads(0x00100000));
   EXPECT_FALSE(reads(0x00150000));
   EXPECT_FALSE(executes(0x00150000));
@@ -161,10 +162,10 @@ TEST_F(SoftTlbTest, AnyAddressOfALargePageKillsItsPieces) {
 TEST_F(SoftTlbTest, MmuOffIsASpaceOfItsOwn) {
   fill(0x1000, k_ram);
   state.cp15.sctlr = 0;
-  tlb.select(state);
+  tlb.select(SpaceKey::of(state));
   EXPECT_FALSE(reads(0x1000));
   state.cp15.sctlr = 1;
-  tlb.select(state);
+  tlb.select(SpaceKey::of(state));
   EXPECT_TRUE(reads(0x1000));
 }
 

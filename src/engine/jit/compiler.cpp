@@ -16,9 +16,21 @@ namespace {
 constexpr std::size_t k_stub_bytes = 4096, k_max_block_bytes = 256 * 1024;
 constexpr u32 k_mxcsr_default = 0x1f80, k_mxcsr_flags = 0x3f;
 
-/// Moves the host's sticky FP flags to FPSCR (A2.7.3): MXCSR IE, ZE, OE, UE, PE are IOC, DZC, OFC, UFC, IXC. DE has
-/// no counterpart outside flush-to-zero mode, in which generated code does no arithmetic.
+/// FPSCR.NZCV of a comparison: less N, equal Z and C, greater C, unordered C and V (A2.7.5). LAHF: CF 1, PF 4, ZF 64.
+u32 fpscr_of_host_flags(u8 host) {
+  if (host & 4) return 0x30000000;
+  if (host & 64) return 0x60000000;
+  return host & 1 ? 0x80000000 : 0x20000000;
+}
+
+/// Moves what generated code keeps of FPSCR there. Of the host's sticky flags (A2.7.3), MXCSR IE, ZE, OE, UE, PE are
+/// IOC, DZC, OFC, UFC, IXC. DE has no counterpart outside flush-to-zero mode, in which generated code does no
+/// arithmetic.
 void fold_fp_flags(Context& c) {
+  if (c.compared != 0) {
+    c.s.fpscr_nzcv = fpscr_of_host_flags(c.compared);
+    c.compared = 0;
+  }
   const u32 f = c.mxcsr & k_mxcsr_flags;
   if (f == 0) return;
   c.s.fpscr_flags |= (f & 1) | (f >> 1 & 0x1e);
@@ -50,6 +62,15 @@ u64 service_helper(Context* c, u64, u64 uop, u64) {
   return 0;
 }
 
+HostFeatures usable_features(const JitOptions& options) {
+  HostFeatures host = HostFeatures::detect();
+  host.bmi2 &= options.bmi2;
+  host.avx &= options.avx;
+  host.avx2 &= options.avx && options.avx2;
+  host.fma &= options.avx && options.fma;
+  return host;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Backend>> Compiler::create(const JitOptions& options) {
@@ -60,7 +81,7 @@ Result<std::unique_ptr<Backend>> Compiler::create(const JitOptions& options) {
 Result<std::unique_ptr<Backend>> make_backend(const JitOptions& options) { return Compiler::create(options); }
 
 Compiler::Compiler(CodeMemory memory, const JitOptions& options)
-    : memory_(std::move(memory)), options_(options), host_(HostFeatures::detect()) {
+    : memory_(std::move(memory)), options_(options), host_(usable_features(options)) {
   static constexpr ServiceFunction k_services[] = {service_load, service_store, service_helper<Leave::Fault>,
                                                    service_helper<Leave::Undefined>};
   u8* const at = memory_.allocate(k_stub_bytes);

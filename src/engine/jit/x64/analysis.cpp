@@ -16,6 +16,7 @@ bool is_access(const ir::Inst& i) {
 void Emitter::analyse() {
   analyse_temps();
   choose_copies();
+  choose_units();
   analyse_flags();
 }
 
@@ -70,6 +71,12 @@ void Emitter::load_copies() {
 
 void Emitter::park() {
   if (!region_) return;
+  if (!cold_dirty_) {
+    store_dirty(dirty_units());
+    xmm_.set_dirty(0);
+  } else {
+    store_dirty(*cold_dirty_);
+  }
   for (const Copy& c : copies_) {
     if (c.written) mov(guest(c.guest), Reg32(c.host));
     if (c.owner >= 0) mov(Reg32(c.host), guest(static_cast<u32>(c.owner)));
@@ -131,7 +138,9 @@ bool Emitter::is_side_exit(u32 index) const {
   if (skip.op != Op::SkipIf && (skip.op != Op::SkipUnless || static_cast<arm::Cond>(skip.attr) >= arm::Cond::AL))
     return false;
   const Inst& label = insts[index + 2];
-  if ((insts[index + 1].op != Op::ExitJump && insts[index + 1].op != Op::Goto) || label.op != Op::Label || label.imm != skip.imm) return false;
+  if ((insts[index + 1].op != Op::ExitJump && insts[index + 1].op != Op::Goto) || label.op != Op::Label ||
+      label.imm != skip.imm)
+    return false;
   return true;
 }
 

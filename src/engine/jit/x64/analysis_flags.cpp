@@ -18,6 +18,7 @@ bool is_access(const ir::Inst& i) {
   return i.op == ir::Op::Load || i.op == ir::Op::Store || i.op == ir::Op::Load64 || i.op == ir::Op::Store64;
 }
 bool writes_flags(ir::Op op) { return ir::info(op).effects & Effect::FlagsW; }
+bool is_fp_compare(ir::Op op) { return op == ir::Op::FCmp32 || op == ir::Op::FCmp64; }
 bool is_plain(ir::Value v) { return v.is_reg() || v.is_imm() || v.is_none(); }
 
 }  // namespace
@@ -63,6 +64,7 @@ void Emitter::analyse_flags() {
   flags_needed_.assign(count, k_flags_all);
   recovery_.clear();
   edges_.clear();
+  edge_stores_.clear();
   remake_.assign(count, {});
   at_host_.assign(count, -1);
   used_at_host_.assign(count, false);
@@ -85,7 +87,8 @@ void Emitter::analyse_flags() {
   }
   for (u32 k = 0; k < count; ++k) {
     if (!writes_flags(insts[k].op) || !runs_inline(insts[k])) continue;
-    flags_needed_[k] = options_.dead_flags ? (insts[k].attr & live_after[k]) : insts[k].attr;
+    const u8 made = insts[k].op == Op::FpscrToFlags ? k_flags_all : insts[k].attr;
+    flags_needed_[k] = options_.dead_flags ? (made & live_after[k]) : made;
     if (options_.lazy_flags && !conditional_[k] && flags_needed_[k] != 0) plan_flags(k);
   }
   find_dead();
@@ -96,6 +99,7 @@ Emitter::FlagSource Emitter::flag_source(u32 index) const {
   const auto& insts = block_->insts;
   const Inst& f = insts[index];
   FlagSource s;
+  if (f.op == Op::FpscrToFlags) return {{}, {}, {}, follows_compare(index), false};
   if (f.op == Op::SetC) {
     if (f.a.is_imm()) return {{}, {}, {}, true, false};
     if (!f.a.is_temp()) return s;
@@ -121,7 +125,7 @@ void Emitter::plan_flags(u32 index) {
   FlagSource s = flag_source(index);
   if (!s.operands && !s.result) return;
   u8 left = flags_needed_[index], hot = 0;  // not yet overwritten; to be stored at once
-  std::vector<Recovery> points;
+  std::vector<Recovery> points, stores;
   std::vector<Edge> edges;
   const auto defer = [&](u32 k) {
     if (!s.operands && !s.result)
@@ -132,9 +136,10 @@ void Emitter::plan_flags(u32 index) {
   const auto want = [&](u32 k) {  // a condition
     const u8 read = ir::flags_read_by(insts[k].attr);
     if (!(read & left) || at_host_[k] >= 0) return;
+    if (insts[index].op == Op::FpscrToFlags && (read & ~left) == 0 && fp_decides(index, k)) return;
     u8 cc = 0;
-    const bool one_source = (read & ~left) == 0 && host_condition(flags_kind(insts[index]),
-                                                                  static_cast<arm::Cond>(insts[k].attr), cc);
+    const bool one_source =
+        (read & ~left) == 0 && host_condition(flags_kind(insts[index]), static_cast<arm::Cond>(insts[k].attr), cc);
     if (one_source && (s.operands || s.result))
       remake_[k] = {static_cast<int>(index), !s.operands};
     else
@@ -146,17 +151,34 @@ void Emitter::plan_flags(u32 index) {
     if (!left || (hot & left) == left) return;
     Edge edge{.skip = k, .head = head, .source = index, .points = {}};
     const auto point = [&](u32 at, u16 changed, u8 mask) {
+      if (is_fp_compare(insts[at].op)) return insts[index].op != Op::FpscrToFlags;
       FlagSource there = s;
       for (u32 n = 0; n < 15; ++n)
         if (changed >> n & 1) there.write(Value::reg(n));
       edge.points.push_back({at, mask, !there.operands});
       return there.operands || there.result;
     };
+    const auto saved_point = [&](u32 at, u16, u8 mask) {
+      if (!is_fp_compare(insts[at].op)) edge.points.push_back({at, mask, false});
+      return true;
+    };
     const bool all = options_.lazy_edges && edges_.size() + edges.size() < k_max_edges;
-    if (!all || !walk_from_head(head, left, point))
-      hot |= left;
-    else if (!edge.points.empty())
+    const auto same_way = [k](const Edge& e) { return e.saved && e.skip == k; };
+    const bool may_save = s.operands && flags_kind(insts[index]) != HostFlags::None &&
+                          std::none_of(edges_.begin(), edges_.end(), same_way);
+    bool lazy = all && walk_from_head(head, left, point);
+    if (!lazy && all && may_save) {
+      edge.points.clear();
+      lazy = edge.saved = walk_from_head(head, left, saved_point);
+    }
+    if (!lazy) {
+      if (options_.lazy_edges && (s.operands || s.result))
+        stores.push_back({k, index, left, !s.operands});
+      else
+        hot |= left;
+    } else if (!edge.points.empty()) {
       edges.push_back(std::move(edge));
+    }
   };
   for (u32 k = index + 1; k < insts.size() && (left & ~hot); ++k) {
     const Inst& i = insts[k];
@@ -209,10 +231,13 @@ void Emitter::plan_flags(u32 index) {
     }
     s.write(i.dst);
     if (!runs_inline(i)) s.operands = s.result = false;  // a helper may write any register
+    if (is_fp_compare(i.op) && insts[index].op == Op::FpscrToFlags) s.operands = false;
   }
   flags_needed_[index] = hot;
   for (Recovery& r : points)
     if (r.mask &= static_cast<u8>(~hot); r.mask) recovery_.push_back(r);
+  for (Recovery& r : stores)
+    if (r.mask &= static_cast<u8>(~hot); r.mask) edge_stores_.push_back(r);
   for (Edge& edge : edges) {
     std::erase_if(edge.points, [&](EdgePoint& p) { return (p.mask &= static_cast<u8>(~hot)) == 0; });
     if (!edge.points.empty()) edges_.push_back(std::move(edge));
@@ -234,6 +259,7 @@ bool Emitter::walk_from_head(u32 head, u8 mask, F f) const {
     const u8 effects = ir::info(i.op).effects;
     if (i.op == Op::Insn) continue;
     if (i.op == Op::Goto || !runs_inline(i)) return false;
+    if (is_fp_compare(i.op) && !f(k, changed, mask)) return false;
     if (i.op == Op::SkipIf || i.op == Op::SkipUnless) {
       const bool reads = i.op == Op::SkipUnless && (flags_read(i) & mask);
       if (reads || !is_side_exit(k) || insts[k + 1].op == Op::Goto || !f(k, changed, mask)) return false;
@@ -268,7 +294,8 @@ void Emitter::find_dead() {
     else
       dead_[k] = ir::info(i.op).effects == Effect::Pure && i.dst.is_temp() && uses[i.dst.temp_number()] == 0;
     if (dead_[k]) continue;
-    for (const Value v : {i.a, i.b, i.c})
+    const bool fixed = i.op == Op::Vector && runs_inline(i) && fixed_indices(i);
+    for (const Value v : {i.a, i.b, fixed ? Value() : i.c})
       if (v.is_temp()) ++uses[v.temp_number()];
   }
 }

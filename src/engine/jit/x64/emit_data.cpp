@@ -166,11 +166,11 @@ void Emitter::emit_shift_reg(const Inst& i) {
     test(cl, 0xc0);
     jnz(large, T_NEAR);
     L(back);
-    cold_.push_back({[this, large, back]() mutable {
+    add_cold([this, large, back]() mutable {
       L(large);
       xor_(eax, eax);
       jmp(back, T_NEAR);
-    }});
+    });
     mov(eax, eax);
     return finish(i.dst, eax);
   }

@@ -158,6 +158,7 @@ u8 Emitter::emit_skip_test(const Inst& i) {
 void Emitter::emit_skip(const Inst& i) {
   if (i.op == Op::SkipUnless && static_cast<arm::Cond>(i.attr) >= arm::Cond::AL) return;
   const u8 cc = emit_skip_test(i);
+  note_skip(static_cast<u32>(i.imm));  // moves leave the host's flags
   jcc(cc ^ 1, labels_[i.imm]);
 }
 
@@ -174,7 +175,7 @@ void Emitter::emit_side_exit(u32 index) {
     if (out_->links[link].same_page && !cold) return exit_direct_if(cc, out_->links[link]);
   }
   jcc(cc, out);
-  cold_.push_back({[this, index, &exit, out, link, from]() mutable {
+  add_cold([this, index, &exit, out, link, from]() mutable {
     L(out);
     index_ = index + 1;
     recover_flags(index);
@@ -182,7 +183,7 @@ void Emitter::emit_side_exit(u32 index) {
       exit_direct(out_->links[link], from);
     else
       emit_sync_exit(static_cast<u32>(exit.imm));
-  }});
+  });
 }
 
 void Emitter::recover_flags(u32 index) {
@@ -192,7 +193,8 @@ void Emitter::recover_flags(u32 index) {
   for (const bool from_host : {true, false})
     for (const Recovery& r : recovery_) {
       if (r.at != index || from_host != (static_cast<int>(r.source) == at_host)) continue;
-      from_host ? store_flags(r.mask, flags_kind(block_->insts[r.source])) : make_flags(r.source, r.mask, r.from_result);
+      from_host ? store_flags(r.mask, flags_kind(block_->insts[r.source]))
+                : make_flags(r.source, r.mask, r.from_result);
     }
   for (std::size_t n = 0; n < edges_.size(); ++n)
     for (const EdgePoint& p : edges_[n].points) {
@@ -200,7 +202,10 @@ void Emitter::recover_flags(u32 index) {
       Xbyak::Label other;
       cmp(byte[rbp + static_cast<u32>(offsetof(Context, edge))], edge_number(edges_[n].skip));
       jne(other, T_NEAR);
-      make_flags(edges_[n].source, p.mask, p.from_result);
+      if (edges_[n].saved)
+        make_saved_flags(edges_[n].source, p.mask);
+      else
+        make_flags(edges_[n].source, p.mask, p.from_result);
       L(other);
     }
 }
@@ -214,6 +219,7 @@ bool Emitter::recovers(u32 index) const {
 /// Stores flags of the instruction `source` anew, from its operands or its result.
 void Emitter::make_flags(u32 source, u8 mask, bool from_result) {
   const Inst& i = block_->insts[source];
+  if (i.op == Op::FpscrToFlags) return flags_from_fpscr(mask);
   if (i.op == Op::SetC) {
     if (i.a.is_imm()) return mov(byte[rbp + AV_STATE(c)], static_cast<u8>(i.imm));
     const Inst& bit = block_->insts[static_cast<u32>(temps_[i.a.temp_number()].def)];
@@ -224,6 +230,20 @@ void Emitter::make_flags(u32 source, u8 mask, bool from_result) {
     return;
   }
   make_host_flags(source, from_result, !(mask & 3));
+  store_flags(mask, flags_kind(i));
+}
+
+/// As make_flags, when the operands are in Context::flag_operands.
+void Emitter::make_saved_flags(u32 source, u8 mask) {
+  const Inst& i = block_->insts[source];
+  const u32 saved = static_cast<u32>(offsetof(Context, flag_operands));
+  mov(edx, dword[rbp + saved]);
+  if (i.op == Op::SetNZ)
+    test(edx, edx);
+  else if (i.b.is_imm())
+    i.op == Op::SubF ? cmp(edx, static_cast<u32>(i.imm)) : add(edx, static_cast<u32>(i.imm));
+  else
+    i.op == Op::SubF ? cmp(edx, dword[rbp + saved + 4]) : add(edx, dword[rbp + saved + 4]);
   store_flags(mask, flags_kind(i));
 }
 

@@ -20,41 +20,28 @@ constexpr u32 k_byte_n = 1, k_byte_z = 1u << 8, k_byte_c = 1u << 16, k_byte_v = 
 
 }  // namespace
 
-/// Jumps to `slow` unless the number in x is neither NaN nor the smallest normal number.
+/// Jumps to `slow` unless the number in x is neither NaN nor the smallest normal number. Clobbers xmm0.
 void Emitter::check_ordinary(const Xmm& x, bool wide, Xbyak::Label& slow) {
   Xbyak::Label unusual, ordinary;
-  if (wide) {
-    movq(rax, x);
-    shr(rax, 52);
-    and_(eax, 0x7ff);
-    sub(eax, 2);
-    cmp(eax, 0x7fd);
+  const Address magnitude = wide ? constant(~u64{0} >> 1, ~u64{0} >> 1) : constant32(0x7fffffff);
+  if (host_.avx) {
+    vandps(xmm0, x, magnitude);
   } else {
-    movd(eax, x);
-    lea(eax, ptr[rax + rax - 0x01000001]);
-    cmp(eax, 0xff000000u - 0x01000001);
+    movaps(xmm0, x);
+    andps(xmm0, magnitude);
   }
-  jae(unusual, T_NEAR);
+  if (wide)
+    ucomisd(xmm0, constant(u64{1} << 52, u64{1} << 52));
+  else
+    ucomiss(xmm0, constant32(1u << 23));
+  jbe(unusual, T_NEAR);  // NaN, smaller, or it
   L(ordinary);
-  cold_.push_back({[this, x, wide, unusual, ordinary, &slow]() mutable {
+  add_cold([this, unusual, ordinary, &slow]() mutable {
     L(unusual);
-    if (wide) {
-      ucomisd(x, x);
-      jp(slow, T_NEAR);
-      movq(rax, x);
-      add(rax, rax);
-      mov(rcx, u64{2} << 52);
-      cmp(rax, rcx);
-    } else {
-      ucomiss(x, x);
-      jp(slow, T_NEAR);
-      movd(eax, x);
-      add(eax, eax);
-      cmp(eax, 2u << 23);
-    }
-    jne(ordinary, T_NEAR);
+    jp(slow, T_NEAR);
+    jb(ordinary, T_NEAR);
     jmp(slow, T_NEAR);
-  }});
+  });
 }
 
 void Emitter::check_number(const Xmm& x, bool wide, Xbyak::Label& slow) {
@@ -86,12 +73,12 @@ void Emitter::emit_fp(const Inst& i) {
 
 /// The cold path at `slow` of an instruction whose registers are as now; it goes on at `done`.
 void Emitter::push_slow(const Inst& i, Xbyak::Label& slow, Xbyak::Label done) {
-  cold_.push_back({[this, i, &slow, done, index = index_, cold = cold_xmm(i)]() mutable {
+  add_cold([this, i, &slow, done, index = index_, cold = cold_xmm(i)]() mutable {
     index_ = index;
     L(slow);
     emit_slow(i, cold);
     jmp(done, T_NEAR);
-  }});
+  });
 }
 
 void Emitter::emit_fp_arith(const Inst& i, Xbyak::Label& slow) {
@@ -151,25 +138,47 @@ void Emitter::emit_fp_compare(const Inst& i) {
     i.imm ? comisd(a, b) : ucomisd(a, b);
   else
     i.imm ? comiss(a, b) : ucomiss(a, b);
-  // Greater: C. Less: N. Equal: Z and C. Unordered: C and V (A2.7.5).
-  mov(eax, k_byte_c);
-  mov(ecx, k_byte_n);
-  cmovb(eax, ecx);
-  mov(ecx, k_byte_z | k_byte_c);
-  cmove(eax, ecx);
-  mov(ecx, k_byte_c | k_byte_v);
-  cmovp(eax, ecx);
+  lahf();
+  mov(byte[rbp + static_cast<u32>(offsetof(Context, compared))], ah);
   const u32 next = next_op(index_);
-  if (next < block_->insts.size() && block_->insts[next].op == Op::FpscrToFlags) {
-    if (block_->insts[next].attr == 0 || flags_needed(next) != 0) mov(dword[rbp + AV_STATE(n)], eax);
-    compared_ = static_cast<int>(next);
-    compare_a_ = a;
-    compare_b_ = b;
-    compare_wide_ = wide;
+  if (next >= block_->insts.size() || block_->insts[next].op != Op::FpscrToFlags) return;
+  if (flags_needed(next) != 0) {
+    // Greater: C. Less: N. Equal: Z and C. Unordered: C and V (A2.7.5).
+    mov(eax, k_byte_c);
+    mov(ecx, k_byte_n);
+    cmovb(eax, ecx);
+    mov(ecx, k_byte_z | k_byte_c);
+    cmove(eax, ecx);
+    mov(ecx, k_byte_c | k_byte_v);
+    cmovp(eax, ecx);
+    mov(dword[rbp + AV_STATE(n)], eax);
   }
-  imul(eax, eax, static_cast<int>(1u << 31 | 1 << 22 | 1 << 13 | 1 << 4));  // each byte's bit to its place in FPSCR
-  and_(eax, 0xf0000000);
-  mov(dword[rbp + AV_STATE(fpscr_nzcv)], eax);
+  compared_ = static_cast<int>(next);
+  compare_a_ = a;
+  compare_b_ = b;
+  compare_wide_ = wide;
+}
+
+/// The condition at `index` is decided by registers that a comparison at `compare`, an FpscrToFlags behind it, has
+/// used.
+bool Emitter::fp_decides(u32 compare, u32 index) const {
+  if (!options_.fuse_compare || !follows_compare(compare)) return false;
+  for (u32 k = compare + 1; k < index; ++k) {
+    const Inst& i = block_->insts[k];
+    const bool joins = i.op == Op::Label || i.op == Op::SkipUnless;  // where units move
+    const bool plain = i.op == Op::Insn || (joins && units_.empty()) || i.op == Op::Mov;
+    if (!plain || is_xmm(i.dst)) return false;
+  }
+  return true;
+}
+
+/// The FpscrToFlags at `index` takes what a comparison in place has just found.
+bool Emitter::follows_compare(u32 index) const {
+  do {
+    if (index-- == 0) return false;
+  } while (block_->insts[index].op == Op::Insn);
+  const Inst& i = block_->insts[index];
+  return (i.op == Op::FCmp32 || i.op == Op::FCmp64) && runs_inline(i);
 }
 
 /// The host condition for `cond` when the flags are those of the comparison before: it is made again, in the order that
@@ -180,7 +189,11 @@ std::optional<u8> Emitter::fp_condition(arm::Cond cond) {
   const auto compare = [this](const Xmm& a, const Xmm& b) { compare_wide_ ? ucomisd(a, b) : ucomiss(a, b); };
   const bool swapped = cond == Cond::CS || cond == Cond::CC || cond == Cond::MI || cond == Cond::PL ||
                        cond == Cond::HI || cond == Cond::LS;
-  swapped ? compare(compare_b_, compare_a_) : compare(compare_a_, compare_b_);
+  const bool stand = index_ == next_op(static_cast<u32>(compared_));  // nothing has been emitted since
+  if (swapped)
+    compare(compare_b_, compare_a_);
+  else if (!stand)
+    compare(compare_a_, compare_b_);
   switch (cond) {
     case Cond::EQ:
     case Cond::NE:
@@ -259,6 +272,11 @@ void Emitter::emit_int_to_fp(const Inst& i) {
   const u32 fraction = ir::FixedAttr::fraction_bits(i.imm);
   if (is_xmm(i.a)) {
     const Xmm a = use_xmm(i, i.a, IrType::I32, xmm0);
+    if (wide && !is_unsigned && fraction == 0) {  // exact whatever is beside it
+      const Xmm d = result_xmm(i.dst);
+      cvtdq2pd(d, a);
+      return finish_xmm(i.dst, d, IrType::I64);
+    }
     movd(eax, a);
   } else {
     load_to(i, i.a, eax);
@@ -283,19 +301,45 @@ void Emitter::emit_fp_sign(const Inst& i) {
   begin_xmm();
   const Xmm a = use_xmm(i, i.a, type_of(wide), xmm0);
   const Xmm d = result_xmm(i.dst);
-  pcmpeqd(d, d);
-  if (negate)
-    wide ? psllq(d, 63) : pslld(d, 31);
-  else
-    wide ? psrlq(d, 1) : psrld(d, 1);
-  negate ? xorps(d, a) : andps(d, a);
+  const u64 sign = wide ? u64{1} << 63 : 0x8000000080000000, mask = negate ? sign : ~sign;
+  if (host_.avx) {
+    negate ? vxorps(d, a, constant(mask, mask)) : vandps(d, a, constant(mask, mask));
+  } else {
+    movaps(d, a);
+    negate ? xorps(d, constant(mask, mask)) : andps(d, constant(mask, mask));
+  }
   finish_xmm(i.dst, d, type_of(wide));
 }
 
 void Emitter::emit_fpscr_to_flags() {
   if (compared_ == static_cast<int>(index_)) return;
-  mov(eax, dword[rbp + AV_STATE(fpscr_nzcv)]);
-  spread_flags();
+  if (const u8 needed = flags_needed(index_)) flags_from_fpscr(needed);
+}
+
+/// Stores the flags `mask` as FPSCR has them. Clobbers ecx, edx.
+void Emitter::flags_from_fpscr(u8 mask) {
+  Xbyak::Label known;
+  mov(edx, dword[rbp + AV_STATE(fpscr_nzcv)]);
+  movzx(ecx, byte[rbp + static_cast<u32>(offsetof(Context, compared))]);
+  test(ecx, ecx);
+  jz(known);
+  mov(edx, 0x30000000);
+  test(ecx, 4);
+  jnz(known);
+  mov(edx, 0x60000000);
+  test(ecx, 64);
+  jnz(known);
+  mov(edx, 0x80000000);
+  test(ecx, 1);
+  jnz(known);
+  mov(edx, 0x20000000);
+  L(known);
+  const std::size_t flags[] = {AV_STATE(v), AV_STATE(c), AV_STATE(z), AV_STATE(n)};
+  for (u32 k = 0; k < 4; ++k) {
+    if (!(mask >> k & 1)) continue;
+    bt(edx, static_cast<u8>(28 + k));
+    setc(byte[rbp + static_cast<u32>(flags[k])]);
+  }
 }
 
 /// N, Z, C, V from bits 31:28 of eax.

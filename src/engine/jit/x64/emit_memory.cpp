@@ -10,6 +10,12 @@ u32 size_of(const ir::Inst& i) {
 }
 bool is_store(const ir::Inst& i) { return i.op == ir::Op::Store || i.op == ir::Op::Store64; }
 
+/// Alignment that the access asks for, in bytes.
+u32 required_alignment(const ir::Inst& i) {
+  if (!(i.attr & ir::MemAttr::aligned)) return 1;
+  return i.attr2 ? i.attr2 : size_of(i);
+}
+
 }  // namespace
 
 u32 Emitter::group_length(u32 index) const {
@@ -22,9 +28,10 @@ u32 Emitter::group_length(u32 index) const {
     const Inst& i = insts[index + count];
     const Inst& before = insts[index + count - 1];
     const bool access = i.op == Op::Load || i.op == Op::Store || i.op == Op::Load64 || i.op == Op::Store64;
-    if (!access || is_store(i) != is_store(first) || size_of(i) != size_of(first) || i.attr2 != first.attr2 ||
-        i.a != first.a || i.disp != end || (i.attr & k_special) || before.dst == first.a)
+    if (!access || is_store(i) != is_store(first) || size_of(i) != size_of(first) || i.a != first.a || i.disp != end ||
+        (i.attr & k_special) || before.dst == first.a)
       break;
+    if (const u32 alignment = required_alignment(i); alignment != 1 && alignment != required_alignment(first)) break;
     end = i.disp + size_of(i);
     ++count;
   }
@@ -32,8 +39,7 @@ u32 Emitter::group_length(u32 index) const {
 }
 
 void Emitter::probe(const Inst& i, u32 length, Xbyak::Label& misaligned, Xbyak::Label& miss) {
-  const u32 alignment = i.attr2 ? i.attr2 : size_of(i);
-  if ((i.attr & ir::MemAttr::aligned) && alignment > 1) {
+  if (const u32 alignment = required_alignment(i); alignment > 1) {
     test(eax, alignment - 1);
     jnz(misaligned, T_NEAR);
   }
@@ -160,7 +166,7 @@ u32 Emitter::emit_access(u32 index) {
     is_store(i) ? direct_store(i, i.disp - first.disp) : direct_load(i, i.disp - first.disp);
   }
   L(back);
-  cold_.push_back({[this, index, count, miss, slow, back, address]() mutable {
+  add_cold([this, index, count, miss, slow, back, address]() mutable {
     L(miss);
     add(eax, tag(block_->insts[index]));
     L(slow);
@@ -171,7 +177,7 @@ u32 Emitter::emit_access(u32 index) {
       slow_access(block_->insts[index + k], access_xmm_[index].keep);
     }
     jmp(back, T_NEAR);
-  }});
+  });
   return count;
 }
 

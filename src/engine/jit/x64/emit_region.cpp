@@ -1,4 +1,6 @@
 // Regions: control between the blocks that are compiled as one.
+#include <algorithm>
+
 #include "engine/jit/x64/emitter.h"
 
 namespace armvisor::engine::jit {
@@ -7,6 +9,12 @@ void Emitter::emit_head(const Inst& i) {
   L(heads_[i.imm]);
   if (options_.count_instructions) add(qword[rbp + static_cast<u32>(offsetof(Context, instructions))], i.disp);
   xmm_ = {};
+  u32 dirty = 0;
+  for (u32 unit = 0; unit < units_.size(); ++unit) {
+    xmm_.place_unit(unit, units_[unit].home);
+    dirty |= u32{units_[unit].written} << unit;
+  }
+  xmm_.set_dirty(dirty);
   compared_ = -1;
   reached_ = true;
 }
@@ -24,42 +32,58 @@ u32 Emitter::edge_number(u32 skip) const {
   return 0;
 }
 
-/// What cold paths behind `head` must know of the way to it that begins at `skip`.
+bool Emitter::stores_at_edge(u32 skip) const {
+  return std::any_of(edge_stores_.begin(), edge_stores_.end(), [=](const Recovery& r) { return r.at == skip; });
+}
+
+/// What code behind `head` must find when control comes the way that begins at `skip`.
 void Emitter::note_edge(u32 skip, u32 head) {
+  for (const Recovery& r : edge_stores_)
+    if (r.at == skip) make_flags(r.source, r.mask, r.from_result);
+  for (const Edge& e : edges_) {
+    if (!e.saved || e.skip != skip) continue;
+    const Inst& i = block_->insts[e.source];
+    const u32 saved = static_cast<u32>(offsetof(Context, flag_operands));
+    mov(dword[rbp + saved], use(i, i.a, ecx));
+    if (!i.b.is_none() && !i.b.is_imm()) mov(dword[rbp + saved + 4], use(i, i.b, ecx));
+  }
   if (has_edges(head)) mov(byte[rbp + static_cast<u32>(offsetof(Context, edge))], edge_number(skip));
 }
 
-/// The Goto at `index`, or when the host's condition `cc` holds the one behind the skip at `index`. A way back looks for
-/// interrupts.
+/// The Goto at `index`, or when the host's condition `cc` holds the one behind the skip at `index`. A way back looks
+/// for interrupts.
 void Emitter::emit_goto(u32 index, std::optional<u8> cc) {
   const u32 at = cc ? index + 1 : index;
   const auto head = static_cast<u32>(block_->insts[at].imm);
   const bool back = head_at_[head] <= at;
   Xbyak::Label over;
-  if (!back && !has_edges(head)) {
+  if (!back && !has_edges(head) && !stores_at_edge(index) && units_in_place()) {
     if (cc) return jcc(*cc, heads_[head]);
     if (head_at_[head] != at + 1) jmp(heads_[head], T_NEAR);
     return;
   }
   if (cc) jcc(*cc ^ 1, over);
+  const XmmCache behind = xmm_;
+  place_units(true);
   note_edge(index, head);
   if (back) {
     Xbyak::Label attention;
     cmp(dword[rbp + static_cast<u32>(offsetof(Context, attention))], 0);
     je(heads_[head], T_NEAR);
     jmp(attention, T_NEAR);
-    cold_.push_back({[this, attention, index, head]() mutable {
+    add_cold([this, attention, index, head]() mutable {
       L(attention);
       recover_flags(index);
       park();
       set_pc(static_cast<u32>(block_->insts[head_at_[head] + 1].imm));
       mov(eax, static_cast<u32>(Leave::Attention));
       jmp(stub(stubs_.leave), T_NEAR);
-    }});
+    });
   } else if (cc || head_at_[head] != at + 1) {
     jmp(heads_[head], T_NEAR);
   }
   L(over);
+  xmm_ = behind;
 }
 
 }  // namespace armvisor::engine::jit

@@ -53,12 +53,12 @@ bool Emitter::emit_system(const Inst& i) {
 
 /// The helper in code behind the block: label `slow` leads there, label `back` is where it comes back to.
 void Emitter::helper_behind(const Inst& i, Xbyak::Label& slow, Xbyak::Label& back) {
-  cold_.push_back({[this, &i, slow, back, index = index_]() mutable {
+  add_cold([this, &i, slow, back, index = index_]() mutable {
     L(slow);
     index_ = index;
     emit_helper(i);
     jmp(back, T_NEAR);
-  }});
+  });
 }
 
 // LDREX and STREX as InterpreterVcpu::load_exclusive and store_exclusive do it (see exclusive.h). Only memory that may
@@ -186,12 +186,12 @@ bool Emitter::emit_write_cpsr(const Inst& i) {
     Xbyak::Label go;
     L(go);
     exit_direct(out_->links[next_link_], next);
-    cold_.push_back({[this, interruptible, go, next]() mutable {
+    add_cold([this, interruptible, go, next]() mutable {
       L(interruptible);
       cmp(dword[rbp + AV_CONTEXT(lines)], 0);
       je(go, T_NEAR);
       emit_sync_exit(next);
-    }});
+    });
   }
   L(back);  // to ExitSync, when that is what follows
   helper_behind(i, slow, back);

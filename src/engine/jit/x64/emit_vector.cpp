@@ -82,17 +82,17 @@ bool Emitter::vector_runs_inline(const Inst& i) const {
     case VecOp::MulLPoly:
     case VecOp::Cls:
     case VecOp::Clz:
-    case VecOp::RShlRegS:
-    case VecOp::RShlRegU:
     case VecOp::QShlRegS:
     case VecOp::QShlRegU:
     case VecOp::QRShlRegS:
     case VecOp::QRShlRegU:
     case VecOp::QShlImmSU: return false;
-    case VecOp::ShlRegS: return host_.avx2 && size == 5;
-    case VecOp::ShlRegU: return host_.avx2 && (size == 5 || size == 6);
+    case VecOp::ShlRegS:
+    case VecOp::RShlRegS:
+    case VecOp::RShlRegU: return host_.avx2 && (size == 4 || size == 5);
+    case VecOp::ShlRegU: return host_.avx2 && size >= 4;
     case VecOp::QDMulH:
-    case VecOp::QRDMulH: return size == 4;
+    case VecOp::QRDMulH: return size == 4 || size == 5;
     case VecOp::QAddU:
     case VecOp::QSubU: return size <= 4;
     case VecOp::QAddS:
@@ -148,6 +148,7 @@ Emitter::Xmm Emitter::vector_operand(Value v, bool clear_high) {
   if (!clear_high) return Xmm(x);
   const Xmm cleared = take_xmm();
   vmovq(cleared, Xmm(x));
+  xmm_[static_cast<u32>(cleared.getIdx())].normal = xmm_[static_cast<u32>(x)].normal;
   return cleared;
 }
 
@@ -161,7 +162,8 @@ void Emitter::emit_vector(const Inst& i) {
   const bool clear = !v.q && (same_size_checked(op) || (ir::info(op).fp && op != VecOp::FWiden16));
   v.a = vector_operand(i.a, clear);
   v.b = i.b == i.a ? v.a : vector_operand(i.b, clear);
-  v.c = i.c == i.a ? v.a : i.c == i.b ? v.b : vector_operand(i.c, clear);
+  v.indices = fixed_indices(i);
+  if (!v.indices) v.c = i.c == i.a ? v.a : i.c == i.b ? v.b : vector_operand(i.c, clear);
   v.d = result_xmm(i.dst);
   if (op >= VecOp::FAdd) {
     Xbyak::Label done;
@@ -169,6 +171,7 @@ void Emitter::emit_vector(const Inst& i) {
     emit_vector_fp(op, v, slow);
     finish_vector(i, v);
     L(done);
+    note_normal(op, v);
     if (op != VecOp::FNeg && op != VecOp::FAbs && op != VecOp::SToF) push_slow(i, slow, done);
     return;
   }
@@ -213,11 +216,11 @@ void Emitter::note_saturation_unless(const Xmm& x) {
   cmp(eax, 0xffff);
   jne(saturated, T_NEAR);
   L(back);
-  cold_.push_back({[this, saturated, back]() mutable {
+  add_cold([this, saturated, back]() mutable {
     L(saturated);
     or_(dword[rbp + AV_STATE(fpscr_ctl)], arm::k_fpscr_qc);
     jmp(back, T_NEAR);
-  }});
+  });
 }
 
 void Emitter::vector_not(const Xmm& d, const Xmm& a) {
@@ -438,13 +441,34 @@ void Emitter::vector_one(VecOp op, const VectorCode& v) {
   };
   switch (op) {
     case VecOp::QDMulH:
+    case VecOp::QRDMulH:
+      if (v.size == 5) {
+        // Products of the even elements, then the odd ones: twice that, rounded, and its high half.
+        vpsrlq(xmm0, v.a, 32);
+        vpsrlq(xmm1, v.b, 32);
+        vpmuldq(xmm0, xmm0, xmm1);
+        vpmuldq(xmm1, v.a, v.b);
+        vpaddq(xmm0, xmm0, xmm0);
+        vpaddq(xmm1, xmm1, xmm1);
+        if (op == VecOp::QRDMulH) {
+          vmovdqa(xmm2, constant(0x80000000, 0x80000000));
+          vpaddq(xmm0, xmm0, xmm2);
+          vpaddq(xmm1, xmm1, xmm2);
+        }
+        vpsrlq(xmm1, xmm1, 32);
+        vpblendw(v.d, xmm1, xmm0, 0b11001100);
+        return saturate_lowest(v.d);
+      }
+      if (op == VecOp::QRDMulH) {
+        vpmulhrsw(v.d, v.a, v.b);
+        return saturate_lowest(v.d);
+      }
       vpmulhw(xmm0, v.a, v.b);
       vpmullw(xmm1, v.a, v.b);
       vpsllw(xmm0, xmm0, 1);
       vpsrlw(xmm1, xmm1, 15);
       vpor(v.d, xmm0, xmm1);
       return saturate_lowest(v.d);
-    case VecOp::QRDMulH: vpmulhrsw(v.d, v.a, v.b); return saturate_lowest(v.d);
     case VecOp::Abs: k_abs[s](*this, v.d, v.a); return;
     case VecOp::QAbs: k_abs[s](*this, v.d, v.a); return saturate_lowest(v.a);
     case VecOp::Neg:
@@ -499,7 +523,12 @@ void Emitter::vector_shift(VecOp op, const VectorCode& v) {
   const u64 ones = bits == 64 ? ~u64{0} : (u64{1} << bits) - 1;
   switch (op) {
     case VecOp::ShlRegS:
-    case VecOp::ShlRegU: return vector_shift_by_register(op == VecOp::ShlRegS, v);
+    case VecOp::ShlRegU:
+    case VecOp::RShlRegS:
+    case VecOp::RShlRegU: {
+      const bool is_signed = op == VecOp::ShlRegS || op == VecOp::RShlRegS;
+      return vector_shift_by_register(is_signed, op == VecOp::RShlRegS || op == VecOp::RShlRegU, v);
+    }
     case VecOp::ShlImm: return vector_shift_left(v.d, v.a, v.size, n);
     case VecOp::ShrImmS: return vector_shift_right(v.d, v.a, v.size, n, true);
     case VecOp::ShrImmU: return vector_shift_right(v.d, v.a, v.size, n, false);
@@ -534,15 +563,47 @@ void Emitter::vector_shift(VecOp op, const VectorCode& v) {
   note_saturation_unless(xmm1);
 }
 
+/// d = words of a shifted by the signed bottom bytes of the words of n; `round`: to the right, rounded. n and d are not
+/// xmm0-xmm2, a is not d. Clobbers n.
+void Emitter::vector_shift_words(const Xmm& d, const Xmm& a, const Xmm& n, bool is_signed, bool round) {
+  const auto right = [&](const Xmm& r, const Xmm& count) { is_signed ? vpsravd(r, a, count) : vpsrlvd(r, a, count); };
+  vpslld(n, n, 24);
+  vpsrad(n, n, 24);
+  vpabsd(xmm1, n);
+  vpsllvd(xmm2, a, xmm1);
+  right(d, xmm1);
+  if (round) {  // and the last bit that is lost
+    vpcmpeqd(xmm0, xmm0, xmm0);
+    vpaddd(xmm1, xmm1, xmm0);
+    right(xmm1, xmm1);
+    vpsrld(xmm0, xmm0, 31);
+    vpand(xmm1, xmm1, xmm0);
+    vpaddd(d, d, xmm1);
+  }
+  vblendvps(d, xmm2, d, n);
+}
+
 /// a shifted by the signed bottom byte of each element of b.
-void Emitter::vector_shift_by_register(bool is_signed, const VectorCode& v) {
+void Emitter::vector_shift_by_register(bool is_signed, bool round, const VectorCode& v) {
   if (v.size == 5) {
-    vpslld(xmm0, v.b, 24);
-    vpsrad(xmm0, xmm0, 24);
-    vpabsd(xmm1, xmm0);
-    vpsllvd(xmm2, v.a, xmm1);
-    is_signed ? vpsravd(xmm1, v.a, xmm1) : vpsrlvd(xmm1, v.a, xmm1);
-    return vblendvps(v.d, xmm2, xmm1, xmm0);
+    const Xmm n = take_xmm();
+    vmovdqa(n, v.b);
+    return vector_shift_words(v.d, v.a, n, is_signed, round);
+  }
+  if (v.size == 4) {
+    const Xmm n = take_xmm(), wide = take_xmm(), high = take_xmm();
+    const auto half = [&](const Xmm& d, const Xmm& a, const Xmm& b) {
+      is_signed ? vpmovsxwd(wide, a) : vpmovzxwd(wide, a);
+      vpmovsxwd(n, b);
+      vector_shift_words(d, wide, n, is_signed, round);
+      vpand(d, d, constant32(0xffff));
+    };
+    half(v.d, v.a, v.b);
+    if (!v.q) return vpackusdw(v.d, v.d, v.d);
+    vpshufd(high, v.a, 0xee);
+    vpshufd(xmm0, v.b, 0xee);
+    half(high, high, xmm0);
+    return vpackusdw(v.d, v.d, high);
   }
   vpsllq(xmm0, v.b, 56);
   vpxor(xmm1, xmm1, xmm1);
@@ -578,7 +639,14 @@ void Emitter::vector_narrow(VecOp op, const VectorCode& v) {
       vector_shift_right(xmm0, v.a, v.size, v.imm, op == VecOp::QShrNS || op == VecOp::QShrUN);
       from = xmm0;
       break;
-    case VecOp::RShrN:
+    case VecOp::RShrN: {
+      // What the sum carries out would be above the bits that stay.
+      const u64 round = repeat(u64{1} << (v.imm - 1), 2 * half);
+      k_add[v.size - 3](*this, xmm0, v.a, constant(round, round));
+      vector_shift_right(xmm0, xmm0, v.size, v.imm, false);
+      from = xmm0;
+      break;
+    }
     case VecOp::QRShrNU:
     case VecOp::QRShrNS:
     case VecOp::QRShrUN:
@@ -722,6 +790,7 @@ void Emitter::vector_permute(VecOp op, const VectorCode& v) {
 /// c.lo = indices, c.hi = what stays where they are too large (TBX). pshufb takes indices of 128 and more for 0.
 void Emitter::vector_table(const VectorCode& v) {
   const u32 length = (v.imm & 0xff) * 8;
+  if (v.indices) return vector_table_fixed(v, *v.indices);
   const auto bytes = [this](u64 b) { return constant(repeat(b, 8), repeat(b, 8)); };
   const auto look_up = [&](const Xmm& d, const Xmm& table, const Xmm& indices, u32 count) {
     vpaddusb(xmm1, indices, bytes(128 - count));
@@ -740,6 +809,31 @@ void Emitter::vector_table(const VectorCode& v) {
   vpsrldq(xmm1, v.c, 8);
   vpand(xmm1, xmm1, xmm0);
   vpor(v.d, v.d, xmm1);
+}
+
+/// Indices that are known: doublewords that the front end takes apart and puts together.
+void Emitter::vector_table_fixed(const VectorCode& v, u64 indices) {
+  u64 first = 0, second = 0;
+  for (u32 k = 0; k < 64; k += 8) {
+    const u64 index = indices >> k & 0xff;
+    first |= (index < 16 ? index : 0x80) << k;
+    second |= (index >= 16 && index < (v.imm & 0xff) * 8 ? index - 16 : 0x80) << k;
+  }
+  constexpr u64 k_zeros = 0x8080808080808080;
+  vpshufb(v.d, v.a, constant(first, k_zeros));
+  if (second == k_zeros) return;
+  vpshufb(xmm0, v.b, constant(second, k_zeros));
+  vpor(v.d, v.d, xmm0);
+}
+
+/// The indices of the VTBL at index_, when they are constant.
+std::optional<u64> Emitter::fixed_indices(const Inst& i) const {
+  if (VectorImm::op(i.imm) != VecOp::Tbl || (VectorImm::imm(i.imm) >> 8 & 1) || !i.c.is_temp()) return {};
+  const Inst& pack = block_->insts[static_cast<u32>(temps_[i.c.temp_number()].def)];
+  if (pack.op != Op::VPack || !pack.a.is_temp()) return {};
+  const Inst& constant = block_->insts[static_cast<u32>(temps_[pack.a.temp_number()].def)];
+  if (constant.op != Op::Mov64 || !constant.a.is_imm()) return {};
+  return constant.imm;
 }
 
 void Emitter::emit_lane(const Inst& i) {

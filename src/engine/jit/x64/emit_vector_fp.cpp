@@ -29,11 +29,9 @@ bool Emitter::vector_fp_runs_inline(const Inst& i) const {
     case VecOp::FPMax:
     case VecOp::FPMin: return !q;
     case VecOp::FToS:
-    case VecOp::FToU: return imm == 0;
+    case VecOp::FToU: return imm <= 31;
     case VecOp::SToF:
     case VecOp::UToF: return imm <= 32;
-    case VecOp::FRecps:
-    case VecOp::FRsqrts:
     case VecOp::FRecpe:
     case VecOp::FRsqrte:
     case VecOp::URecpe:
@@ -54,10 +52,12 @@ void Emitter::vector_magnitude(const Xmm& t, const Xmm& x) {
 void Emitter::check_operands(std::initializer_list<Xmm> operands, u32 least, Xbyak::Label& slow) {
   bool first = true;
   for (const Xmm& x : operands) {
+    if (least == k_normal && xmm_[static_cast<u32>(x.getIdx())].normal) continue;
     vector_magnitude(first ? xmm0 : xmm1, x);
     if (!first) vpminsd(xmm0, xmm0, xmm1);
     first = false;
   }
+  if (first) return;
   vpcmpgtd(xmm0, xmm0, constant32(2 * least + 0x7ffffffe));
   vmovmskps(eax, xmm0);
   cmp(eax, 15);
@@ -74,13 +74,44 @@ void Emitter::check_numbers(const Xmm& x, Xbyak::Label& slow) {
 
 /// Jumps to `slow` when an element of x is a NaN or denormal. Clobbers xmm0, xmm1.
 void Emitter::check_normal(const Xmm& x, Xbyak::Label& slow) {
-  vector_magnitude(xmm0, x);
-  vpcmpgtd(xmm0, xmm0, constant32(2 * k_normal + 0x7ffffffe));
-  vcmpordps(xmm1, x, x);
-  vpand(xmm0, xmm0, xmm1);
+  constexpr u8 k_ge_quiet = 0x1d;
+  Xbyak::Label unusual, back;
+  vandps(xmm0, x, constant32(0x7fffffff));
+  vcmpps(xmm0, xmm0, constant32(k_normal), k_ge_quiet);
   vmovmskps(eax, xmm0);
   cmp(eax, 15);
-  jne(slow, T_NEAR);
+  jne(unusual, T_NEAR);
+  L(back);
+  add_cold([this, x, unusual, back, &slow]() mutable {
+    L(unusual);  // perhaps just zeros
+    vector_magnitude(xmm0, x);
+    vpcmpgtd(xmm0, xmm0, constant32(2 * k_normal + 0x7ffffffe));
+    vcmpordps(xmm1, x, x);
+    vpand(xmm0, xmm0, xmm1);
+    vmovmskps(eax, xmm0);
+    cmp(eax, 15);
+    je(back, T_NEAR);
+    jmp(slow, T_NEAR);
+  });
+}
+
+/// What is known of the result. That of the slow path is flushed, but may be the default NaN.
+void Emitter::note_normal(VecOp op, const VectorCode& v) {
+  bool& normal = xmm_[static_cast<u32>(v.d.getIdx())].normal;
+  switch (op) {
+    case VecOp::FAdd:
+    case VecOp::FSub:
+    case VecOp::FMul:
+    case VecOp::FMla:
+    case VecOp::FMls:
+    case VecOp::FFma:
+    case VecOp::FFms:
+    case VecOp::SToF:
+    case VecOp::UToF: normal = true; break;
+    case VecOp::FNeg:
+    case VecOp::FAbs: normal = xmm_[static_cast<u32>(v.a.getIdx())].normal; break;
+    default: break;
+  }
 }
 
 void Emitter::emit_vector_fp(VecOp op, const VectorCode& v, Xbyak::Label& slow) {
@@ -139,9 +170,41 @@ void Emitter::emit_vector_fp(VecOp op, const VectorCode& v, Xbyak::Label& slow) 
       vandps(xmm0, v.a, magnitude());
       vandps(xmm1, v.b, magnitude());
       return vcmpps(v.d, xmm0, xmm1, op == VecOp::FAbsCmpGe ? 0x0d : 0x0e);
+    case VecOp::FRecps:
+    case VecOp::FRsqrts:
+      // Neither zero nor infinity, whose product is none here.
+      vandps(xmm0, v.a, magnitude());
+      vandps(xmm1, v.b, magnitude());
+      vpmaxsd(xmm2, xmm0, xmm1);
+      vpminsd(xmm0, xmm0, xmm1);
+      vpcmpgtd(xmm0, xmm0, constant32(k_factor - 1));
+      vpcmpgtd(xmm2, xmm2, constant32(exponent(63)));
+      vpandn(xmm0, xmm2, xmm0);
+      vmovmskps(eax, xmm0);
+      cmp(eax, v.q ? 15 : 3);
+      jne(slow, T_NEAR);
+      vmulps(xmm0, v.a, v.b);
+      vmovaps(xmm1, constant32(op == VecOp::FRecps ? 0x40000000 : 0x40400000));  // 2, 3
+      vsubps(v.d, xmm1, xmm0);
+      if (op == VecOp::FRsqrts) vmulps(v.d, v.d, constant32(0x3f000000));
+      return;
     case VecOp::FToS:
     case VecOp::FToU:
       check_operands({v.a}, k_normal, slow);
+      if (v.imm != 0) {
+        // Before the host can set flags. Scaling is exact then.
+        if (op == VecOp::FToS)
+          vandps(xmm0, v.a, magnitude());
+        else
+          vmovaps(xmm0, v.a);
+        vpcmpgtd(xmm1, xmm0, constant32(exponent(31 - v.imm) - 1));
+        if (op == VecOp::FToU) vpor(xmm1, xmm1, xmm0);
+        vmovmskps(eax, xmm1);
+        test(eax, eax);
+        jnz(slow, T_NEAR);
+        vmulps(xmm0, v.a, constant32(exponent(v.imm)));
+        return vcvttps2dq(v.d, xmm0);
+      }
       if (op == VecOp::FToU) {  // what the host cannot do, before it sets flags
         vmovdqa(xmm0, v.a);
         vpcmpgtd(xmm0, xmm0, constant32(exponent(31) - 1));

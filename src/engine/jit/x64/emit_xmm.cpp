@@ -11,8 +11,6 @@ namespace {
 using ir::Op;
 using IrType = ir::Type;
 
-constexpr u32 k_most_planned = 10;  ///< registers for the loads of one group
-
 bool is_fp(Op op) { return op >= Op::FAdd32 && op <= Op::FixedToF64; }
 bool is_load(Op op) { return op == Op::Load || op == Op::Load64; }
 bool is_store(Op op) { return op == Op::Store || op == Op::Store64; }
@@ -21,25 +19,10 @@ bool moves_words(const ir::Inst& i) {
   return !(i.attr & ir::MemAttr::big) && (wide || (i.attr & ir::MemAttr::size_mask) == 4);
 }
 
-/// Words of the extension registers that a move reads or writes.
-struct Words {
-  u32 first, count;
-};
-Words words_of(const ir::Inst& i) {
-  const u32 n = static_cast<u32>(i.imm);
-  switch (i.op) {
-    case Op::GetS:
-    case Op::SetS: return {n, 1};
-    case Op::GetQ:
-    case Op::SetQ: return {4 * n, 4};
-    default: return {2 * n, 2};
-  }
-}
-
 /// The operand counts with its low half only.
 bool takes_low_half(const ir::Inst& i, u32 operand) {
   using ir::VecOp;
-  if (i.op == Op::SetVD || i.op == Op::VLo) return true;
+  if (i.op == Op::SetVD || i.op == Op::VLo || i.op == Op::VSetLane) return true;
   if (i.op == Op::VGetLane) return ((i.imm & 0xff) * ((i.imm >> 8) + 1)) <= 64;
   if (i.op != Op::Vector || ir::VectorImm::q(i.imm)) return false;
   const VecOp op = ir::VectorImm::op(i.imm);
@@ -49,6 +32,17 @@ bool takes_low_half(const ir::Inst& i, u32 operand) {
 }
 
 }  // namespace
+
+Emitter::Words Emitter::words_of(const Inst& i) {
+  const u32 n = static_cast<u32>(i.imm);
+  switch (i.op) {
+    case Op::GetS:
+    case Op::SetS: return {n, 1};
+    case Op::GetQ:
+    case Op::SetQ: return {4 * n, 4};
+    default: return {2 * n, 2};
+  }
+}
 
 // --- analysis
 
@@ -81,6 +75,8 @@ void Emitter::analyse_xmm() {
   xmm_temps_.assign(block_->temp_count, {});
   xmm_at_label_.assign(block_->label_count, std::nullopt);
   access_xmm_.assign(block_->insts.size(), {});
+  quad_set_.assign(block_->insts.size(), k_none);
+  high_of_.assign(block_->temp_count, k_none);
   for (XmmTemp& t : xmm_temps_) t.in_xmm = true;
   std::vector<int> labels;
   const auto& insts = block_->insts;
@@ -106,6 +102,10 @@ void Emitter::analyse_xmm() {
     if (t.def < 0) t.def = at;
     t.last = std::max(t.last, at);
   }
+  for (u32 k = static_cast<u32>(insts.size()); k-- > 0;)
+    if (insts[k].op == Op::VSetLane)
+      xmm_temps_[insts[k].a.temp_number()].wide |=
+          xmm_temps_[insts[k].dst.temp_number()].wide || (insts[k].imm & 0xff) * ((insts[k].imm >> 8) + 1) > 64;
   for (XmmTemp& t : xmm_temps_)
     for (int label : labels) t.stored |= t.def < label && label < t.last;
   for (u32 t = 0; t < xmm_temps_.size(); ++t) temps_[t].memory |= xmm_temps_[t].in_xmm;
@@ -142,7 +142,7 @@ Emitter::Xmm Emitter::hold_xmm(int x) {
   return Xmm(x);
 }
 
-/// A register for something new: an empty one, else the oldest copy, else the temp that is used last.
+/// A register for something new: an empty one, else the oldest copy, else the temp that is used last, else a unit's.
 Emitter::Xmm Emitter::take_xmm() {
   int best = -1;
   u64 best_rank = 0;
@@ -150,7 +150,9 @@ Emitter::Xmm Emitter::take_xmm() {
     if (held_xmm_ >> x & 1) continue;
     const XmmCache::Entry& e = xmm_[x];
     u64 rank = u64{3} << 32;
-    if (!e.temps.empty()) {
+    if (e.units != 0) {
+      rank = 0;
+    } else if (!e.temps.empty()) {
       rank = 0;
       for (const u32 t : e.temps) rank = std::max(rank, static_cast<u64>(xmm_temps_[t].last));
     } else if (e.copies()) {
@@ -159,14 +161,21 @@ Emitter::Xmm Emitter::take_xmm() {
     if (best < 0 || rank > best_rank) best = static_cast<int>(x), best_rank = rank;
   }
   AV_ASSERT(best >= 0);
-  const Xmm x(best);
-  for (const u32 t : xmm_[static_cast<u32>(best)].temps) {
+  free_xmm(static_cast<u32>(best));
+  return hold_xmm(best);
+}
+
+/// What x holds is in memory from here on.
+void Emitter::free_xmm(u32 x) {
+  for (const u32 t : xmm_[x].temps) {
     XmmTemp& temp = xmm_temps_[t];
-    if (!temp.stored && !temp.spilled) move_to_frame(Value::temp(t), x, temp.type);
+    if (!temp.stored && !temp.spilled) move_to_frame(Value::temp(t), Xmm(static_cast<int>(x)), temp.type);
     temp.spilled = true;
   }
-  xmm_.forget(static_cast<u32>(best));
-  return hold_xmm(best);
+  for (u32 unit = 0; unit < units_.size(); ++unit)
+    if (xmm_[x].units & xmm_.dirty() & 1u << unit) store_unit(unit, Xmm(static_cast<int>(x)));
+  xmm_.set_dirty(xmm_.dirty() & ~xmm_[x].units);
+  xmm_.forget(x);
 }
 
 void Emitter::move_to_frame(Value v, const Xmm& x, IrType type) {
@@ -212,7 +221,9 @@ Emitter::Xmm Emitter::use_xmm(const Inst& i, Value v, IrType type, const Xmm& sc
 
 /// A register for the result, none of the operands'.
 Emitter::Xmm Emitter::result_xmm(Value dst) {
-  const Xmm x = take_xmm();
+  const int home = home_of_result(dst);
+  if (home >= 0) xmm_.empty_home(static_cast<u32>(home));
+  const Xmm x = home >= 0 ? hold_xmm(home) : take_xmm();
   if (is_xmm(dst)) xmm_.bind(static_cast<u32>(x.getIdx()), dst.temp_number());
   return x;
 }
@@ -235,13 +246,7 @@ void Emitter::finish_xmm(Value dst, const Xmm& x, IrType type) {
 
 void Emitter::spill_xmm() {
   begin_xmm();
-  for (u32 x = XmmCache::k_first; x < XmmCache::k_end; ++x)
-    for (const u32 t : xmm_[x].temps) {
-      XmmTemp& temp = xmm_temps_[t];
-      if (!temp.stored && !temp.spilled) move_to_frame(Value::temp(t), Xmm(static_cast<int>(x)), temp.type);
-      temp.spilled = true;
-    }
-  xmm_.clear();
+  for (u32 x = XmmCache::k_first; x < XmmCache::k_end; ++x) free_xmm(x);
 }
 
 // --- cold paths
@@ -263,6 +268,7 @@ Emitter::ColdXmm Emitter::cold_xmm(const Inst& i) const {
 /// The instruction in C++, out of line: registers are as before but for the result.
 void Emitter::emit_slow(const Inst& i, const ColdXmm& cold) {
   for (const Parked& p : cold.operands) move_to_frame(p.value, Xmm(p.x), p.type);
+  cold_dirty_->clear();  // it does not look at extension registers
   place_constant(i);
   name_uop();
   call_service(Service::Helper, false, cold.keep);
@@ -270,6 +276,7 @@ void Emitter::emit_slow(const Inst& i, const ColdXmm& cold) {
 }
 
 void Emitter::note_skip(u32 label) {
+  if (!units_.empty()) place_units(false);
   if (xmm_at_label_[label])
     xmm_at_label_[label]->join(xmm_);
   else
@@ -280,8 +287,10 @@ void Emitter::note_label(u32 label) {
   const auto& there = xmm_at_label_[label];
   if (!reached_)
     xmm_ = there ? *there : XmmCache{};
-  else if (there)
+  else if (there) {
+    if (!units_.empty()) place_units(false);
     xmm_.join(*there);
+  }
   reached_ = true;
 }
 
@@ -323,6 +332,8 @@ bool Emitter::extension_read_later(u32 first, u32 count) const {
 
 void Emitter::emit_get(const Inst& i) {
   begin_xmm();
+  if (plan_quad_get(i)) return;
+  if (const int unit = unit_of(i); unit >= 0) return get_unit(i, static_cast<u32>(unit));
   const u32 n = static_cast<u32>(i.imm);
   const Words words = words_of(i);
   const auto memory = rbp + static_cast<u32>(AV_STATE(d) + 4 * words.first);
@@ -373,6 +384,11 @@ void Emitter::emit_get(const Inst& i) {
 
 void Emitter::emit_set(const Inst& i) {
   begin_xmm();
+  if (const int quad = quad_set_[index_]; quad == k_with_next)
+    return;
+  else if (quad != k_none)
+    return set_quad(i, static_cast<u32>(quad));
+  if (const int unit = unit_of(i); unit >= 0) return set_unit(i, static_cast<u32>(unit));
   const u32 n = static_cast<u32>(i.imm);
   const Words words = words_of(i);
   const auto memory = rbp + static_cast<u32>(AV_STATE(d) + 4 * words.first);
@@ -449,63 +465,6 @@ void Emitter::emit_vector_pack(const Inst& i) {
     movlhps(d, b);
   }
   finish_xmm(i.dst, d, IrType::V128);
-}
-
-// --- memory
-
-/// Before a group of accesses: registers for what is loaded, where what is stored is.
-void Emitter::plan_access(u32 index, u32 count) {
-  begin_xmm();
-  u32 planned = 0;
-  for (u32 k = index; k < index + count; ++k) {
-    const Inst& i = block_->insts[k];
-    ColdXmm& cold = access_xmm_[k];
-    cold = {};
-    if (is_load(i.op) && is_xmm(i.dst)) {
-      XmmTemp& t = xmm_temps_[i.dst.temp_number()];
-      if (planned++ < k_most_planned)
-        cold.result = {result_xmm(i.dst).getIdx(), i.dst, t.type};
-      else
-        t.spilled = true;
-    } else if (is_store(i.op) && is_xmm(i.b)) {
-      if (const int x = xmm_.of_temp(i.b.temp_number()); x >= 0) cold.operands.push_back({x, i.b, IrType::V});
-    }
-  }
-  for (u32 x = XmmCache::k_first; x < XmmCache::k_end; ++x)
-    access_xmm_[index].keep |= (count != 1 || access_xmm_[index].result.x != static_cast<int>(x)) && !xmm_[x].empty();
-}
-
-bool Emitter::load_xmm(const Inst& i, const Xbyak::RegExp& at) {
-  const Parked& result = access_of(i).result;
-  if (result.x < 0) return false;
-  i.op == Op::Load64 ? movsd(Xmm(result.x), qword[at]) : movss(Xmm(result.x), dword[at]);
-  finish_xmm(i.dst, Xmm(result.x), result.type);
-  return true;
-}
-
-bool Emitter::store_xmm(const Inst& i, const Xbyak::RegExp& at) {
-  const auto& operands = access_of(i).operands;
-  if (operands.empty()) return false;
-  const Xmm x(operands[0].x);
-  i.op == Op::Store64 ? movsd(qword[at], x) : movss(dword[at], x);
-  return true;
-}
-
-/// rcx = the value that a store in C++ gets, when it is in an xmm register.
-bool Emitter::store_xmm_value(const Inst& i) {
-  const auto& operands = access_of(i).operands;
-  if (operands.empty()) return false;
-  movq(rcx, Xmm(operands[0].x));
-  return true;
-}
-
-/// What a load in C++ gave, in rax, goes where the hot path has it.
-bool Emitter::finish_loaded_xmm(const Inst& i) {
-  const Parked& result = access_of(i).result;
-  if (result.x < 0) return false;
-  movq(Xmm(result.x), rax);
-  finish_xmm(i.dst, Xmm(result.x), result.type);
-  return true;
 }
 
 }  // namespace armvisor::engine::jit

@@ -46,20 +46,20 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
   Xbyak::Label attention;
   cmp(dword[rbp + offsetof(Context, attention)], 0);
   jne(attention, T_NEAR);
-  if (options_.count_instructions && !region_)
-    add(qword[rbp + offsetof(Context, instructions)], block.insn_count);
+  if (options_.count_instructions && !region_) add(qword[rbp + offsetof(Context, instructions)], block.insn_count);
   for (const Copy& c : copies_)
     if (c.owner >= 0) mov(guest(static_cast<u32>(c.owner)), Reg32(c.host));
   if (region_ && has_edges(0)) mov(byte[rbp + offsetof(Context, edge)], 0);
   load_copies();
-  cold_.push_back({[this, attention]() mutable {
+  load_units();
+  add_cold([this, attention]() mutable {
     L(attention);
     set_pc(block_->pc);
     // Who entered the block took ITSTATE out of the state; it must be found there again.
     if (const u8 it = frontend::Context::it_of(out_->key)) mov(byte[rbp + AV_STATE(it)], it);
     mov(eax, static_cast<u32>(Leave::Attention));
     jmp(stub(stubs_.leave), T_NEAR);
-  }});
+  });
   for (index_ = 0; index_ < block.insts.size();) {
     const Inst& i = block.insts[index_];
     if (dead_[index_]) {
@@ -81,6 +81,7 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
   }
   for (std::size_t k = 0; k < cold_.size(); ++k) {
     const auto emit_cold = std::move(cold_[k].emit);  // which may add more
+    cold_dirty_ = std::move(cold_[k].dirty);
     emit_cold();
   }
   emit_constants();
@@ -265,9 +266,12 @@ void Emitter::emit(const Inst& i) {
     case Op::FpscrToFlags: return emit_fpscr_to_flags();
     case Op::Insn: return;
     case Op::Head: return emit_head(i);
-    case Op::Goto: emit_goto(index_, {}); reached_ = false; return;
+    case Op::Goto:
+      emit_goto(index_, {});
+      reached_ = false;
+      return;
     case Op::SkipIf:
-    case Op::SkipUnless: note_skip(static_cast<u32>(i.imm)); return emit_skip(i);
+    case Op::SkipUnless: return emit_skip(i);
     case Op::Label:
       note_label(static_cast<u32>(i.imm));
       L(labels_[i.imm]);
@@ -363,12 +367,12 @@ void Emitter::count_loop(u32 pc) {
   Xbyak::Label hot;
   sub(dword[rbp + static_cast<u32>(offsetof(Context, heat)) + 4 * heat_index(pc)], 1);
   js(hot, T_NEAR);
-  cold_.push_back({[this, hot, pc]() mutable {
+  add_cold([this, hot, pc]() mutable {
     L(hot);
     set_pc(pc);
     mov(eax, static_cast<u32>(Leave::Hot));
     jmp(stub(stubs_.leave), T_NEAR);
-  }});
+  });
 }
 
 /// Where the displacement of a jump emitted next will be, behind `opcode_bytes` bytes: a multiple of 4.
@@ -387,7 +391,7 @@ void Emitter::exit_direct_if(u8 cc, Link& link) {
 }
 
 void Emitter::leave_unlinked(Link& link, Xbyak::Label& unlinked) {
-  cold_.push_back({[this, unlinked, &link]() mutable {
+  add_cold([this, unlinked, &link]() mutable {
     L(unlinked);
     if (link.patch) link.unlinked = static_cast<s32>(getCurr() - (link.patch + 4));
     mov(rdx, reinterpret_cast<u64>(&link));
@@ -395,15 +399,13 @@ void Emitter::leave_unlinked(Link& link, Xbyak::Label& unlinked) {
     set_pc(link.pc);
     mov(eax, static_cast<u32>(Leave::Lookup));
     jmp(stub(stubs_.leave), T_NEAR);
-  }});
+  });
 }
 
 void Emitter::emit_exit(const Inst& i) {
   recover_flags(index_);
   switch (i.op) {
-    case Op::ExitSwitch:
-      xor_(dword[rbp + AV_STATE(psr)], arm::k_psr_t);
-      [[fallthrough]];
+    case Op::ExitSwitch: xor_(dword[rbp + AV_STATE(psr)], arm::k_psr_t); [[fallthrough]];
     case Op::ExitJump:
     case Op::ExitCall:
       return may_link_ ? exit_direct(out_->links[next_link_++], insn_address(index_))
@@ -422,6 +424,7 @@ void Emitter::emit_exit(const Inst& i) {
       if (index_ > 0 && write_cpsr_links(*block_, index_ - 1)) ++next_link_;
       return emit_sync_exit(static_cast<u32>(i.imm));
     case Op::ExitReturn:
+      spill_xmm();
       place_constant(i);
       name_uop();
       call_service(Service::Helper, false);

@@ -53,8 +53,19 @@ class Emitter : private Xbyak::CodeGenerator {
     bool in_reg = false;
     bool in_eax = false;  ///< an address that the next instruction uses
   };
+  /// An extension register that a region keeps in host registers, or several that it also uses as one.
+  struct Unit {
+    u32 first, words;  ///< words of the extension registers
+    int home;          ///< where it is at every head
+    bool written;
+  };
+  struct DirtyUnit {
+    u32 unit;
+    int x;
+  };
   struct Cold {
     std::function<void()> emit;
+    std::vector<DirtyUnit> dirty;  ///< where control comes from
   };
 
   // --- analysis.cpp
@@ -166,7 +177,14 @@ class Emitter : private Xbyak::CodeGenerator {
     std::vector<Parked> operands;
     Parked result{-1, {}, ir::Type::V};
     bool keep = false;  ///< other values are in registers
+    bool quad = false;  ///< a doubleword that is moved together with the next access's
+    bool high = false;  ///< it is, or was, the high half of the register
   };
+  /// Words of the extension registers that a move reads or writes.
+  struct Words {
+    u32 first, count;
+  };
+  static Words words_of(const Inst& i);
   void analyse_xmm();
   bool xmm_defines(const Inst& i) const;
   bool xmm_uses(const Inst& i, u32 operand) const;
@@ -179,6 +197,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void finish_xmm(Value dst, const Xmm& x, ir::Type type);
   void move_to_frame(Value v, const Xmm& x, ir::Type type);
   void move_from_frame(Value v, const Xmm& x, ir::Type type);
+  void free_xmm(u32 x);
   void spill_xmm();  ///< before a call that does not keep xmm registers
   ColdXmm cold_xmm(const Inst& i) const;
   void emit_slow(const Inst& i, const ColdXmm& cold);
@@ -191,6 +210,10 @@ class Emitter : private Xbyak::CodeGenerator {
   void note_skip(u32 label);
   void note_label(u32 label);
   void plan_access(u32 index, u32 count);
+  bool as_quad(u32 q) const;
+  void plan_quad_load(u32 index, u32 end);
+  bool plan_quad_get(const Inst& i);
+  void set_quad(const Inst& i, u32 temp);
   bool load_xmm(const Inst& i, const Xbyak::RegExp& at);
   bool store_xmm(const Inst& i, const Xbyak::RegExp& at);
   bool store_xmm_value(const Inst& i);
@@ -202,6 +225,21 @@ class Emitter : private Xbyak::CodeGenerator {
   Address constant(u64 low, u64 high);
   Address constant32(u32 v) { return constant(v * 0x100000001u, v * 0x100000001u); }
   void emit_constants();
+  // --- emit_units.cpp: extension registers that stay in host registers throughout a region
+  void choose_units();
+  int unit_of(const Inst& i) const { return units_.empty() ? -1 : unit_at_word_[words_of(i).first]; }
+  void load_unit(u32 unit, const Xmm& x);
+  void store_unit(u32 unit, const Xmm& x);
+  Xmm unit_xmm(u32 unit);
+  void place_units(bool leaving);
+  bool units_in_place() const;
+  void load_units();
+  std::vector<DirtyUnit> dirty_units() const;
+  void store_dirty(const std::vector<DirtyUnit>& units);
+  void get_unit(const Inst& i, u32 unit);
+  void set_unit(const Inst& i, u32 unit);
+  int home_of_result(Value dst) const;
+  void add_cold(std::function<void()> emit) { cold_.push_back({std::move(emit), dirty_units()}); }
   // --- emit_fp.cpp
   bool fp_runs_inline(const Inst& i) const;
   void check_ordinary(const Xmm& x, bool wide, Xbyak::Label& slow);
@@ -216,6 +254,9 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_int_to_fp(const Inst& i);
   void emit_fp_sign(const Inst& i);
   void emit_fpscr_to_flags();
+  void flags_from_fpscr(u8 mask);
+  bool fp_decides(u32 compare, u32 index) const;
+  bool follows_compare(u32 index) const;
   u32 next_op(u32 index) const;
   // --- emit_vector.cpp
   bool vector_runs_inline(const Inst& i) const;
@@ -226,6 +267,7 @@ class Emitter : private Xbyak::CodeGenerator {
     unsigned size = 0;  ///< log2 of the element size
     bool q = false;
     u32 imm = 0;
+    std::optional<u64> indices;  ///< of VTBL
   };
   Xmm vector_operand(Value v, bool clear_high);
   void finish_vector(const Inst& i, const VectorCode& v);
@@ -245,16 +287,20 @@ class Emitter : private Xbyak::CodeGenerator {
   void vector_one(ir::VecOp op, const VectorCode& v);
   void vector_pairs_long(bool is_signed, const VectorCode& v);
   void vector_shift(ir::VecOp op, const VectorCode& v);
-  void vector_shift_by_register(bool is_signed, const VectorCode& v);
+  void vector_shift_words(const Xmm& d, const Xmm& a, const Xmm& n, bool is_signed, bool round);
+  void vector_shift_by_register(bool is_signed, bool round, const VectorCode& v);
   void vector_narrow(ir::VecOp op, const VectorCode& v);
   void vector_saturate_narrow(const VectorCode& v, const Xmm& from, bool from_signed, bool to_signed);
   void vector_widen(ir::VecOp op, const VectorCode& v);
   void vector_multiply_long(const VectorCode& v, bool is_signed);
   void vector_permute(ir::VecOp op, const VectorCode& v);
   void vector_table(const VectorCode& v);
+  void vector_table_fixed(const VectorCode& v, u64 indices);
+  std::optional<u64> fixed_indices(const Inst& i) const;
   // --- emit_vector_fp.cpp
   bool vector_fp_runs_inline(const Inst& i) const;
   void vector_magnitude(const Xmm& t, const Xmm& x);
+  void note_normal(ir::VecOp op, const VectorCode& v);
   void check_operands(std::initializer_list<Xmm> operands, u32 least, Xbyak::Label& slow);
   void check_numbers(const Xmm& x, Xbyak::Label& slow);
   void check_normal(const Xmm& x, Xbyak::Label& slow);
@@ -285,8 +331,10 @@ class Emitter : private Xbyak::CodeGenerator {
   void recover_flags(u32 index);  ///< in the cold path of instruction `index`; changes ecx, edx
   void make_flags(u32 source, u8 mask, bool from_result);
   void make_host_flags(u32 source, bool from_result, bool nz_only);
+  void make_saved_flags(u32 source, u8 mask);
   u32 edge_number(u32 skip) const;
   void note_edge(u32 skip, u32 head);
+  bool stores_at_edge(u32 skip) const;
   bool has_edges(u32 head) const;
   void emit_side_exit(u32 index);
 
@@ -309,7 +357,7 @@ class Emitter : private Xbyak::CodeGenerator {
   bool region_ = false;
   std::vector<Xbyak::Label> heads_;
   std::vector<u8> live_at_head_;
-  std::vector<u32> uop_index_;                 ///< place in Block::code of each instruction that has a uop
+  std::vector<u32> uop_index_;  ///< place in Block::code of each instruction that has a uop
   std::vector<TempInfo> temps_;
   std::vector<u8> flags_needed_;
   /// Flags that the hot path does not store, and that the cold path of an instruction makes from the operands or the
@@ -320,6 +368,7 @@ class Emitter : private Xbyak::CodeGenerator {
     bool from_result;
   };
   std::vector<Recovery> recovery_;
+  std::vector<Recovery> edge_stores_;  ///< likewise where control goes on to a head from instruction `at`
   /// The SkipUnless makes the flags it tests anew.
   struct Remake {
     int source = -1;
@@ -340,6 +389,7 @@ class Emitter : private Xbyak::CodeGenerator {
   struct Edge {
     u32 skip, head, source;
     std::vector<EdgePoint> points;
+    bool saved = false;  ///< the operands do not stand behind the head: they are in Context::flag_operands
   };
   static constexpr std::size_t k_max_edges = 200;
   std::vector<Edge> edges_;  ///< those of one way have the number of the first, from 1
@@ -351,8 +401,15 @@ class Emitter : private Xbyak::CodeGenerator {
   std::vector<XmmTemp> xmm_temps_;
   std::vector<std::optional<XmmCache>> xmm_at_label_;
   std::vector<ColdXmm> access_xmm_;  ///< by instruction
+  static constexpr int k_none = -1, k_with_next = -2;
+  std::vector<int> quad_set_;  ///< of a SetD, by instruction: the temp that has both it and the SetD before
+  std::vector<int> high_of_;   ///< of a temp: the temp that it is the high half of
   std::vector<std::pair<std::pair<u64, u64>, Xbyak::Label>> constants_;
   u32 held_xmm_ = 0;
+  // emit_units.cpp
+  std::vector<Unit> units_;
+  std::array<int, 64> unit_at_word_{};
+  std::optional<std::vector<DirtyUnit>> cold_dirty_;  ///< in a cold path: what is dirty there
   bool reached_ = true;
   // emit_fp.cpp
   std::deque<Xbyak::Label> slow_labels_;  ///< a copy of a label that nothing has jumped to yet would be another one

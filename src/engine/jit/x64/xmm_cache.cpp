@@ -65,7 +65,23 @@ void XmmCache::write_q(u32 n, int x) {
   if (x >= 0) copy_q(n, static_cast<u32>(x));
 }
 
-void XmmCache::clear() { entries_ = {}; }
+void XmmCache::place_unit(u32 unit, int x) {
+  if (const int old = unit_at_[unit]; old >= 0) entries_[static_cast<u32>(old)].units &= ~(1u << unit);
+  unit_at_[unit] = static_cast<s8>(x);
+  if (x >= 0) entries_[static_cast<u32>(x)].units |= 1u << unit;
+}
+
+void XmmCache::forget(u32 x) {
+  for (u32 unit = 0; unit < k_most_units; ++unit)
+    if (entries_[x].units >> unit & 1) unit_at_[unit] = -1;
+  entries_[x] = {};
+}
+
+void XmmCache::clear() {
+  entries_ = {};
+  unit_at_ = k_nowhere;
+  dirty_ = 0;
+}
 
 bool XmmCache::empty() const {
   return std::all_of(entries_.begin(), entries_.end(), [](const Entry& e) { return e.empty(); });
@@ -79,7 +95,11 @@ void XmmCache::join(const XmmCache& other) {
     e.s &= o.s;
     e.d &= o.d;
     e.q &= o.q;
+    e.normal &= o.normal;
   }
+  for (u32 unit = 0; unit < k_most_units; ++unit)
+    if (unit_at_[unit] != other.unit_at_[unit]) place_unit(unit, -1);
+  dirty_ |= other.dirty_;
 }
 
 }  // namespace armvisor::engine::jit

@@ -1,0 +1,120 @@
+#pragma once
+// What a vCPU keeps of the guest's translations, and when it lets go of it (Policy).
+//
+// With the coherent policies an entry is kept only if the vCPU will hear of any write to a descriptor that it came
+// from:
+//   1. The frames of these tables are marked (FrameTable::use_table). From then on no vCPU makes a write entry for
+//      them, and those that have some are asked to drop them.
+//   2. Once they have, or are outside guest code, the frame is guarded, and the tables are walked anew. Before that,
+//      translations are used but not kept.
+//   3. A vCPU that writes a marked frame stores, fences, and then asks the frame's users to drop what was derived from
+//      the written bytes. So either the walk saw the write, or the walker gets the request. A barrier of the writer
+//      waits for it, and the architecture promises nothing before that barrier (B3.10.1); device writes ask likewise,
+//      and a maintenance operation waits for what was asked before it.
+// So maintenance operations find nothing that is stale.
+//
+// Only the vCPU's own thread may use the object.
+#include <array>
+#include <vector>
+
+#include "measure/counters.h"
+#include "mmu/request.h"
+#include "mmu/soft_tlb.h"
+#include "mmu/table_map.h"
+
+namespace armvisor::mmu {
+
+/// The other vCPUs of the machine, as one of them sees them.
+class Peers {
+ public:
+  /// Asks vCPU `vcpu`; the asker's next barrier waits for it. Returns a ticket.
+  virtual u64 ask(u32 vcpu, const Request& request) = 0;
+  /// It has served the request, or is outside guest code and will serve it before it enters.
+  virtual bool has_served(u32 vcpu, u64 ticket) const = 0;
+  /// The asker held write entries for the frame of `pa` while others held something derived from its bytes.
+  virtual void wrote_unseen(GuestPa pa) = 0;
+
+ protected:
+  ~Peers() = default;
+};
+
+/// Where a table walk read descriptors, first level first.
+struct WalkPath {
+  u32 count = 0;
+  std::array<GuestPa, 3> descriptors;
+  void add(GuestPa pa) {
+    if (count < descriptors.size()) descriptors[count++] = pa;
+  }
+};
+
+class Shadow {
+ public:
+  Shadow(FrameTable& frames, Peers& peers, u32 vcpu, Policy policy, measure::Counters& counters)
+      : frames_(frames),
+        peers_(peers),
+        bit_(static_cast<u8>(1u << vcpu)),
+        policy_(policy),
+        counters_(counters),
+        tlb_(frames, vcpu) {}
+
+  Policy policy() const { return policy_; }
+  bool is_coherent() const { return mmu::is_coherent(policy_); }
+
+  /// Selects the space of the state's translation context, making or recycling one. The result is valid until the
+  /// next call.
+  Space& select(const arm::CpuState& s);
+  Space& current() { return *tlb_.current(); }
+
+  enum class Keep { Yes, No, WalkAgain };
+  /// May the result of a walk along `path` be entered?
+  Keep may_keep(u32 va, const arm::Translation& t, const WalkPath& path);
+  void fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram, bool write) {
+    tlb_.fill_data(va, t, privileged, host, ram, write);
+  }
+  void fill_exec(u32 va, const arm::Translation& t, bool privileged) { tlb_.fill_exec(va, t, privileged); }
+
+  /// Does what a request asks, but for DropWrites.
+  void apply(const Request& r);
+  bool drop_writes(GuestPa pa) { return tlb_.drop_writes(pa); }
+  /// True when TLB maintenance for all vCPUs must reach their shadows.
+  bool needs_broadcast() const { return !is_coherent() || frames_.unguarded.load() != 0; }
+
+  /// This vCPU wrote [pa, pa + size), inside one frame with k_frame_table, and a full fence has passed.
+  void table_written(GuestPa pa, u32 size);
+  /// Lets go of all that any vCPU derived from the frame of `pa`.
+  void release_table(GuestPa pa) { tell({.kind = Request::Kind::DropTable, .asid = Asid(), .pa = pa}); }
+  void hint(TableHint what, GuestPa pa);
+
+ private:
+  /// A frame that is not guarded yet, and the requests to wait for.
+  struct Claim {
+    u64 frame;
+    std::array<u64, 8> tickets;
+  };
+
+  bool prepare(GuestPa pa);
+  void claim(GuestPa pa);
+  bool settle(GuestPa pa);
+  void drop_claim(u64 frame);
+  void released(u64 frame);
+  void tell(const Request& r);
+  void flush(const Request& r);
+  void drop_derived(GuestPa pa, u32 size);
+  void drop_table(GuestPa pa);
+  bool became_data(u64 frame);
+  GuestPa pa_of(u64 frame) const { return frames_.ram().base() + (frame << k_page_bits); }
+
+  FrameTable& frames_;
+  Peers& peers_;
+  const u8 bit_;
+  const Policy policy_;
+  measure::Counters& counters_;
+  SoftTlb tlb_;
+  TableMap map_;
+  std::vector<Claim> claims_;
+  u64 written_frame_ = 0;  ///< of the last write to a table
+  u32 writes_ = 0;         ///< to it, since a walk went through it
+  bool batch_ = false;
+};
+
+}  // namespace armvisor::mmu
