@@ -35,6 +35,15 @@ def hypercalls():
                    {f"{number} {name}" for number, name in described})
 
 
+def cost_model():
+    loops = re.findall(r'^ +\{"([\w.-]+)",', table("vmm/calibration_loops.cpp"), re.MULTILINE)
+    described = re.findall(r"^\| `([\w.-]+)` \|", section("cost-model.md", "Calibration"), re.MULTILINE)
+    wrong = compare("docs/cost-model.md", set(loops), set(described))
+    names = re.findall(r'^WHAT_IF\("([^"]+)"', table("measure/what_if.inc"), re.MULTILINE)
+    described = re.findall(r"^\| `([\w.-]+)` \|", section("cost-model.md", "What if"), re.MULTILINE)
+    return wrong + compare("docs/cost-model.md", set(names), set(described))
+
+
 def main():
     guide = (ROOT / "docs" / "guide.md").read_text()
     options = {n for names in re.findall(r'^(?:TEXT|LIST|FLAG|FORM)\(\w+,\s*"([^"]+)"', table("cli/options.inc"), re.MULTILINE)
@@ -45,7 +54,7 @@ def main():
     rows = re.search(r"^## Exit statuses\n(.*?)^## ", guide, re.MULTILINE | re.DOTALL)[1]
     numbers = set(re.findall(r"^\| (\d+) \|", rows, re.MULTILINE))
     wrong = compare("docs/guide.md", options, described) + compare("docs/guide.md", statuses, numbers)
-    wrong += counters() + hypercalls()
+    wrong += counters() + hypercalls() + cost_model()
     print("\n".join(wrong))
     return 1 if wrong else 0
 

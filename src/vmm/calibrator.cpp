@@ -17,6 +17,20 @@ namespace {
 
 using Costs = std::map<std::string, double>;
 
+/// Of machines. What one kind does not have at all is taken from the next.
+struct Kind {
+  engine::JitOptions jit;
+  engine::MmuPolicy mmu = engine::MmuPolicy::Asid;
+};
+
+std::vector<Kind> kinds() {
+  std::vector<Kind> all(3);
+  for (Kind& kind : all) kind.jit.count_instructions = true;
+  all[1].jit.inline_system = false;  // operations that generated code does itself are light traps
+  all[2].mmu = engine::MmuPolicy::Rmap;
+  return all;
+}
+
 /// The guest's code as a file that the loader can read.
 Result<Fd> guest_file() {
   const std::vector<u32> words = calibration_guest();
@@ -30,7 +44,7 @@ Result<Fd> guest_file() {
   return fd;
 }
 
-Result<std::vector<measure::MarkTotal>> run_guest(const Fd& file, const engine::JitOptions& jit) {
+Result<std::vector<measure::MarkTotal>> run_guest(const Fd& file, const Kind& kind) {
   char address[16];
   std::snprintf(address, sizeof address, "@0x%x", k_calibration_base);
   VmConfig config;
@@ -38,7 +52,8 @@ Result<std::vector<measure::MarkTotal>> run_guest(const Fd& file, const engine::
   config.boot.ram_size = u64{32} << 20;
   config.console.kind = ConsoleOption::Kind::None;
   config.engine = "jit";
-  config.jit = jit;
+  config.jit = kind.jit;
+  config.mmu = kind.mmu;
   config.count_time = true;
   config.reboot = false;
   config.timeout_ms = 60'000;
@@ -59,8 +74,8 @@ void name_other_devices(measure::Load& load) {
   }
 }
 
-Result<Costs> measure_once(const Fd& file, const engine::JitOptions& jit) {
-  AV_TRY_ASSIGN(const auto marks, run_guest(file, jit));
+Result<Costs> measure_once(const Fd& file, const Kind& kind) {
+  AV_TRY_ASSIGN(const auto marks, run_guest(file, kind));
   std::vector<measure::Microbenchmark> all;
   for (std::size_t k = 0; k < calibration_loops().size(); ++k)
     for (const measure::MarkTotal& mark : marks) {
@@ -92,15 +107,13 @@ std::string host_name() {
 
 Result<measure::Calibration> calibrate(const CalibrationPlan& plan) {
   AV_TRY_ASSIGN(const Fd file, guest_file());
-  // With the second kind of machine, operations that generated code does itself are light traps.
-  engine::JitOptions usual, by_calls;
-  usual.count_instructions = by_calls.count_instructions = true;
-  by_calls.inline_system = false;
-  std::map<std::string, std::vector<double>> seen[2];
-  for (u32 k = 0; k < 2 * plan.rounds; ++k) {
-    AV_TRY_ASSIGN(const Costs costs, measure_once(file, k % 2 ? by_calls : usual));
-    for (const auto& [term, ns] : costs) seen[k % 2][term].push_back(ns);
-    if (plan.progress) plan.progress(k + 1, 2 * plan.rounds);
+  const std::vector<Kind> all = kinds();
+  const u32 machines = static_cast<u32>(all.size()) * plan.rounds;
+  std::vector<std::map<std::string, std::vector<double>>> seen(all.size());
+  for (u32 k = 0; k < machines; ++k) {  // in turn, so that what else the host does meets all of them
+    AV_TRY_ASSIGN(const Costs costs, measure_once(file, all[k % all.size()]));
+    for (const auto& [term, ns] : costs) seen[k % all.size()][term].push_back(ns);
+    if (plan.progress) plan.progress(k + 1, machines);
   }
   measure::Calibration out{plan.version, host_name(), plan.rounds, {}};
   for (const auto& kind : seen)
