@@ -7,6 +7,8 @@
 
 #include "cli/calibration_path.h"
 #include "cli/commands.h"
+#include "cli/counted_loads.h"
+#include "measure/fit.h"
 #include "vmm/calibrator.h"
 
 namespace armvisor::cli {
@@ -16,6 +18,7 @@ struct Request {
   u32 rounds = 7;
   bool json = false;
   std::string output;  ///< empty: where armvisor model looks for it
+  Arguments fit;       ///< files of counted loads
 };
 
 Error bad(const std::string& message) { return Error{ErrorKind::BadArguments, "calibrate: " + message}; }
@@ -28,12 +31,15 @@ Result<Request> parse(const Arguments& arguments) {
       r.json = true;
       continue;
     }
-    if (a != "--rounds" && a != "--output")
-      return bad("expected --rounds, --output or --json, found '" + a + "'; see 'armvisor help calibrate'");
+    if (a != "--rounds" && a != "--output" && a != "--fit")
+      return bad("expected --rounds, --output, --fit or --json, found '" + a + "'; see 'armvisor help calibrate'");
     if (++i == arguments.size()) return bad("expected a value after " + a + ", found the end; add it");
     const std::string& text = arguments[i];
-    if (a == "--output") {
-      r.output = text;
+    if (a != "--rounds") {
+      if (a == "--output")
+        r.output = text;
+      else
+        r.fit.push_back(text);
       continue;
     }
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), r.rounds);
@@ -51,9 +57,27 @@ void block_signals() {
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
+Result<measure::Calibration> fit_to(const Arguments& files, const measure::Calibration& costs) {
+  std::vector<measure::Load> loads;
+  for (const std::string& file : files) {
+    AV_TRY_ASSIGN(auto named, read_loads(file));
+    for (NamedLoad& l : named) loads.push_back(std::move(l.load));
+  }
+  const auto found = measure::fit(loads, costs);
+  if (!found)
+    return Error{ErrorKind::BadInput, "--fit: expected at least four loads, found " + std::to_string(loads.size()) +
+                                          "; mark more (docs/hypercalls.md) or give more files"};
+  return measure::with_fit(costs, *found);
+}
+
 void print(const measure::Calibration& c) {
   std::printf("%s\n%-28s %12s %12s\n", c.host.c_str(), "event", "ns", "spread");
   for (const auto& [name, cost] : c.costs) std::printf("%-28s %12.2f %12.2f\n", name.c_str(), cost.ns, cost.spread);
+  if (c.fit.loads)
+    std::printf(
+        "instruction and code.cold are fitted to %u loads; each predicted by the others: error %.1f%% in the "
+        "median, %.1f%% at most\n",
+        c.fit.loads, 100 * c.fit.median_error, 100 * c.fit.largest_error);
 }
 
 Status measure_host(const Arguments& arguments) {
@@ -65,7 +89,10 @@ Status measure_host(const Arguments& arguments) {
   vmm::CalibrationPlan plan{.rounds = r.rounds, .version = version_text(), .progress = {}};
   if (::isatty(STDERR_FILENO))
     plan.progress = [](u32 done, u32 of) { std::fprintf(stderr, "\r%u of %u%s", done, of, done == of ? "\n" : ""); };
-  AV_TRY_ASSIGN(const measure::Calibration calibration, vmm::calibrate(plan));
+  AV_TRY_ASSIGN(measure::Calibration calibration, vmm::calibrate(plan));
+  if (!r.fit.empty()) {
+    AV_TRY_ASSIGN(calibration, fit_to(r.fit, calibration));
+  }
   AV_TRY(save_calibration(r.output, calibration));
   if (r.json)
     std::fputs(measure::calibration_json(calibration).c_str(), stdout);

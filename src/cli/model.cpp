@@ -6,9 +6,8 @@
 
 #include "cli/calibration_path.h"
 #include "cli/commands.h"
-#include "machine/image.h"
+#include "cli/counted_loads.h"
 #include "measure/cost_model.h"
-#include "measure/stats_file.h"
 
 namespace armvisor::cli {
 namespace {
@@ -20,12 +19,6 @@ struct Request {
   std::string costs, reference, what_if;  ///< empty: none
   bool json = false;
   Arguments files;
-};
-
-/// A whole run, or one mark of it.
-struct NamedLoad {
-  std::string name;
-  Load load;
 };
 
 struct Row {
@@ -59,22 +52,6 @@ Result<Request> parse(const Arguments& arguments) {
   if (r.files.empty())
     return bad("expected a file that 'armvisor run --stats=json:FILE' wrote, found none; see 'armvisor help model'");
   return r;
-}
-
-/// The marks of a file; without marks the whole run.
-Result<std::vector<NamedLoad>> read_loads(const std::string& path) {
-  AV_TRY_ASSIGN(const auto bytes, machine::read_file(path, "counters"));
-  AV_TRY_ASSIGN(const measure::StatsFile stats, measure::parse_stats({bytes.begin(), bytes.end()}, path));
-  std::vector<NamedLoad> out;
-  for (const measure::MarkTotal& mark : stats.marks) {
-    if (mark.times == 0) continue;
-    AV_TRY_ASSIGN(Load load, measure::load_of(mark.total, path + ", mark " + mark.name));
-    out.push_back({mark.name, std::move(load)});
-  }
-  if (!out.empty()) return out;
-  AV_TRY_ASSIGN(Load load, measure::load_of(stats.all, path));
-  out.push_back({path, std::move(load)});
-  return out;
 }
 
 /// The cost of an instruction of this load in the reference run.

@@ -18,6 +18,7 @@ const Cost* Calibration::find(const std::string& name) const {
 
 std::string calibration_json(const Calibration& c) {
   Json root = {{"format", k_format}, {"version", c.version}, {"host", c.host}, {"rounds", c.rounds}};
+  root["fit"] = {{"loads", c.fit.loads}, {"median_error", c.fit.median_error}, {"largest_error", c.fit.largest_error}};
   Json& costs = root["costs"] = Json::object();
   for (const auto& [name, cost] : c.costs) costs[name] = {{"ns", cost.ns}, {"spread", cost.spread}};
   return root.dump(1) + "\n";
@@ -34,9 +35,13 @@ Result<Calibration> parse_calibration(const std::string& text, const std::string
   if (!root.contains("format") || root["format"] != k_format) return bad("another format");
   const auto is = [&](const char* key, auto test) { return root.contains(key) && (root[key].*test)(); };
   if (!is("version", &Json::is_string) || !is("host", &Json::is_string) || !is("rounds", &Json::is_number_unsigned) ||
-      !is("costs", &Json::is_object))
+      !is("costs", &Json::is_object) || !is("fit", &Json::is_object))
     return bad("a part missing");
-  Calibration c{root["version"], root["host"], root["rounds"], {}};
+  Calibration c{root["version"], root["host"], root["rounds"], {}, {}};
+  const Json& fit = root["fit"];
+  for (const char* key : {"loads", "median_error", "largest_error"})
+    if (!fit.contains(key) || !fit[key].is_number()) return bad("a part missing");
+  c.fit = {fit["loads"], fit["median_error"], fit["largest_error"]};
   for (const auto& [key, cost] : root["costs"].items()) {
     if (!cost.is_object() || !cost.contains("ns") || !cost["ns"].is_number() || !cost.contains("spread") ||
         !cost["spread"].is_number())

@@ -14,11 +14,18 @@ struct Cost {
   double spread = 0;  ///< half the distance of the quartiles, in ns
 };
 
+/// Of the costs that are fitted to loads, if any are (fit.h): how well each load is predicted by the others.
+struct FitQuality {
+  u32 loads = 0;  ///< 0: there was no fit
+  double median_error = 0, largest_error = 0;
+};
+
 struct Calibration {
   std::string version;  ///< of the program
   std::string host;     ///< its processor and kernel: the costs are of this host
   u32 rounds = 0;
-  std::map<std::string, Cost> costs;  ///< by counter ("heavy.svc"), "device.NAME", or "instruction"
+  std::map<std::string, Cost> costs;  ///< by counter ("heavy.svc"), "device.NAME", "instruction", or "code.cold"
+  FitQuality fit = {};
 
   const Cost* find(const std::string& name) const;
 };

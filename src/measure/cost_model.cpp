@@ -73,7 +73,9 @@ Prediction predict(const Load& load, const Calibration& costs, std::optional<dou
   const Cost* const instruction = costs.find(std::string(k_instruction));
   if (!instruction_ns && instruction) instruction_ns = instruction->ns;
   out.terms.push_back({std::string(k_instruction), load.instructions, instruction_ns.value_or(0)});
+  const Cost* const cold = costs.find("code.cold");
   for (const Events& e : load.events) {
+    if (cold && e.name == "code.lookups") out.terms.push_back({"code.cold", e.count, cold->ns});
     const Cost* cost = costs.find(e.name);
     if (!cost && e.name.starts_with("device.")) cost = costs.find("device.other");
     if (cost)

@@ -115,7 +115,7 @@ Result<measure::Calibration> calibrate(const CalibrationPlan& plan) {
     for (const auto& [term, ns] : costs) seen[k % all.size()][term].push_back(ns);
     if (plan.progress) plan.progress(k + 1, machines);
   }
-  measure::Calibration out{plan.version, host_name(), plan.rounds, {}};
+  measure::Calibration out{plan.version, host_name(), plan.rounds, {}, {}};
   for (const auto& kind : seen)
     for (const auto& [term, values] : kind) out.costs.emplace(term, measure::summarise(values));
   return out;

@@ -82,14 +82,20 @@ class Model(unittest.TestCase):
         changed = json.loads(self.command("model", "--json", "--what-if", "no-inline-system", counted).stdout)
         self.assertGreaterEqual(changed["loads"][0]["what_if_ns"], load["measured_ns"] - 1)
 
+        # A fit needs loads, and is told of.
+        self.assertIn("four loads", self.refused("BadInput", "calibrate", "--rounds", "1", "--fit", counted))
+        fitted = self.command("calibrate", "--rounds", "1", "--json", *["--fit", counted] * 4)
+        self.assertEqual(fitted.returncode, 0, fitted.stderr)
+        fitted = json.loads(fitted.stdout)
+        self.assertEqual(fitted["fit"]["loads"], 4)
+        self.assertIn("code.cold", fitted["costs"])
+
         # Costs of another host, and of another version.
         for key, value in (("host", "another"), ("version", "0.0.1"), ("format", 99)):
             other = self.path / "other.json"
             other.write_text(json.dumps(costs | {key: value}))
             self.assertIn("calibrate", self.refused("BadInput", "model", "--costs", other, counted))
 
-        uncounted = self.stats(SVCS)
-        self.assertIn("count-instructions", self.refused("BadInput", "model", uncounted))
         old = self.path / "old.json"
         old.write_text(counted.read_text().replace('"heavy.svc"', '"heavy.call"'))
         self.assertIn("another version", self.refused("BadInput", "model", old))
@@ -97,6 +103,8 @@ class Model(unittest.TestCase):
         self.assertIn("another version", self.refused("BadInput", "model", old))
         self.refused("BadInput", "model", self.path / "none.json")
         self.assertIn("no-inline-system", self.refused("BadArguments", "model", "--what-if", "x", counted))
+        uncounted = self.stats(SVCS)
+        self.assertIn("count-instructions", self.refused("BadInput", "model", uncounted))
 
     def test_bad_arguments(self):
         for bad in ([], ["--yaml", "x"], ["--costs"], ["x", "--reference"]):

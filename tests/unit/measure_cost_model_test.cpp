@@ -5,6 +5,7 @@
 #include <set>
 
 #include "measure/cost_model.h"
+#include "measure/fit.h"
 #include "measure/report.h"
 #include "measure/solve.h"
 
@@ -176,6 +177,7 @@ TEST(Calibration, OfAnotherFormIsRefused) {
   for (const char* text :
        {"", "{", "[]", "{}", R"({"format":2})", R"({"format":1,"version":"1","host":"h","rounds":1})",
         R"({"format":1,"version":"1","host":"h","rounds":1,"costs":{"x":{"ns":"a","spread":1}}})",
+        R"({"format":1,"version":"1","host":"h","rounds":1,"costs":{},"fit":{"loads":1}})",
         R"({"format":1,"version":1,"host":"h","rounds":1,"costs":{}})"}) {
     const auto read = parse_calibration(text, "my-costs");
     ASSERT_FALSE(read) << text;
@@ -183,6 +185,52 @@ TEST(Calibration, OfAnotherFormIsRefused) {
     EXPECT_NE(read.error().message.find("my-costs"), std::string::npos);
     EXPECT_NE(read.error().message.find("armvisor calibrate"), std::string::npos);
   }
+}
+
+Load counted(double instructions, double lookups, double svcs, double instruction_ns, double cold_ns) {
+  const double ns = instructions * instruction_ns + lookups * cold_ns + 100 * svcs;
+  return {{{"code.lookups", lookups}, {"heavy.svc", svcs}}, instructions, ns};
+}
+
+TEST(Fit, FindsWhatLoadsWereMadeFromAndSaysHowFarAStrangerIsOff) {
+  std::vector<Load> loads;
+  for (u32 k = 1; k <= 9; ++k) loads.push_back(counted(1e6 * k, 1500.0 * (k % 4), 1000.0 * (k % 3), 0.8, 900));
+  auto found = fit(loads, costs());
+  ASSERT_TRUE(found);
+  EXPECT_NEAR(found->instruction_ns, 0.8, 1e-6);
+  EXPECT_NEAR(found->cold_ns, 900, 1e-2);
+  for (const double error : found->errors) EXPECT_NEAR(error, 0, 1e-6);
+  // One in which instructions are three times as dear: found out, and the others stay as they are.
+  loads.push_back(counted(5e6, 600, 500, 2.4, 900));
+  found = fit(loads, costs());
+  EXPECT_NEAR(found->instruction_ns, 0.8, 0.01);
+  EXPECT_LT(found->errors.back(), -0.5);
+  // One that searches in a hot loop, where code is not cold.
+  loads.back() = counted(5e6, 60000, 500, 0.8, 20);
+  found = fit(loads, costs());
+  EXPECT_NEAR(found->cold_ns, 900, 1);
+  EXPECT_GT(found->errors.back(), 1);
+  const Calibration fitted = with_fit(costs(), *found);
+  EXPECT_EQ(fitted.fit.loads, 10u);
+  EXPECT_LT(fitted.fit.median_error, 0.01);
+  EXPECT_NEAR(fitted.fit.largest_error, found->errors.back(), 1e-12);
+  EXPECT_NEAR(predict(loads[0], fitted).error(), 0, 0.02);
+  EXPECT_NEAR(fit(loads, fitted)->cold_ns, found->cold_ns, 1e-6);  // a fit anew is not on top of the old one
+  const auto again = parse_calibration(calibration_json(fitted), "file");
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->fit.loads, 10u);
+  EXPECT_EQ(again->fit.largest_error, fitted.fit.largest_error);
+}
+
+TEST(Fit, IsNeverNegativeAndNeedsSomeLoads) {
+  std::vector<Load> loads;
+  for (u32 k = 1; k <= 3; ++k) loads.push_back(counted(1e6 * k, 300.0 * k, 0, 0.8, 0));
+  EXPECT_FALSE(fit(loads, costs()));
+  loads.push_back(counted(1e6, 5000, 0, 0.8, -50));
+  const auto found = fit(loads, costs());
+  ASSERT_TRUE(found);
+  EXPECT_GE(found->cold_ns, 0);
+  EXPECT_GT(found->instruction_ns, 0);
 }
 
 TEST(Calibration, MedianAndSpread) {

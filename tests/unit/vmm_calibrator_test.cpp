@@ -72,7 +72,7 @@ TEST_F(Calibrator, OrdersTheClassesOfTrapsAsTheyAre) {
 }
 
 TEST_F(Calibrator, RepeatsItself) {
-  const measure::Calibration a = make(5), b = make(5);
+  const measure::Calibration a = make(3), b = make(3);
   std::vector<double> ratios;
   for (const auto& [name, cost] : a.costs) {
     const measure::Cost* const other = b.find(name);
