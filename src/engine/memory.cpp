@@ -44,7 +44,7 @@ bool InterpreterVcpu::check_alignment(u32 va, u32 size, u8 attr, u8 attr2, bool 
 
 /// A place that the TLB knows: Normal RAM, or ROM for reads.
 bool InterpreterVcpu::cached_place(u32 va, bool write, bool unprivileged, Place& out) {
-  mmu::Space& space = tlb_.current();
+  mmu::Space& space = tlb().current();
   const bool privileged = context_.s.privileged() && !unprivileged;
   const u32 k = (va >> k_page_bits) % mmu::k_tlb_entries;
   const mmu::TlbEntry& e = space.data[privileged][k];
@@ -71,7 +71,7 @@ bool InterpreterVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out)
   u8* host = out.ram ? shared_.ram.host(frame) : nullptr;
   if (!host && !write) host = const_cast<u8*>(shared_.port.rom_page(frame));
   out.host = host ? reinterpret_cast<u64>(host) + (va & k_page_mask) : 0;
-  if (host) tlb_.fill_data(va, t, privileged, host, out.ram, write);
+  if (host) tlb().fill_data(va, t, privileged, host, out.ram, write);
   return true;
 }
 

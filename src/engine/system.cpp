@@ -36,14 +36,8 @@ void InterpreterVcpu::tlb_flush_va_all_asids(u32 va, bool inner_shareable) {
 
 // Writes to code are seen as they happen, so there is nothing to invalidate; but requests that make them visible may
 // be on their way: those to this vCPU are served now, and those it made are waited for by the DSB that must follow.
-void InterpreterVcpu::icache_invalidate_all(bool) {
-  serve_mailbox();
-  request_attention();
-}
-void InterpreterVcpu::icache_invalidate_va(u32) {
-  serve_mailbox();
-  request_attention();
-}
+void InterpreterVcpu::icache_invalidate_all(bool) { serve_mailbox(); }
+void InterpreterVcpu::icache_invalidate_va(u32) { serve_mailbox(); }
 
 arm::Fault InterpreterVcpu::walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) {
   return arm::translate(context_.s, *this, va, access, privileged, out);
@@ -72,9 +66,10 @@ void InterpreterVcpu::apply(const Request& r) {
     case Request::Kind::DropWrites:
       // Writes through the entry since the frame was marked were not seen: its blocks may be of older bytes.
       if (tlb_.drop_writes(r.pa)) shared_.code.invalidate(GuestPa(r.pa.value & ~u64{k_page_mask}), k_page_size);
+      request_attention();  // a loop that died may be running here
       break;
   }
-  request_attention();
+  if (tlb_.changes() != views_changes_) sync();
 }
 
 void InterpreterVcpu::serve_mailbox() {

@@ -65,6 +65,12 @@ SpaceKey SpaceKey::of(const arm::CpuState& s) {
   return k;
 }
 
+SpaceKey SpaceKey::without_asid() const {
+  SpaceKey k = *this;
+  k.asid = Asid();
+  return k;
+}
+
 void Space::clear() {
   if (empty) return;
   for (auto& table : data)
@@ -88,14 +94,70 @@ Space& SoftTlb::find(const SpaceKey& key) {
   Space* space = nullptr;
   if (spaces_.size() < k_max_spaces) {
     space = spaces_.emplace_back(std::make_unique_for_overwrite<Space>()).get();
+    space->salt = static_cast<u32>(spaces_.size());
   } else {
     space = std::min_element(spaces_.begin(), spaces_.end(), [](const auto& a, const auto& b) {
               return a->last_use < b->last_use;
             })->get();
   }
   space->clear();
+  renew(space->epoch[0]);
+  renew(space->epoch[1]);
+  ++changes_;
+  space->own_privileged = false;
   space->key = key;
+  space->all_spaces = &all_spaces(key.without_asid());
   return *space;
+}
+
+ExecEpoch& SoftTlb::all_spaces(const SpaceKey& key) {
+  for (auto& entry : all_spaces_)
+    if (entry.first == key) return *entry.second;
+  if (all_spaces_.size() >= k_max_spaces) {  // the others find theirs no more and have their own from now on
+    for (auto& space : spaces_) {
+      space->all_spaces = nullptr;
+      renew(space->epoch[1]);
+    }
+    all_spaces_.clear();
+    ++changes_;
+  }
+  return *all_spaces_.emplace_back(key, std::make_unique<ExecEpoch>()).second;
+}
+
+u32 SoftTlb::exec_number(bool privileged, u32 key) {
+  ExecEpoch& epoch = current_->epoch_of(privileged);
+  if (const u32 number = epoch.find(key)) return number;
+  if (++next_number_ == 0) {
+    renew_all();
+    wrapped_ = true;
+    next_number_ = 1;
+  }
+  epoch.give(key, next_number_);
+  return next_number_;
+}
+
+bool SoftTlb::note_code(u32 va, bool privileged) {
+  Space& space = *current_;
+  const Space::Meta& meta = space.exec_meta[privileged][(va >> k_page_bits) % k_exec_entries];
+  const bool same = !privileged || meta.global || space.own_privileged || !space.all_spaces;
+  if (!same) {
+    space.own_privileged = true;
+    ++changes_;
+  }
+  space.epoch_of(privileged).note(va, meta.page_bits, meta.global);
+  return same;
+}
+
+void SoftTlb::renew(ExecEpoch& epoch) {
+  if (epoch.unused()) return;
+  epoch.renew();
+  ++changes_;
+}
+
+void SoftTlb::renew_all() {
+  for (auto& space : spaces_)
+    for (ExecEpoch& epoch : space->epoch) renew(epoch);
+  for (auto& entry : all_spaces_) renew(*entry.second);
 }
 
 void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram, bool write) {
@@ -129,18 +191,25 @@ void SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
 
 void SoftTlb::flush_all() {
   for (auto& space : spaces_) space->clear();
+  renew_all();
 }
 
 void SoftTlb::flush_asid(Asid asid) {
-  for (auto& space : spaces_)
-    if (!space->empty && space->key.asid == asid)
-      drop_if(*space, [](const Space::Meta& meta, u32) { return !meta.global; });
+  for (auto& space : spaces_) {
+    if (space->empty || space->key.asid != asid) continue;
+    drop_if(*space, [](const Space::Meta& meta, u32) { return !meta.global; });
+    for (ExecEpoch& epoch : space->epoch) renew(epoch);
+  }
 }
 
 void SoftTlb::flush_page(u32 va, const Asid* asid) {
+  for (auto& entry : all_spaces_)
+    if (entry.second->may_know(va)) renew(*entry.second);
   for (auto& space : spaces_) {
     if (space->empty) continue;
     const bool all = !asid || space->key.asid == *asid;
+    for (ExecEpoch& epoch : space->epoch)
+      if ((all || epoch.any_global()) && epoch.may_know(va)) renew(epoch);
     if (!space->has_large(va)) {
       drop_page(*space, va, [all](const Space::Meta& meta) { return all || meta.global; });
       continue;

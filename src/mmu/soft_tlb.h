@@ -16,10 +16,12 @@
 // be in every space and are flushed from every space. Only the vCPU's own thread may use the object.
 #include <array>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "arm/cpu_state.h"
 #include "arm/page_walk.h"
+#include "mmu/exec_epoch.h"
 #include "mmu/frame_table.h"
 
 namespace armvisor::mmu {
@@ -45,6 +47,7 @@ struct SpaceKey {
   u32 ttbcr = 0, dacr = 0, mair0 = 0, mair1 = 0;
   Asid asid;
   bool operator==(const SpaceKey&) const = default;
+  SpaceKey without_asid() const;
   static SpaceKey of(const arm::CpuState& s);
 };
 
@@ -61,6 +64,13 @@ struct Space {
   Meta exec_meta[2][k_exec_entries];
   SpaceKey key;
   u64 last_use = 0;
+  u32 salt = 0;                     ///< differs from space to space
+  ExecEpoch epoch[2];               ///< [1] only when `own_privileged`
+  ExecEpoch* all_spaces = nullptr;  ///< of privileged code on global pages, which is the same for all ASIDs
+  bool own_privileged = false;      ///< privileged code runs on pages of this ASID alone
+  ExecEpoch& epoch_of(bool privileged) {
+    return privileged && !own_privileged && all_spaces ? *all_spaces : epoch[privileged];
+  }
   bool empty = false;  ///< no entry was made since it was last cleared
   /// Bit per MiB of the address space: an entry in it came from a descriptor of more than 4 KiB.
   std::array<u64, 64> large{};
@@ -96,6 +106,18 @@ class SoftTlb {
   /// next call.
   Space& select(const arm::CpuState& s);
   Space& current() { return *current_; }
+  /// Makes `space`, which an earlier select() gave and no call of it has recycled since (changes()), the current one.
+  void set_current(Space& space) { current_ = &space; }
+
+  /// The number that stands for all execute-side translations of the current space and privilege, and for `key`.
+  u32 exec_number(bool privileged, u32 key);
+  /// Code at `va`, for which there is an execute-side entry, is to be known by the number of `privileged`. False: that
+  /// number has just changed.
+  bool note_code(u32 va, bool privileged);
+  /// Grows when numbers are given up or a space is recycled.
+  u64 changes() const { return changes_; }
+  /// True once after numbers have begun again from 1: entries with old ones must go.
+  bool numbers_wrapped() { return std::exchange(wrapped_, false); }
 
   /// Enters a translation for data accesses of privilege `privileged` to the page of `va`, whose first byte is at
   /// `host`. `ram`: the page is RAM and may be written. For a write access the frame's dirty mark is set.
@@ -117,12 +139,19 @@ class SoftTlb {
  private:
   Space& find(const SpaceKey& key);
   void flush_page(u32 va, const Asid* asid);
+  ExecEpoch& all_spaces(const SpaceKey& key);
+  void renew(ExecEpoch& epoch);
+  void renew_all();
 
   FrameTable& frames_;
   u8 writer_bit_;
   Space* current_ = nullptr;
   std::vector<std::unique_ptr<Space>> spaces_;
-  u64 clock_ = 0, fills_ = 0;
+  /// Privileged code on global pages, by all that translation depends on but the ASID.
+  std::vector<std::pair<SpaceKey, std::unique_ptr<ExecEpoch>>> all_spaces_;
+  u64 clock_ = 0, fills_ = 0, changes_ = 0;
+  u32 next_number_ = 0;
+  bool wrapped_ = false;
 };
 
 }  // namespace armvisor::mmu

@@ -4,6 +4,7 @@
 #include "engine/exclusive.h"
 #include "engine/jit/lower.h"
 #include "engine/jit/x64/emitter.h"
+#include "engine/jit/x64/jump_probe.h"
 #include "frontend/translate.h"
 
 namespace armvisor::engine::jit {
@@ -20,16 +21,22 @@ bool Emitter::emit_system(const Inst& i) {
     case Op::Fence: return emit_fence(i);
     case Op::ReadCpsr: return emit_read_cpsr(i);
     case Op::WriteCpsr: return emit_write_cpsr(i);
+    case Op::ReadModeReg:
+    case Op::WriteModeReg:
+    case Op::ReadSpsr:
+    case Op::WriteSpsr: return emit_banks(i);
     case Op::ReadSys: {
       const arm::SysReg& r = arm::sysregs()[i.imm];
-      if (r.read_offset < 0 || r.is64) return false;
+      if ((r.read_offset < 0 && !r.constant) || r.is64) return false;
       const Reg32 d = target(i.dst, eax);
-      mov(d, dword[rbp + r.read_offset]);
+      r.constant ? mov(d, static_cast<u32>(r.constant_value)) : mov(d, dword[rbp + r.read_offset]);
       finish(i.dst, d);
       return true;
     }
     case Op::WriteSys: {
       const arm::SysReg& r = arm::sysregs()[i.imm];
+      if (r.write_ignored) return true;
+      if (r.name == "DACR") return emit_write_dacr(i);
       if (r.write_offset < 0 || r.is64 || r.effect != arm::SysEffect::None) return false;
       load_to(i, i.a, eax);
       if (r.write_mask != ~0u) and_(eax, r.write_mask);
@@ -38,6 +45,26 @@ bool Emitter::emit_system(const Inst& i) {
     }
     default: return false;
   }
+}
+
+/// A kernel that guards its accesses to user memory writes DACR twice at each; both values have their views at hand.
+bool Emitter::emit_write_dacr(const Inst& i) {
+  if (!options_.inline_domains || !frontend::Context::privileged_of(out_->key) || i.a.is_imm()) return false;
+  Xbyak::Label slow, back;
+  load_to(i, i.a, eax);
+  mov(rdx, ptr[rbp + AV_CONTEXT(views)]);
+  cmp(rax, ptr[rdx + offsetof(Views, dacr)]);
+  je(back, T_NEAR);
+  mov(rdx, ptr[rdx + offsetof(Views, other)]);
+  cmp(rax, ptr[rdx + offsetof(Views, dacr)]);
+  jne(slow, T_NEAR);
+  mov(ptr[rbp + AV_CONTEXT(views)], rdx);
+  mov(dword[rbp + AV_STATE(cp15.dacr)], eax);
+  add(rdx, offsetof(Views, view[1]));
+  emit_take_view(*this);
+  L(back);
+  helper_behind(i, slow, back);
+  return true;
 }
 
 /// The helper in code behind the block: label `slow` leads there, label `back` is where it comes back to.
