@@ -66,17 +66,18 @@ Block* InterpreterVcpu::find_block() {
       frontend::is_t32(guest_load<u16>(reinterpret_cast<u64>(first)))) {
     if (!fetch_page(pc + 2, second_page, second)) return nullptr;
   }
-  // After a flush an entry may be right but for its tag.
-  const auto still_right = [&](Block* b) {
-    return static_cast<u32>(entry.tag) == target && b && b->key == key &&
-           b->exec_id.load(std::memory_order_relaxed) == mmu::exec_id(pc, pa);
-  };
-  Block* block = still_right(entry.block) ? entry.block : shared_.code.find(pa, pc, key, second_page);
+  KnownBlock& known = known_[jump_index(target, 0)];
+  const bool is_known = known.block && known.target == target && known.key == key &&
+                        known.block->exec_id.load(std::memory_order_relaxed) == mmu::exec_id(pc, pa);
+  Block* block = is_known ? known.block : shared_.code.find(pa, pc, key, second_page);
   if (!block) {
     if (!s.it) context = frontend::Context::of(s);
     block = translate_block(pc, key, context, pa, second_page, first, second);
   }
-  if (!block->straddles() && !s.it) know(target, block);
+  if (!block->straddles()) {
+    known = {target, key, block};
+    if (!s.it) know(target, block);
+  }
   s.it = 0;
   return block;
 }

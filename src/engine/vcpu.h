@@ -86,7 +86,10 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   void take_interrupts();
   void sync();
   Views& views_for(mmu::Space& space, const u32 (&keys)[2]);
-  void forget_jumps() { std::fill(std::begin(context_.jump), std::end(context_.jump), JumpEntry{}); }
+  void forget_jumps() {
+    std::fill(std::begin(context_.jump), std::end(context_.jump), JumpEntry{});
+    known_.fill({});
+  }
   /// Generated code changes Context::views by itself.
   mmu::SoftTlb& tlb() {
     tlb_.set_current(*context_.views->space);
@@ -131,6 +134,12 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   mmu::SoftTlb tlb_;
   mmu::SpaceKey views_key_;  ///< of Context::kept_views, but for DACR
   u64 views_changes_ = 0;    ///< SoftTlb::changes() that they are of
+  /// Blocks by program counter and key, whatever the address space: after a switch or a flush they fill the jump cache.
+  struct KnownBlock {
+    u32 target = 0, key = 0;  ///< target: with CPSR.T in bit 0
+    Block* block = nullptr;
+  };
+  std::array<KnownBlock, k_jump_entries> known_{};
   arm::Fault fault_;
   Mailbox mailbox_;
   std::array<u64, k_max_vcpus> tickets_{};  ///< last request to each vCPU that a barrier must wait for; 0: none
