@@ -145,6 +145,7 @@ bool SoftTlb::note_code(u32 va, bool privileged) {
     ++changes_;
   }
   space.epoch_of(privileged).note(va, meta.page_bits, meta.global);
+  noted_.note(va, meta.page_bits, meta.global);
   return same;
 }
 
@@ -158,6 +159,17 @@ void SoftTlb::renew_all() {
   for (auto& space : spaces_)
     for (ExecEpoch& epoch : space->epoch) renew(epoch);
   for (auto& entry : all_spaces_) renew(*entry.second);
+  noted_ = {};
+}
+
+/// Gives up the numbers under which code at `va` may be known; of `asid` only, or of code on global pages, if given.
+void SoftTlb::renew_page(u32 va, const Asid* asid) {
+  if (!noted_.may_know(va)) return;
+  for (auto& entry : all_spaces_)
+    if (entry.second->may_know(va)) renew(*entry.second);
+  for (auto& space : spaces_)
+    for (ExecEpoch& epoch : space->epoch)
+      if ((!asid || space->key.asid == *asid || epoch.any_global()) && epoch.may_know(va)) renew(epoch);
 }
 
 void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram, bool write) {
@@ -203,13 +215,10 @@ void SoftTlb::flush_asid(Asid asid) {
 }
 
 void SoftTlb::flush_page(u32 va, const Asid* asid) {
-  for (auto& entry : all_spaces_)
-    if (entry.second->may_know(va)) renew(*entry.second);
+  renew_page(va, asid);
   for (auto& space : spaces_) {
     if (space->empty) continue;
     const bool all = !asid || space->key.asid == *asid;
-    for (ExecEpoch& epoch : space->epoch)
-      if ((all || epoch.any_global()) && epoch.may_know(va)) renew(epoch);
     if (!space->has_large(va)) {
       drop_page(*space, va, [all](const Space::Meta& meta) { return all || meta.global; });
       continue;

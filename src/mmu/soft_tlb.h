@@ -142,6 +142,7 @@ class SoftTlb {
   ExecEpoch& all_spaces(const SpaceKey& key);
   void renew(ExecEpoch& epoch);
   void renew_all();
+  void renew_page(u32 va, const Asid* asid);
 
   FrameTable& frames_;
   u8 writer_bit_;
@@ -149,6 +150,7 @@ class SoftTlb {
   std::vector<std::unique_ptr<Space>> spaces_;
   /// Privileged code on global pages, by all that translation depends on but the ASID.
   std::vector<std::pair<SpaceKey, std::unique_ptr<ExecEpoch>>> all_spaces_;
+  ExecEpoch noted_;  ///< what all of them together know, or have known: most flushes need look no further
   u64 clock_ = 0, fills_ = 0, changes_ = 0;
   u32 next_number_ = 0;
   bool wrapped_ = false;
