@@ -33,9 +33,9 @@ inline constexpr u32 k_temp_bytes = 24 * 1024;
 struct View {
   mmu::TlbEntry* tlb = nullptr;
   u64* exec = nullptr;
-  u64 tag = 0;           ///< of jump entries, less the program counter
-  u32 key[2] = {0, 0};   ///< context key outside IT blocks, by CPSR.T
-  u64 salt = 0;          ///< see jump_index
+  u64 tag = 0;          ///< of jump entries, less the program counter
+  u32 key[2] = {0, 0};  ///< context key outside IT blocks, by CPSR.T
+  u64 salt = 0;         ///< see jump_index
 };
 
 inline constexpr u8 k_no_simple_bank = 0x80;
@@ -51,10 +51,10 @@ struct Views {
 
 struct Context {
   arm::CpuState s;
-  V128 zero;                     ///< operand that reads as 0
-  V128 scratch;                  ///< result that nobody reads
-  View now;                       ///< of the current privilege
-  Views* views = nullptr;         ///< for the current DACR
+  V128 zero;               ///< operand that reads as 0
+  V128 scratch;            ///< result that nobody reads
+  View now;                ///< of the current privilege
+  Views* views = nullptr;  ///< for the current DACR
   Views kept_views[2];
   std::atomic<u32> attention{0};  ///< not 0: go to the dispatcher at the next block boundary
   Block* block = nullptr;         ///< being executed
@@ -71,8 +71,8 @@ struct Context {
   const void* exclusive_slots = nullptr;  ///< ExclusiveTable's
   /// By mode: arm::Bank, or k_no_simple_bank for invalid modes and FIQ, whose R8-R12 are banked too.
   u8 simple_bank[32] = {};
-  u64 saved[2] = {};                      ///< generated code: within one instruction
-  u32 heat[k_heat_entries] = {};          ///< generated code: by heat_index, how often loops there may yet run
+  u64 saved[2] = {};              ///< generated code: within one instruction
+  u32 heat[k_heat_entries] = {};  ///< generated code: by heat_index, how often loops there may yet run
   JumpEntry jump[k_jump_entries];
   alignas(16) u8 temps[k_temp_bytes];
 };

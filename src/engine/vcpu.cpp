@@ -12,9 +12,8 @@ InterpreterVcpu::InterpreterVcpu(Shared& shared, u32 index)
   context_.exclusive_slots = shared.exclusives.slots();
   context_.s = arm::reset_state(index, shared.config.vcpus);
   for (u32 mode = 0; mode < std::size(context_.simple_bank); ++mode)
-    context_.simple_bank[mode] = arm::mode_is_valid(mode) && mode != arm::k_mode_fiq
-                                     ? static_cast<u8>(arm::bank_of(mode))
-                                     : k_no_simple_bank;
+    context_.simple_bank[mode] =
+        arm::mode_is_valid(mode) && mode != arm::k_mode_fiq ? static_cast<u8>(arm::bank_of(mode)) : k_no_simple_bank;
   for (u32 k = 0; k < 2; ++k) context_.kept_views[k].other = &context_.kept_views[k ^ 1];
 }
 
@@ -117,7 +116,8 @@ void InterpreterVcpu::sync() {
   if (tlb_.numbers_wrapped()) forget_jumps();
 }
 
-/// The views of `space`, the current one, with the keys of both privileges; kept from an earlier time if they still hold.
+/// The views of `space`, the current one, with the keys of both privileges; kept from an earlier time if they still
+/// hold.
 Views& InterpreterVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
   constexpr u32 k_thumb = 1;
   Views(&kept)[2] = context_.kept_views;
@@ -125,7 +125,8 @@ Views& InterpreterVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
   mmu::SpaceKey key = space.key;
   key.dacr = 0;
   const View(&old)[2] = (context_.views ? context_.views : &kept[0])->view;
-  if (tlb_.changes() != views_changes_ || !(key == views_key_) || old[0].key[0] != keys[0] || old[1].key[0] != keys[1]) {
+  if (tlb_.changes() != views_changes_ || !(key == views_key_) || old[0].key[0] != keys[0] ||
+      old[1].key[0] != keys[1]) {
     for (Views& v : kept) v.dacr = Views::k_no_dacr;
     views_changes_ = tlb_.changes();
     views_key_ = key;

@@ -102,8 +102,13 @@ void fill(Machine& m, const arm::CpuState& s, u32 instruction, Random random) {
   put(m, k_code + 4, k_stop);
   const u32 psr = random_psr(random);
   const bool is_rfe = instruction >> 24 == 0xf8;
-  const u32 words[] = {is_rfe ? target_of(psr) : random(), is_rfe ? psr : target_of(arm::spsr(s)), random(), random(),
-                       random(), random(), random()};
+  const u32 words[] = {is_rfe ? target_of(psr) : random(),
+                       is_rfe ? psr : target_of(arm::spsr(s)),
+                       random(),
+                       random(),
+                       random(),
+                       random(),
+                       random()};
   for (u32 k = 0; k < std::size(words); ++k) put(m, k_stack + 4 * k, big ? __builtin_bswap32(words[k]) : words[k]);
 }
 

@@ -34,8 +34,8 @@ void Emitter::emit_sync(const Inst& i) {
   const u32 pc = static_cast<u32>(i.imm);
   if (!options_.inline_sync || !may_link_) return emit_sync_exit(pc);
   const Inst* const before = index_ > 0 ? &block_->insts[index_ - 1] : nullptr;
-  const bool isb = before && (before->op == Op::Insn ||
-                              (before->op == Op::WriteSys && arm::sysregs()[before->imm].write_ignored));
+  const bool isb =
+      before && (before->op == Op::Insn || (before->op == Op::WriteSys && arm::sysregs()[before->imm].write_ignored));
   park();
   if (!isb) call(stub(stubs_.service[static_cast<u32>(Service::Sync)]));
   mov(eax, pc | u32{frontend::Context::thumb_of(out_->key)});

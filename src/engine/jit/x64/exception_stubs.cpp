@@ -14,8 +14,7 @@ using namespace Xbyak::util;
 
 constexpr u32 k_lr = AV_STATE(r) + 4 * 14;
 constexpr u32 k_it_bits = arm::k_psr_it_low | arm::k_psr_it_high;
-constexpr u32 k_psr_stored =
-    arm::k_psr_e | arm::k_psr_a | arm::k_psr_i | arm::k_psr_f | arm::k_psr_t | arm::k_psr_mode;
+constexpr u32 k_psr_stored = arm::k_psr_e | arm::k_psr_a | arm::k_psr_i | arm::k_psr_f | arm::k_psr_t | arm::k_psr_mode;
 // SCTLR (B4.1.130).
 constexpr u32 k_sctlr_v = 1u << 13, k_sctlr_ee_bit = 25, k_sctlr_te_bit = 30;
 constexpr u32 k_psr_e_bit = 9, k_psr_t_bit = 5;
