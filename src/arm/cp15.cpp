@@ -40,7 +40,8 @@ constexpr Row make_row(std::string_view name, u32 coproc, u32 op1, u32 crn, u32 
                        SysEffect effect, Reader reader, Writer writer) {
   return {{name, static_cast<u8>(coproc), static_cast<u8>(op1), static_cast<u8>(crn), static_cast<u8>(crm),
            static_cast<u8>(op2), is64, rights.pl0_read, rights.pl0_write, rights.pl1_read, rights.pl1_write, effect,
-           reader.offset, writer.offset, writer.mask},
+           reader.offset, writer.offset, writer.mask, reader.offset < 0 && !reader.function,
+           writer.offset < 0 && !writer.function, reader.constant},
           reader,
           writer};
 }

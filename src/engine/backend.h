@@ -22,6 +22,7 @@ class Backend {
   // Called with the code cache's lock held.
   virtual void link(Link&, const Block&) {}  ///< Link::target has been set
   virtual void unlink(Link&) {}              ///< Link::target has been cleared
+  virtual void retire(Block&) {}             ///< the block is dead
   virtual void release(Block&) {}            ///< no vCPU can be in the block any more
   /// How often a loop runs before it is compiled as a whole.
   virtual u32 hot() const { return 0; }

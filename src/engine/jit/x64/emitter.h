@@ -155,6 +155,19 @@ class Emitter : private Xbyak::CodeGenerator {
   bool emit_fence(const Inst& i);
   bool emit_read_cpsr(const Inst& i);
   bool emit_write_cpsr(const Inst& i);
+  bool emit_write_dacr(const Inst& i);
+  // --- emit_banks.cpp: registers of other modes, and SPSR
+  bool emit_banks(const Inst& i);
+  void current_bank(Xbyak::Label& slow);
+  bool emit_read_mode_reg(const Inst& i);
+  bool emit_write_mode_regs();
+  void emit_spsr(const Inst& i);
+  // --- emit_branch.cpp: exits whose target is not linked
+  void go_on_at_eax();
+  void emit_indirect(const Inst& i);
+  void emit_sync(const Inst& i);
+  bool emit_return(const Inst& i);
+  bool emit_supervisor_call(const Inst& i);
   void emit_helper(const Inst& i);
   // --- emit_xmm.cpp: temps and copies of extension registers in xmm registers
   using Xmm = Xbyak::Xmm;
