@@ -173,6 +173,7 @@ bool Emitter::emit_exclusive(const Inst& i) {
     add_cold([this, &i, unmarked, back]() mutable {  // kernels clear the monitor so when they return
       L(unmarked);
       mov(qword[rbp + AV_STATE(excl_pa)], -1);
+      count(Counter::FastExclusive);
       mov(ecx, 1);
       finish(i.dst, ecx);
       jmp(back, T_NEAR);
