@@ -53,6 +53,9 @@ struct SysReg {
   /// then access the member itself: a 32-bit write stores value & write_mask, a 64-bit write stores the value.
   s32 read_offset, write_offset;
   u32 write_mask;
+  bool constant;       ///< reads as `constant_value`
+  bool write_ignored;  ///< where it may be written
+  u64 constant_value;
 };
 
 std::span<const SysReg> sysregs();

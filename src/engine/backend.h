@@ -3,6 +3,7 @@
 // dispatcher, memory, system registers and the code cache are the same for all.
 #include <memory>
 
+#include "base/assert.h"
 #include "engine/block.h"
 #include "engine/uop.h"
 #include "ir/ir.h"
@@ -19,9 +20,13 @@ class Backend {
   /// Runs from `block` on until something needs the dispatcher.
   virtual Leave execute(Context* context, Block* block) = 0;
 
+  /// Goes on behind the instruction that left with Leave::Emulate.
+  virtual Leave resume(Context*) { AV_UNREACHABLE(); }
+
   // Called with the code cache's lock held.
   virtual void link(Link&, const Block&) {}  ///< Link::target has been set
   virtual void unlink(Link&) {}              ///< Link::target has been cleared
+  virtual void retire(Block&) {}             ///< the block is dead
   virtual void release(Block&) {}            ///< no vCPU can be in the block any more
   /// How often a loop runs before it is compiled as a whole.
   virtual u32 hot() const { return 0; }

@@ -45,6 +45,8 @@ struct Block {
   bool region = false;                 ///< compiled from several blocks (region.h)
   std::atomic<bool> no_region{false};  ///< none is to be tried here (again)
   const void* host = nullptr;          ///< generated code, executable address; see jit/compiler.h
+  /// Where indirect branches find it: `host`, or when the block is dead or not compiled what leads to the dispatcher.
+  std::atomic<const void*> indirect{nullptr};
   u32 host_size = 0;
   bool compiled = false;
   std::unique_ptr<Uop[]> code;

@@ -178,6 +178,7 @@ void CodeCache::unlink(Block* block) {
 void CodeCache::kill(Block* block) {
   block->dead = true;
   block->exec_id.store(k_dead_block, std::memory_order_relaxed);
+  backend_.retire(*block);
   unlink(block);
   block->death_epoch = epoch_.load();
   dead_bytes_.fetch_add(block->footprint(), std::memory_order_relaxed);

@@ -44,8 +44,9 @@ class CodeCache {
   Block* find(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
   /// Inserts `block` and returns it, or an equal one that was there first; null when the bytes changed meanwhile.
   Block* publish(std::unique_ptr<Block> block, const CodeSource& source);
-  /// Puts `region`, made from `bytes`, in the place of the block at its pc. False: the blocks of its members, all in that
-  /// block's page, are not all there any more, so that writes might not be seen, or memory at `host` has other bytes.
+  /// Puts `region`, made from `bytes`, in the place of the block at its pc. False: the blocks of its members, all in
+  /// that block's page, are not all there any more, so that writes might not be seen, or memory at `host` has other
+  /// bytes.
   bool publish_region(std::unique_ptr<Block> region, std::span<const u32> members, const u8* host,
                       std::span<const u8> bytes);
   void connect(Link* link, Block* block);

@@ -11,13 +11,18 @@ namespace armvisor::engine {
 
 class InterpreterVcpu;
 
-/// Direct-mapped cache from program counter and context to block, private to a vCPU.
+/// Direct-mapped cache from program counter to block, private to a vCPU. An entry holds while its tag is View::tag with
+/// the program counter and CPSR.T in the low word: no flush has touched what it depends on (mmu::ExecEpoch).
 struct JumpEntry {
-  u32 pc = 0, key = 0;
+  u64 tag = 0;
   Block* block = nullptr;
 };
 inline constexpr u32 k_jump_entries = 4096;
-constexpr u32 jump_index(u32 pc) { return (pc >> 1 ^ pc >> 13) & (k_jump_entries - 1); }
+/// The index is bits 12:1 of pc ^ pc >> k_jump_shift ^ salt.
+inline constexpr u32 k_jump_shift = 12, k_jump_mask = (k_jump_entries - 1) << 1;
+constexpr u32 jump_index(u32 pc, u32 salt) { return ((pc ^ pc >> k_jump_shift ^ salt) & k_jump_mask) >> 1; }
+/// View::salt of a space.
+constexpr u32 jump_salt(u32 space) { return (space * 0x4d6) & k_jump_mask; }
 
 /// A loop that blocks on their own have closed JitOptions::hot times becomes a region.
 inline constexpr u32 k_heat_entries = 4096;
@@ -25,14 +30,34 @@ constexpr u32 heat_index(u32 pc) { return (pc >> 1 ^ pc >> 11) & (k_heat_entries
 
 inline constexpr u32 k_temp_bytes = 24 * 1024;
 
+/// What the engine derives from the state for one privilege. Context has the members of the current one in this order.
+struct View {
+  mmu::TlbEntry* tlb = nullptr;
+  u64* exec = nullptr;
+  u64 tag = 0;          ///< of jump entries, less the program counter
+  u32 key[2] = {0, 0};  ///< context key outside IT blocks, by CPSR.T
+  u64 salt = 0;         ///< see jump_index
+};
+
+inline constexpr u8 k_no_simple_bank = 0x80;
+
+/// The views of both privileges with one value of DACR, which kernels change to and fro.
+struct Views {
+  static constexpr u64 k_no_dacr = ~u64{0};
+  u64 dacr = k_no_dacr;  ///< k_no_dacr: these are no views
+  mmu::Space* space = nullptr;
+  Views* other = nullptr;
+  View view[2];  ///< by privilege
+};
+
 struct Context {
   arm::CpuState s;
-  V128 zero;                     ///< operand that reads as 0
-  V128 scratch;                  ///< result that nobody reads
-  mmu::TlbEntry* tlb = nullptr;  ///< of the current privilege
-  u64* exec = nullptr;
+  V128 zero;               ///< operand that reads as 0
+  V128 scratch;            ///< result that nobody reads
+  View now;                ///< of the current privilege
+  Views* views = nullptr;  ///< for the current DACR
+  Views kept_views[2];
   std::atomic<u32> attention{0};  ///< not 0: go to the dispatcher at the next block boundary
-  u32 key[2] = {0, 0};            ///< context key outside IT blocks, by CPSR.T
   Block* block = nullptr;         ///< being executed
   const Uop* at = nullptr;        ///< the uop that left the block, or is in a slow path
   Link* link = nullptr;           ///< the exit to connect when r15's block is found
@@ -48,7 +73,12 @@ struct Context {
   u64 host_to_pa = 0;                     ///< physical address of RAM - its host address
   const void* exclusive_slots = nullptr;  ///< ExclusiveTable's
   measure::Counters counters;
+  /// By mode: arm::Bank, or k_no_simple_bank for invalid modes and FIQ, whose R8-R12 are banked too.
+  u8 simple_bank[32] = {};
   u64 saved[2] = {};              ///< generated code: within one instruction
+  const void* resume = nullptr;   ///< generated code: where it goes on after Leave::Emulate
+  u64 lent[2] = {};               ///< generated code: its registers for temps, then
+  bool world_switched = false;    ///< the dispatcher runs a helper for generated code: a heavy trap, not a light one
   u32 heat[k_heat_entries] = {};  ///< generated code: by heat_index, how often loops there may yet run
   JumpEntry jump[k_jump_entries];
   alignas(16) u8 temps[k_temp_bytes];

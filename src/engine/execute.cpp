@@ -34,12 +34,12 @@ inline u32 rbit(u32 x) {
   return __builtin_bswap32(x);
 }
 
-/// Block of `pc` in the jump cache, if the translation of its page still is what it was made for.
-inline Block* probe(Context* ctx, u32 pc, u32 key) {
-  const JumpEntry& e = ctx->jump[jump_index(pc)];
-  if (e.pc != pc || e.key != key || !e.block) return nullptr;
-  const u64 id = ctx->exec[(pc >> k_page_bits) % mmu::k_exec_entries];
-  return e.block->exec_id.load(std::memory_order_relaxed) == id ? e.block : nullptr;
+/// Block of `pc` in the jump cache.
+inline Block* probe(Context* ctx, u32 pc) {
+  const u32 target = pc | u32{ctx->s.thumb()};
+  const JumpEntry& e = ctx->jump[jump_index(target, static_cast<u32>(ctx->now.salt))];
+  if (e.tag != (ctx->now.tag | target)) return nullptr;
+  return e.block->exec_id.load(std::memory_order_relaxed) != k_dead_block ? e.block : nullptr;
 }
 
 Leave run(Context* ctx, Block* block, const void* const** table) {
@@ -288,7 +288,7 @@ enter:
 #define LOAD(name, type, wide, reg)                                                      \
   L(name) {                                                                              \
     const u32 va = R32(u->a) + u->disp;                                                  \
-    const mmu::TlbEntry& e = ctx->tlb[(va >> k_page_bits) % mmu::k_tlb_entries];         \
+    const mmu::TlbEntry& e = ctx->now.tlb[(va >> k_page_bits) % mmu::k_tlb_entries];     \
     if (__builtin_expect((va & (~k_page_mask | (sizeof(type) - 1))) == e.read_tag, 1)) { \
       reg(u->dst) = static_cast<wide>(guest_load<type>(e.host + (va & k_page_mask)));    \
       NEXT();                                                                            \
@@ -308,7 +308,7 @@ enter:
 #define STORE(name, type, reg)                                                            \
   L(name) {                                                                               \
     const u32 va = R32(u->a) + u->disp;                                                   \
-    const mmu::TlbEntry& e = ctx->tlb[(va >> k_page_bits) % mmu::k_tlb_entries];          \
+    const mmu::TlbEntry& e = ctx->now.tlb[(va >> k_page_bits) % mmu::k_tlb_entries];      \
     if (__builtin_expect((va & (~k_page_mask | (sizeof(type) - 1))) == e.write_tag, 1)) { \
       guest_store<type>(e.host + (va & k_page_mask), static_cast<type>(reg(u->b)));       \
       NEXT();                                                                             \
@@ -407,7 +407,8 @@ enter:
     block = link->target.load(std::memory_order_acquire);
     if (block == nullptr) {
       ctx->link = link;
-    } else if (block->exec_id.load(std::memory_order_relaxed) == ctx->exec[(pc >> k_page_bits) % mmu::k_exec_entries] &&
+    } else if (block->exec_id.load(std::memory_order_relaxed) ==
+                   ctx->now.exec[(pc >> k_page_bits) % mmu::k_exec_entries] &&
                !ctx->attention.load(std::memory_order_relaxed)) {
       goto enter;
     }
@@ -426,7 +427,7 @@ enter:
 lookup:
   ctx->s.r[15] = pc;
   if (ctx->attention.load(std::memory_order_relaxed)) return Leave::Attention;
-  block = probe(ctx, pc, ctx->key[ctx->s.psr >> 5 & 1]);
+  block = probe(ctx, pc);
   if (block != nullptr && ctx->link == nullptr) goto enter;
   return Leave::Lookup;
 

@@ -23,7 +23,7 @@ using measure::Counter;
 bool InterpreterVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
   const u32 page = va & ~k_page_mask;
   arm::CpuState& s = context_.s;
-  const u64 id = context_.exec[(va >> k_page_bits) % mmu::k_exec_entries];
+  const u64 id = context_.now.exec[(va >> k_page_bits) % mmu::k_exec_entries];
   if (static_cast<u32>(id) == va >> k_page_bits) {
     pa = mmu::exec_frame(id);
   } else {
@@ -37,7 +37,7 @@ bool InterpreterVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
     }
     pa = GuestPa(t.pa.value & ~u64{k_page_mask});
     if (keep) {
-      tlb_.fill_exec(page, t, s.privileged());
+      tlb().fill_exec(page, t, s.privileged());
       count(Counter::HiddenExec);
     }
   }
@@ -56,44 +56,53 @@ Block* InterpreterVcpu::find_block() {
   arm::CpuState& s = context_.s;
   const u32 pc = s.r[15];
   frontend::Context context;
-  u32 key = context_.key[s.thumb()];
+  const u32 target = pc | u32{s.thumb()};
+  u32 key = context_.now.key[s.thumb()];
   if (s.it) {
     context = frontend::Context::of(s);
     key = context.key();
   }
-  JumpEntry& entry = context_.jump[jump_index(pc)];
-  const auto known = [&] {
-    return entry.pc == pc && entry.key == key && entry.block &&
-           entry.block->exec_id.load(std::memory_order_relaxed) ==
-               context_.exec[(pc >> k_page_bits) % mmu::k_exec_entries];
-  };
-  if (known()) {
-    s.it = 0;
+  JumpEntry& entry = context_.jump[jump_index(target, static_cast<u32>(context_.now.salt))];
+  if (entry.tag == (context_.now.tag | target) && !s.it && entry.block->exec_id.load() != k_dead_block)
     return entry.block;
-  }
   GuestPa page, second_page = k_no_page;
   const u8 *first = nullptr, *second = nullptr;
   if (!fetch_page(pc, page, first)) return nullptr;
-  if (known()) {  // the page was only new to this address space
-    s.it = 0;
-    return entry.block;
-  }
   const GuestPa pa(page.value | (pc & k_page_mask));
   first += pc & k_page_mask;
   if (s.thumb() && (pc & k_page_mask) == k_page_size - 2 &&
       frontend::is_t32(guest_load<u16>(reinterpret_cast<u64>(first)))) {
     if (!fetch_page(pc + 2, second_page, second)) return nullptr;
   }
-  Block* block = shared_.code.find(pa, pc, key, second_page);
+  KnownBlock& known = known_[jump_index(target, 0)];
+  const bool is_known = known.block && known.target == target && known.key == key &&
+                        known.block->exec_id.load(std::memory_order_relaxed) == mmu::exec_id(pc, pa);
+  Block* block = is_known ? known.block : shared_.code.find(pa, pc, key, second_page);
   count(Counter::CodeLookup);
   if (!block) {
     count(Counter::CodeTranslation);
     if (!s.it) context = frontend::Context::of(s);
     block = translate_block(pc, key, context, pa, second_page, first, second);
   }
-  if (!block->straddles()) entry = {pc, key, block};
+  if (!block->straddles()) {
+    known = {target, key, block};
+    if (!s.it) know(target, block);
+  }
   s.it = 0;
   return block;
+}
+
+/// Enters `block`, which is what `target` (with CPSR.T in bit 0) means now, in the jump cache.
+void InterpreterVcpu::know(u32 target, Block* block) {
+  // (An entry whose page has left the execute-side table is not noted; a straddling block's second page may do that.)
+  const u64 id = context_.now.exec[(target >> k_page_bits) % mmu::k_exec_entries];
+  if (static_cast<u32>(id) != target >> k_page_bits) return;
+  const bool privileged = context_.s.privileged();
+  if (!tlb().note_code(target, privileged)) {
+    sync();
+    tlb().note_code(target, privileged);
+  }
+  context_.jump[jump_index(target, static_cast<u32>(context_.now.salt))] = {context_.now.tag | target, block};
 }
 
 Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa,
@@ -146,7 +155,7 @@ void InterpreterVcpu::make_region() {
   u32& heat = context_.heat[heat_index(pc)];
   heat = shared_.backend->hot();
   if (!fetch_page(pc, page, host)) return;
-  const u32 key = context_.key[s.thumb()];
+  const u32 key = context_.now.key[s.thumb()];
   const auto block_at = [&](u32 at) { return shared_.code.find(page + (at & k_page_mask), at, key, k_no_page); };
   Block* const there = block_at(pc);
   if (!there || !there->compiled || there->region || there->no_region.exchange(true)) {

@@ -53,12 +53,13 @@ Forms forms_of(Op op) {
     SAME(Sbc)
     SAME(Not)
     SAME(Mul)
-  SAME(MulHiS)
-  SAME(SDiv) SAME(UDiv) SAME(Rrx) SAME(ShlCarry) SAME(ShrCarry) SAME(SarCarry) SAME(RorCarry) SAME(SetNZ) SAME(SetNZ64)
-      SAME(SetC) SAME(GetC) SAME(SetNZCV) SAME(Select) SAME(CmpEq) SAME(CmpLtU) SAME(CmpLtS) SAME(Clz) SAME(Rbit)
-          SAME(Rev) SAME(Rev16) SAME(Revsh) SAME(SExt8) SAME(SExt16) SAME(ZExt8) SAME(ZExt16) SAME(Pack64) SAME(Hi32)
-              SAME(ZExt64) SAME(SExt64) SAME(Add64) SAME(Sub64) SAME(MulU64) SAME(MulS64) SAME(Shl64) SAME(Shr64)
-                  SAME(Sar64) SAME(VPack) case Op::Mov:
+    SAME(MulHiS)
+  SAME(SDiv)
+  SAME(UDiv) SAME(Rrx) SAME(ShlCarry) SAME(ShrCarry) SAME(SarCarry) SAME(RorCarry) SAME(SetNZ) SAME(SetNZ64) SAME(SetC)
+      SAME(GetC) SAME(SetNZCV) SAME(Select) SAME(CmpEq) SAME(CmpLtU) SAME(CmpLtS) SAME(Clz) SAME(Rbit) SAME(Rev)
+          SAME(Rev16) SAME(Revsh) SAME(SExt8) SAME(SExt16) SAME(ZExt8) SAME(ZExt16) SAME(Pack64) SAME(Hi32) SAME(ZExt64)
+              SAME(SExt64) SAME(Add64) SAME(Sub64) SAME(MulU64) SAME(MulS64) SAME(Shl64) SAME(Shr64) SAME(Sar64)
+                  SAME(VPack) case Op::Mov:
   case Op::Lo32: return {.rr = Kind::Mov};
   case Op::Mov64:
   case Op::VLo: return {.rr = Kind::Mov64};

@@ -47,7 +47,7 @@ arm::Fault InterpreterVcpu::walk_to_keep(u32 va, arm::Access access, bool privil
   Keep answer = Keep::WalkAgain;
   for (u32 tries = 0; tries < 3 && answer == Keep::WalkAgain; ++tries) {
     if (const arm::Fault fault = walk(va, access, privileged, out)) return fault;
-    answer = tlb_.may_keep(va, out, path_);
+    answer = tlb().may_keep(va, out, path_);
   }
   keep = answer == Keep::Yes;
   return {};
@@ -61,7 +61,7 @@ bool InterpreterVcpu::check_alignment(u32 va, u32 size, u8 attr, u8 attr2, bool 
 
 /// A place that the TLB knows: Normal RAM, or ROM for reads. A write may be one that must be seen.
 bool InterpreterVcpu::cached_place(u32 va, bool write, bool unprivileged, Place& out) {
-  mmu::Space& space = tlb_.current();
+  mmu::Space& space = tlb().current();
   const bool privileged = context_.s.privileged() && !unprivileged;
   const u32 k = (va >> k_page_bits) % mmu::k_tlb_entries;
   const mmu::TlbEntry& e = space.data[privileged][k];
@@ -95,7 +95,7 @@ bool InterpreterVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out)
   if (!host && !write) host = const_cast<u8*>(shared_.port.rom_page(frame));
   out.host = host ? reinterpret_cast<u64>(host) + (va & k_page_mask) : 0;
   if (!host || !keep) return true;
-  tlb_.fill_data(va, t, privileged, host, out.ram, write);
+  tlb().fill_data(va, t, privileged, host, out.ram, write);
   count(Counter::HiddenData);
   return true;
 }
@@ -158,7 +158,10 @@ void InterpreterVcpu::store_ram(const Place& place, u32 size, u64 value) {
 /// A store that no TLB entry allowed was made, and a full fence has passed.
 void InterpreterVcpu::written(GuestPa pa, u32 size) {
   const u8 marks = shared_.ram.marks(pa).load(std::memory_order_relaxed);
-  if (marks & k_frame_table) tlb_.table_written(pa, size);
+  if (marks & k_frame_table) {
+    tlb_.table_written(pa, size);
+    if (tlb_.changes() != views_changes_) request_attention();
+  }
   if (!(marks & k_frame_code)) return;
   count(Counter::CodeWrite);
   if (shared_.code.written(pa, size)) request_attention();

@@ -46,14 +46,8 @@ void InterpreterVcpu::maintain(const Request& r, bool inner_shareable) {
 
 // Writes to code are seen as they happen, so there is nothing to invalidate; but requests that make them visible may
 // be on their way: those to this vCPU are served now, and those it made are waited for by the DSB that must follow.
-void InterpreterVcpu::icache_invalidate_all(bool) {
-  serve_mailbox();
-  request_attention();
-}
-void InterpreterVcpu::icache_invalidate_va(u32) {
-  serve_mailbox();
-  request_attention();
-}
+void InterpreterVcpu::icache_invalidate_all(bool) { serve_mailbox(); }
+void InterpreterVcpu::icache_invalidate_va(u32) { serve_mailbox(); }
 
 arm::Fault InterpreterVcpu::walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) {
   path_.count = 0;
@@ -96,12 +90,13 @@ void InterpreterVcpu::apply(const Request& r) {
     tlb_.apply(r);
   else if (tlb_.drop_writes(r.pa))
     wrote_unseen(r.pa);
-  request_attention();
+  if (tlb_.changes() != views_changes_) sync();
 }
 
 /// Writes through entries since the frame was marked were not seen: what was derived from it may be of older bytes.
 void InterpreterVcpu::wrote_unseen(GuestPa pa) {
   shared_.code.invalidate(GuestPa(pa.value & ~u64{k_page_mask}), k_page_size);
+  request_attention();  // a loop that died may be running here
   if (shared_.ram.marks(pa).load(std::memory_order_relaxed) & k_frame_table) tlb_.release_table(pa);
 }
 
@@ -136,6 +131,7 @@ void InterpreterVcpu::table_hint(TableHint hint, GuestPa frame, u32) {
   const bool table = hint == TableHint::Allocated || hint == TableHint::Freed;
   count(table ? Counter::HintTable : Counter::HintBatch);
   tlb_.hint(hint, frame);
+  if (tlb_.changes() != views_changes_) sync();
 }
 
 void InterpreterVcpu::send_event() {

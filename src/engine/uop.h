@@ -54,8 +54,10 @@ enum class Leave : u8 {
   Wfi,
   Wfe,
   Yield,
-  Return,
-  Hot,  ///< r15 is the head of a loop that has run many times
+  Return,       ///< an exception return, done
+  Emulate,      ///< the helper of Context::at is to run; generated code goes on at Context::resume
+  EmulateLast,  ///< the helper of Context::at is to run; r15 is the next instruction, unless the helper sets it
+  Hot,          ///< r15 is the head of a loop that has run many times
 };
 
 }  // namespace armvisor::engine

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
+
 namespace armvisor::engine {
 
 using measure::Counter;
@@ -23,10 +25,12 @@ Counter counter_of(Leave why) {
     case Leave::Wfi: return Counter::HeavyWfi;
     case Leave::Wfe: return Counter::HeavyWfe;
     case Leave::Yield: return Counter::HeavyYield;
-    case Leave::Return: return Counter::HeavyReturn;
+    case Leave::Return:
+    case Leave::Emulate:
+    case Leave::EmulateLast: break;  // what is run counts itself
     case Leave::Hot: return Counter::HeavyHot;
   }
-  return Counter::HeavySync;
+  return Counter::Count;
 }
 
 }  // namespace
@@ -42,6 +46,10 @@ InterpreterVcpu::InterpreterVcpu(Shared& shared, u32 index)
   context_.exclusive_slots = shared.exclusives.slots();
   context_.s = arm::reset_state(index, shared.config.vcpus);
   if (shared.config.count_time) clock().start(VcpuTime::Idle);
+  for (u32 mode = 0; mode < std::size(context_.simple_bank); ++mode)
+    context_.simple_bank[mode] =
+        arm::mode_is_valid(mode) && mode != arm::k_mode_fiq ? static_cast<u8>(arm::bank_of(mode)) : k_no_simple_bank;
+  for (u32 k = 0; k < 2; ++k) context_.kept_views[k].other = &context_.kept_views[k ^ 1];
 }
 
 /// Marks the vCPU as being inside run().
@@ -61,7 +69,7 @@ void InterpreterVcpu::enter_run() {
   clock().enter(VcpuTime::Hypervisor);
   // What was freed while this vCPU was outside may be in its jump cache.
   if (const u64 reclaims = shared_.reclaims.load(); seen_reclaims_ != reclaims) {
-    std::fill(std::begin(context_.jump), std::end(context_.jump), JumpEntry{});
+    forget_jumps();
     seen_reclaims_ = reclaims;
   }
   in_guest_.store(true);
@@ -77,6 +85,17 @@ void InterpreterVcpu::leave_run() {
   inside_run_.store(false);
 }
 
+namespace {
+
+/// Nothing checks a link within a page, so it must lead to the frame it comes from: the translation of the page may
+/// have changed in the block.
+bool may_connect(const Link& link, const Block& block) {
+  if (block.straddles()) return false;
+  return !link.same_page || (link.owner->pa.value ^ block.pa.value) >> k_page_bits == 0;
+}
+
+}  // namespace
+
 Exit InterpreterVcpu::run() {
   const RunScope scope(*this);
   while (true) {
@@ -89,11 +108,12 @@ Exit InterpreterVcpu::run() {
       sync();
       continue;
     }
-    if (link && !block->straddles()) shared_.code.connect(link, block);
+    if (link && may_connect(*link, *block)) shared_.code.connect(link, block);
     clock().enter(VcpuTime::Guest);
-    const Leave why = shared_.backend->execute(&context_, block);
+    Leave why = shared_.backend->execute(&context_, block);
     clock().enter(VcpuTime::Hypervisor);
-    count(counter_of(why));
+    while (why == Leave::Emulate) why = emulate();
+    if (const Counter c = counter_of(why); c != Counter::Count) count(c);
     if (why == Leave::Lookup) continue;
     context_.link = nullptr;
     if (const auto exit = leave_block(why)) return *exit;
@@ -110,7 +130,7 @@ bool InterpreterVcpu::serve() {
   // Dead blocks are found by nobody, so the jump cache may keep them until they are to be freed.
   const u64 epoch = shared_.code.epoch();
   if (shared_.code.wants_reclaim() && quiet_epoch_.load(std::memory_order_relaxed) != epoch) {
-    std::fill(std::begin(context_.jump), std::end(context_.jump), JumpEntry{});
+    forget_jumps();
     quiet_epoch_.store(epoch);
     shared_.reclaim_code();
   }
@@ -120,16 +140,67 @@ bool InterpreterVcpu::serve() {
 
 /// Recomputes what blocks and tables depend on from the state.
 void InterpreterVcpu::sync() {
-  frontend::Context context = frontend::Context::of(context_.s);
-  context.it = 0;
-  context.thumb = false;
-  context_.key[0] = context.key();
-  context.thumb = true;
-  context_.key[1] = context.key();
+  u32 keys[2];
+  for (const bool privileged : {false, true}) {
+    frontend::Context context = frontend::Context::of(context_.s, privileged);
+    context.it = 0;
+    context.thumb = false;
+    keys[privileged] = context.key();
+  }
+  if (context_.views) tlb_.set_current(*context_.views->space);
   mmu::Space& space = tlb_.select(context_.s);
-  const bool privileged = context_.s.privileged();
-  context_.tlb = space.data[privileged];
-  context_.exec = space.exec[privileged];
+  context_.views = &views_for(space, keys);
+  context_.now = context_.views->view[context_.s.privileged()];
+  if (tlb_.numbers_wrapped()) forget_jumps();
+}
+
+/// The views of `space`, the current one, with the keys of both privileges; kept from an earlier time if they still
+/// hold.
+Views& InterpreterVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
+  constexpr u32 k_thumb = 1;
+  Views(&kept)[2] = context_.kept_views;
+  const u64 dacr = context_.s.cp15.dacr;
+  mmu::SpaceKey key = space.key;
+  key.dacr = 0;
+  const View(&old)[2] = (context_.views ? context_.views : &kept[0])->view;
+  if (tlb_.changes() != views_changes_ || !(key == views_key_) || old[0].key[0] != keys[0] ||
+      old[1].key[0] != keys[1]) {
+    for (Views& v : kept) v.dacr = Views::k_no_dacr;
+    views_changes_ = tlb_.changes();
+    views_key_ = key;
+  }
+  for (Views& v : kept)
+    if (v.dacr == dacr && v.space == &space) return v;
+  Views& v = context_.views == &kept[0] ? kept[1] : kept[0];
+  v.dacr = dacr;
+  v.space = &space;
+  v.other = &kept[&v == &kept[0]];
+  for (const bool p : {false, true}) {
+    View& view = v.view[p];
+    view = {space.data[p], space.exec[p], u64{tlb_.exec_number(p, keys[p])} << 32, {keys[p], keys[p] | k_thumb}, 0};
+    if (!p || space.own_privileged || !space.all_spaces) view.salt = jump_salt(space.id + 1);
+  }
+  return v;
+}
+
+void InterpreterVcpu::resync() {
+  sync();
+  const u32 lines = context_.lines.load(), psr = context_.s.psr;
+  if (((lines & k_line_irq) && !(psr & arm::k_psr_i)) || ((lines & k_line_fiq) && !(psr & arm::k_psr_f)))
+    request_attention();
+}
+
+void InterpreterVcpu::return_from_exception(u32 pc, u32 psr) {
+  count(Counter::LightReturn);
+  arm::write_cpsr_by_instr(context_.s, psr, 15, true);
+  context_.s.r[15] = pc & (context_.s.thumb() ? ~1u : ~3u);
+  resync();
+}
+
+void InterpreterVcpu::supervisor_call(u32 next) {
+  count(Counter::LightSvc);
+  arm::take_exception(context_.s, arm::Exception::SupervisorCall, next - 4, 4);
+  resync();
 }
 
 void InterpreterVcpu::take_interrupts() {
@@ -154,16 +225,41 @@ void InterpreterVcpu::raise(arm::Exception exception) {
   arm::take_exception(context_.s, exception, mark_pc(), mark().bytes);
 }
 
+/// The sensitive instruction at Context::at. False: it is UNDEFINED.
+bool InterpreterVcpu::run_helper() {
+  context_.world_switched = true;
+  const bool done = context_.at->helper(context_, *context_.at);
+  context_.world_switched = false;
+  return done;
+}
+
+/// What Leave::Emulate asks for; returns why generated code was left next.
+Leave InterpreterVcpu::emulate() {
+  if (!run_helper()) return Leave::Undefined;
+  clock().enter(VcpuTime::Guest);
+  const Leave why = shared_.backend->resume(&context_);
+  clock().enter(VcpuTime::Hypervisor);
+  return why;
+}
+
+void InterpreterVcpu::take_data_abort() {
+  context_.s.it = mark().it;
+  arm::take_data_abort(context_.s, fault_, mark_pc());
+}
+
+void InterpreterVcpu::enter_data_abort() {
+  count(Counter::LightDataAbort);
+  take_data_abort();
+  resync();
+}
+
 std::optional<Exit> InterpreterVcpu::leave_block(Leave why) {
   arm::CpuState& s = context_.s;
   switch (why) {
     case Leave::Lookup:
     case Leave::Attention: return {};
     case Leave::Sync: break;
-    case Leave::Fault:
-      s.it = mark().it;
-      arm::take_data_abort(s, fault_, mark_pc());
-      break;
+    case Leave::Fault: take_data_abort(); break;
     case Leave::Undefined: raise(arm::Exception::Undefined); break;
     case Leave::Svc: arm::take_exception(s, arm::Exception::SupervisorCall, mark_pc(), mark().bytes); break;
     case Leave::Bkpt: {
@@ -188,6 +284,10 @@ std::optional<Exit> InterpreterVcpu::leave_block(Leave why) {
     case Leave::Yield: s.r[15] = static_cast<u32>(context_.at->imm); return Exit::Yield;
     case Leave::Hot: make_region(); return {};
     case Leave::Return: break;
+    case Leave::Emulate: AV_UNREACHABLE();
+    case Leave::EmulateLast:
+      if (!run_helper()) raise(arm::Exception::Undefined);
+      break;
   }
   sync();
   return {};

@@ -1,5 +1,6 @@
 #pragma once
 // A vCPU of the interpreter: the dispatcher around execute(), its view of memory, and its system registers' world.
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -42,7 +43,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   // --- SystemPort (system.cpp)
   u64 counter() override { return shared_.port.counter(); }
   void timer_changed(bool virtual_timer) override;
-  void translation_context_changed() override { request_attention(); }
+  void translation_context_changed() override { sync(); }
   void tlb_flush_all(bool inner_shareable) override;
   void tlb_flush_asid(Asid asid, bool inner_shareable) override;
   void tlb_flush_va(u32 va, Asid asid, bool inner_shareable) override;
@@ -50,6 +51,16 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   void icache_invalidate_all(bool inner_shareable) override;
   void icache_invalidate_va(u32 va) override;
   arm::Fault walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) override;
+
+  // --- for generated code, between blocks (vcpu.cpp)
+  /// State that blocks depend on may have changed: what follows from it is made anew.
+  void resync();
+  /// Exception return to `pc`, which is left in r15.
+  void return_from_exception(u32 pc, u32 psr);
+  /// Data Abort of the access at Context::at.
+  void enter_data_abort();
+  /// SVC whose next instruction is at `next`.
+  void supervisor_call(u32 next);
 
   // --- among vCPUs
   /// (any thread)
@@ -78,6 +89,19 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   bool serve();  ///< true: leave run() as kicked
   void take_interrupts();
   void sync();
+  Views& views_for(mmu::Space& space, const u32 (&keys)[2]);
+  void forget_jumps() {
+    std::fill(std::begin(context_.jump), std::end(context_.jump), JumpEntry{});
+    known_.fill({});
+  }
+  /// Generated code changes Context::views by itself.
+  mmu::Shadow& tlb() {
+    tlb_.set_current(*context_.views->space);
+    return tlb_;
+  }
+  bool run_helper();
+  Leave emulate();
+  void take_data_abort();
   std::optional<Exit> leave_block(Leave why);
   std::optional<Exit> hypercall(bool smc);
   void raise(arm::Exception exception);
@@ -87,6 +111,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
 
   // --- blocks (fetch.cpp)
   Block* find_block();
+  void know(u32 target, Block* block);
   bool fetch_page(u32 va, GuestPa& pa, const u8*& host);
   Block* translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa, GuestPa second_page,
                          const u8* first, const u8* second);
@@ -124,7 +149,15 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   Shared& shared_;
   const u32 index_;
   mmu::Shadow tlb_;
-  mmu::WalkPath path_;  ///< of the last walk
+  mmu::WalkPath path_;       ///< of the last walk
+  mmu::SpaceKey views_key_;  ///< of Context::kept_views, but for DACR
+  u64 views_changes_ = 0;    ///< SoftTlb::changes() that they are of
+  /// Blocks by program counter and key, whatever the address space: after a switch or a flush they fill the jump cache.
+  struct KnownBlock {
+    u32 target = 0, key = 0;  ///< target: with CPSR.T in bit 0
+    Block* block = nullptr;
+  };
+  std::array<KnownBlock, k_jump_entries> known_{};
   arm::Fault fault_;
   Mailbox mailbox_;
   std::array<u64, k_max_vcpus> tickets_{};  ///< last request to each vCPU that a barrier must wait for; 0: none

@@ -121,11 +121,11 @@ u32 Context::key() const {
 
 bool Context::fp_default_of(u32 key) { return key >> 17 & 1; }
 
-Context Context::of(const arm::CpuState& s) {
+Context Context::of(const arm::CpuState& s, bool privileged) {
   Context c;
   c.thumb = s.thumb();
   c.big_endian = (s.psr & arm::k_psr_e) != 0;
-  c.privileged = s.privileged();
+  c.privileged = privileged;
   c.align_strict = (s.cp15.sctlr & (k_sctlr_a | k_sctlr_m)) != k_sctlr_m;
   c.it = s.it;
   // CPACR.cp10 and cp11 (B4.1.40): 1 gives PL1, 3 gives both; access to VFP takes both fields.

@@ -24,8 +24,11 @@ struct Context {
   /// Packed, for keys. Distinct contexts have distinct values.
   u32 key() const;
   static bool fp_default_of(u32 key);
-  static Context of(const arm::CpuState& s);
+  static Context of(const arm::CpuState& s) { return of(s, s.privileged()); }
+  static Context of(const arm::CpuState& s, bool privileged);  ///< as if the mode were of that privilege
   static bool privileged_of(u32 key) { return key >> 2 & 1; }
+  static bool thumb_of(u32 key) { return key & 1; }
+  static bool nmfi_of(u32 key) { return key >> 16 & 1; }
   static u8 it_of(u32 key) { return static_cast<u8>(key >> 8); }
   bool operator==(const Context&) const = default;
 };

@@ -34,11 +34,12 @@ TableUse use_of(const Space& space, u32 va, const arm::Translation& t, const Wal
 
 Space& Shadow::select(const arm::CpuState& s) {
   const SpaceKey key = SpaceKey::of(s, policy_);
-  if (const Space* now = tlb_.current(); now && !(now->key == key)) {
-    counters_.add(Counter::SpaceSwitch);
+  if (const Space* now = tlb_.current()) {
     const SpaceKey& old = now->key;
-    if (policy_ == Policy::Flush && (old.asid != key.asid || old.table0 != key.table0 || old.table1 != key.table1))
-      tlb_.drop_all();
+    if (old.asid != key.asid || old.table0 != key.table0 || old.table1 != key.table1) {
+      counters_.add(Counter::SpaceSwitch);
+      if (policy_ == Policy::Flush) tlb_.drop_all();
+    }
   }
   return tlb_.select(key, [this](Space& space) {
     counters_.add(Counter::SpaceEviction);
@@ -171,7 +172,7 @@ void Shadow::drop_table(GuestPa pa) {
       counters_.add(Counter::TableDrop, tlb_.drop_range(space, use.va, use.reach_bits()));
       space.uncover(use.va, use.reach_bits());
     } else {  // a table of tables: its space is as good as new
-      counters_.add(Counter::TableDrop, space.clear());
+      counters_.add(Counter::TableDrop, tlb_.drop_space(space));
       map_.take_space(use.space, [this](u64 f) { released(f); });
     }
   }

@@ -64,6 +64,12 @@ class Shadow {
   /// next call.
   Space& select(const arm::CpuState& s);
   Space& current() { return *tlb_.current(); }
+  // As SoftTlb's.
+  void set_current(Space& space) { tlb_.set_current(space); }
+  u32 exec_number(bool privileged, u32 key) { return tlb_.exec_number(privileged, key); }
+  bool note_code(u32 va, bool privileged) { return tlb_.note_code(va, privileged); }
+  u64 changes() const { return tlb_.changes(); }
+  bool numbers_wrapped() { return tlb_.numbers_wrapped(); }
 
   enum class Keep { Yes, No, WalkAgain };
   /// May the result of a walk along `path` be entered?

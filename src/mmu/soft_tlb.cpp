@@ -85,6 +85,12 @@ SpaceKey SpaceKey::of(const arm::CpuState& s, Policy policy) {
   return k;
 }
 
+SpaceKey SpaceKey::without_asid() const {
+  SpaceKey k = *this;
+  k.asid = Asid();
+  return k;
+}
+
 u32 Space::clear() {
   if (empty) return 0;
   u32 count = 0;
@@ -141,6 +147,86 @@ Space& SoftTlb::room() {
   return space;
 }
 
+/// Makes `space` a new one, of `key`.
+void SoftTlb::begin(Space& space, const SpaceKey& key) {
+  space.clear();
+  for (ExecEpoch& epoch : space.epoch) renew(epoch);
+  ++changes_;
+  space.own_privileged = false;
+  space.key = key;
+  space.all_spaces = &all_spaces(key.without_asid());
+}
+
+ExecEpoch& SoftTlb::all_spaces(const SpaceKey& key) {
+  for (auto& entry : all_spaces_)
+    if (entry.first == key) return *entry.second;
+  if (all_spaces_.size() >= k_max_spaces) {  // the others find theirs no more and have their own from now on
+    for (auto& space : spaces_) {
+      space->all_spaces = nullptr;
+      renew(space->epoch[1]);
+    }
+    all_spaces_.clear();
+    ++changes_;
+  }
+  return *all_spaces_.emplace_back(key, std::make_unique<ExecEpoch>()).second;
+}
+
+u32 SoftTlb::exec_number(bool privileged, u32 key) {
+  ExecEpoch& epoch = current_->epoch_of(privileged);
+  if (const u32 number = epoch.find(key)) return number;
+  if (++next_number_ == 0) {
+    renew_all();
+    wrapped_ = true;
+    next_number_ = 1;
+  }
+  epoch.give(key, next_number_);
+  return next_number_;
+}
+
+bool SoftTlb::note_code(u32 va, bool privileged) {
+  Space& space = *current_;
+  const Space::Meta& meta = space.exec_meta[privileged][(va >> k_page_bits) % k_exec_entries];
+  const bool same = !privileged || meta.global || space.own_privileged || !space.all_spaces;
+  if (!same) {
+    space.own_privileged = true;
+    ++changes_;
+  }
+  space.epoch_of(privileged).note(va, meta.page_bits, meta.global);
+  noted_.note(va, meta.page_bits, meta.global);
+  return same;
+}
+
+void SoftTlb::renew(ExecEpoch& epoch) {
+  if (epoch.unused()) return;
+  epoch.renew();
+  ++changes_;
+}
+
+void SoftTlb::renew_all() {
+  for (auto& space : spaces_)
+    for (ExecEpoch& epoch : space->epoch) renew(epoch);
+  for (auto& entry : all_spaces_) renew(*entry.second);
+  noted_ = {};
+}
+
+/// Of one space, numbers under which code in [va, va + 1 << bits) may be known.
+void SoftTlb::renew_range(Space& space, u32 va, u32 bits) {
+  const auto may_know = [&](const ExecEpoch& epoch) { return bits > k_page_bits || epoch.may_know(va); };
+  for (ExecEpoch& epoch : space.epoch)
+    if (may_know(epoch)) renew(epoch);
+  if (space.all_spaces && may_know(*space.all_spaces)) renew(*space.all_spaces);
+}
+
+/// Gives up the numbers under which code at `va` may be known; of `asid` only, or of code on global pages, if given.
+void SoftTlb::renew_page(u32 va, const Asid* asid) {
+  if (!noted_.may_know(va)) return;
+  for (auto& entry : all_spaces_)
+    if (entry.second->may_know(va)) renew(*entry.second);
+  for (auto& space : spaces_)
+    for (ExecEpoch& epoch : space->epoch)
+      if ((!asid || space->key.asid == *asid || epoch.any_global()) && epoch.may_know(va)) renew(epoch);
+}
+
 void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram, bool write) {
   Space& space = *current_;
   const u32 page = va & k_page_of, k = (va >> k_page_bits) % k_tlb_entries;
@@ -176,18 +262,28 @@ void SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
 u32 SoftTlb::drop_all() {
   u32 count = 0;
   for (auto& space : spaces_) count += space->clear();
+  renew_all();
   return count;
+}
+
+u32 SoftTlb::drop_space(Space& space) {
+  for (ExecEpoch& epoch : space.epoch) renew(epoch);
+  if (space.all_spaces) renew(*space.all_spaces);
+  return space.clear();
 }
 
 u32 SoftTlb::drop_not_global(Asid asid) {
   u32 count = 0;
-  for (auto& space : spaces_)
-    if (!space->empty && space->key.asid == asid)
-      count += drop_if(*space, [](const Space::Meta& meta, u32) { return !meta.global; });
+  for (auto& space : spaces_) {
+    if (space->empty || space->key.asid != asid) continue;
+    count += drop_if(*space, [](const Space::Meta& meta, u32) { return !meta.global; });
+    for (ExecEpoch& epoch : space->epoch) renew(epoch);
+  }
   return count;
 }
 
 u32 SoftTlb::drop_page(u32 va, const Asid* asid) {
+  renew_page(va, asid);
   u32 count = 0;
   for (auto& space : spaces_) {
     if (space->empty) continue;
@@ -207,6 +303,7 @@ u32 SoftTlb::drop_page(u32 va, const Asid* asid) {
 
 u32 SoftTlb::drop_range(Space& space, u32 va, u32 bits) {
   if (space.empty) return 0;
+  renew_range(space, va, bits);
   if (bits <= k_page_bits) return drop_small(space, va, [](const Space::Meta&) { return true; });
   return drop_if(space, [va, bits](const Space::Meta&, u32 page) { return (u64{va ^ page} >> bits) == 0; });
 }

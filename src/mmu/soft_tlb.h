@@ -16,10 +16,12 @@
 #include <array>
 #include <cstdlib>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "arm/cpu_state.h"
 #include "arm/page_walk.h"
+#include "mmu/exec_epoch.h"
 #include "mmu/frame_table.h"
 #include "mmu/policy.h"
 
@@ -50,6 +52,7 @@ struct SpaceKey {
   u64 table0 = 0, table1 = 0;
   Asid asid;
   bool operator==(const SpaceKey&) const = default;
+  SpaceKey without_asid() const;
   static SpaceKey of(const arm::CpuState& s, Policy policy = Policy::Asid);
 };
 
@@ -68,6 +71,12 @@ struct Space {
   SpaceKey key;
   u32 id = 0;  ///< place among the vCPU's spaces
   u64 last_use = 0;
+  ExecEpoch epoch[2];               ///< [1] only when `own_privileged`
+  ExecEpoch* all_spaces = nullptr;  ///< of privileged code on global pages, which is the same for all ASIDs
+  bool own_privileged = false;      ///< privileged code runs on pages of this ASID alone
+  ExecEpoch& epoch_of(bool privileged) {
+    return privileged && !own_privileged && all_spaces ? *all_spaces : epoch[privileged];
+  }
   bool empty = false;  ///< no entry was made since it was last cleared
   /// Bit per MiB of the address space: an entry in it came from a descriptor of more than 4 KiB.
   std::array<u64, 64> large{};
@@ -120,8 +129,7 @@ class SoftTlb {
       if (!current_) {
         current_ = &room();
         if (!current_->empty) recycle(*current_);
-        current_->clear();
-        current_->key = key;
+        begin(*current_, key);
       }
     }
     current_->last_use = ++clock_;
@@ -130,6 +138,18 @@ class SoftTlb {
   Space& select(const SpaceKey& key) {
     return select(key, [](Space&) {});
   }
+  /// Makes `space`, which an earlier select() gave and no call of it has recycled since (changes()), the current one.
+  void set_current(Space& space) { current_ = &space; }
+
+  /// The number that stands for all execute-side translations of the current space and privilege, and for `key`.
+  u32 exec_number(bool privileged, u32 key);
+  /// Code at `va`, for which there is an execute-side entry, is to be known by the number of `privileged`. False: that
+  /// number has just changed.
+  bool note_code(u32 va, bool privileged);
+  /// Grows when numbers are given up or a space is recycled.
+  u64 changes() const { return changes_; }
+  /// True once after numbers have begun again from 1: entries with old ones must go.
+  bool numbers_wrapped() { return std::exchange(wrapped_, false); }
 
   /// Enters a translation for data accesses of privilege `privileged` to the page of `va`, whose first byte is at
   /// `host`. `ram`: the page is RAM and may be written. For a write access the frame's dirty mark is set.
@@ -138,8 +158,9 @@ class SoftTlb {
 
   // Dropping entries. Each returns how many.
   u32 drop_all();
-  u32 drop_not_global(Asid asid);              ///< of the spaces of this ASID
-  u32 drop_page(u32 va, const Asid* asid);     ///< TLBIMVA, or without an ASID TLBIMVAA: large pages go whole
+  u32 drop_not_global(Asid asid);           ///< of the spaces of this ASID
+  u32 drop_page(u32 va, const Asid* asid);  ///< TLBIMVA, or without an ASID TLBIMVAA: large pages go whole
+  u32 drop_space(Space& s);
   u32 drop_range(Space& s, u32 va, u32 bits);  ///< [va, va + 1 << bits), aligned, of one space
 
   /// Drops write permission for the frame of `pa` from every entry; true when there may have been one since the last
@@ -149,6 +170,12 @@ class SoftTlb {
  private:
   Space* find(const SpaceKey& key);
   Space& room();
+  void begin(Space& space, const SpaceKey& key);
+  ExecEpoch& all_spaces(const SpaceKey& key);
+  void renew(ExecEpoch& epoch);
+  void renew_all();
+  void renew_range(Space& space, u32 va, u32 bits);
+  void renew_page(u32 va, const Asid* asid);
 
   struct Free {
     void operator()(u32* p) const { std::free(p); }
@@ -161,7 +188,12 @@ class SoftTlb {
   Space* current_ = nullptr;
   std::vector<std::unique_ptr<Space>> spaces_;
   std::unique_ptr<u32[], Free> written_at_;
-  u64 clock_ = 0;
+  /// Privileged code on global pages, by all that translation depends on but the ASID.
+  std::vector<std::pair<SpaceKey, std::unique_ptr<ExecEpoch>>> all_spaces_;
+  ExecEpoch noted_;  ///< what all of them together know, or have known: most flushes need look no further
+  u64 clock_ = 0, changes_ = 0;
+  u32 next_number_ = 0;
+  bool wrapped_ = false;
 };
 
 }  // namespace armvisor::mmu

@@ -169,5 +169,112 @@ TEST_F(SoftTlbTest, MmuOffIsASpaceOfItsOwn) {
   EXPECT_TRUE(reads(0x1000));
 }
 
+class ExecNumbers : public SoftTlbTest {
+ protected:
+  u32 number(bool privileged = true, u32 key = 1) { return tlb.exec_number(privileged, key); }
+  /// Code at `va` has run in privileged mode.
+  void run(u32 va, bool global = true, u32 page_bits = 12) {
+    fill(va, k_ram + 0x5000, global, page_bits);
+    if (!tlb.note_code(va, true)) tlb.note_code(va, true);
+  }
+};
+
+TEST_F(ExecNumbers, DifferByKeyAndPrivilege) {
+  const u32 one = number();
+  EXPECT_NE(one, 0u);
+  EXPECT_EQ(number(), one);
+  EXPECT_NE(number(true, 2), one);
+  EXPECT_NE(number(false), one);
+  EXPECT_EQ(number(), one);
+}
+
+TEST_F(ExecNumbers, OfPrivilegedGlobalCodeSurviveAContextSwitch) {
+  run(0x1000);
+  const u32 privileged = number(), user = number(false);
+  use(2);
+  EXPECT_EQ(number(), privileged);
+  EXPECT_NE(number(false), user);
+  use(1);
+  EXPECT_EQ(number(false), user);
+}
+
+TEST_F(ExecNumbers, DifferByDacr) {
+  const u32 one = number();
+  state.cp15.dacr = 1;
+  use(1);
+  EXPECT_NE(number(), one);
+  state.cp15.dacr = 0;
+  use(1);
+  EXPECT_EQ(number(), one);
+}
+
+TEST_F(ExecNumbers, AreGivenUpWhenAPageThatRanIsFlushed) {
+  run(0x1000);
+  const u32 before = number();
+  const u64 changes = tlb.changes();
+  tlb.drop_page(0x2000, nullptr);
+  EXPECT_EQ(number(), before);
+  EXPECT_EQ(tlb.changes(), changes);
+  tlb.drop_page(0x1000, nullptr);
+  EXPECT_NE(number(), before);
+  EXPECT_NE(tlb.changes(), changes);
+}
+
+TEST_F(ExecNumbers, AreGivenUpThoughTheEntryHasLeftTheTable) {
+  run(0x1000);
+  const u32 before = number();
+  fill(0x1000 + (k_exec_entries << 12), k_ram + 0x6000);
+  ASSERT_FALSE(executes(0x1000));
+  const Asid asid(1);
+  tlb.drop_page(0x1000, &asid);
+  EXPECT_NE(number(), before);
+}
+
+TEST_F(ExecNumbers, AreGivenUpWhenWhatARangeCameFromIsWritten) {
+  for (const u32 bits : {12u, 20u, 30u}) {
+    run(0x1000);
+    const u32 before = number();
+    tlb.drop_range(*tlb.current(), 0x40000000, bits);
+    if (bits == 12) {
+      EXPECT_EQ(number(), before);
+    }
+    tlb.drop_range(*tlb.current(), 0x1000 >> bits << bits, bits);
+    EXPECT_NE(number(), before);
+  }
+  run(0x1000);
+  const u32 before = number();
+  tlb.drop_space(*tlb.current());
+  EXPECT_NE(number(), before);
+}
+
+TEST_F(ExecNumbers, AreGivenUpInSpacesThatOnlyUsedThem) {
+  run(0x100000, true, 20);
+  const u32 before = number();
+  use(2);
+  EXPECT_EQ(number(), before);
+  tlb.drop_page(0x1ff000, nullptr);  // of the same section
+  EXPECT_NE(number(), before);
+}
+
+TEST_F(ExecNumbers, OfCodeOfOneAsidAreOfThatAsid) {
+  const u32 shared = number();
+  run(0x1000, false);
+  const u32 own = number();
+  EXPECT_NE(own, shared);
+  use(2);
+  EXPECT_EQ(number(), shared);
+  tlb.drop_not_global(Asid(1));
+  EXPECT_EQ(number(), shared);
+  use(1);
+  EXPECT_NE(number(), own);
+}
+
+TEST_F(ExecNumbers, AreGivenUpWithASpaceThatIsRecycled) {
+  const u32 user = number(false);
+  for (u32 k = 2; k < 2 + SoftTlb::k_max_spaces; ++k) use(static_cast<u8>(k));
+  use(1);
+  EXPECT_NE(number(false), user);
+}
+
 }  // namespace
 }  // namespace armvisor::mmu

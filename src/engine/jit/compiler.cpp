@@ -13,7 +13,7 @@
 namespace armvisor::engine::jit {
 namespace {
 
-constexpr std::size_t k_stub_bytes = 4096, k_max_block_bytes = 256 * 1024;
+constexpr std::size_t k_stub_bytes = 8192, k_max_block_bytes = 256 * 1024;
 constexpr u32 k_mxcsr_default = 0x1f80, k_mxcsr_flags = 0x3f;
 
 /// FPSCR.NZCV of a comparison: less N, equal Z and C, greater C, unordered C and V (A2.7.5). LAHF: CF 1, PF 4, ZF 64.
@@ -71,6 +71,27 @@ HostFeatures usable_features(const JitOptions& options) {
   return host;
 }
 
+u64 service_sync(Context* c, u64, u64, u64) {
+  c->vcpu->resync();
+  return 0;
+}
+
+u64 service_return(Context* c, u64 pc, u64, u64 psr) {
+  c->vcpu->return_from_exception(static_cast<u32>(pc), static_cast<u32>(psr));
+  return 0;
+}
+
+/// The vector, with CPSR.T in bit 0.
+u64 service_abort(Context* c, u64, u64, u64) {
+  c->vcpu->enter_data_abort();
+  return c->s.r[15] | u32{c->s.thumb()};
+}
+
+u64 service_svc(Context* c, u64 next, u64, u64) {
+  c->vcpu->supervisor_call(static_cast<u32>(next));
+  return 0;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Backend>> Compiler::create(const JitOptions& options) {
@@ -82,11 +103,18 @@ Result<std::unique_ptr<Backend>> make_backend(const JitOptions& options) { retur
 
 Compiler::Compiler(CodeMemory memory, const JitOptions& options)
     : memory_(std::move(memory)), options_(options), host_(usable_features(options)) {
-  static constexpr ServiceFunction k_services[] = {service_load, service_store, service_helper<Leave::Fault>,
-                                                   service_helper<Leave::Undefined>};
+  static constexpr ServiceFunction k_services[] = {service_load,
+                                                   service_store,
+                                                   service_helper<Leave::Fault>,
+                                                   service_helper<Leave::Undefined>,
+                                                   service_sync,
+                                                   service_return,
+                                                   service_abort,
+                                                   service_svc};
   u8* const at = memory_.allocate(k_stub_bytes);
-  stubs_ = emit_stubs(at, k_stub_bytes, k_services);
+  stubs_ = emit_stubs(at, k_stub_bytes, {options.count_traps, options.inline_exceptions}, k_services);
   interpret_ = memory_.to_exec(at) + stubs_.lookup;
+  unknown_ = memory_.to_exec(at) + stubs_.miss;
   enter_ = reinterpret_cast<Stubs::Enter>(reinterpret_cast<u64>(memory_.to_exec(at) + stubs_.enter));
   if (options_.perf_map) perf_map_.reset(std::fopen(("/tmp/perf-" + std::to_string(::getpid()) + ".map").c_str(), "w"));
   note_for_perf(memory_.to_exec(at), stubs_.size, "stubs_", 0);
@@ -109,7 +137,10 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
       if (ir_block.head_count) return nullptr;
       full_ = true;  // until dead blocks are freed, new ones are interpreted
       auto interpreted = engine::lower(ir_block, key);
-      if (interpreted) interpreted->host = interpret_;
+      if (interpreted) {
+        interpreted->host = interpret_;
+        interpreted->indirect = unknown_;
+      }
       return interpreted;
     }
     try {
@@ -118,6 +149,7 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
       block->host_size = static_cast<u32>(size);
       memory_.shrink(at, capacity, size);
       block->host = memory_.to_exec(at);
+      block->indirect = block->host;
       block->compiled = true;
       note_for_perf(block->host, size, "guest_", block->pc);
       return block;
@@ -133,6 +165,12 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
 Leave Compiler::execute(Context* context, Block* block) {
   if (!block->compiled) return engine::execute(context, block);
   const Leave why = static_cast<Leave>(enter_(context, block->host));
+  fold_fp_flags(*context);
+  return why;
+}
+
+Leave Compiler::resume(Context* context) {
+  const Leave why = static_cast<Leave>(enter_(context, context->resume));
   fold_fp_flags(*context);
   return why;
 }

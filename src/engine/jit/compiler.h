@@ -20,8 +20,10 @@ class Compiler final : public Backend {
 
   std::unique_ptr<Block> make(const ir::Block& block, u32 key) override;
   Leave execute(Context* context, Block* block) override;
+  Leave resume(Context* context) override;
   void link(Link& link, const Block& target) override;
   void unlink(Link& link) override;
+  void retire(Block& block) override { block.indirect.store(unknown_, std::memory_order_relaxed); }
   void release(Block& block) override;
   bool over_limit() const override { return full_; }
   u64 capacity() const override { return options_.code_bytes; }
@@ -37,6 +39,7 @@ class Compiler final : public Backend {
   Stubs stubs_;
   Stubs::Enter enter_ = nullptr;
   const void* interpret_ = nullptr;  ///< Block::host of blocks without code
+  const void* unknown_ = nullptr;    ///< Block::indirect of these and of dead blocks
   std::mutex lock_;                  ///< of memory_; taken after the code cache's lock
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> perf_map_{nullptr, std::fclose};
   std::atomic<bool> full_{false};

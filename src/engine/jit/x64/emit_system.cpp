@@ -4,6 +4,7 @@
 #include "engine/exclusive.h"
 #include "engine/jit/lower.h"
 #include "engine/jit/x64/emitter.h"
+#include "engine/jit/x64/jump_probe.h"
 #include "frontend/translate.h"
 
 namespace armvisor::engine::jit {
@@ -12,34 +13,55 @@ using measure::Counter;
 
 #define AV_CONTEXT(member) static_cast<u32>(offsetof(Context, member))
 
-void Emitter::count(Counter c) {
-  if (options_.count_traps) inc(qword[rbp + AV_CONTEXT(counters) + measure::Counters::offset(c)]);
+/// (What an instruction does on the way to a world switch is no trap of its own.)
+void Emitter::count(Counter c, u32 times) {
+  if (!options_.count_traps || may_trap(index_) != leaves(index_)) return;
+  const Address counter = qword[rbp + AV_CONTEXT(counters) + measure::Counters::offset(c)];
+  times == 1 ? inc(counter) : add(counter, times);
 }
 
 /// Emits `i` if there is code for it here; else the caller calls the helper.
 bool Emitter::emit_system(const Inst& i) {
-  if (!options_.inline_system) return false;
   switch (i.op) {
     case Op::LoadEx:
-    case Op::StoreEx: return emit_exclusive(i);
+    case Op::LoadEx64:
+    case Op::StoreEx:
+    case Op::StoreEx64: return options_.inline_exclusives && emit_exclusive(i);
     case Op::ClearEx:
+      if (!options_.inline_exclusives) return false;
       mov(qword[rbp + AV_STATE(excl_pa)], -1);
       count(Counter::FastExclusive);
       return true;
-    case Op::Fence: return emit_fence(i);
+    case Op::Fence: return options_.inline_exclusives && emit_fence(i);
+    default: return may_run_in_place(index_, options_.inline_system) && emit_sysreg(i);
+  }
+}
+
+/// Likewise, of what only privileged code may do, or User mode within limits.
+bool Emitter::emit_sysreg(const Inst& i) {
+  switch (i.op) {
     case Op::ReadCpsr: return emit_read_cpsr(i);
     case Op::WriteCpsr: return emit_write_cpsr(i);
+    case Op::ReadModeReg:
+    case Op::WriteModeReg:
+    case Op::ReadSpsr:
+    case Op::WriteSpsr: return emit_banks(i);
     case Op::ReadSys: {
       const arm::SysReg& r = arm::sysregs()[i.imm];
-      if (r.read_offset < 0 || r.is64) return false;
+      if ((r.read_offset < 0 && !r.constant) || r.is64) return false;
       count(Counter::FastSysRead);
       const Reg32 d = target(i.dst, eax);
-      mov(d, dword[rbp + r.read_offset]);
+      r.constant ? mov(d, static_cast<u32>(r.constant_value)) : mov(d, dword[rbp + r.read_offset]);
       finish(i.dst, d);
       return true;
     }
     case Op::WriteSys: {
       const arm::SysReg& r = arm::sysregs()[i.imm];
+      if (r.write_ignored) {
+        count(Counter::FastSysWrite);
+        return true;
+      }
+      if (r.name == "DACR") return emit_write_dacr(i);
       if (r.write_offset < 0 || r.is64 || r.effect != arm::SysEffect::None) return false;
       count(Counter::FastSysWrite);
       load_to(i, i.a, eax);
@@ -49,6 +71,28 @@ bool Emitter::emit_system(const Inst& i) {
     }
     default: return false;
   }
+}
+
+/// A kernel that guards its accesses to user memory writes DACR twice at each; both values have their views at hand.
+bool Emitter::emit_write_dacr(const Inst& i) {
+  if (!options_.inline_domains || !frontend::Context::privileged_of(out_->key) || i.a.is_imm()) return false;
+  Xbyak::Label slow, same, back;
+  load_to(i, i.a, eax);
+  mov(rdx, ptr[rbp + AV_CONTEXT(views)]);
+  cmp(rax, ptr[rdx + offsetof(Views, dacr)]);
+  je(same, T_NEAR);
+  mov(rdx, ptr[rdx + offsetof(Views, other)]);
+  cmp(rax, ptr[rdx + offsetof(Views, dacr)]);
+  jne(slow, T_NEAR);
+  mov(ptr[rbp + AV_CONTEXT(views)], rdx);
+  mov(dword[rbp + AV_STATE(cp15.dacr)], eax);
+  add(rdx, offsetof(Views, view[1]));
+  emit_take_view(*this);
+  L(same);
+  count(Counter::FastSysWrite);
+  L(back);
+  helper_behind(i, slow, back);
+  return true;
 }
 
 /// The helper in code behind the block: label `slow` leads there, label `back` is where it comes back to.
@@ -66,9 +110,9 @@ void Emitter::helper_behind(const Inst& i, Xbyak::Label& slow, Xbyak::Label& bac
 bool Emitter::emit_exclusive(const Inst& i) {
   const u32 size = i.attr & ir::MemAttr::size_mask;
   if ((i.attr & ir::MemAttr::big) || i.a.is_imm() || !options_.inline_tlb) return false;
-  Xbyak::Label slow, back;
-  const auto at_size = [&](const auto& f8, const auto& f16, const auto& f32) {
-    size == 1 ? f8() : size == 2 ? f16() : f32();
+  Xbyak::Label slow, back, unmarked;
+  const auto at_size = [&](const auto& f8, const auto& f16, const auto& f32, const auto& f64) {
+    size == 1 ? f8() : size == 2 ? f16() : size == 4 ? f32() : f64();
   };
   const Reg32 base = use(i, i.a, eax);
   lea(eax, ptr[base.cvt64() + static_cast<s32>(i.disp)]);
@@ -80,7 +124,7 @@ bool Emitter::emit_exclusive(const Inst& i) {
   add(rax, rcx);  // the host address
   mov(rdx, ptr[rbp + AV_CONTEXT(host_to_pa)]);
   add(rdx, rax);
-  if (i.op == Op::LoadEx) {
+  if (i.op == Op::LoadEx || i.op == Op::LoadEx64) {
     mov(qword[rbp + AV_STATE(excl_pa)], rdx);
     shr(edx, 3);
     and_(edx, ExclusiveTable::k_slots - 1);
@@ -89,15 +133,16 @@ bool Emitter::emit_exclusive(const Inst& i) {
     test(cl, ExclusiveTable::k_locked);
     jnz(slow, T_NEAR);
     mov(dword[rbp + AV_STATE(excl_version)], ecx);
-    at_size([&] { movzx(ecx, byte[rax]); }, [&] { movzx(ecx, word[rax]); }, [&] { mov(ecx, dword[rax]); });
+    at_size([&] { movzx(ecx, byte[rax]); }, [&] { movzx(ecx, word[rax]); }, [&] { mov(ecx, dword[rax]); },
+            [&] { mov(rcx, qword[rax]); });
     mov(qword[rbp + AV_STATE(excl_value)], rcx);
     mov(dword[rbp + AV_STATE(excl_size)], size);
-    finish(i.dst, ecx);
+    i.op == Op::LoadEx ? finish(i.dst, ecx) : finish64(i.dst, rcx);
   } else {
     cmp(rdx, qword[rbp + AV_STATE(excl_pa)]);
-    jne(slow, T_NEAR);
+    jne(unmarked, T_NEAR);
     cmp(dword[rbp + AV_STATE(excl_size)], size);
-    jne(slow, T_NEAR);
+    jne(unmarked, T_NEAR);
     mov(qword[rbp + AV_CONTEXT(saved[0])], rax);
     shr(edx, 3);
     and_(edx, ExclusiveTable::k_slots - 1);
@@ -110,10 +155,11 @@ bool Emitter::emit_exclusive(const Inst& i) {
     jne(slow, T_NEAR);
     mov(qword[rbp + AV_CONTEXT(saved[1])], rdx);
     mov(rcx, ptr[rbp + AV_CONTEXT(saved[0])]);
-    mov(eax, dword[rbp + AV_STATE(excl_value)]);
-    load_to(i, i.b, edx);
+    mov(rax, qword[rbp + AV_STATE(excl_value)]);
+    size == 8 ? load_to64(i, i.b, rdx) : load_to(i, i.b, edx);
     lock();
-    at_size([&] { cmpxchg(byte[rcx], dl); }, [&] { cmpxchg(word[rcx], dx); }, [&] { cmpxchg(dword[rcx], edx); });
+    at_size([&] { cmpxchg(byte[rcx], dl); }, [&] { cmpxchg(word[rcx], dx); }, [&] { cmpxchg(dword[rcx], edx); },
+            [&] { cmpxchg(qword[rcx], rdx); });
     setne(cl);
     movzx(ecx, cl);
     mov(eax, ecx);
@@ -124,6 +170,14 @@ bool Emitter::emit_exclusive(const Inst& i) {
     mov(dword[rdx], eax);
     mov(qword[rbp + AV_STATE(excl_pa)], -1);
     finish(i.dst, ecx);
+    add_cold([this, &i, unmarked, back]() mutable {  // kernels clear the monitor so when they return
+      L(unmarked);
+      mov(qword[rbp + AV_STATE(excl_pa)], -1);
+      count(Counter::FastExclusive);
+      mov(ecx, 1);
+      finish(i.dst, ecx);
+      jmp(back, T_NEAR);
+    });
   }
   count(Counter::FastExclusive);
   L(back);

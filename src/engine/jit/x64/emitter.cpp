@@ -308,6 +308,7 @@ void Emitter::place_constant(const Inst& i) {
 }
 
 void Emitter::emit_helper(const Inst& i) {
+  if (leaves(index_)) return emit_world_switch(i);
   place_constant(i);
   name_uop();
   const u8 effects = ir::info(i.op).effects;
@@ -349,7 +350,7 @@ void Emitter::exit_direct(Link& link, u32 from) {
     mov(rcx, ptr[rdx + offsetof(Link, target)]);
     test(rcx, rcx);
     jz(unlinked, T_NEAR);
-    mov(rax, ptr[rbp + offsetof(Context, exec)]);
+    mov(rax, ptr[rbp + offsetof(Context, now.exec)]);
     mov(rax, ptr[rax + 8 * ((link.pc >> k_page_bits) % mmu::k_exec_entries)]);
     cmp(rax, ptr[rcx + offsetof(Block, exec_id)]);
     jne(unlinked, T_NEAR);
@@ -411,29 +412,16 @@ void Emitter::emit_exit(const Inst& i) {
       return may_link_ ? exit_direct(out_->links[next_link_++], insn_address(index_))
                        : emit_sync_exit(static_cast<u32>(i.imm));
     case Op::ExitIndirect:
-      load_to(i, i.a, eax);
-      park();
-      jmp(stub(stubs_.branch), T_NEAR);
-      return;
-    case Op::ExitInterwork:
-      load_to(i, i.a, eax);
-      park();
-      jmp(stub(stubs_.interwork), T_NEAR);
-      return;
+    case Op::ExitInterwork: return emit_indirect(i);
     case Op::ExitSync:
       if (index_ > 0 && write_cpsr_links(*block_, index_ - 1)) ++next_link_;
-      return emit_sync_exit(static_cast<u32>(i.imm));
+      return emit_sync(i);
     case Op::ExitReturn:
+      if (emit_return(i)) return;
       spill_xmm();
-      place_constant(i);
-      name_uop();
-      call_service(Service::Helper, false);
-      park();
-      mov(eax, static_cast<u32>(Leave::Return));
-      jmp(stub(stubs_.leave), T_NEAR);
-      return;
+      return emit_world_switch(i);
     case Op::ExitUndefined: return emit_leave(Leave::Undefined);
-    case Op::ExitSvc: return emit_leave(Leave::Svc);
+    case Op::ExitSvc: return emit_supervisor_call(i) ? void() : emit_leave(Leave::Svc);
     case Op::ExitBkpt: return emit_leave(Leave::Bkpt);
     case Op::ExitHvc: return emit_leave(Leave::Hvc);
     case Op::ExitSmc: return emit_leave(Leave::Smc);

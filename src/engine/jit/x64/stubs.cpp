@@ -1,5 +1,7 @@
 #include "engine/jit/x64/stubs.h"
 
+#include "engine/jit/x64/exception_stubs.h"
+#include "engine/jit/x64/jump_probe.h"
 #include "engine/jit/x64/registers.h"
 #include "engine/jit/x64/xmm_cache.h"
 
@@ -8,7 +10,8 @@ namespace {
 
 class StubEmitter : public Xbyak::CodeGenerator {
  public:
-  StubEmitter(u8* rw, std::size_t capacity) : CodeGenerator(capacity, rw) {}
+  StubEmitter(u8* rw, std::size_t capacity, const StubOptions& options)
+      : CodeGenerator(capacity, rw), options_(options) {}
 
   Stubs emit(const ServiceFunction* services) {
     Stubs s;
@@ -18,22 +21,28 @@ class StubEmitter : public Xbyak::CodeGenerator {
     emit_leave();
     for (u32 k = 0; k < static_cast<u32>(Service::Count); ++k) {
       s.service[k] = start();
-      const bool fp = static_cast<Service>(k) != Service::Load && static_cast<Service>(k) != Service::Store;
+      const bool fp = static_cast<Service>(k) == Service::Helper || static_cast<Service>(k) == Service::Trap;
       emit_service(services[k], fp, false);
       s.service_keeping_xmm[k] = start();
       emit_service(services[k], fp, true);
     }
-    s.raised = start();
-    mov(eax, dword[rbp + offsetof(Context, raised)]);
-    mov(dword[rbp + offsetof(Context, raised)], 0);
-    jmp(static_cast<const void*>(getCode() + s.leave), T_NEAR);
+    s.world_switch = start();
+    emit_world_switch(s);
     s.lookup = start();
     mov(eax, static_cast<u32>(Leave::Lookup));
     jmp(static_cast<const void*>(getCode() + s.leave), T_NEAR);
+    s.miss = start();
+    emit_miss(s);
+    s.raised = start();
+    emit_raised(s);
     s.interwork = start();
-    emit_interwork();
+    xor_(dword[rbp + k_psr], arm::k_psr_t);
     s.branch = getSize();
-    emit_branch(s);
+    emit_jump_probe(*this, at(s.miss));
+    s.exception_return = start();
+    emit_exception_return(*this, s, options_.count_traps);
+    s.supervisor_call = start();
+    emit_supervisor_call(*this, s, options_.count_traps);
     s.size = getSize();
     return s;
   }
@@ -42,6 +51,7 @@ class StubEmitter : public Xbyak::CodeGenerator {
   static u32 guest(u32 n) { return static_cast<u32>(offsetof(Context, s) + offsetof(arm::CpuState, r) + 4 * n); }
   static constexpr u32 k_psr = offsetof(Context, s) + offsetof(arm::CpuState, psr);
 
+  const void* at(std::size_t offset) const { return getCode() + offset; }
   std::size_t start() {
     align(16);
     return getSize();
@@ -91,58 +101,44 @@ class StubEmitter : public Xbyak::CodeGenerator {
     if (fp) ldmxcsr(dword[rbp + offsetof(Context, mxcsr)]);
     ret();
   }
-  void emit_interwork() {
-    mov(ecx, eax);
-    and_(ecx, 1);
-    shl(ecx, 5);
-    mov(edx, dword[rbp + k_psr]);
-    and_(edx, ~arm::k_psr_t);
-    or_(edx, ecx);
-    mov(dword[rbp + k_psr], edx);
-    // PC loses bit 0 in Thumb state, bits 1 and 0 in ARM state.
+  void emit_world_switch(const Stubs& s) {
+    mov(ptr[rbp + offsetof(Context, resume)], rax);
+    mov(ptr[rbp + offsetof(Context, lent[0])], r14);
+    mov(ptr[rbp + offsetof(Context, lent[1])], r15);
+    mov(eax, static_cast<u32>(Leave::Emulate));
+    jmp(at(s.leave), T_NEAR);
+  }
+  void emit_raised(const Stubs& s) {
+    mov(eax, dword[rbp + offsetof(Context, raised)]);
+    mov(dword[rbp + offsetof(Context, raised)], 0);
+    if (options_.inline_exceptions) {
+      cmp(eax, static_cast<u32>(Leave::Fault));
+      jne(at(s.leave));
+      call(at(s.service[static_cast<u32>(Service::Abort)]));  // gives the vector, CPSR.T in bit 0
+      emit_jump_probe(*this, at(s.miss));
+    } else {
+      jmp(at(s.leave), T_NEAR);
+    }
+  }
+  /// PC loses bit 0 in Thumb state, bits 1 and 0 in ARM state.
+  void emit_miss(const Stubs& s) {
+    mov(ecx, dword[rbp + k_psr]);
     shr(ecx, 4);
+    and_(ecx, 2);
     sub(ecx, 4);
     and_(eax, ecx);
-  }
-  void emit_branch(const Stubs& s) {
-    Xbyak::Label miss;
     mov(dword[rbp + guest(15)], eax);
-    mov(ecx, eax);
-    shr(ecx, 13);
-    mov(edx, eax);
-    shr(edx, 1);
-    xor_(edx, ecx);
-    and_(edx, k_jump_entries - 1);
-    shl(edx, 4);
-    lea(rdx, ptr[rbp + rdx + offsetof(Context, jump)]);
-    cmp(dword[rdx + offsetof(JumpEntry, pc)], eax);
-    jne(miss);
-    mov(ecx, dword[rbp + k_psr]);
-    shr(ecx, 5);
-    and_(ecx, 1);
-    mov(ecx, dword[rbp + rcx * 4 + offsetof(Context, key)]);
-    cmp(dword[rdx + offsetof(JumpEntry, key)], ecx);
-    jne(miss);
-    mov(rdx, ptr[rdx + offsetof(JumpEntry, block)]);
-    test(rdx, rdx);
-    jz(miss);
-    shr(eax, k_page_bits);
-    and_(eax, mmu::k_exec_entries - 1);
-    mov(rcx, ptr[rbp + offsetof(Context, exec)]);
-    mov(rcx, ptr[rcx + rax * 8]);
-    cmp(rcx, ptr[rdx + offsetof(Block, exec_id)]);
-    jne(miss);
-    jmp(ptr[rdx + offsetof(Block, host)]);
-    L(miss);
-    jmp(static_cast<const void*>(getCode() + s.lookup), T_NEAR);
+    jmp(at(s.lookup), T_NEAR);
   }
+
+  const StubOptions options_;
 };
 
 }  // namespace
 
-Stubs emit_stubs(u8* rw, std::size_t capacity,
+Stubs emit_stubs(u8* rw, std::size_t capacity, const StubOptions& options,
                  const ServiceFunction (&services)[static_cast<std::size_t>(Service::Count)]) {
-  return StubEmitter(rw, capacity).emit(services);
+  return StubEmitter(rw, capacity, options).emit(services);
 }
 
 }  // namespace armvisor::engine::jit

@@ -14,6 +14,10 @@ enum class Service : u8 {
   Store,   ///< a = address, b = const Uop*, c = value
   Helper,  ///< b = const Uop*: Uop::helper; one that fails raises Leave::Fault
   Trap,    ///< likewise, Leave::Undefined
+  Sync,    ///< Vcpu::resync
+  Return,  ///< a = address, c = PSR: InterpreterVcpu::return_from_exception
+  Abort,   ///< InterpreterVcpu::enter_data_abort
+  Svc,     ///< a = address of the next instruction: InterpreterVcpu::supervisor_call
   Count,
 };
 using ServiceFunction = u64 (*)(Context*, u64 a, u64 b, u64 c);
@@ -21,19 +25,27 @@ using ServiceFunction = u64 (*)(Context*, u64 a, u64 b, u64 c);
 /// Offsets from the start of the code cache.
 struct Stubs {
   using Enter = u64 (*)(Context*, const void* code);
-  std::size_t enter = 0;      ///< Enter: runs from `code`; the result is a Leave
-  std::size_t leave = 0;      ///< returns eax to Enter's caller
-  std::size_t raised = 0;     ///< after a service that raised: leaves with Context::raised
-  std::size_t branch = 0;     ///< PC = eax: jumps to its block, or leaves
-  std::size_t lookup = 0;     ///< r15 is set: leaves with Leave::Lookup
-  std::size_t interwork = 0;  ///< BXWritePC(eax), likewise
+  std::size_t enter = 0;             ///< Enter: runs from `code`; the result is a Leave
+  std::size_t leave = 0;             ///< returns eax to Enter's caller
+  std::size_t world_switch = 0;      ///< leaves with Leave::Emulate, to go on at rax
+  std::size_t raised = 0;            ///< after a service that raised: leaves with Context::raised, or enters the abort
+  std::size_t branch = 0;            ///< PC = eax with CPSR.T in bit 0: jumps to its block, or leaves
+  std::size_t miss = 0;              ///< likewise, leaves
+  std::size_t lookup = 0;            ///< r15 is set: leaves with Leave::Lookup
+  std::size_t interwork = 0;         ///< BXWritePC(eax) that changes CPSR.T
+  std::size_t exception_return = 0;  ///< PC = eax, CPSR = ecx, from a privileged mode with SCTLR.NMFI clear
+  std::size_t supervisor_call = 0;   ///< SVC outside IT blocks; eax = address of the next instruction
   std::size_t service[static_cast<std::size_t>(Service::Count)] = {};  ///< call: a = rax, b = rdx, c = rcx; result rax
   std::size_t service_keeping_xmm[static_cast<std::size_t>(Service::Count)] = {};  ///< xmm3-xmm15 stay, too
   std::size_t size = 0;
 };
 
+struct StubOptions {
+  bool count_traps, inline_exceptions;
+};
+
 /// Emits the stubs at `rw`, `capacity` bytes.
-Stubs emit_stubs(u8* rw, std::size_t capacity,
+Stubs emit_stubs(u8* rw, std::size_t capacity, const StubOptions& options,
                  const ServiceFunction (&services)[static_cast<std::size_t>(Service::Count)]);
 
 }  // namespace armvisor::engine::jit

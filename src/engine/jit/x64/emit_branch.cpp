@@ -1,0 +1,69 @@
+// Exits whose target is found by address: indirect branches, exceptions and their returns, and what goes on afresh
+// behind a change of state that blocks depend on.
+#include "arm/cp15.h"
+#include "engine/jit/x64/emitter.h"
+#include "engine/jit/x64/jump_probe.h"
+#include "frontend/translate.h"
+
+namespace armvisor::engine::jit {
+
+using measure::Counter;
+
+/// eax = address of the next instruction with CPSR.T in bit 0.
+void Emitter::go_on_at_eax() {
+  if (options_.inline_branches)
+    emit_jump_probe(*this, stub(stubs_.miss));
+  else
+    jmp(stub(stubs_.branch), T_NEAR);
+}
+
+void Emitter::emit_indirect(const Inst& i) {
+  const bool thumb = frontend::Context::thumb_of(out_->key);
+  load_to(i, i.a, eax);
+  park();
+  if (i.op == Op::ExitIndirect) {
+    if (thumb) or_(eax, 1);
+  } else {
+    test(al, 1);
+    const void* const interwork = stub(stubs_.interwork);
+    thumb ? jz(interwork) : jnz(interwork);
+  }
+  go_on_at_eax();
+}
+
+/// Behind ISB nothing needs to be made anew: what changes the state that blocks depend on does that itself.
+void Emitter::emit_sync(const Inst& i) {
+  const u32 pc = static_cast<u32>(i.imm);
+  const Inst* const before = index_ > 0 ? &block_->insts[index_ - 1] : nullptr;
+  const bool isb =
+      before && (before->op == Op::Insn || (before->op == Op::WriteSys && arm::sysregs()[before->imm].write_ignored));
+  // ISB is not sensitive: no level has a trap for it.
+  if (!may_link_ || !(options_.inline_sync || (isb && options_.world_switches))) return emit_sync_exit(pc);
+  park();
+  if (isb) count(Counter::FastSync);
+  if (!isb) call(stub(stubs_.service[static_cast<u32>(Service::Sync)]));
+  mov(eax, pc | u32{frontend::Context::thumb_of(out_->key)});
+  go_on_at_eax();
+}
+
+/// False: not here.
+bool Emitter::emit_return(const Inst& i) {
+  using frontend::Context;
+  if (!options_.inline_exceptions || !host_.bmi2 || !Context::privileged_of(out_->key) || Context::nmfi_of(out_->key))
+    return false;
+  load_to(i, i.a, eax);
+  load_to(i, i.b, ecx);
+  park();
+  jmp(stub(stubs_.exception_return), T_NEAR);
+  return true;
+}
+
+bool Emitter::emit_supervisor_call(const Inst& i) {
+  if (!options_.inline_exceptions || !host_.bmi2 || !may_link_) return false;
+  park();
+  mov(eax, i.disp);
+  jmp(stub(stubs_.supervisor_call), T_NEAR);
+  return true;
+}
+
+}  // namespace armvisor::engine::jit

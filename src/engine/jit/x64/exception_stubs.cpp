@@ -1,0 +1,161 @@
+#include "engine/jit/x64/exception_stubs.h"
+
+#include "arm/psr.h"
+#include "engine/jit/x64/emitter.h"
+#include "engine/jit/x64/jump_probe.h"
+#include "engine/jit/x64/registers.h"
+
+namespace armvisor::engine::jit {
+namespace {
+
+using namespace Xbyak::util;
+
+#define AV_CONTEXT(member) static_cast<u32>(offsetof(Context, member))
+
+constexpr u32 k_lr = AV_STATE(r) + 4 * 14;
+constexpr u32 k_it_bits = arm::k_psr_it_low | arm::k_psr_it_high;
+constexpr u32 k_psr_stored = arm::k_psr_e | arm::k_psr_a | arm::k_psr_i | arm::k_psr_f | arm::k_psr_t | arm::k_psr_mode;
+// SCTLR (B4.1.130).
+constexpr u32 k_sctlr_v = 1u << 13, k_sctlr_ee_bit = 25, k_sctlr_te_bit = 30;
+constexpr u32 k_psr_e_bit = 9, k_psr_t_bit = 5;
+const Xbyak::Reg32 k_sp(k_pinned[13]);
+
+/// rcx = number of a bank, likewise `to`: R13 and R14 become those of `to`. Changes r15.
+void swap_bank(Xbyak::CodeGenerator& c, const Xbyak::RegExp& to) {
+  c.mov(dword[rbp + rcx * 4 + AV_STATE(bank_r13)], k_sp);
+  c.mov(r15d, dword[rbp + k_lr]);
+  c.mov(dword[rbp + rcx * 4 + AV_STATE(bank_r14)], r15d);
+  c.mov(k_sp, dword[to + AV_STATE(bank_r13)]);
+  c.mov(r15d, dword[to + AV_STATE(bank_r14)]);
+  c.mov(dword[rbp + k_lr], r15d);
+}
+
+void count_trap(Xbyak::CodeGenerator& c, measure::Counter counter) {
+  c.inc(qword[rbp + AV_CONTEXT(counters) + measure::Counters::offset(counter)]);
+}
+
+void leave_to_dispatcher(Xbyak::CodeGenerator& c, const Stubs& stubs, Service service) {
+  c.call(static_cast<const void*>(c.getCode() + stubs.service[static_cast<u32>(service)]));
+  c.jmp(static_cast<const void*>(c.getCode() + stubs.lookup), Xbyak::CodeGenerator::T_NEAR);
+}
+
+}  // namespace
+
+// As arm::write_cpsr_by_instr with everything written. To C++ goes what changes E or ITSTATE, which blocks depend on,
+// modes that are FIQ or invalid, and whatever is returned to while an interrupt waits.
+void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, bool count) {
+  Xbyak::Label slow;
+  c.mov(edx, dword[rbp + AV_STATE(psr)]);
+  c.mov(r14d, edx);
+  c.xor_(r14d, ecx);
+  c.test(r14d, arm::k_psr_e);
+  c.jnz(slow, c.T_NEAR);
+  c.test(ecx, k_it_bits);
+  c.jnz(slow, c.T_NEAR);
+  c.cmp(dword[rbp + AV_CONTEXT(lines)], 0);
+  c.jne(slow, c.T_NEAR);
+  c.mov(r14d, ecx);
+  c.and_(r14d, arm::k_psr_mode);
+  c.movzx(r14d, byte[rbp + r14 + AV_CONTEXT(simple_bank)]);
+  c.and_(edx, arm::k_psr_mode);
+  c.movzx(edx, byte[rbp + rdx + AV_CONTEXT(simple_bank)]);
+  c.mov(r15d, edx);
+  c.or_(r15d, r14d);
+  c.test(r15d, k_no_simple_bank);
+  c.jnz(slow, c.T_NEAR);
+
+  if (count) count_trap(c, measure::Counter::FastReturn);
+  c.xchg(edx, ecx);  // edx = the new PSR
+  swap_bank(c, rbp + r14 * 4);
+  c.mov(ecx, edx);
+  c.shr(ecx, 28);
+  c.mov(r15d, 0x01010101);
+  c.pdep(ecx, ecx, r15d);
+  c.bswap(ecx);
+  c.mov(dword[rbp + AV_STATE(n)], ecx);
+  c.bt(edx, 27);
+  c.setc(byte[rbp + AV_STATE(q)]);
+  c.mov(ecx, edx);
+  c.shr(ecx, 16);
+  c.and_(ecx, 15);
+  c.mov(byte[rbp + AV_STATE(ge)], cl);
+  c.and_(edx, k_psr_stored);
+  c.mov(dword[rbp + AV_STATE(psr)], edx);
+  // The target: bits 1:0 are 0 in ARM state; bit 0 is T.
+  c.mov(ecx, edx);
+  c.shr(ecx, k_psr_t_bit);
+  c.and_(ecx, 1);
+  c.lea(r15d, ptr[rcx * 2 - 4]);
+  c.and_(eax, r15d);
+  c.or_(eax, ecx);
+  c.and_(edx, arm::k_psr_mode);
+  c.cmp(edx, arm::k_mode_usr);
+  c.mov(r14, ptr[rbp + AV_CONTEXT(views)]);
+  c.lea(rdx, ptr[r14 + offsetof(Views, view[1])]);
+  c.lea(r15, ptr[r14 + offsetof(Views, view[0])]);
+  c.cmove(rdx, r15);
+  emit_take_view(c);
+  emit_jump_probe(c, c.getCode() + stubs.miss);
+  c.L(slow);
+  leave_to_dispatcher(c, stubs, Service::Return);
+}
+
+// As arm::take_exception. To C++ goes what changes E, and modes that are FIQ or invalid.
+void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs, bool count) {
+  constexpr u32 k_svc = static_cast<u32>(arm::Bank::Svc);
+  constexpr u32 k_vector = 8;
+  Xbyak::Label slow;
+  c.mov(r15d, dword[rbp + AV_STATE(psr)]);
+  c.mov(r14d, dword[rbp + AV_STATE(cp15.sctlr)]);
+  c.mov(edx, r14d);
+  c.shr(edx, k_sctlr_ee_bit - k_psr_e_bit);
+  c.xor_(edx, r15d);
+  c.test(edx, arm::k_psr_e);
+  c.jnz(slow, c.T_NEAR);
+  c.mov(ecx, r15d);
+  c.and_(ecx, arm::k_psr_mode);
+  c.movzx(ecx, byte[rbp + rcx + AV_CONTEXT(simple_bank)]);
+  c.test(ecx, k_no_simple_bank);
+  c.jnz(slow, c.T_NEAR);
+
+  if (count) count_trap(c, measure::Counter::FastSvc);
+  // SPSR: as arm::cpsr, with ITSTATE 0.
+  c.mov(edx, dword[rbp + AV_STATE(n)]);
+  c.bswap(edx);
+  c.push(rcx);
+  c.mov(ecx, 0x01010101);
+  c.pext(edx, edx, ecx);
+  c.shl(edx, 28);
+  c.or_(edx, r15d);
+  c.movzx(ecx, byte[rbp + AV_STATE(q)]);
+  c.shl(ecx, 27);
+  c.or_(edx, ecx);
+  c.movzx(ecx, byte[rbp + AV_STATE(ge)]);
+  c.shl(ecx, 16);
+  c.or_(edx, ecx);
+  c.pop(rcx);
+  c.and_(r15d, ~(arm::k_psr_t | arm::k_psr_mode));
+  c.or_(r15d, arm::k_psr_i | arm::k_mode_svc);
+  c.mov(dword[rbp + AV_STATE(psr)], r15d);
+  swap_bank(c, rbp + 4 * k_svc);
+  c.mov(dword[rbp + AV_STATE(bank_spsr) + 4 * k_svc], edx);
+  c.mov(dword[rbp + k_lr], eax);
+  // The vector, T as SCTLR.TE.
+  c.mov(eax, dword[rbp + AV_STATE(cp15.vbar)]);
+  c.mov(ecx, 0xffff0000);
+  c.test(r14d, k_sctlr_v);
+  c.cmovnz(eax, ecx);
+  c.shr(r14d, k_sctlr_te_bit);
+  c.and_(r14d, 1);
+  c.lea(eax, ptr[rax + r14 + k_vector]);
+  c.shl(r14d, k_psr_t_bit);
+  c.or_(dword[rbp + AV_STATE(psr)], r14d);
+  c.mov(rdx, ptr[rbp + AV_CONTEXT(views)]);
+  c.add(rdx, offsetof(Views, view[1]));
+  emit_take_view(c);
+  emit_jump_probe(c, c.getCode() + stubs.miss);
+  c.L(slow);
+  leave_to_dispatcher(c, stubs, Service::Svc);
+}
+
+}  // namespace armvisor::engine::jit

@@ -1,0 +1,13 @@
+#pragma once
+// The probe of the jump cache, which generated code has in place and stubs share.
+#include <xbyak/xbyak.h>
+
+namespace armvisor::engine::jit {
+
+/// eax = address of the next instruction, CPSR.T in bit 0: jumps to its block, or to `miss` with eax as it was.
+/// Changes ecx, edx.
+void emit_jump_probe(Xbyak::CodeGenerator& c, const void* miss);
+/// Context::now becomes the view at rdx. Changes ecx and xmm0.
+void emit_take_view(Xbyak::CodeGenerator& c);
+
+}  // namespace armvisor::engine::jit

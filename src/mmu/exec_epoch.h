@@ -1,0 +1,57 @@
+#pragma once
+// What a cache of code by virtual address depends on besides the address: the execute-side translations of an address
+// space and privilege, and the context key. A number stands for both, so that one compare tells whether an entry holds.
+// The numbers of an epoch are given up when TLB maintenance names a page that was executed under them. (That an entry
+// of the execute-side table is replaced by another page's changes nothing that is mapped: B3.10 demands that
+// maintenance be seen, not that the TLB forget.)
+#include <array>
+
+#include "base/types.h"
+
+namespace armvisor::mmu {
+
+class ExecEpoch {
+ public:
+  /// The number for `key`, 0 if it has none.
+  u32 find(u32 key) const {
+    for (const Number& n : numbers_)
+      if (n.value != 0 && n.key == key) return n.value;
+    return 0;
+  }
+  void give(u32 key, u32 number) { numbers_[next_++ % numbers_.size()] = {key, number}; }
+
+  /// Code at `va` is known under these numbers; its descriptor maps 1 << page_bits bytes.
+  void note(u32 va, u32 page_bits, bool global) {
+    const u32 bit = hash(va);
+    pages_[bit / 64] |= u64{1} << bit % 64;
+    any_global_ |= global;
+    if (page_bits <= k_page_bits || has_large(va)) return;
+    const u32 mib = page_bits <= 20 ? 1 : 1u << (page_bits - 20), first = (va >> 20) & ~(mib - 1);
+    for (u32 k = first; k < first + mib; ++k) large_[k / 64] |= u64{1} << k % 64;
+  }
+  bool may_know(u32 va) const {
+    const u32 bit = hash(va);
+    return (pages_[bit / 64] >> bit % 64 & 1) || has_large(va);
+  }
+  bool any_global() const { return any_global_; }
+  bool unused() const { return next_ == 0; }
+  void renew() {
+    if (!unused()) *this = {};
+  }
+
+ private:
+  struct Number {
+    u32 key = 0, value = 0;
+  };
+  static constexpr u32 k_page_bits_hashed = 4096;
+  static u32 hash(u32 va) { return (va >> k_page_bits ^ va >> 24) % k_page_bits_hashed; }
+  bool has_large(u32 va) const { return large_[va >> 26] >> (va >> 20 & 63) & 1; }
+
+  std::array<Number, 4> numbers_{};
+  std::array<u64, k_page_bits_hashed / 64> pages_{};
+  std::array<u64, 64> large_{};  ///< by MiB: part of it came from a descriptor of more than 4 KiB
+  u32 next_ = 0;
+  bool any_global_ = false;
+};
+
+}  // namespace armvisor::mmu
