@@ -34,12 +34,28 @@ void client_of_domain_0(A& a) {
   a.mov(0, 1);
   a.mcr(0, 0, 3, 0, 0);
 }
-/// DACR as Linux writes it around accesses to user memory. Each value has a shadow space of its own.
+/// DACR as Linux writes it around accesses to user memory.
 void toggle_domains(A& a) {
   client_of_domain_0(a);
   a.mov(0, 5);
   a.mcr(0, 0, 3, 0, 0);
 }
+
+void stm_user(A& a) { a.word(0xe8c86000); }  // stm r8, {sp, lr}^
+void spare_page(A& a) { a.mov(8, k_data + 0x1000); }
+void counter(A& a) { a.word(0xec510f1e); }          // MRRC of CNTVCT
+void select_event(A& a) { a.mcr(0, 0, 9, 12, 5); }  // MCR of PMSELR
+void read_and_write_spsr(A& a) { a.word(0xe14f0000), a.word(0xe16ff000); }
+void to_system_and_back(A& a) { a.cps(k_system), a.cps(k_supervisor); }
+void svc(A& a) { a.word(k_svc); }
+void spsr_is_cpsr(A& a) { a.word(0xe10f0000), a.word(0xe16ff000); }
+void return_to_next(A& a) { a.word(0xe28fe000), a.word(0xe1b0f00e); }  // adr lr, .+8; movs pc, lr
+void spsr_is_fiq(A& a) {
+  a.mov(0, 0xc0 | k_fiq);
+  a.word(0xe16ff000);
+}
+void nowhere(A& a) { a.mov(8, k_nothing); }
+void load(A& a) { a.ldr(0, 8); }
 
 void code_once(A& a) {
   for (u32 k = 0; k < 1024; ++k) {
@@ -118,21 +134,39 @@ const std::vector<Loop>& loops() {
       {"fast.barrier", 200'000, 10'000, nothing, [](A& a) { a.word(0xf57ff05f); }},
       {"fast.psr-read", 400'000, 10'000, nothing, read_cpsr},
       {"fast.psr-write", 400'000, 10'000, read_cpsr, [](A& a) { a.word(0xe121f000); }},
+      {"fast.banked", 200'000, 10'000, spare_page, stm_user},
+      {"fast.domains", 200'000, 10'000, nothing, toggle_domains, client_of_domain_0},
+      {"fast.sync", 200'000, 10'000, nothing, [](A& a) { a.word(A::k_isb); }},
+      {"fast.svc", 200'000, 10'000, enter_user, svc, leave_user},
+      {"fast.return", 200'000, 10'000, spsr_is_cpsr, return_to_next},
       {"fast.sysreg-read", 800'000, 10'000, nothing, [](A& a) { a.mrc(0, 0, 13, 0, 4); }},
       {"fast.sysreg-write", 800'000, 10'000, nothing, [](A& a) { a.mcr(0, 0, 13, 0, 4); }},
       {"light.load", 100'000, 10'000, data_page, [](A& a) { a.word(0xe4b80000); }},   // ldrt r0, [r8]
       {"light.store", 100'000, 10'000, data_page, [](A& a) { a.word(0xe4a80000); }},  // strt r0, [r8]
       {"light.exclusive", 50'000, 10'000, data_page, [](A& a) { a.word(0xe1980f9f), a.word(0xe1882f90); }},
       {"light.barrier", 100'000, 10'000, nothing, [](A& a) { a.word(0xf57ff05f); }},
-      {"light.psr", 100'000, 10'000, nothing, [](A& a) { a.word(0xe14f0000), a.word(0xe16ff000); }},  // SPSR
-      {"light.banked", 100'000, 10'000, [](A& a) { a.mov(8, k_data + 0x1000); },
-       [](A& a) { a.word(0xe8c86000); }},                                                     // stm r8, {sp, lr}^
-      {"light.sysreg-read", 100'000, 10'000, nothing, [](A& a) { a.word(0xec510f1e); }},      // CNTVCT
-      {"light.sysreg-write", 100'000, 10'000, nothing, [](A& a) { a.mcr(0, 0, 9, 12, 5); }},  // PMSELR
-      {"light.fp-system", 100'000, 10'000, nothing, [](A& a) { a.word(0xeef10a10); }},        // vmrs r0, fpscr
+      {"light.psr", 100'000, 10'000, nothing, read_and_write_spsr},
+      {"light.banked", 100'000, 10'000, spare_page, stm_user},
+      {"light.sysreg-read", 100'000, 10'000, nothing, counter},
+      {"light.sysreg-write", 100'000, 10'000, nothing, select_event},
+      {"light.mode-change", 100'000, 10'000, nothing, to_system_and_back},
+      {"light.svc", 50'000, 10'000, [](A& a) { a.cps(k_fiq); }, svc, [](A& a) { a.cps(k_supervisor); }},
+      {"light.return", 50'000, 10'000, spsr_is_fiq, [](A& a) { return_to_next(a), a.cps(k_supervisor); }},
+      {"light.data-abort", 20'000, 2'000, nowhere, load},
+      {"light.fp-system", 100'000, 10'000, nothing, [](A& a) { a.word(0xeef10a10); }},  // vmrs r0, fpscr
       {"light.event", 50'000, 5'000, nothing, [](A& a) { a.word(0xe320f004); }},
-      {"heavy.mode-change", 50'000, 10'000, nothing, [](A& a) { a.cps(k_system), a.cps(k_supervisor); }},
-      {"shadow.switches", 50'000, 10'000, nothing, toggle_domains, client_of_domain_0},
+      {"heavy.psr", 50'000, 10'000, nothing, read_and_write_spsr},
+      {"heavy.banked", 50'000, 10'000, spare_page, stm_user},
+      {"heavy.sysreg-read", 50'000, 10'000, nothing, counter},
+      {"heavy.sysreg-write", 50'000, 10'000, nothing, select_event},
+      {"heavy.fp-system", 50'000, 10'000, nothing, [](A& a) { a.word(0xeef80a10); }},  // vmrs r0, fpexc
+      {"heavy.mode-change", 50'000, 10'000, nothing, to_system_and_back},
+      {"shadow.switches", 50'000, 10'000, nothing,
+       [](A& a) {  // two ASIDs in turn
+         a.mov(0, 1), a.mcr(0, 0, 13, 0, 1);
+         a.mov(0, 2), a.mcr(0, 0, 13, 0, 1);
+       },
+       [](A& a) { a.mov(0, 0), a.mcr(0, 0, 13, 0, 1); }},
       {"shadow.spaces-lost", 5'000, 500, client_of_domain_0,
        [](A& a) {  // more ASIDs in turn than a vCPU has spaces
          a.add(0, 0, 1);
@@ -147,13 +181,12 @@ const std::vector<Loop>& loops() {
          a.ldr(1, 8);
        },
        [](A& a) { a.ldr(0, 9), a.str(1, 8); }},
-      {"heavy.return", 50'000, 10'000, [](A& a) { a.word(0xe10f0000), a.word(0xe16ff000); },
-       [](A& a) { a.word(0xe28fe000), a.word(0xe1b0f00e); }},  // adr lr, .+8; movs pc, lr
-      {"heavy.svc", 50'000, 10'000, enter_user, [](A& a) { a.word(k_svc); }, leave_user},
-      {"code.lookups", 50'000, 5'000, nothing, [](A& a) { a.word(k_svc); }, nullptr, k_after_svc - 4},
+      {"heavy.return", 50'000, 10'000, spsr_is_cpsr, return_to_next},
+      {"heavy.svc", 50'000, 10'000, enter_user, svc, leave_user},
+      {"code.lookups", 50'000, 5'000, nothing, svc, nullptr, k_after_svc - 4},
       {"heavy.lookup", 50'000, 5'000, [](A& a) { a.mov(8, k_pair), a.mov(9, k_other_of_pair); }, [](A& a) { a.bx(8); }},
-      {"heavy.data-abort", 20'000, 2'000, [](A& a) { a.mov(8, k_nothing); }, [](A& a) { a.ldr(0, 8); }},
-      {"exception.prefetch-abort", 20'000, 2'000, [](A& a) { a.mov(8, k_nothing); },
+      {"heavy.data-abort", 20'000, 2'000, nowhere, load},
+      {"exception.prefetch-abort", 20'000, 2'000, nowhere,
        [](A& a) { a.word(0xe28fc000), a.bx(8); }},  // adr r12, .+8; bx r8
       {"heavy.undefined", 20'000, 2'000, [](A& a) { a.mov(k_undefined_ends, 0); }, [](A& a) { a.word(k_undefined); }},
       {"heavy.bkpt", 20'000, 2'000, nothing, [](A& a) { a.word(0xe28fc000), a.word(0xe1200070); }},

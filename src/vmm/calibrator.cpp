@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "base/assert.h"
 #include "measure/solve.h"
 #include "vmm/calibration_guest.h"
 #include "vmm/vm.h"
@@ -24,10 +25,12 @@ struct Kind {
 };
 
 std::vector<Kind> kinds() {
-  std::vector<Kind> all(3);
+  std::vector<Kind> all(4);
   for (Kind& kind : all) kind.jit.count_instructions = true;
-  all[1].jit.inline_system = false;  // operations that generated code does itself are light traps
-  all[2].mmu = engine::MmuPolicy::Rmap;
+  engine::JitOptions& calls = all[1].jit;  // operations that generated code does itself are light traps
+  calls.inline_exclusives = calls.inline_system = calls.inline_banks = false;
+  AV_ASSERT(engine::set_trap_level("all", all[2].jit));
+  all[3].mmu = engine::MmuPolicy::Rmap;
   return all;
 }
 

@@ -117,12 +117,12 @@ TEST(EngineCounters, ALevelSaysWhatIsAHeavyTrap) {
     EXPECT_EQ(count(m, Counter::HeavySysWrite), e.sysreg_write);
     EXPECT_EQ(count(m, Counter::HeavySvc), e.svc);
     EXPECT_EQ(count(m, Counter::HeavyReturn), e.returns);
-    // Each instruction is one trap of one class; CPS, a read and a write, is two when it is fast.
+    // Each instruction is one trap of one class.
     const auto all = [&](Counter fast, Counter light, Counter heavy) {
       return count(m, fast) + count(m, light) + count(m, heavy);
     };
     const u64 psr = count(m, Counter::FastPsrRead) + count(m, Counter::FastPsrWrite) + count(m, Counter::LightPsr);
-    EXPECT_EQ(psr + e.psr, e.svc == 0 ? 600u : 400u);
+    EXPECT_EQ(psr + e.psr, 400u);
     EXPECT_EQ(all(Counter::FastBanked, Counter::LightBanked, Counter::HeavyBanked), 100u);
     EXPECT_EQ(all(Counter::FastSysRead, Counter::LightSysRead, Counter::HeavySysRead), 100u);
     EXPECT_EQ(all(Counter::FastSysWrite, Counter::LightSysWrite, Counter::HeavySysWrite), 300u);

@@ -81,7 +81,7 @@ bool Emitter::emit_write_mode_regs() {
       mov(dword[rbp + bank_slot(i)], eax);
     dead_[k] = true;  // emitted
   }
-  count(Counter::FastBanked, end - index_);
+  count(Counter::FastBanked, end - 1);
   L(back);
   add_cold([this, slow, back, first = index_, end]() mutable {
     L(slow);

@@ -13,11 +13,10 @@ using measure::Counter;
 
 #define AV_CONTEXT(member) static_cast<u32>(offsetof(Context, member))
 
-/// (What an instruction does on the way to a world switch is no trap of its own.)
-void Emitter::count(Counter c, u32 times) {
-  if (!options_.count_traps || may_trap(index_) != leaves(index_)) return;
-  const Address counter = qword[rbp + AV_CONTEXT(counters) + measure::Counters::offset(c)];
-  times == 1 ? inc(counter) : add(counter, times);
+/// Counts the operation at `index`, unless it is on the way to another that stands for the instruction.
+void Emitter::count(Counter c, u32 index) {
+  if (!options_.count_traps || precedes_trap(index)) return;
+  inc(qword[rbp + AV_CONTEXT(counters) + measure::Counters::offset(c)]);
 }
 
 /// Emits `i` if there is code for it here; else the caller calls the helper.
@@ -89,7 +88,7 @@ bool Emitter::emit_write_dacr(const Inst& i) {
   add(rdx, offsetof(Views, view[1]));
   emit_take_view(*this);
   L(same);
-  count(Counter::FastSysWrite);
+  count(Counter::FastDomains);
   L(back);
   helper_behind(i, slow, back);
   return true;

@@ -34,15 +34,17 @@ bool Emitter::may_trap(u32 index) const {
          is_sensitive(block_->insts[index].op);
 }
 
-/// The operation at `index` goes to the dispatcher if there is no code in place for it. An instruction goes once, with
-/// the last of its sensitive operations.
-bool Emitter::leaves(u32 index) const {
+/// An instruction traps once, with the last of its sensitive operations.
+bool Emitter::precedes_trap(u32 index) const {
   const auto& insts = block_->insts;
-  if (!may_trap(index)) return false;
+  if (!is_sensitive(insts[index].op)) return false;
   for (u32 k = index + 1; k < insts.size() && insts[k].op != Op::Insn; ++k)
-    if (is_sensitive(insts[k].op)) return false;
-  return true;
+    if (is_sensitive(insts[k].op)) return true;
+  return false;
 }
+
+/// The operation at `index` goes to the dispatcher if there is no code in place for it.
+bool Emitter::leaves(u32 index) const { return may_trap(index) && !precedes_trap(index); }
 
 /// The helper of `i`, run by the dispatcher. When the block ends there, the dispatcher goes on by itself.
 void Emitter::emit_world_switch(const Inst& i) {

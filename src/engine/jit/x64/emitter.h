@@ -150,7 +150,8 @@ class Emitter : private Xbyak::CodeGenerator {
   void place_constant(const Inst& i);
   bool emit_system(const Inst& i);
   bool emit_sysreg(const Inst& i);
-  void count(measure::Counter c, u32 times = 1);  ///< changes the host's flags
+  void count(measure::Counter c) { count(c, index_); }  ///< changes the host's flags
+  void count(measure::Counter c, u32 index);
   void helper_behind(const Inst& i, Xbyak::Label& slow, Xbyak::Label& back);
   bool emit_exclusive(const Inst& i);
   bool emit_fence(const Inst& i);
@@ -172,6 +173,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_helper(const Inst& i);
   // --- emit_world_switch.cpp: sensitive instructions that the dispatcher carries out
   bool may_trap(u32 index) const;
+  bool precedes_trap(u32 index) const;
   bool leaves(u32 index) const;
   bool may_run_in_place(u32 index, bool option) const { return option || (options_.world_switches && !leaves(index)); }
   void emit_world_switch(const Inst& i);
