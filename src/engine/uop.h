@@ -55,7 +55,8 @@ enum class Leave : u8 {
   Wfe,
   Yield,
   Return,
-  Hot,  ///< r15 is the head of a loop that has run many times
+  Hot,      ///< r15 is the head of a loop that has run many times
+  Differs,  ///< --verify: compiled and interpreted do not agree
 };
 
 }  // namespace armvisor::engine
