@@ -51,6 +51,7 @@ bool Emitter::emit_read_mode_reg(const Inst& i) {
     mov(eax, dword[rbp + bank_slot(i)]);
   }
   finish(i.dst, eax);
+  count(measure::Counter::FastBanked);
   L(back);
   helper_behind(i, slow, back);
   return true;
@@ -77,6 +78,7 @@ bool Emitter::emit_write_mode_regs() {
       mov(dword[rbp + bank_slot(i)], eax);
     dead_[k] = true;  // emitted
   }
+  count(measure::Counter::FastBanked);
   L(back);
   add_cold([this, slow, back, first = index_, end]() mutable {
     L(slow);
@@ -109,6 +111,7 @@ void Emitter::emit_spsr(const Inst& i) {
     or_(eax, edx);
     mov(spsr, eax);
   }
+  count(measure::Counter::FastBanked);
   L(back);
   helper_behind(i, slow, back);
 }

@@ -37,6 +37,7 @@ void Emitter::emit_sync(const Inst& i) {
   const bool isb =
       before && (before->op == Op::Insn || (before->op == Op::WriteSys && arm::sysregs()[before->imm].write_ignored));
   park();
+  count(measure::Counter::FastSync);
   if (!isb) call(stub(stubs_.service[static_cast<u32>(Service::Sync)]));
   mov(eax, pc | u32{frontend::Context::thumb_of(out_->key)});
   go_on_at_eax();
@@ -50,6 +51,7 @@ bool Emitter::emit_return(const Inst& i) {
   load_to(i, i.a, eax);
   load_to(i, i.b, ecx);
   park();
+  count(measure::Counter::FastReturn);
   jmp(stub(stubs_.exception_return), T_NEAR);
   return true;
 }
@@ -57,6 +59,7 @@ bool Emitter::emit_return(const Inst& i) {
 bool Emitter::emit_supervisor_call(const Inst& i) {
   if (!options_.inline_exceptions || !host_.bmi2 || !may_link_) return false;
   park();
+  count(measure::Counter::FastSvc);
   mov(eax, i.disp);
   jmp(stub(stubs_.supervisor_call), T_NEAR);
   return true;

@@ -75,6 +75,7 @@ bool Emitter::emit_write_dacr(const Inst& i) {
   mov(dword[rbp + AV_STATE(cp15.dacr)], eax);
   add(rdx, offsetof(Views, view[1]));
   emit_take_view(*this);
+  count(Counter::FastSysWrite);
   L(back);
   helper_behind(i, slow, back);
   return true;
@@ -158,6 +159,7 @@ bool Emitter::emit_exclusive(const Inst& i) {
     add_cold([this, &i, unmarked, back]() mutable {  // kernels clear the monitor so when they return
       L(unmarked);
       mov(qword[rbp + AV_STATE(excl_pa)], -1);
+      count(Counter::FastExclusive);
       mov(ecx, 1);
       finish(i.dst, ecx);
       jmp(back, T_NEAR);
