@@ -59,11 +59,13 @@ class Machine {
   using Translator = std::function<void(u32, ir::Block&)>;
   explicit Machine(u32 vcpus = 1, Translator translator = {})
       : ram(std::move(*GuestRam::create(GuestPa(k_ram), k_ram_size))) {
-    // ARMVISOR_TEST_ENGINE names the engine, ARMVISOR_TEST_MMU the policy; CTest runs these tests with each.
+    // ARMVISOR_TEST_ENGINE names the engine, ARMVISOR_TEST_MMU the policy, ARMVISOR_TEST_VERIFY asks for lockstep
+    // verification; CTest runs these tests with each.
     const char* const name = std::getenv("ARMVISOR_TEST_ENGINE");
     const char* const mmu = std::getenv("ARMVISOR_TEST_MMU");
     EngineConfig config{.vcpus = vcpus, .ram = &ram, .port = &port, .translator = std::move(translator)};
     if (mmu) config.mmu = *parse_mmu_policy(mmu);
+    config.verify = std::getenv("ARMVISOR_TEST_VERIFY") != nullptr;
     engine = std::move(*make_engine(name ? name : "interp", config));
     port.engine = engine.get();
   }
