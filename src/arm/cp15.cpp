@@ -22,12 +22,14 @@ struct Reader {
   s32 offset = -1;
   u64 constant = 0;
   SysRead function = nullptr;
+  bool is_constant = true;
 };
 /// How a register is written: a member, a function, or not at all.
 struct Writer {
   s32 offset = -1;
   u32 mask = 0;
   SysWrite function = nullptr;
+  bool is_ignored = true;
 };
 
 struct Row {
@@ -40,8 +42,7 @@ constexpr Row make_row(std::string_view name, u32 coproc, u32 op1, u32 crn, u32 
                        SysEffect effect, Reader reader, Writer writer) {
   return {{name, static_cast<u8>(coproc), static_cast<u8>(op1), static_cast<u8>(crn), static_cast<u8>(crm),
            static_cast<u8>(op2), is64, rights.pl0_read, rights.pl0_write, rights.pl1_read, rights.pl1_write, effect,
-           reader.offset, writer.offset, writer.mask, reader.offset < 0 && !reader.function,
-           writer.offset < 0 && !writer.function, reader.constant},
+           reader.offset, writer.offset, writer.mask, reader.is_constant, writer.is_ignored, reader.constant},
           reader,
           writer};
 }
@@ -50,12 +51,12 @@ constexpr Row make_row(std::string_view name, u32 coproc, u32 op1, u32 crn, u32 
   make_row(#name, coproc, op1, crn, crm, op2, false, rights, SysEffect::effect, read, write),
 #define REG64(name, coproc, op1, crm, rights, effect, read, write) \
   make_row(#name, coproc, op1, 0, crm, 0, true, rights, SysEffect::effect, read, write),
-#define AT(member) (Reader{static_cast<s32>(offsetof(CpuState, cp15) + offsetof(Cp15State, member)), 0, nullptr})
-#define VALUE(constant) (Reader{-1, constant, nullptr})
-#define GET(function) (Reader{-1, 0, function})
+#define AT(member) (Reader{static_cast<s32>(offsetof(CpuState, cp15) + offsetof(Cp15State, member)), 0, nullptr, false})
+#define VALUE(constant) (Reader{-1, constant})
+#define GET(function) (Reader{-1, 0, function, false})
 #define PUT_AT(member, mask) \
-  (Writer{static_cast<s32>(offsetof(CpuState, cp15) + offsetof(Cp15State, member)), mask, nullptr})
-#define PUT(function) (Writer{-1, 0, function})
+  (Writer{static_cast<s32>(offsetof(CpuState, cp15) + offsetof(Cp15State, member)), mask, nullptr, false})
+#define PUT(function) (Writer{-1, 0, function, false})
 #define IGNORED (Writer{})
 #define NOTHING \
   {}

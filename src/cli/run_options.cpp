@@ -132,6 +132,7 @@ Result<RunRequest> run_request(const RunOptions& o) {
     constexpr Choice<const char*> k_engines[] = {{"auto", "auto"}, {"interp", "interp"}, {"jit", "jit"}};
     AV_TRY_ASSIGN(vm.engine, choose("--engine", *o.engine, k_engines));
   }
+  if (o.traps) AV_TRY(engine::set_trap_level(*o.traps, vm.jit));
   if (o.jit) AV_TRY(engine::parse_jit_options(*o.jit, vm.jit));
   if (o.mmu) {
     AV_TRY_ASSIGN(vm.mmu, engine::parse_mmu_policy(*o.mmu));

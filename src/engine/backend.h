@@ -3,6 +3,7 @@
 // dispatcher, memory, system registers and the code cache are the same for all.
 #include <memory>
 
+#include "base/assert.h"
 #include "engine/block.h"
 #include "engine/uop.h"
 #include "ir/ir.h"
@@ -18,6 +19,9 @@ class Backend {
   virtual std::unique_ptr<Block> make(const ir::Block& block, u32 key) = 0;
   /// Runs from `block` on until something needs the dispatcher.
   virtual Leave execute(Context* context, Block* block) = 0;
+
+  /// Goes on behind the instruction that left with Leave::Emulate.
+  virtual Leave resume(Context*) { AV_UNREACHABLE(); }
 
   // Called with the code cache's lock held.
   virtual void link(Link&, const Block&) {}  ///< Link::target has been set

@@ -76,6 +76,9 @@ struct Context {
   /// By mode: arm::Bank, or k_no_simple_bank for invalid modes and FIQ, whose R8-R12 are banked too.
   u8 simple_bank[32] = {};
   u64 saved[2] = {};              ///< generated code: within one instruction
+  const void* resume = nullptr;   ///< generated code: where it goes on after Leave::Emulate
+  u64 lent[2] = {};               ///< generated code: its registers for temps, then
+  bool world_switched = false;    ///< the dispatcher runs a helper for generated code: a heavy trap, not a light one
   u32 heat[k_heat_entries] = {};  ///< generated code: by heat_index, how often loops there may yet run
   JumpEntry jump[k_jump_entries];
   alignas(16) u8 temps[k_temp_bytes];

@@ -118,6 +118,8 @@ bool jit_available();
 /// Changes `options` as a list says: NAME or no-NAME of jit_options.inc, code=SIZE in MiB; separated by commas.
 Status parse_jit_options(std::string_view list, JitOptions& options);
 std::string jit_options_help();  ///< a line for each
+/// Changes `options` to a CPU virtualisation level by its name (trap_levels.inc).
+Status set_trap_level(std::string_view name, JitOptions& options);
 
 /// By the name a user gives: "interp", "jit", or "auto" for the fastest that this host has.
 Result<std::unique_ptr<Engine>> make_engine(std::string_view name, const EngineConfig& config,

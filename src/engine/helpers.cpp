@@ -19,26 +19,29 @@ T& at(Context& c, u16 offset) {
 u32& r32(Context& c, u16 o) { return at<u32>(c, o); }
 u64& r64(Context& c, u16 o) { return at<u64>(c, o); }
 
+/// Counts a sensitive operation by how its helper was reached.
+void count(Context& c, Counter light, Counter heavy) { c.counters.add(c.world_switched ? heavy : light); }
+
 // --- PSR and banked registers
 constexpr u32 k_mrs_mask = 0xf8ff03df;  // B9.3.8 MRS: execution state bits read as zero
 
 bool read_cpsr(Context& c, const Uop& u) {
-  c.counters.add(Counter::LightPsr);
+  count(c, Counter::LightPsr, Counter::HeavyPsr);
   r32(c, u.dst) = arm::cpsr(c.s) & k_mrs_mask;
   return true;
 }
 bool write_cpsr(Context& c, const Uop& u) {
-  c.counters.add(Counter::LightPsr);
+  count(c, Counter::LightPsr, Counter::HeavyPsr);
   arm::write_cpsr_by_instr(c.s, r32(c, u.a), static_cast<u32>(u.imm), false);
   return true;
 }
 bool read_spsr(Context& c, const Uop& u) {
-  c.counters.add(Counter::LightPsr);
+  count(c, Counter::LightPsr, Counter::HeavyPsr);
   r32(c, u.dst) = arm::spsr(c.s);
   return true;
 }
 bool write_spsr(Context& c, const Uop& u) {
-  c.counters.add(Counter::LightPsr);
+  count(c, Counter::LightPsr, Counter::HeavyPsr);
   arm::write_spsr_by_instr(c.s, r32(c, u.a), static_cast<u32>(u.imm));
   return true;
 }
@@ -49,7 +52,7 @@ u32* spsr_of(arm::CpuState& s, u32 mode) {
   return bank == arm::Bank::Usr ? nullptr : &s.bank_spsr[static_cast<u32>(bank)];
 }
 bool read_mode_reg(Context& c, const Uop& u) {
-  c.counters.add(Counter::LightBanked);
+  count(c, Counter::LightBanked, Counter::HeavyBanked);
   const u32 mode = static_cast<u32>(u.imm >> 8), n = u.imm & 0xff;
   if (n == 16) {
     const u32* spsr = spsr_of(c.s, mode);
@@ -60,7 +63,7 @@ bool read_mode_reg(Context& c, const Uop& u) {
   return true;
 }
 bool write_mode_reg(Context& c, const Uop& u) {
-  c.counters.add(Counter::LightBanked);
+  count(c, Counter::LightBanked, Counter::HeavyBanked);
   const u32 mode = static_cast<u32>(u.imm >> 8), n = u.imm & 0xff;
   if (n == 16) {
     if (u32* spsr = spsr_of(c.s, mode)) *spsr = r32(c, u.a);
@@ -93,7 +96,7 @@ bool cond_value(Context& c, const Uop& u) {
 
 // --- system registers
 bool read_sys32(Context& c, const Uop& u) {
-  c.counters.add(Counter::LightSysRead);
+  count(c, Counter::LightSysRead, Counter::HeavySysRead);
   u64 value = 0;
   if (!arm::read_sysreg(c.s, *c.vcpu, static_cast<arm::SysRegId>(u.imm), value)) return false;
   r32(c, u.dst) = static_cast<u32>(value);
@@ -103,19 +106,19 @@ bool write_sys32(Context& c, const Uop& u) {
   // The CP15 form of DSB (B4.2.5) waits for broadcast maintenance like the instruction does.
   static const arm::SysRegId dsb = arm::find_sysreg32(15, 0, 7, 10, 4);
   const auto id = static_cast<arm::SysRegId>(u.imm);
-  c.counters.add(Counter::LightSysWrite);
+  count(c, Counter::LightSysWrite, Counter::HeavySysWrite);
   if (id == dsb) c.vcpu->fence();
   return arm::write_sysreg(c.s, *c.vcpu, id, r32(c, u.a));
 }
 bool read_sys64(Context& c, const Uop& u) {
-  c.counters.add(Counter::LightSysRead);
+  count(c, Counter::LightSysRead, Counter::HeavySysRead);
   u64 value = 0;
   if (!arm::read_sysreg(c.s, *c.vcpu, static_cast<arm::SysRegId>(u.imm), value)) return false;
   r64(c, u.dst) = value;
   return true;
 }
 bool write_sys64(Context& c, const Uop& u) {
-  c.counters.add(Counter::LightSysWrite);
+  count(c, Counter::LightSysWrite, Counter::HeavySysWrite);
   return arm::write_sysreg(c.s, *c.vcpu, static_cast<arm::SysRegId>(u.imm), r64(c, u.a));
 }
 
@@ -179,8 +182,13 @@ bool fpscr_to_flags(Context& c, const Uop&) {
   c.s.v = x >> 28 & 1;
   return true;
 }
+bool read_fpexc(Context& c, const Uop& u) {
+  count(c, Counter::LightFpSystem, Counter::HeavyFpSystem);
+  r32(c, u.dst) = c.s.fpexc;
+  return true;
+}
 bool write_fpexc(Context& c, const Uop& u) {
-  c.counters.add(Counter::LightFpSystem);
+  count(c, Counter::LightFpSystem, Counter::HeavyFpSystem);
   c.s.fpexc = r32(c, u.a) & 1u << 30;  // EN; EX and the rest read as zero on this CPU
   return true;
 }
@@ -352,6 +360,7 @@ Helper fp_helper(ir::Op op) {
     case Op::ReadFpscr: return read_fpscr;
     case Op::WriteFpscr: return write_fpscr;
     case Op::FpscrToFlags: return fpscr_to_flags;
+    case Op::ReadFpexc: return read_fpexc;
     case Op::WriteFpexc: return write_fpexc;
     case Op::Vector: return vector;
     case Op::VGetLane: return get_lane;
@@ -419,6 +428,7 @@ bool exit_switch(Context& c, const Uop& u) {
 }
 bool exit_return(Context& c, const Uop& u) {
   const u32 pc = r32(c, u.a), psr = r32(c, u.b);
+  c.counters.add(Counter::HeavyReturn);
   arm::write_cpsr_by_instr(c.s, psr, 15, true);
   c.s.r[15] = pc & (c.s.thumb() ? ~1u : ~3u);
   return true;

@@ -1,5 +1,6 @@
 // The options of the compiling engine by name.
 #include <charconv>
+#include <utility>
 
 #include "engine/engine.h"
 
@@ -62,6 +63,21 @@ Status parse_jit_options(std::string_view list, JitOptions& options) {
     list.remove_prefix(std::min(comma + 1, list.size()));
   }
   return {};
+}
+
+Status set_trap_level(std::string_view name, JitOptions& options) {
+  constexpr std::pair<std::string_view, std::string_view> k_levels[] = {
+#define TRAP_LEVEL(level, choices) {level, choices},
+#include "engine/trap_levels.inc"
+#undef TRAP_LEVEL
+  };
+  std::string names;
+  for (const auto& [level, choices] : k_levels) {
+    if (name == level) return parse_jit_options(choices, options);
+    names += (names.empty() ? "" : ", ") + std::string(level);
+  }
+  return Error{ErrorKind::BadArguments,
+               "--traps: expected one of " + names + ", found '" + std::string(name) + "'; give one of these"};
 }
 
 std::string jit_options_help() {

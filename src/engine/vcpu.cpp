@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
+
 namespace armvisor::engine {
 
 using measure::Counter;
@@ -23,11 +25,13 @@ Counter counter_of(Leave why) {
     case Leave::Wfi: return Counter::HeavyWfi;
     case Leave::Wfe: return Counter::HeavyWfe;
     case Leave::Yield: return Counter::HeavyYield;
-    case Leave::Return: return Counter::HeavyReturn;
+    case Leave::Return:
+    case Leave::Emulate:
+    case Leave::EmulateLast: break;  // what is run counts itself
     case Leave::Hot: return Counter::HeavyHot;
     case Leave::Differs: break;
   }
-  return Counter::HeavySync;
+  return Counter::Count;
 }
 
 }  // namespace
@@ -108,9 +112,10 @@ Exit InterpreterVcpu::run() {
     }
     if (link && !journal_ && may_connect(*link, *block)) shared_.code.connect(link, block);
     clock().enter(VcpuTime::Guest);
-    const Leave why = journal_ ? execute_verified(block) : shared_.backend->execute(&context_, block);
+    Leave why = journal_ ? execute_verified(block) : shared_.backend->execute(&context_, block);
     clock().enter(VcpuTime::Hypervisor);
-    count(counter_of(why));
+    while (why == Leave::Emulate) why = emulate();
+    if (const Counter c = counter_of(why); c != Counter::Count) count(c);
     if (why == Leave::Lookup) continue;
     context_.link = nullptr;
     if (const auto exit = leave_block(why)) return *exit;
@@ -189,12 +194,14 @@ void InterpreterVcpu::resync() {
 }
 
 void InterpreterVcpu::return_from_exception(u32 pc, u32 psr) {
+  count(Counter::LightReturn);
   arm::write_cpsr_by_instr(context_.s, psr, 15, true);
   context_.s.r[15] = pc & (context_.s.thumb() ? ~1u : ~3u);
   resync();
 }
 
 void InterpreterVcpu::supervisor_call(u32 next) {
+  count(Counter::LightSvc);
   arm::take_exception(context_.s, arm::Exception::SupervisorCall, next - 4, 4);
   resync();
 }
@@ -221,16 +228,41 @@ void InterpreterVcpu::raise(arm::Exception exception) {
   arm::take_exception(context_.s, exception, mark_pc(), mark().bytes);
 }
 
+/// The sensitive instruction at Context::at. False: it is UNDEFINED.
+bool InterpreterVcpu::run_helper() {
+  context_.world_switched = true;
+  const bool done = context_.at->helper(context_, *context_.at);
+  context_.world_switched = false;
+  return done;
+}
+
+/// What Leave::Emulate asks for; returns why generated code was left next.
+Leave InterpreterVcpu::emulate() {
+  if (!run_helper()) return Leave::Undefined;
+  clock().enter(VcpuTime::Guest);
+  const Leave why = shared_.backend->resume(&context_);
+  clock().enter(VcpuTime::Hypervisor);
+  return why;
+}
+
+void InterpreterVcpu::take_data_abort() {
+  context_.s.it = mark().it;
+  arm::take_data_abort(context_.s, fault_, mark_pc());
+}
+
+void InterpreterVcpu::enter_data_abort() {
+  count(Counter::LightDataAbort);
+  take_data_abort();
+  resync();
+}
+
 std::optional<Exit> InterpreterVcpu::leave_block(Leave why) {
   arm::CpuState& s = context_.s;
   switch (why) {
     case Leave::Lookup:
     case Leave::Attention: return {};
     case Leave::Sync: break;
-    case Leave::Fault:
-      s.it = mark().it;
-      arm::take_data_abort(s, fault_, mark_pc());
-      break;
+    case Leave::Fault: take_data_abort(); break;
     case Leave::Undefined: raise(arm::Exception::Undefined); break;
     case Leave::Svc: arm::take_exception(s, arm::Exception::SupervisorCall, mark_pc(), mark().bytes); break;
     case Leave::Bkpt: {
@@ -255,6 +287,10 @@ std::optional<Exit> InterpreterVcpu::leave_block(Leave why) {
     case Leave::Yield: s.r[15] = static_cast<u32>(context_.at->imm); return Exit::Yield;
     case Leave::Hot: make_region(); return {};
     case Leave::Return: break;
+    case Leave::Emulate: AV_UNREACHABLE();
+    case Leave::EmulateLast:
+      if (!run_helper()) raise(arm::Exception::Undefined);
+      break;
     case Leave::Differs: return Exit::Differs;
   }
   sync();

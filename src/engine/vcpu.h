@@ -58,6 +58,8 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   void resync();
   /// Exception return to `pc`, which is left in r15.
   void return_from_exception(u32 pc, u32 psr);
+  /// Data Abort of the access at Context::at.
+  void enter_data_abort();
   /// SVC whose next instruction is at `next`.
   void supervisor_call(u32 next);
 
@@ -98,6 +100,9 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
     tlb_.set_current(*context_.views->space);
     return tlb_;
   }
+  bool run_helper();
+  Leave emulate();
+  void take_data_abort();
   std::optional<Exit> leave_block(Leave why);
 
   // --- verify.cpp

@@ -30,7 +30,8 @@ bool ends_with_block(Leave why) {
     case Leave::Undefined:
     case Leave::Svc:
     case Leave::Bkpt:
-    case Leave::Return: return true;
+    case Leave::Return:
+    case Leave::EmulateLast: return true;
     default: return false;
   }
 }
@@ -118,8 +119,12 @@ Leave InterpreterVcpu::run_once(Block* block, bool& asked) {
     asked |= context_.attention.exchange(0) != 0;
     context_.link = nullptr;
     const bool compiled = block->compiled;
-    const Leave why = compiled ? shared_.backend->execute(&context_, block) : engine::execute(&context_, block);
-    if (why == Leave::Attention && compiled) continue;  // at the entry: nothing has been done
+    Leave why = compiled ? shared_.backend->execute(&context_, block) : engine::execute(&context_, block);
+    while (why == Leave::Emulate) why = emulate();
+    if (why == Leave::Attention && compiled) {  // at the entry: nothing has been done, but ITSTATE is back
+      context_.s.it = 0;
+      continue;
+    }
     if (why == Leave::Attention) return Leave::Lookup;
     if (!ends_with_block(why)) {
       if (why != Leave::Lookup) context_.s.r[15] = mark_pc();
@@ -137,7 +142,10 @@ Leave InterpreterVcpu::execute_verified(Block* block) {
     std::this_thread::yield();
   }
   const std::lock_guard turn(verifier.turn, std::adopt_lock);
-  if (context_.attention.load()) return Leave::Attention;
+  if (context_.attention.load()) {
+    context_.s.it = block->marks[0].it;
+    return Leave::Attention;
+  }
   if (!block->compiled || !block->twin) return shared_.backend->execute(&context_, block);
 
   bool asked = false;

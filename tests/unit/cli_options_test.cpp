@@ -43,6 +43,7 @@ TEST(RunOptions, RefuseWhatTheyCannotMean) {
                             {"--console", "file="},
                             {"--virtio-console", "tty"},
                             {"--engine", "magic"},
+                            {"--traps", "some"},
                             {"--timeout", "0"},
                             {"--timeout", "-1"},
                             {"--log", "loud"},
@@ -70,6 +71,16 @@ TEST(RunOptions, TheVirtioConsoleTakesStandardInputAndOutputFromTheUart) {
   EXPECT_EQ(kinds({"--virtio-console", "pty"}).console.kind, Kind::Stdio);
   EXPECT_EQ(kinds({"--virtio-console", "stdio"}).console.kind, Kind::None);
   EXPECT_EQ(kinds({"--virtio-console", "stdio", "--console", "pty"}).console.kind, Kind::Pty);
+}
+
+TEST(RunOptions, ALevelOfTrapsIsChangedByWhatTheEngineIsTold) {
+  const auto jit = [](const Arguments& arguments) { return run_request(*parse_run_options(arguments))->vm.jit; };
+  EXPECT_FALSE(jit({}).world_switches);
+  EXPECT_FALSE(jit({"--traps", "drfa+fit"}).world_switches);
+  EXPECT_TRUE(jit({"--traps", "drfa"}).world_switches);
+  EXPECT_TRUE(jit({"--traps", "drfa"}).inline_banks);
+  EXPECT_FALSE(jit({"--traps", "all"}).inline_banks);
+  EXPECT_TRUE(jit({"--jit", "inline-banks", "--traps", "all"}).inline_banks);
 }
 
 TEST(RunOptions, SizesHaveUnits) {

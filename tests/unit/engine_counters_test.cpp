@@ -1,4 +1,6 @@
 // What a vCPU counts, by hand-assembled words: each trap once, in its class.
+#include <optional>
+
 #include "engine_machine.h"
 
 namespace armvisor::engine::test {
@@ -42,13 +44,90 @@ TEST(EngineCounters, SensitiveOperationsAreCountedOnce) {
   EXPECT_EQ(either(m, Counter::FastExclusive, Counter::LightExclusive), 200u);
   EXPECT_EQ(either(m, Counter::FastBarrier, Counter::LightBarrier), 100u);
   EXPECT_EQ(count(m, Counter::FastPsrRead) + count(m, Counter::FastPsrWrite) + count(m, Counter::LightPsr),
-            300u);  // CPS is two
+            300u);                         // CPS is two
   const u64 plain = compiled() ? 100 : 0;  // the interpreter has them as moves
   EXPECT_EQ(either(m, Counter::FastSysRead, Counter::LightSysRead), plain);
   EXPECT_EQ(either(m, Counter::FastSysWrite, Counter::LightSysWrite), plain);
   EXPECT_EQ(count(m, Counter::HeavyHvc), 1u);
   if (compiled()) {
     EXPECT_GE(count(m, Counter::FastExclusive), 190u);
+  }
+}
+
+/// A machine with the compiling engine at a level of traps.
+class Leveled {
+ public:
+  explicit Leveled(const char* level) {
+    const char* const engine = std::getenv("ARMVISOR_TEST_ENGINE");
+    const std::string before = engine ? engine : "interp";
+    ::setenv("ARMVISOR_TEST_ENGINE", "jit", 1);
+    ::setenv("ARMVISOR_TEST_TRAPS", level, 1);
+    machine.emplace();
+    ::setenv("ARMVISOR_TEST_ENGINE", before.c_str(), 1);
+    ::unsetenv("ARMVISOR_TEST_TRAPS");
+  }
+  std::optional<Machine> machine;
+};
+
+/// 100 rounds of one sensitive instruction of each kind, in Supervisor mode with vectors at the start of RAM.
+void run_sensitive_loop(Machine& m) {
+  m.words(k_ram + 8, {
+                         0xe28ee000,  // add lr, lr, #0
+                         0xe1b0f00e,  // movs pc, lr
+                     });
+  m.words(k_code, {
+                      0xe3a05000 | 100,  // mov r5, #100
+                      0xe10f6000,        // mrs r6, cpsr
+                      0xe121f006,        // msr cpsr_c, r6
+                      0xf1080080,        // cpsie i
+                      0xe14f6000,        // mrs r6, spsr
+                      0xe8c24000,        // stmia r2, {r14}^
+                      0xee1d7f90,        // mrc p15, 0, r7, c13, c0, 4: TPIDRPRW
+                      0xee0d7f90,        // mcr p15, 0, r7, c13, c0, 4
+                      0xee033f10,        // mcr p15, 0, r3, c3, c0, 0: DACR
+                      0xee087f17,        // mcr p15, 0, r7, c8, c7, 0: TLBIALL
+                      0xe1a0400e,        // mov r4, lr
+                      0xef000000,        // svc #0
+                      0xe1a0e004,        // mov lr, r4
+                      0xe2555001,        // subs r5, r5, #1
+                      0x1afffff1,        // bne -13
+                      k_stop,
+                  });
+  m.state().cp15.vbar = k_ram;
+  m.reg(2) = k_data;
+  m.reg(3) = m.state().cp15.dacr;
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+}
+
+TEST(EngineCounters, ALevelSaysWhatIsAHeavyTrap) {
+  if (!jit_available()) GTEST_SKIP() << "no compiling engine on this host";
+  struct Expected {
+    const char* level;
+    u64 psr, banked, sysreg_read, sysreg_write, svc, returns;
+  };
+  for (const Expected& e : {Expected{"all", 400, 100, 100, 300, 100, 100}, Expected{"drfa", 0, 0, 0, 200, 100, 100},
+                            Expected{"drfa+fit", 0, 0, 0, 0, 0, 0}}) {
+    SCOPED_TRACE(e.level);
+    Leveled leveled(e.level);
+    Machine& m = *leveled.machine;
+    run_sensitive_loop(m);
+    EXPECT_EQ(count(m, Counter::HeavyPsr), e.psr);
+    EXPECT_EQ(count(m, Counter::HeavyBanked), e.banked);
+    EXPECT_EQ(count(m, Counter::HeavySysRead), e.sysreg_read);
+    EXPECT_EQ(count(m, Counter::HeavySysWrite), e.sysreg_write);
+    EXPECT_EQ(count(m, Counter::HeavySvc), e.svc);
+    EXPECT_EQ(count(m, Counter::HeavyReturn), e.returns);
+    // Each instruction is one trap of one class; CPS, a read and a write, is two when it is fast.
+    const auto all = [&](Counter fast, Counter light, Counter heavy) {
+      return count(m, fast) + count(m, light) + count(m, heavy);
+    };
+    const u64 psr = count(m, Counter::FastPsrRead) + count(m, Counter::FastPsrWrite) + count(m, Counter::LightPsr);
+    EXPECT_EQ(psr + e.psr, e.svc == 0 ? 600u : 400u);
+    EXPECT_EQ(all(Counter::FastBanked, Counter::LightBanked, Counter::HeavyBanked), 100u);
+    EXPECT_EQ(all(Counter::FastSysRead, Counter::LightSysRead, Counter::HeavySysRead), 100u);
+    EXPECT_EQ(all(Counter::FastSysWrite, Counter::LightSysWrite, Counter::HeavySysWrite), 300u);
+    EXPECT_EQ(all(Counter::FastSvc, Counter::LightSvc, Counter::HeavySvc), 100u);
+    EXPECT_EQ(all(Counter::FastReturn, Counter::LightReturn, Counter::HeavyReturn), 100u);
   }
 }
 

@@ -36,7 +36,7 @@ class Verify : public ::testing::Test {
   /// Runs `code` from k_code under verification.
   template <class P>
   Exit run(P& port, std::initializer_list<u32> code) {
-    auto made = make_engine("jit", {.vcpus = 1, .ram = &ram, .port = &port, .verify = true});
+    auto made = make_engine("jit", {.vcpus = 1, .ram = &ram, .port = &port, .translator = {}, .verify = true});
     EXPECT_TRUE(made);
     engine = std::move(*made);
     port.engine = engine.get();
@@ -70,7 +70,7 @@ TEST_F(Verify, WhatAgreesRunsOn) {
                     0xe1924f9f,        // ldrex r4, [r2]
                     0xe2844001,        // add r4, r4, #1
                     0xe1827f94,        // strex r7, r4, [r2]
-                    0xe5824001,        // str r4, [r2, #1]
+                    0xe5824004,        // str r4, [r2, #4]
                     0xe2555001,        // subs r5, r5, #1
                     0x1afffff6,        // bne -8
                     k_stop,
@@ -142,8 +142,8 @@ TEST_F(Verify, AWriteToADeviceSeesTheStoresBeforeIt) {
 TEST_F(Verify, ADifferenceEndsTheRun) {
   const std::initializer_list<u32> code = {
       0xe3a03000,  // mov r3, #0
-      0xee0e3f31,  // mcr p15, 0, r3, c14, c3, 1: CNTV_CTL
-      0xee0e3f31,  // again
+      0xee0e3f33,  // mcr p15, 0, r3, c14, c3, 1: CNTV_CTL
+      0xee0e3f33,  // again
       k_stop,
   };
   MeddlingPort port;

@@ -81,6 +81,12 @@ u64 service_return(Context* c, u64 pc, u64, u64 psr) {
   return 0;
 }
 
+/// The vector, with CPSR.T in bit 0.
+u64 service_abort(Context* c, u64, u64, u64) {
+  c->vcpu->enter_data_abort();
+  return c->s.r[15] | u32{c->s.thumb()};
+}
+
 u64 service_svc(Context* c, u64 next, u64, u64) {
   c->vcpu->supervisor_call(static_cast<u32>(next));
   return 0;
@@ -97,11 +103,16 @@ Result<std::unique_ptr<Backend>> make_backend(const JitOptions& options) { retur
 
 Compiler::Compiler(CodeMemory memory, const JitOptions& options)
     : memory_(std::move(memory)), options_(options), host_(usable_features(options)) {
-  static constexpr ServiceFunction k_services[] = {
-      service_load,   service_store, service_helper<Leave::Fault>, service_helper<Leave::Undefined>, service_sync,
-      service_return, service_svc};
+  static constexpr ServiceFunction k_services[] = {service_load,
+                                                   service_store,
+                                                   service_helper<Leave::Fault>,
+                                                   service_helper<Leave::Undefined>,
+                                                   service_sync,
+                                                   service_return,
+                                                   service_abort,
+                                                   service_svc};
   u8* const at = memory_.allocate(k_stub_bytes);
-  stubs_ = emit_stubs(at, k_stub_bytes, k_services);
+  stubs_ = emit_stubs(at, k_stub_bytes, {options.count_traps, options.inline_exceptions}, k_services);
   interpret_ = memory_.to_exec(at) + stubs_.lookup;
   unknown_ = memory_.to_exec(at) + stubs_.miss;
   enter_ = reinterpret_cast<Stubs::Enter>(reinterpret_cast<u64>(memory_.to_exec(at) + stubs_.enter));
@@ -154,6 +165,12 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
 Leave Compiler::execute(Context* context, Block* block) {
   if (!block->compiled) return engine::execute(context, block);
   const Leave why = static_cast<Leave>(enter_(context, block->host));
+  fold_fp_flags(*context);
+  return why;
+}
+
+Leave Compiler::resume(Context* context) {
+  const Leave why = static_cast<Leave>(enter_(context, context->resume));
   fold_fp_flags(*context);
   return why;
 }

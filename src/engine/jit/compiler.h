@@ -20,6 +20,7 @@ class Compiler final : public Backend {
 
   std::unique_ptr<Block> make(const ir::Block& block, u32 key) override;
   Leave execute(Context* context, Block* block) override;
+  Leave resume(Context* context) override;
   void link(Link& link, const Block& target) override;
   void unlink(Link& link) override;
   void retire(Block& block) override { block.indirect.store(unknown_, std::memory_order_relaxed); }

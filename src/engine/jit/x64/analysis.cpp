@@ -234,6 +234,7 @@ bool Emitter::runs_inline(const Inst& i) const {
 
     case Op::WriteFpexc:
     case Op::Sev: return false;
+    case Op::ReadFpexc: return may_run_in_place(static_cast<u32>(&i - block_->insts.data()), options_.inline_system);
     case Op::Fence: return false;
     case Op::Vector: return vector_runs_inline(i);
     case Op::VGetLane:

@@ -3,6 +3,9 @@
 #include "engine/jit/x64/emitter.h"
 
 namespace armvisor::engine::jit {
+
+using measure::Counter;
+
 namespace {
 
 /// ReadModeReg and WriteModeReg: imm.
@@ -20,7 +23,7 @@ u32 bank_slot(const ir::Inst& i) {
 }  // namespace
 
 bool Emitter::emit_banks(const Inst& i) {
-  if (!options_.inline_banks || region_) return false;
+  if (!may_run_in_place(index_, options_.inline_banks) || region_) return false;
   switch (i.op) {
     case Op::ReadModeReg: return emit_read_mode_reg(i);
     case Op::WriteModeReg: return emit_write_mode_regs();
@@ -51,7 +54,7 @@ bool Emitter::emit_read_mode_reg(const Inst& i) {
     mov(eax, dword[rbp + bank_slot(i)]);
   }
   finish(i.dst, eax);
-  count(measure::Counter::FastBanked);
+  count(Counter::FastBanked);
   L(back);
   helper_behind(i, slow, back);
   return true;
@@ -62,7 +65,7 @@ bool Emitter::emit_write_mode_regs() {
   const auto& insts = block_->insts;
   u32 end = index_;
   while (end < insts.size() && insts[end].op == Op::WriteModeReg && is_simple(insts[end]) &&
-         mode_of(insts[end]) == mode_of(insts[index_]))
+         may_run_in_place(end, options_.inline_banks) && mode_of(insts[end]) == mode_of(insts[index_]))
     ++end;
   if (end == index_) return false;
   Xbyak::Label slow, back;
@@ -78,7 +81,7 @@ bool Emitter::emit_write_mode_regs() {
       mov(dword[rbp + bank_slot(i)], eax);
     dead_[k] = true;  // emitted
   }
-  count(measure::Counter::FastBanked);
+  count(Counter::FastBanked, end - index_);
   L(back);
   add_cold([this, slow, back, first = index_, end]() mutable {
     L(slow);
@@ -111,7 +114,7 @@ void Emitter::emit_spsr(const Inst& i) {
     or_(eax, edx);
     mov(spsr, eax);
   }
-  count(measure::Counter::FastBanked);
+  count(i.op == Op::ReadSpsr ? Counter::FastPsrRead : Counter::FastPsrWrite);
   L(back);
   helper_behind(i, slow, back);
 }

@@ -7,6 +7,8 @@
 
 namespace armvisor::engine::jit {
 
+using measure::Counter;
+
 /// eax = address of the next instruction with CPSR.T in bit 0.
 void Emitter::go_on_at_eax() {
   if (options_.inline_branches)
@@ -32,12 +34,13 @@ void Emitter::emit_indirect(const Inst& i) {
 /// Behind ISB nothing needs to be made anew: what changes the state that blocks depend on does that itself.
 void Emitter::emit_sync(const Inst& i) {
   const u32 pc = static_cast<u32>(i.imm);
-  if (!options_.inline_sync || !may_link_) return emit_sync_exit(pc);
   const Inst* const before = index_ > 0 ? &block_->insts[index_ - 1] : nullptr;
   const bool isb =
       before && (before->op == Op::Insn || (before->op == Op::WriteSys && arm::sysregs()[before->imm].write_ignored));
+  // ISB is not sensitive: no level has a trap for it.
+  if (!may_link_ || !(options_.inline_sync || (isb && options_.world_switches))) return emit_sync_exit(pc);
   park();
-  count(measure::Counter::FastSync);
+  if (isb) count(Counter::FastSync);
   if (!isb) call(stub(stubs_.service[static_cast<u32>(Service::Sync)]));
   mov(eax, pc | u32{frontend::Context::thumb_of(out_->key)});
   go_on_at_eax();
@@ -51,7 +54,6 @@ bool Emitter::emit_return(const Inst& i) {
   load_to(i, i.a, eax);
   load_to(i, i.b, ecx);
   park();
-  count(measure::Counter::FastReturn);
   jmp(stub(stubs_.exception_return), T_NEAR);
   return true;
 }
@@ -59,7 +61,6 @@ bool Emitter::emit_return(const Inst& i) {
 bool Emitter::emit_supervisor_call(const Inst& i) {
   if (!options_.inline_exceptions || !host_.bmi2 || !may_link_) return false;
   park();
-  count(measure::Counter::FastSvc);
   mov(eax, i.disp);
   jmp(stub(stubs_.supervisor_call), T_NEAR);
   return true;

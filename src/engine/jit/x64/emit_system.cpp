@@ -13,23 +13,33 @@ using measure::Counter;
 
 #define AV_CONTEXT(member) static_cast<u32>(offsetof(Context, member))
 
-void Emitter::count(Counter c) {
-  if (options_.count_traps) inc(qword[rbp + AV_CONTEXT(counters) + measure::Counters::offset(c)]);
+/// (What an instruction does on the way to a world switch is no trap of its own.)
+void Emitter::count(Counter c, u32 times) {
+  if (!options_.count_traps || may_trap(index_) != leaves(index_)) return;
+  const Address counter = qword[rbp + AV_CONTEXT(counters) + measure::Counters::offset(c)];
+  times == 1 ? inc(counter) : add(counter, times);
 }
 
 /// Emits `i` if there is code for it here; else the caller calls the helper.
 bool Emitter::emit_system(const Inst& i) {
-  if (!options_.inline_system) return false;
   switch (i.op) {
     case Op::LoadEx:
     case Op::LoadEx64:
     case Op::StoreEx:
-    case Op::StoreEx64: return emit_exclusive(i);
+    case Op::StoreEx64: return options_.inline_exclusives && emit_exclusive(i);
     case Op::ClearEx:
+      if (!options_.inline_exclusives) return false;
       mov(qword[rbp + AV_STATE(excl_pa)], -1);
       count(Counter::FastExclusive);
       return true;
-    case Op::Fence: return emit_fence(i);
+    case Op::Fence: return options_.inline_exclusives && emit_fence(i);
+    default: return may_run_in_place(index_, options_.inline_system) && emit_sysreg(i);
+  }
+}
+
+/// Likewise, of what only privileged code may do, or User mode within limits.
+bool Emitter::emit_sysreg(const Inst& i) {
+  switch (i.op) {
     case Op::ReadCpsr: return emit_read_cpsr(i);
     case Op::WriteCpsr: return emit_write_cpsr(i);
     case Op::ReadModeReg:
@@ -47,7 +57,10 @@ bool Emitter::emit_system(const Inst& i) {
     }
     case Op::WriteSys: {
       const arm::SysReg& r = arm::sysregs()[i.imm];
-      if (r.write_ignored) return true;
+      if (r.write_ignored) {
+        count(Counter::FastSysWrite);
+        return true;
+      }
       if (r.name == "DACR") return emit_write_dacr(i);
       if (r.write_offset < 0 || r.is64 || r.effect != arm::SysEffect::None) return false;
       count(Counter::FastSysWrite);
@@ -63,11 +76,11 @@ bool Emitter::emit_system(const Inst& i) {
 /// A kernel that guards its accesses to user memory writes DACR twice at each; both values have their views at hand.
 bool Emitter::emit_write_dacr(const Inst& i) {
   if (!options_.inline_domains || !frontend::Context::privileged_of(out_->key) || i.a.is_imm()) return false;
-  Xbyak::Label slow, back;
+  Xbyak::Label slow, same, back;
   load_to(i, i.a, eax);
   mov(rdx, ptr[rbp + AV_CONTEXT(views)]);
   cmp(rax, ptr[rdx + offsetof(Views, dacr)]);
-  je(back, T_NEAR);
+  je(same, T_NEAR);
   mov(rdx, ptr[rdx + offsetof(Views, other)]);
   cmp(rax, ptr[rdx + offsetof(Views, dacr)]);
   jne(slow, T_NEAR);
@@ -75,6 +88,7 @@ bool Emitter::emit_write_dacr(const Inst& i) {
   mov(dword[rbp + AV_STATE(cp15.dacr)], eax);
   add(rdx, offsetof(Views, view[1]));
   emit_take_view(*this);
+  L(same);
   count(Counter::FastSysWrite);
   L(back);
   helper_behind(i, slow, back);

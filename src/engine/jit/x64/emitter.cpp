@@ -308,6 +308,7 @@ void Emitter::place_constant(const Inst& i) {
 }
 
 void Emitter::emit_helper(const Inst& i) {
+  if (leaves(index_)) return emit_world_switch(i);
   place_constant(i);
   name_uop();
   const u8 effects = ir::info(i.op).effects;
@@ -418,13 +419,7 @@ void Emitter::emit_exit(const Inst& i) {
     case Op::ExitReturn:
       if (emit_return(i)) return;
       spill_xmm();
-      place_constant(i);
-      name_uop();
-      call_service(Service::Helper, false);
-      park();
-      mov(eax, static_cast<u32>(Leave::Return));
-      jmp(stub(stubs_.leave), T_NEAR);
-      return;
+      return emit_world_switch(i);
     case Op::ExitUndefined: return emit_leave(Leave::Undefined);
     case Op::ExitSvc: return emit_supervisor_call(i) ? void() : emit_leave(Leave::Svc);
     case Op::ExitBkpt: return emit_leave(Leave::Bkpt);

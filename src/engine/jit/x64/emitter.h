@@ -149,7 +149,8 @@ class Emitter : private Xbyak::CodeGenerator {
   void slow_access(const Inst& i, bool keep_xmm);  ///< eax = address
   void place_constant(const Inst& i);
   bool emit_system(const Inst& i);
-  void count(measure::Counter c);  ///< changes the host's flags
+  bool emit_sysreg(const Inst& i);
+  void count(measure::Counter c, u32 times = 1);  ///< changes the host's flags
   void helper_behind(const Inst& i, Xbyak::Label& slow, Xbyak::Label& back);
   bool emit_exclusive(const Inst& i);
   bool emit_fence(const Inst& i);
@@ -169,6 +170,11 @@ class Emitter : private Xbyak::CodeGenerator {
   bool emit_return(const Inst& i);
   bool emit_supervisor_call(const Inst& i);
   void emit_helper(const Inst& i);
+  // --- emit_world_switch.cpp: sensitive instructions that the dispatcher carries out
+  bool may_trap(u32 index) const;
+  bool leaves(u32 index) const;
+  bool may_run_in_place(u32 index, bool option) const { return option || (options_.world_switches && !leaves(index)); }
+  void emit_world_switch(const Inst& i);
   // --- emit_xmm.cpp: temps and copies of extension registers in xmm registers
   using Xmm = Xbyak::Xmm;
   struct XmmTemp {

@@ -30,6 +30,10 @@ void swap_bank(Xbyak::CodeGenerator& c, const Xbyak::RegExp& to) {
   c.mov(dword[rbp + k_lr], r15d);
 }
 
+void count_trap(Xbyak::CodeGenerator& c, measure::Counter counter) {
+  c.inc(qword[rbp + AV_CONTEXT(counters) + measure::Counters::offset(counter)]);
+}
+
 void leave_to_dispatcher(Xbyak::CodeGenerator& c, const Stubs& stubs, Service service) {
   c.call(static_cast<const void*>(c.getCode() + stubs.service[static_cast<u32>(service)]));
   c.jmp(static_cast<const void*>(c.getCode() + stubs.lookup), Xbyak::CodeGenerator::T_NEAR);
@@ -39,7 +43,7 @@ void leave_to_dispatcher(Xbyak::CodeGenerator& c, const Stubs& stubs, Service se
 
 // As arm::write_cpsr_by_instr with everything written. To C++ goes what changes E or ITSTATE, which blocks depend on,
 // modes that are FIQ or invalid, and whatever is returned to while an interrupt waits.
-void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs) {
+void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, bool count) {
   Xbyak::Label slow;
   c.mov(edx, dword[rbp + AV_STATE(psr)]);
   c.mov(r14d, edx);
@@ -60,6 +64,7 @@ void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs) {
   c.test(r15d, k_no_simple_bank);
   c.jnz(slow, c.T_NEAR);
 
+  if (count) count_trap(c, measure::Counter::FastReturn);
   c.xchg(edx, ecx);  // edx = the new PSR
   swap_bank(c, rbp + r14 * 4);
   c.mov(ecx, edx);
@@ -96,7 +101,7 @@ void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs) {
 }
 
 // As arm::take_exception. To C++ goes what changes E, and modes that are FIQ or invalid.
-void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs) {
+void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs, bool count) {
   constexpr u32 k_svc = static_cast<u32>(arm::Bank::Svc);
   constexpr u32 k_vector = 8;
   Xbyak::Label slow;
@@ -113,6 +118,7 @@ void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs) {
   c.test(ecx, k_no_simple_bank);
   c.jnz(slow, c.T_NEAR);
 
+  if (count) count_trap(c, measure::Counter::FastSvc);
   // SPSR: as arm::cpsr, with ITSTATE 0.
   c.mov(edx, dword[rbp + AV_STATE(n)]);
   c.bswap(edx);

@@ -6,8 +6,8 @@
 
 namespace armvisor::engine::jit {
 
-// Emit what Stubs says of the member of the same name. They need BMI2.
-void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs);
-void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs);
+// Emit what Stubs says of the member of the same name. They need BMI2. `count`: with their counter.
+void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, bool count);
+void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs, bool count);
 
 }  // namespace armvisor::engine::jit

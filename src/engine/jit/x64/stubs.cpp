@@ -10,7 +10,8 @@ namespace {
 
 class StubEmitter : public Xbyak::CodeGenerator {
  public:
-  StubEmitter(u8* rw, std::size_t capacity) : CodeGenerator(capacity, rw) {}
+  StubEmitter(u8* rw, std::size_t capacity, const StubOptions& options)
+      : CodeGenerator(capacity, rw), options_(options) {}
 
   Stubs emit(const ServiceFunction* services) {
     Stubs s;
@@ -25,23 +26,23 @@ class StubEmitter : public Xbyak::CodeGenerator {
       s.service_keeping_xmm[k] = start();
       emit_service(services[k], fp, true);
     }
-    s.raised = start();
-    mov(eax, dword[rbp + offsetof(Context, raised)]);
-    mov(dword[rbp + offsetof(Context, raised)], 0);
-    jmp(static_cast<const void*>(getCode() + s.leave), T_NEAR);
+    s.world_switch = start();
+    emit_world_switch(s);
     s.lookup = start();
     mov(eax, static_cast<u32>(Leave::Lookup));
     jmp(static_cast<const void*>(getCode() + s.leave), T_NEAR);
     s.miss = start();
     emit_miss(s);
+    s.raised = start();
+    emit_raised(s);
     s.interwork = start();
     xor_(dword[rbp + k_psr], arm::k_psr_t);
     s.branch = getSize();
     emit_jump_probe(*this, at(s.miss));
     s.exception_return = start();
-    emit_exception_return(*this, s);
+    emit_exception_return(*this, s, options_.count_traps);
     s.supervisor_call = start();
-    emit_supervisor_call(*this, s);
+    emit_supervisor_call(*this, s, options_.count_traps);
     s.size = getSize();
     return s;
   }
@@ -100,6 +101,25 @@ class StubEmitter : public Xbyak::CodeGenerator {
     if (fp) ldmxcsr(dword[rbp + offsetof(Context, mxcsr)]);
     ret();
   }
+  void emit_world_switch(const Stubs& s) {
+    mov(ptr[rbp + offsetof(Context, resume)], rax);
+    mov(ptr[rbp + offsetof(Context, lent[0])], r14);
+    mov(ptr[rbp + offsetof(Context, lent[1])], r15);
+    mov(eax, static_cast<u32>(Leave::Emulate));
+    jmp(at(s.leave), T_NEAR);
+  }
+  void emit_raised(const Stubs& s) {
+    mov(eax, dword[rbp + offsetof(Context, raised)]);
+    mov(dword[rbp + offsetof(Context, raised)], 0);
+    if (options_.inline_exceptions) {
+      cmp(eax, static_cast<u32>(Leave::Fault));
+      jne(at(s.leave));
+      call(at(s.service[static_cast<u32>(Service::Abort)]));  // gives the vector, CPSR.T in bit 0
+      emit_jump_probe(*this, at(s.miss));
+    } else {
+      jmp(at(s.leave), T_NEAR);
+    }
+  }
   /// PC loses bit 0 in Thumb state, bits 1 and 0 in ARM state.
   void emit_miss(const Stubs& s) {
     mov(ecx, dword[rbp + k_psr]);
@@ -110,13 +130,15 @@ class StubEmitter : public Xbyak::CodeGenerator {
     mov(dword[rbp + guest(15)], eax);
     jmp(at(s.lookup), T_NEAR);
   }
+
+  const StubOptions options_;
 };
 
 }  // namespace
 
-Stubs emit_stubs(u8* rw, std::size_t capacity,
+Stubs emit_stubs(u8* rw, std::size_t capacity, const StubOptions& options,
                  const ServiceFunction (&services)[static_cast<std::size_t>(Service::Count)]) {
-  return StubEmitter(rw, capacity).emit(services);
+  return StubEmitter(rw, capacity, options).emit(services);
 }
 
 }  // namespace armvisor::engine::jit

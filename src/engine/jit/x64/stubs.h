@@ -16,6 +16,7 @@ enum class Service : u8 {
   Trap,    ///< likewise, Leave::Undefined
   Sync,    ///< Vcpu::resync
   Return,  ///< a = address, c = PSR: InterpreterVcpu::return_from_exception
+  Abort,   ///< InterpreterVcpu::enter_data_abort
   Svc,     ///< a = address of the next instruction: InterpreterVcpu::supervisor_call
   Count,
 };
@@ -26,7 +27,8 @@ struct Stubs {
   using Enter = u64 (*)(Context*, const void* code);
   std::size_t enter = 0;             ///< Enter: runs from `code`; the result is a Leave
   std::size_t leave = 0;             ///< returns eax to Enter's caller
-  std::size_t raised = 0;            ///< after a service that raised: leaves with Context::raised
+  std::size_t world_switch = 0;      ///< leaves with Leave::Emulate, to go on at rax
+  std::size_t raised = 0;            ///< after a service that raised: leaves with Context::raised, or enters the abort
   std::size_t branch = 0;            ///< PC = eax with CPSR.T in bit 0: jumps to its block, or leaves
   std::size_t miss = 0;              ///< likewise, leaves
   std::size_t lookup = 0;            ///< r15 is set: leaves with Leave::Lookup
@@ -38,8 +40,12 @@ struct Stubs {
   std::size_t size = 0;
 };
 
+struct StubOptions {
+  bool count_traps, inline_exceptions;
+};
+
 /// Emits the stubs at `rw`, `capacity` bytes.
-Stubs emit_stubs(u8* rw, std::size_t capacity,
+Stubs emit_stubs(u8* rw, std::size_t capacity, const StubOptions& options,
                  const ServiceFunction (&services)[static_cast<std::size_t>(Service::Count)]);
 
 }  // namespace armvisor::engine::jit
