@@ -59,8 +59,8 @@ class Machine {
   using Translator = std::function<void(u32, ir::Block&)>;
   explicit Machine(u32 vcpus = 1, Translator translator = {})
       : ram(std::move(*GuestRam::create(GuestPa(k_ram), k_ram_size))) {
-    // ARMVISOR_TEST_ENGINE names the engine, ARMVISOR_TEST_MMU the policy, ARMVISOR_TEST_TRAPS the level; CTest runs
-    // these tests with each.
+    // ARMVISOR_TEST_ENGINE names the engine, ARMVISOR_TEST_MMU the policy, ARMVISOR_TEST_TRAPS the level,
+    // ARMVISOR_TEST_VERIFY asks for lockstep verification; CTest runs these tests with each.
     const char* const name = std::getenv("ARMVISOR_TEST_ENGINE");
     const char* const mmu = std::getenv("ARMVISOR_TEST_MMU");
     const char* const traps = std::getenv("ARMVISOR_TEST_TRAPS");
@@ -68,6 +68,7 @@ class Machine {
     EXPECT_TRUE(!traps || set_trap_level(traps, options));
     EngineConfig config{.vcpus = vcpus, .ram = &ram, .port = &port, .translator = std::move(translator)};
     if (mmu) config.mmu = *parse_mmu_policy(mmu);
+    config.verify = std::getenv("ARMVISOR_TEST_VERIFY") != nullptr;
     engine = std::move(*make_engine(name ? name : "interp", config, options));
     port.engine = engine.get();
   }

@@ -37,6 +37,7 @@ ExitStatus status_of(vmm::EndReason reason) {
     case vmm::EndReason::Crashed:
       std::fprintf(stderr, "armvisor: the guest crashed: its exception vectors cannot be executed\n");
       return ExitStatus::Crashed;
+    case vmm::EndReason::Differs: return ExitStatus::Differs;
     case vmm::EndReason::TimedOut:
       std::fprintf(stderr, "armvisor: the time given with --timeout is over\n");
       return ExitStatus::TimedOut;

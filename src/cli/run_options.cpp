@@ -158,6 +158,11 @@ Result<RunRequest> run_request(const RunOptions& o) {
     AV_TRY_ASSIGN(request.log, choose("--log", *o.log, k_levels));
   }
   vm.trace = o.trace;
+  vm.verify = o.verify;
+  if (vm.verify && vm.engine == "interp")
+    return Error{ErrorKind::BadArguments,
+                 "--verify: expected the engine jit, which it compares with the interpreter, found interp; leave out "
+                 "--engine"};
   vm.reboot = !o.no_reboot;
   request.dump_dtb = o.dump_dtb.value_or("");
   return request;

@@ -49,6 +49,7 @@ struct Block {
   std::atomic<const void*> indirect{nullptr};
   u32 host_size = 0;
   bool compiled = false;
+  std::unique_ptr<Block> twin;  ///< with --verify: the interpreted form of a compiled block
   std::unique_ptr<Uop[]> code;
   std::unique_ptr<Link[]> links;
   std::unique_ptr<InsnMark[]> marks;

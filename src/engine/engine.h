@@ -47,6 +47,7 @@ enum class Exit : u8 {
   Wait,       ///< WFI with nothing pending: call run() again after an interrupt or kick
   WaitEvent,  ///< WFE likewise; a short sleep or an event ends it
   Yield,      ///< the guest spins; give the host CPU away
+  Differs,    ///< --verify: compiled code did not do what the interpreter does; the machine should end
 };
 
 /// Interrupt inputs of a vCPU, written by the interrupt controller from any thread.
@@ -97,6 +98,7 @@ struct EngineConfig {
   MmuPolicy mmu = MmuPolicy::Asid;
   bool trace = false;       ///< every translated block goes to stderr
   bool count_time = false;  ///< the clocks of the vCPUs run
+  bool verify = false;      ///< compiled code is compared with the interpreter, block by block
 };
 
 /// The reference: executes IR by interpretation.

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "engine/guest_access.h"
+#include "engine/lower.h"
 #include "engine/region.h"
 #include "engine/trace.h"
 #include "engine/vcpu.h"
@@ -86,7 +87,7 @@ Block* InterpreterVcpu::find_block() {
   }
   if (!block->straddles()) {
     known = {target, key, block};
-    if (!s.it) know(target, block);
+    if (!s.it && !journal_) know(target, block);
   }
   s.it = 0;
   return block;
@@ -136,6 +137,7 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     }
     block->pa = pa;
     block->second_page = second_page;
+    if (shared_.verifier && block->compiled) block->twin = lower(ir_block, key);
     Block* const published = shared_.code.publish(std::move(block), source);
     if (!published) continue;  // the bytes changed under us
     if (shared_.config.trace) trace_block(*published, ir_block, source.bytes);

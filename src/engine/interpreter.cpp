@@ -27,6 +27,7 @@ class TranslatingEngine final : public Engine, private WriteWatch {
   TranslatingEngine(const EngineConfig& config, std::unique_ptr<Backend> backend)
       : shared_(config, std::move(backend)) {
     AV_ASSERT(config.vcpus >= 1 && config.vcpus <= k_max_vcpus);
+    if (config.verify) shared_.verifier = std::make_unique<Verifier>();
     for (u32 k = 0; k < config.vcpus; ++k) shared_.vcpus.push_back(std::make_unique<InterpreterVcpu>(shared_, k));
     shared_.ram.set_write_watch(this);
   }
@@ -98,7 +99,9 @@ std::unique_ptr<Engine> make_interpreter(const EngineConfig& config) {
   return std::make_unique<TranslatingEngine>(config, make_interpreter_backend());
 }
 
-Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOptions& options) {
+Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOptions& given) {
+  JitOptions options = given;
+  options.regions &= !config.verify;  // they have no interpreted form
   AV_TRY_ASSIGN(std::unique_ptr<Backend> backend, jit::make_backend(options));
   return std::unique_ptr<Engine>(std::make_unique<TranslatingEngine>(config, std::move(backend)));
 }
@@ -109,7 +112,7 @@ Result<std::unique_ptr<Engine>> make_engine(std::string_view name, const EngineC
   if (name == "jit") return make_jit(config, options);
   if (name == "auto") {
     auto jit = make_jit(config, options);
-    if (jit) return jit;
+    if (jit || config.verify) return jit;
     AV_LOG(Warn, "guest code is interpreted: %s", jit.error().message.c_str());
     return make_interpreter(config);
   }

@@ -29,6 +29,7 @@ bool InterpreterVcpu::read32(GuestPa pa, u32& value) {
   const u64 host = descriptor(pa, 4);
   path_.add(pa);
   if (host) value = guest_load<u32>(host);
+  if (host && journal_) value = static_cast<u32>(journal_->seen(host, 4, value));
   return host != 0;
 }
 
@@ -36,6 +37,7 @@ bool InterpreterVcpu::read64(GuestPa pa, u64& value) {
   const u64 host = descriptor(pa, 8);
   path_.add(pa);
   if (host) value = guest_load<u64>(host);
+  if (host && journal_) value = journal_->seen(host, 8, value);
   return host != 0;
 }
 
@@ -100,11 +102,20 @@ bool InterpreterVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out)
   return true;
 }
 
+bool InterpreterVcpu::device(GuestPa pa, u32 size, bool write, u64& value) {
+  if (journal_) {
+    if (const auto done = journal_->device_access(pa, size, write, value)) return *done;
+  }
+  const bool done = write ? shared_.port.mmio_write(pa, size, value) : shared_.port.mmio_read(pa, size, value);
+  if (journal_) journal_->device_accessed(pa, size, write, value, done);
+  return done;
+}
+
 bool InterpreterVcpu::mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value) {
   context_.s.r[15] = mark_pc();
   in_guest_.store(false);
   const measure::VcpuTime before = clock().enter(measure::VcpuTime::Device);
-  const bool done = write ? shared_.port.mmio_write(pa, size, value) : shared_.port.mmio_read(pa, size, value);
+  const bool done = device(pa, size, write, value);
   clock().enter(before);
   in_guest_.store(true);
   serve_mailbox();
@@ -128,6 +139,7 @@ bool InterpreterVcpu::load(u32 va, u8 attr, u8 attr2, u64& value) {
       if (!mmio(va, place.pa, size, false, value)) return false;
     } else {
       value = aligned ? guest_load_aligned(place.host, size) : guest_load_bytes(place.host, size);
+      if (journal_) value = journal_->loaded(place.host, size, value);
     }
   }
   value &= low_mask(size * 8);
@@ -142,11 +154,17 @@ bool InterpreterVcpu::load_across(u32 va, u32 size, bool unprivileged, u64& valu
   if (!resolve(va, false, unprivileged, first) || !resolve(va + in_first, false, unprivileged, second)) return false;
   if (!first.normal || !first.host) return fault(arm::FaultType::Alignment, va, false);
   if (!second.normal || !second.host) return fault(arm::FaultType::Alignment, va + in_first, false);
-  value = guest_load_bytes(first.host, in_first) | guest_load_bytes(second.host, size - in_first) << (8 * in_first);
+  u64 low = guest_load_bytes(first.host, in_first), high = guest_load_bytes(second.host, size - in_first);
+  if (journal_) {
+    low = journal_->loaded(first.host, in_first, low);
+    high = journal_->loaded(second.host, size - in_first, high);
+  }
+  value = low | high << (8 * in_first);
   return true;
 }
 
 void InterpreterVcpu::store_ram(const Place& place, u32 size, u64 value) {
+  if (journal_ && journal_->stored(place.host, size, value)) return;
   if ((place.host & (size - 1)) == 0)
     guest_store_aligned(place.host, size, value);
   else
@@ -211,6 +229,7 @@ bool InterpreterVcpu::load_exclusive(u32 va, u8 attr, u64& value) {
   arm::CpuState& s = context_.s;
   s.excl_version = shared_.exclusives.version(place.pa);  // before the value: a store between fails the pair
   value = guest_load_aligned(place.host, size);
+  if (journal_) value = journal_->loaded(place.host, size, value);
   s.excl_value = value;
   s.excl_pa = place.pa.value;
   s.excl_size = size;
@@ -231,6 +250,13 @@ bool InterpreterVcpu::store_exclusive(u32 va, u8 attr, u64 value, u32& result) {
   result = 1;
   if (!marked) return true;
   if (attr & MemAttr::big) value = byte_swap(value, size);
+  if (journal_ && journal_->interpreting()) {
+    const u64 now = journal_->loaded(place.host, size, guest_load_aligned(place.host, size));
+    if (now != s.excl_value || shared_.exclusives.version(place.pa) != s.excl_version) return true;
+    journal_->stored(place.host, size, value);
+    result = 0;
+    return true;
+  }
   const auto attempt = [&]<class T>(T) {
     return shared_.exclusives.store<T>(place.pa, place.host, s.excl_version, static_cast<T>(s.excl_value),
                                        static_cast<T>(value));

@@ -8,6 +8,7 @@
 #include "engine/code_cache.h"
 #include "engine/engine.h"
 #include "engine/exclusive.h"
+#include "engine/verify.h"
 #include "measure/clock.h"
 #include "mmu/frame_table.h"
 
@@ -29,6 +30,7 @@ struct Shared {
   CodeCache code;
   ExclusiveTable exclusives;
   measure::TickScale tick_scale;
+  std::unique_ptr<Verifier> verifier;  ///< with --verify
   std::vector<std::unique_ptr<InterpreterVcpu>> vcpus;
 
   std::atomic<u64> reclaims{0};  ///< calls of reclaim_code()

@@ -9,6 +9,14 @@ namespace armvisor::engine {
 
 using measure::Counter;
 
+u64 InterpreterVcpu::counter() {
+  if (!journal_) return shared_.port.counter();
+  if (const auto known = journal_->counter()) return *known;
+  const u64 now = shared_.port.counter();
+  journal_->counted(now);
+  return now;
+}
+
 void InterpreterVcpu::timer_changed(bool virtual_timer) {
   shared_.port.timer_changed(index_, context_.s, virtual_timer);
 }

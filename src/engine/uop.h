@@ -58,6 +58,7 @@ enum class Leave : u8 {
   Emulate,      ///< the helper of Context::at is to run; generated code goes on at Context::resume
   EmulateLast,  ///< the helper of Context::at is to run; r15 is the next instruction, unless the helper sets it
   Hot,          ///< r15 is the head of a loop that has run many times
+  Differs,      ///< --verify: compiled and interpreted do not agree
 };
 
 }  // namespace armvisor::engine

@@ -29,6 +29,7 @@ Counter counter_of(Leave why) {
     case Leave::Emulate:
     case Leave::EmulateLast: break;  // what is run counts itself
     case Leave::Hot: return Counter::HeavyHot;
+    case Leave::Differs: break;
   }
   return Counter::Count;
 }
@@ -45,6 +46,7 @@ InterpreterVcpu::InterpreterVcpu(Shared& shared, u32 index)
   context_.host_to_pa = shared.ram.base().value - reinterpret_cast<u64>(shared.ram.host(shared.ram.base()));
   context_.exclusive_slots = shared.exclusives.slots();
   context_.s = arm::reset_state(index, shared.config.vcpus);
+  if (shared.verifier) journal_ = std::make_unique<Journal>();
   if (shared.config.count_time) clock().start(VcpuTime::Idle);
   for (u32 mode = 0; mode < std::size(context_.simple_bank); ++mode)
     context_.simple_bank[mode] =
@@ -108,9 +110,9 @@ Exit InterpreterVcpu::run() {
       sync();
       continue;
     }
-    if (link && may_connect(*link, *block)) shared_.code.connect(link, block);
+    if (link && !journal_ && may_connect(*link, *block)) shared_.code.connect(link, block);
     clock().enter(VcpuTime::Guest);
-    Leave why = shared_.backend->execute(&context_, block);
+    Leave why = journal_ ? execute_verified(block) : shared_.backend->execute(&context_, block);
     clock().enter(VcpuTime::Hypervisor);
     while (why == Leave::Emulate) why = emulate();
     if (const Counter c = counter_of(why); c != Counter::Count) count(c);
@@ -151,6 +153,7 @@ void InterpreterVcpu::sync() {
   mmu::Space& space = tlb_.select(context_.s);
   context_.views = &views_for(space, keys);
   context_.now = context_.views->view[context_.s.privileged()];
+  if (no_tlb_) context_.now.tlb = no_tlb_;
   if (tlb_.numbers_wrapped()) forget_jumps();
 }
 
@@ -288,6 +291,7 @@ std::optional<Exit> InterpreterVcpu::leave_block(Leave why) {
     case Leave::EmulateLast:
       if (!run_helper()) raise(arm::Exception::Undefined);
       break;
+    case Leave::Differs: return Exit::Differs;
   }
   sync();
   return {};

@@ -9,6 +9,7 @@
 #include "arm/page_walk.h"
 #include "engine/context.h"
 #include "engine/engine.h"
+#include "engine/journal.h"
 #include "engine/mailbox.h"
 #include "engine/shared.h"
 #include "frontend/translate.h"
@@ -41,7 +42,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   void send_event();
 
   // --- SystemPort (system.cpp)
-  u64 counter() override { return shared_.port.counter(); }
+  u64 counter() override;
   void timer_changed(bool virtual_timer) override;
   void translation_context_changed() override { sync(); }
   void tlb_flush_all(bool inner_shareable) override;
@@ -103,6 +104,12 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   Leave emulate();
   void take_data_abort();
   std::optional<Exit> leave_block(Leave why);
+
+  // --- verify.cpp
+  Leave run_once(Block* block, bool& asked);
+  Leave execute_verified(Block* block);
+  void report(const Block& block, const arm::CpuState& before, const std::string& found);
+
   std::optional<Exit> hypercall(bool smc);
   void raise(arm::Exception exception);
   void count(measure::Counter c) { context_.counters.add(c); }
@@ -128,6 +135,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   bool cached_place(u32 va, bool write, bool unprivileged, Place& out);
   bool load_across(u32 va, u32 size, bool unprivileged, u64& value);
   bool store_across(u32 va, u32 size, bool unprivileged, u64 value);
+  bool device(GuestPa pa, u32 size, bool write, u64& value);
   bool mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value);
   void store_ram(const Place& place, u32 size, u64 value);
   void written(GuestPa pa, u32 size);
@@ -159,6 +167,8 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   };
   std::array<KnownBlock, k_jump_entries> known_{};
   arm::Fault fault_;
+  std::unique_ptr<Journal> journal_;  ///< with --verify
+  mmu::TlbEntry* no_tlb_ = nullptr;   ///< when set, stands for the TLB
   Mailbox mailbox_;
   std::array<u64, k_max_vcpus> tickets_{};  ///< last request to each vCPU that a barrier must wait for; 0: none
   std::atomic<u8> event_{0};

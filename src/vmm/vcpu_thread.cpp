@@ -19,8 +19,13 @@ constexpr std::chrono::microseconds k_wait_event{100};
 }  // namespace
 
 VcpuThread::VcpuThread(engine::Vcpu& vcpu, u32 index, u32 count, std::function<void()> on_run,
-                       std::function<void()> on_crash)
-    : vcpu_(vcpu), index_(index), count_(count), on_run_(std::move(on_run)), on_crash_(std::move(on_crash)) {}
+                       std::function<void()> on_crash, std::function<void()> on_difference)
+    : vcpu_(vcpu),
+      index_(index),
+      count_(count),
+      on_run_(std::move(on_run)),
+      on_crash_(std::move(on_crash)),
+      on_difference_(std::move(on_difference)) {}
 
 void VcpuThread::start(bool powered) {
   if (powered) power_ = CpuPower::On;
@@ -165,6 +170,11 @@ void VcpuThread::after_run(engine::Exit exit) {
       sched_yield();
       break;
     case engine::Exit::Kicked: break;
+    case engine::Exit::Differs:
+      power_ = CpuPower::Off;
+      lock.unlock();
+      if (on_difference_) on_difference_();
+      break;
   }
 }
 

@@ -15,8 +15,9 @@ namespace armvisor::vmm {
 class VcpuThread {
  public:
   /// `on_crash` is called on the thread when the guest can run no further; `on_run` whenever it begins to run after a
-  /// sleep.
-  VcpuThread(engine::Vcpu& vcpu, u32 index, u32 count, std::function<void()> on_run, std::function<void()> on_crash);
+  /// sleep; `on_difference` when its engine found one (--verify), after which it does not run any more.
+  VcpuThread(engine::Vcpu& vcpu, u32 index, u32 count, std::function<void()> on_run, std::function<void()> on_crash,
+             std::function<void()> on_difference = {});
   ~VcpuThread() { stop(); }
 
   /// `powered`: runs from the state that the vCPU has. Otherwise it waits for turn_on().
@@ -46,7 +47,7 @@ class VcpuThread {
 
   engine::Vcpu& vcpu_;
   const u32 index_, count_;
-  const std::function<void()> on_run_, on_crash_;
+  const std::function<void()> on_run_, on_crash_, on_difference_;
   CrashWatch crash_watch_;
   std::atomic<bool> sleeping_{true};
   std::atomic<bool> sample_{false};

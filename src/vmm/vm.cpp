@@ -123,6 +123,7 @@ Status Vm::build_machine() {
     c.trace = config_.trace;
     c.count_time = config_.count_time;
     c.mmu = config_.mmu;
+    c.verify = config_.verify;
     return engine::make_engine(config_.engine, c, config_.jit);
   };
   AV_TRY_ASSIGN(auto built, machine::Machine::create(plan_, config_.boot, make_engine, std::move(parts),
@@ -139,7 +140,8 @@ void Vm::start_threads() {
   const std::unique_lock guard(threads_mutex_);
   for (u32 i = 0; i < config_.boot.vcpus; ++i)
     threads_.push_back(std::make_unique<VcpuThread>(
-        engine.vcpu(i), i, config_.boot.vcpus, [this] { vcpu_runs(); }, [this] { end(EndReason::Crashed); }));
+        engine.vcpu(i), i, config_.boot.vcpus, [this] { vcpu_runs(); }, [this] { end(EndReason::Crashed); },
+        [this] { end(EndReason::Differs); }));
   for (u32 i = 0; i < config_.boot.vcpus; ++i) threads_[i]->start(i == 0);
 }
 

@@ -32,6 +32,7 @@ enum class EndReason {
   Crashed,      ///< the guest can run no further
   TimedOut,     ///< the time given is over
   Interrupted,  ///< by the user: Ctrl-A x or a signal
+  Differs,      ///< --verify found a difference
   GuestExit,    ///< the guest asked for it, with a status (docs/hypercalls.md)
 };
 
@@ -50,6 +51,7 @@ struct VmConfig {
   engine::JitOptions jit;
   engine::MmuPolicy mmu = engine::MmuPolicy::Asid;
   bool trace = false;       ///< translated blocks go to stderr
+  bool verify = false;      ///< compiled code is compared with the interpreter
   u64 timeout_ms = 0;       ///< 0: none
   bool count_time = false;  ///< the vCPUs' time is counted
   std::string name;         ///< of the control socket; empty: there is none
