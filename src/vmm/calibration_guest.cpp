@@ -98,11 +98,9 @@ void bl(A& a, u32 target) { a.word(0xeb000000 | ((target - a.here() - 8) >> 2 & 
 
 /// A subroutine that does the loop R5 times.
 u32 subroutine(A& a, const Loop& loop) {
-  if (loop.at) a.go_to(loop.at - 64);
   const u32 entry = a.here();
   a.move(k_return, 14);
   loop.before(a);
-  if (loop.at) a.go_to(loop.at);
   const u32 top = a.here();
   loop.body(a);
   a.subs(k_rounds, k_rounds, 1);
@@ -156,12 +154,9 @@ std::vector<u32> calibration_guest() {
   a.branch(a.here());  // FIQ: does not come
   handlers(a, undefined, prefetch, irq);
   std::vector<u32> entries;
-  // Those that have an address of their own come first, in the order of the addresses.
   entries.resize(loops().size());
-  for (std::size_t k = 0; k < loops().size(); ++k)
-    if (loops()[k].at) entries[k] = subroutine(a, loops()[k]);
-  for (std::size_t k = 0; k < loops().size(); ++k)
-    if (loops()[k].term == "heavy.lookup") entries[k] = pair_subroutine(a, loops()[k]);
+  for (std::size_t k = 0; k < loops().size(); ++k)  // first, since it has an address of its own
+    if (loops()[k].term == "code.lookups") entries[k] = pair_subroutine(a, loops()[k]);
   for (std::size_t k = 0; k < loops().size(); ++k)
     if (!entries[k]) entries[k] = subroutine(a, loops()[k]);
   const u32 program = a.here();

@@ -21,7 +21,6 @@ inline constexpr u32 k_cpsid_i = 0xf10c0080, k_cpsie_i = 0xf1080080;
 inline constexpr u32 k_user = 0x10, k_fiq = 0x11, k_supervisor = 0x13, k_system = 0x1f;
 // Two addresses that have one entry of a vCPU's jump cache between them.
 inline constexpr u32 k_pair = 0x40020000, k_other_of_pair = k_pair ^ 0x4004;
-inline constexpr u32 k_after_svc = (k_calibration_base + 8) ^ 0x4004;  // likewise with the vector of SVC
 
 struct Loop {
   std::string_view term;      ///< as measure::Calibration names it
@@ -29,7 +28,6 @@ struct Loop {
   void (*before)(A32Assembler&);
   void (*body)(A32Assembler&);
   void (*after)(A32Assembler&) = nullptr;
-  u32 at = 0;  ///< address of the round; 0: anywhere
 };
 
 const std::vector<Loop>& loops();

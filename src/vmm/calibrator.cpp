@@ -16,9 +16,7 @@
 namespace armvisor::vmm {
 namespace {
 
-using Costs = std::map<std::string, double>;
-
-/// Of machines. What one kind does not have at all is taken from the next.
+/// Of machines. A loop counts in the first kind in which what it shows happens.
 struct Kind {
   engine::JitOptions jit;
   engine::MmuPolicy mmu = engine::MmuPolicy::Asid;
@@ -77,7 +75,8 @@ void name_other_devices(measure::Load& load) {
   }
 }
 
-Result<Costs> measure_once(const Fd& file, const Kind& kind) {
+/// What each loop did in one machine of `kind`.
+Result<std::vector<measure::Microbenchmark>> measure_loops(const Fd& file, const Kind& kind) {
   AV_TRY_ASSIGN(const auto marks, run_guest(file, kind));
   std::vector<measure::Microbenchmark> all;
   for (std::size_t k = 0; k < calibration_loops().size(); ++k)
@@ -90,7 +89,7 @@ Result<Costs> measure_once(const Fd& file, const Kind& kind) {
   if (all.size() != calibration_loops().size())
     return Error{ErrorKind::Internal, "calibrate: expected " + std::to_string(calibration_loops().size()) +
                                           " marks of its guest, found " + std::to_string(all.size())};
-  return measure::solve(all);
+  return all;
 }
 
 }  // namespace
@@ -112,15 +111,20 @@ Result<measure::Calibration> calibrate(const CalibrationPlan& plan) {
   AV_TRY_ASSIGN(const Fd file, guest_file());
   const std::vector<Kind> all = kinds();
   const u32 machines = static_cast<u32>(all.size()) * plan.rounds;
-  std::vector<std::map<std::string, std::vector<double>>> seen(all.size());
-  for (u32 k = 0; k < machines; ++k) {  // in turn, so that what else the host does meets all of them
-    AV_TRY_ASSIGN(const Costs costs, measure_once(file, all[k % all.size()]));
-    for (const auto& [term, ns] : costs) seen[k % all.size()][term].push_back(ns);
-    if (plan.progress) plan.progress(k + 1, machines);
+  std::map<std::string, std::vector<double>> seen;
+  for (u32 round = 0, done = 0; round < plan.rounds; ++round) {
+    std::vector<measure::Microbenchmark> loops;
+    for (const Kind& kind : all) {
+      AV_TRY_ASSIGN(auto measured, measure_loops(file, kind));
+      if (loops.empty()) loops = measured;
+      for (std::size_t k = 0; k < loops.size(); ++k)
+        if (!loops[k].shows_term()) loops[k] = std::move(measured[k]);
+      if (plan.progress) plan.progress(++done, machines);
+    }
+    for (const auto& [term, ns] : measure::solve(loops)) seen[term].push_back(ns);
   }
   measure::Calibration out{plan.version, host_name(), plan.rounds, {}, {}};
-  for (const auto& kind : seen)
-    for (const auto& [term, values] : kind) out.costs.emplace(term, measure::summarise(values));
+  for (const auto& [term, values] : seen) out.costs.emplace(term, measure::summarise(values));
   return out;
 }
 

@@ -65,13 +65,13 @@ class Model(unittest.TestCase):
         load, = json.loads(told.stdout)["loads"]
         self.assertEqual(load["name"], "a")
         terms = {term["name"]: term for term in load["terms"]}
-        self.assertEqual(terms["heavy.svc"]["count"], 0x10000)
-        self.assertEqual(terms["heavy.svc"]["ns_each"], costs["costs"]["heavy.svc"]["ns"])
+        self.assertEqual(terms["fast.svc"]["count"], 0x10000)
+        self.assertEqual(terms["fast.svc"]["ns_each"], costs["costs"]["fast.svc"]["ns"])
         self.assertAlmostEqual(sum(term["ns"] for term in load["terms"]), load["predicted_ns"], delta=1)
         self.assertAlmostEqual(load["predicted_ns"] / load["measured_ns"] - 1, load["error"], delta=1e-6)
         # A loop of nothing but SVC and return: what was calibrated, so within a factor even on a busy host.
         self.assertLess(abs(load["error"]), 2)
-        self.assertIn("heavy.svc", self.command("model", counted).stdout)
+        self.assertIn("fast.svc", self.command("model", counted).stdout)
 
         # With its own cost of an instruction the prediction of a run is the run, or what its traps alone would take.
         own, = json.loads(self.command("model", "--json", "--reference", counted, counted).stdout)["loads"]
@@ -79,7 +79,7 @@ class Model(unittest.TestCase):
             self.assertAlmostEqual(own["error"], 0, delta=1e-6)
         else:
             self.assertGreaterEqual(own["error"], 0)
-        changed = json.loads(self.command("model", "--json", "--what-if", "no-inline-system", counted).stdout)
+        changed = json.loads(self.command("model", "--json", "--what-if", "drfa", counted).stdout)
         self.assertGreaterEqual(changed["loads"][0]["what_if_ns"], load["measured_ns"] - 1)
 
         # A fit needs loads, and is told of.
@@ -97,12 +97,12 @@ class Model(unittest.TestCase):
             self.assertIn("calibrate", self.refused("BadInput", "model", "--costs", other, counted))
 
         old = self.path / "old.json"
-        old.write_text(counted.read_text().replace('"heavy.svc"', '"heavy.call"'))
+        old.write_text(counted.read_text().replace('"fast.svc"', '"fast.call"'))
         self.assertIn("another version", self.refused("BadInput", "model", old))
         old.write_text('{"ns":1}')
         self.assertIn("another version", self.refused("BadInput", "model", old))
         self.refused("BadInput", "model", self.path / "none.json")
-        self.assertIn("no-inline-system", self.refused("BadArguments", "model", "--what-if", "x", counted))
+        self.assertIn("drfa", self.refused("BadArguments", "model", "--what-if", "x", counted))
         uncounted = self.stats(SVCS)
         self.assertIn("count-instructions", self.refused("BadInput", "model", uncounted))
 

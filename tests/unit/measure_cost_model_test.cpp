@@ -97,14 +97,25 @@ TEST(CostModel, AnInstructionsOwnCostMakesThePredictionExact) {
 }
 
 TEST(CostModel, WhatIfTurnsEventsIntoOthers) {
-  const Load load = *load_of(sample(), "x");
-  const auto changed = apply("no-inline-system", load);
-  ASSERT_TRUE(changed);
-  EXPECT_EQ(predict(*changed, costs()).ns() - predict(load, costs()).ns(), 20 * (40 - 5));
+  Snapshot s = sample();
+  s.vcpus[1][Counter::FastSvc] = 20;
+  s.vcpus[1][Counter::FastPsrRead] = 3;
+  const Load load = *load_of(s, "x");
+  Calibration prices = costs();
+  prices.costs["fast.svc"] = {5, 0};
+  prices.costs["fast.psr-read"] = {1, 0};
+  prices.costs["heavy.psr"] = {30, 0};
+  const auto more = [&](const char* what) {
+    const auto changed = apply(what, load);
+    EXPECT_TRUE(changed) << what;
+    return changed ? predict(*changed, prices).ns() - predict(load, prices).ns() : 0;
+  };
+  EXPECT_EQ(more("drfa"), 20 * (100 - 5));
+  EXPECT_EQ(more("all"), 20 * (100 - 5) + 3 * (30 - 1));
   const auto unknown = apply("no-such", load);
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().kind, ErrorKind::BadArguments);
-  EXPECT_NE(unknown.error().message.find("no-inline-system"), std::string::npos);
+  EXPECT_NE(unknown.error().message.find("drfa"), std::string::npos);
 }
 
 TEST(CostModel, EveryTrapAndExceptionIsPricedOrIncludedElsewhere) {
