@@ -17,6 +17,10 @@ class Backend {
   virtual ~Backend() = default;
   /// (any vCPU thread) Null when the block uses more temps than the context has room for.
   virtual std::unique_ptr<Block> make(const ir::Block& block, u32 key) = 0;
+  /// `known`, moved to `pc`; null when it has to be translated for it.
+  virtual std::unique_ptr<Block> move(const Block&, u32) { return nullptr; }
+  /// `block` was translated from the same bytes as `known`: learns how to move it.
+  virtual void learn(const Block&, Block&) {}
   /// Runs from `block` on until something needs the dispatcher.
   virtual Leave execute(Context* context, Block* block) = 0;
 

@@ -12,6 +12,19 @@ namespace armvisor::engine {
 
 struct Block;
 
+/// 32 bits of generated code that depend on the address of a guest instruction in another way than moving with it.
+struct PcField {
+  enum class Kind : u8 { ExecEntry, Heat };  ///< offset of the instruction's entry in Space::exec, in the context
+  u32 at;                                    ///< offset into the code
+  u32 target;                                ///< of the instruction from the block's pc
+  Kind kind;
+  bool operator==(const PcField&) const = default;
+};
+
+namespace jit {
+struct Recipe;
+}
+
 /// A direct exit. `target` is set when the target is known and cleared when it is invalidated.
 struct Link {
   std::atomic<Block*> target{nullptr};
@@ -34,33 +47,38 @@ struct InsnMark {
 inline constexpr u64 k_dead_block = ~u64{0} - 1;  ///< equals no entry of the execute-side TLB
 inline constexpr GuestPa k_no_page{~u64{0}};
 
-struct Block {
+struct alignas(64) Block {
+  // What a search looks at, in one line of the host's cache.
   u32 pc = 0;
   u32 key = 0;  ///< frontend::Context::key()
   /// What the execute-side TLB must hold for pc's page if this block is what pc means: mmu::exec_id, or k_dead_block.
   std::atomic<u64> exec_id{k_dead_block};
+  const void* host = nullptr;  ///< generated code, executable address; see jit/compiler.h
+  /// Where indirect branches find it: `host`, or when the block is dead or not compiled what leads to the dispatcher.
+  std::atomic<const void*> indirect{nullptr};
+  GuestPa pa;                       ///< this and the next two are guarded by the code cache's lock
+  GuestPa second_page = k_no_page;  ///< frame of the second page of a block that straddles two
+  std::unique_ptr<Block> chain;     ///< next of the same hash
+
   u32 insn_count = 0;
   u32 before = 0;                      ///< bytes of a region that lie before pc
   u32 bytes = 0;                       ///< from pc - before
   bool region = false;                 ///< compiled from several blocks (region.h)
   std::atomic<bool> no_region{false};  ///< none is to be tried here (again)
-  const void* host = nullptr;          ///< generated code, executable address; see jit/compiler.h
-  /// Where indirect branches find it: `host`, or when the block is dead or not compiled what leads to the dispatcher.
-  std::atomic<const void*> indirect{nullptr};
   u32 host_size = 0;
   bool compiled = false;
-  std::unique_ptr<Block> twin;  ///< with --verify: the interpreted form of a compiled block
+  std::vector<PcField> pc_fields;
+  u8* patch_base = nullptr;                   ///< where `host` can be written
+  std::shared_ptr<const jit::Recipe> recipe;  ///< how it differs from what it is at other addresses (jit/move.h)
+  std::unique_ptr<Block> twin;                ///< with --verify: the interpreted form of a compiled block
   std::unique_ptr<Uop[]> code;
   std::unique_ptr<Link[]> links;
   std::unique_ptr<InsnMark[]> marks;
   u32 code_count = 0, link_count = 0, mark_count = 0;
 
   // Guarded by the code cache's lock.
-  GuestPa pa;
-  GuestPa second_page = k_no_page;  ///< frame of the second page of a block that straddles two
   bool dead = false;
   u64 death_epoch = 0;
-  std::unique_ptr<Block> chain;  ///< next of the same hash
   std::vector<Link*> incoming;
 
   bool straddles() const { return second_page != k_no_page; }

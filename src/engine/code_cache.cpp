@@ -55,10 +55,45 @@ Block* CodeCache::find(GuestPa pa, u32 pc, u32 key, GuestPa second_page) {
   return find_locked(pa, pc, key, second_page);
 }
 
-Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source) {
+const Block* CodeCache::find_anywhere(GuestPa pa, u32 key) {
   const std::lock_guard guard(lock_);
+  const auto it = places_.find(place_of(pa, key));
+  if (it == places_.end()) return nullptr;
+  for (u32 k = 0; k < Copies::k_most; ++k) {
+    const Block* const b = it->second.blocks[(it->second.newest - k) % Copies::k_most];
+    if (b && b->pa == pa && b->key == key) return b;
+  }
+  return nullptr;
+}
+
+void CodeCache::note_copy(Block* block) {
+  if (!block->compiled || block->region || block->straddles()) return;
+  Copies& copies = places_[place_of(block->pa, block->key)];
+  Block*& oldest = copies.blocks[++copies.newest % Copies::k_most];
+  Block* const old = oldest;
+  oldest = block;  // first: the entry must not become empty
+  if (!old) return;
+  std::erase(pages_.at(old->pa.value >> k_page_bits), old);
+  kill(old);
+  epoch_.fetch_add(1);
+}
+
+/// `block` dies.
+void CodeCache::kill_copy(Block* block) {
+  const auto it = places_.find(place_of(block->pa, block->key));
+  if (it == places_.end()) return;
+  auto& blocks = it->second.blocks;
+  std::replace(blocks.begin(), blocks.end(), block, static_cast<Block*>(nullptr));
+  if (std::ranges::all_of(blocks, [](const Block* b) { return b == nullptr; })) places_.erase(it);
+}
+
+Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source, const Block* origin) {
+  const std::lock_guard guard(lock_);
+  if (origin && origin->dead) return nullptr;
   if (Block* there = find_locked(block->pa, block->pc, block->key, block->second_page)) return there;
   const u32 in_first = std::min(block->bytes, source.first_bytes);
+  // (The origin's bytes, which are these, are watched already.)
+  if (origin) return insert(std::move(block));
   mark(block->pa, in_first);
   if (block->straddles()) mark(block->second_page, block->bytes - in_first);
   full_fence();
@@ -97,6 +132,7 @@ Block* CodeCache::insert(std::unique_ptr<Block> block) {
   auto& bucket = buckets_[bucket_of(block->pa, block->pc, block->key)];
   block->chain = std::move(bucket);
   bucket = std::move(block);
+  note_copy(inserted);
   return inserted;
 }
 
@@ -177,6 +213,7 @@ void CodeCache::unlink(Block* block) {
 /// The caller has taken the block out of its pages.
 void CodeCache::kill(Block* block) {
   block->dead = true;
+  kill_copy(block);
   block->exec_id.store(k_dead_block, std::memory_order_relaxed);
   backend_.retire(*block);
   unlink(block);

@@ -7,6 +7,7 @@
 //
 // Lifetime: a killed block can still be running. It is freed when every vCPU has passed a point where it holds no
 // block since (see Epochs).
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -43,12 +44,15 @@ class CodeCache {
 
   Block* find(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
   /// Inserts `block` and returns it, or an equal one that was there first; null when the bytes changed meanwhile.
-  Block* publish(std::unique_ptr<Block> block, const CodeSource& source);
+  /// `origin`: what the block was moved from. Null also when that is dead.
+  Block* publish(std::unique_ptr<Block> block, const CodeSource& source, const Block* origin = nullptr);
   /// Puts `region`, made from `bytes`, in the place of the block at its pc. False: the blocks of its members, all in
   /// that block's page, are not all there any more, so that writes might not be seen, or memory at `host` has other
   /// bytes.
   bool publish_region(std::unique_ptr<Block> region, std::span<const u32> members, const u8* host,
                       std::span<const u8> bytes);
+  /// A block of the bytes at `pa` under `key`, at whatever virtual address; null if none is known.
+  const Block* find_anywhere(GuestPa pa, u32 key);
   void connect(Link* link, Block* block);
 
   /// [pa, pa + size) of one frame of RAM was written, then a full fence passed: kills the blocks on those bytes. False
@@ -71,15 +75,27 @@ class CodeCache {
   static constexpr u64 k_reclaim_bytes = 8u << 20, k_limit_bytes = 384u << 20;
 
   using Page = std::vector<Block*>;
+  /// Blocks of the same bytes under the same key at different virtual addresses, of those that can be moved. Programs
+  /// at random addresses come and go; without a bound what they leave would fill the memory.
+  struct Copies {
+    static constexpr u32 k_most = 8;
+    std::array<Block*, k_most> blocks{};
+    u32 newest = 0;
+  };
 
   std::size_t bucket_of(GuestPa pa, u32 pc, u32 key) const {
     const u64 h = (pa.value ^ u64{pc} << 20 ^ u64{key} << 52) * 0x9e3779b97f4a7c15ull;
     return (h >> 32) & (buckets_.size() - 1);
   }
+  static u64 place_of(GuestPa pa, u32 key) {
+    return pa.value ^ u64 { key } << 40;
+  }
   void grow();
   void count_live(const Block& block, s64 n);
   Block* find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
   Block* insert(std::unique_ptr<Block> block);
+  void note_copy(Block* block);
+  void kill_copy(Block* block);
   void mark(GuestPa pa, u32 size);
   void remark(u64 frame, const Page& page);
   void kill(Block* block);
@@ -92,7 +108,8 @@ class CodeCache {
   std::mutex lock_;
   std::vector<std::unique_ptr<Block>> buckets_{1u << 14};  ///< a power of two; chained by Block::chain
   u64 block_count_ = 0;
-  std::unordered_map<u64, Page> pages_;  ///< blocks with a byte in the frame
+  std::unordered_map<u64, Page> pages_;     ///< blocks with a byte in the frame
+  std::unordered_map<u64, Copies> places_;  ///< by place_of
   std::vector<std::unique_ptr<Block>> dead_;
   std::atomic<u64> epoch_{1}, bytes_{0}, dead_bytes_{0};
   // What stats() tells; changed under the lock, read without.

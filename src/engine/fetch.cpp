@@ -75,13 +75,12 @@ Block* InterpreterVcpu::find_block() {
       frontend::is_t32(guest_load<u16>(reinterpret_cast<u64>(first)))) {
     if (!fetch_page(pc + 2, second_page, second)) return nullptr;
   }
-  KnownBlock& known = known_[jump_index(target, 0)];
+  KnownBlock& known = known_[known_index(target)];
   const bool is_known = known.block && known.target == target && known.key == key &&
                         known.block->exec_id.load(std::memory_order_relaxed) == mmu::exec_id(pc, pa);
   Block* block = is_known ? known.block : shared_.code.find(pa, pc, key, second_page);
   count(Counter::CodeLookup);
   if (!block) {
-    count(Counter::CodeTranslation);
     if (!s.it) context = frontend::Context::of(s);
     block = translate_block(pc, key, context, pa, second_page, first, second);
   }
@@ -116,30 +115,36 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
   source.count = second ? 4 : source.first_bytes;
   frontend::Limits limits{.max_insns = second ? 1 : k_max_insns};
   while (true) {
-    source.read();
+    const Block* const known = second || shared_.config.translator ? nullptr : shared_.code.find_anywhere(pa, key);
+    auto block = known && known->pc != pc ? shared_.backend->move(*known, pc) : nullptr;
+    const bool moved = block != nullptr;
+    if (!moved || shared_.config.trace || shared_.verifier) source.read();
     ir::Block ir_block;
     if (shared_.config.translator) {
       shared_.config.translator(pc, ir_block);
-    } else {
+    } else if (!moved || shared_.verifier || shared_.config.trace) {
+      if (moved) limits.max_insns = block->insn_count;
       const std::span bytes(source.bytes, source.count);
       const bool translated = frontend::translate(context, pc, bytes, limits, ir_block);
       AV_ASSERT(translated);
     }
     ir::sink_compares(ir_block);
 #ifndef NDEBUG
-    const std::string problem = ir::verify(ir_block);
+    const std::string problem = ir_block.insts.empty() ? "" : ir::verify(ir_block);
     if (!problem.empty()) assertion_failed((problem + "\n" + ir::print(ir_block)).c_str(), __FILE__, __LINE__);
 #endif
-    auto block = shared_.backend->make(ir_block, key);
+    if (!moved) block = shared_.backend->make(ir_block, key);
     if (!block) {  // more temps than the context has room for
       limits.max_insns = std::max(1u, limits.max_insns / 2);
       continue;
     }
+    if (!moved && known && known->pc != pc) shared_.backend->learn(*known, *block);
     block->pa = pa;
     block->second_page = second_page;
     if (shared_.verifier && block->compiled) block->twin = lower(ir_block, key);
-    Block* const published = shared_.code.publish(std::move(block), source);
+    Block* const published = shared_.code.publish(std::move(block), source, moved ? known : nullptr);
     if (!published) continue;  // the bytes changed under us
+    count(moved ? Counter::CodeMove : Counter::CodeTranslation);
     if (shared_.config.trace) trace_block(*published, ir_block, source.bytes);
     claim_code(pa);
     if (second_page != k_no_page) claim_code(second_page);

@@ -165,7 +165,9 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
     u32 target = 0, key = 0;  ///< target: with CPSR.T in bit 0
     Block* block = nullptr;
   };
-  std::array<KnownBlock, k_jump_entries> known_{};
+  static constexpr u32 k_known_bits = 14;
+  static constexpr u32 known_index(u32 target) { return target * 0x9e3779b1u >> (32 - k_known_bits); }
+  std::array<KnownBlock, 1u << k_known_bits> known_{};
   arm::Fault fault_;
   std::unique_ptr<Journal> journal_;  ///< with --verify
   mmu::TlbEntry* no_tlb_ = nullptr;   ///< when set, stands for the TLB

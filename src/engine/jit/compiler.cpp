@@ -7,6 +7,7 @@
 #include "arm/fp.h"
 #include "engine/helpers.h"
 #include "engine/jit/lower.h"
+#include "engine/jit/move.h"
 #include "engine/lower.h"
 #include "engine/vcpu.h"
 
@@ -150,16 +151,38 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
       memory_.shrink(at, capacity, size);
       block->host = memory_.to_exec(at);
       block->indirect = block->host;
+      block->patch_base = at;
       block->compiled = true;
       note_for_perf(block->host, size, "guest_", block->pc);
       return block;
     } catch (const Xbyak::Error&) {
       memory_.release(at, capacity);
       for (u32 k = 0; k < block->link_count; ++k) block->links[k].patch = nullptr;
+      block->pc_fields.clear();
       capacity *= 2;
       if (capacity > k_max_block_bytes) return nullptr;
     }
   }
+}
+
+std::unique_ptr<Block> Compiler::move(const Block& known, u32 pc) {
+  if (!options_.move_code || !known.recipe || !known.recipe->confirmed) return nullptr;
+  const std::lock_guard guard(lock_);
+  u8* const at = memory_.allocate(known.host_size);
+  if (!at) return nullptr;
+  auto block = jit::move(known, pc, at, memory_.to_exec(at));
+  note_for_perf(block->host, block->host_size, "guest_", pc);
+  return block;
+}
+
+void Compiler::learn(const Block& known, Block& block) {
+  if (!options_.move_code || !block.compiled || !known.compiled || known.region) return;
+  if (known.recipe && !known.recipe->usable) {
+    block.recipe = known.recipe;
+    return;
+  }
+  const u8* const stubs = static_cast<const u8*>(interpret_) - stubs_.lookup;
+  block.recipe = compare(known, block, {stubs, stubs + stubs_.size});
 }
 
 Leave Compiler::execute(Context* context, Block* block) {

@@ -19,6 +19,8 @@ class Compiler final : public Backend {
   static Result<std::unique_ptr<Backend>> create(const JitOptions& options);
 
   std::unique_ptr<Block> make(const ir::Block& block, u32 key) override;
+  std::unique_ptr<Block> move(const Block& known, u32 pc) override;
+  void learn(const Block& known, Block& block) override;
   Leave execute(Context* context, Block* block) override;
   Leave resume(Context* context) override;
   void link(Link& link, const Block& target) override;

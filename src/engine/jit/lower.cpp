@@ -85,6 +85,11 @@ bool needs_uop(const Inst& i) {
 
 u32 temp_offset(u32 temp) { return static_cast<u32>(offsetof(Context, temps)) + 16 * temp; }
 
+u32 pc_field(PcField::Kind kind, u32 pc) {
+  if (kind == PcField::Kind::Heat) return static_cast<u32>(offsetof(Context, heat)) + 4 * heat_index(pc);
+  return 8 * ((pc >> k_page_bits) % mmu::k_exec_entries);
+}
+
 bool write_cpsr_links(const ir::Block& block, u32 index) {
   return block.insts[index].op == Op::WriteCpsr && index + 1 < block.insts.size() &&
          block.insts[index + 1].op == Op::ExitSync;

@@ -9,6 +9,8 @@ namespace armvisor::engine::jit {
 
 /// Where the emitter keeps temp t in memory, and one slot more for a constant operand of a helper.
 u32 temp_offset(u32 temp);
+/// What a PcField for the instruction at `pc` holds.
+u32 pc_field(PcField::Kind kind, u32 pc);
 inline constexpr u32 k_constant_temp = 0;
 
 /// Null when the block has more temps than the context has room for. Block::code has a uop for each IR instruction that

@@ -351,12 +351,18 @@ void Emitter::exit_direct(Link& link, u32 from) {
     test(rcx, rcx);
     jz(unlinked, T_NEAR);
     mov(rax, ptr[rbp + offsetof(Context, now.exec)]);
-    mov(rax, ptr[rax + 8 * ((link.pc >> k_page_bits) % mmu::k_exec_entries)]);
+    db(0x48), db(0x8b), db(0x80);  // mov rax, [rax + disp32], whatever the displacement
+    pc_field_next(PcField::Kind::ExecEntry, link.pc);
     cmp(rax, ptr[rcx + offsetof(Block, exec_id)]);
     jne(unlinked, T_NEAR);
     jmp(ptr[rcx + offsetof(Block, host)]);
   }
   leave_unlinked(link, unlinked);
+}
+
+void Emitter::pc_field_next(PcField::Kind kind, u32 pc) {
+  out_->pc_fields.push_back({static_cast<u32>(getSize()), pc - block_->pc, kind});
+  dd(pc_field(kind, pc));
 }
 
 /// The jump from `from` closes a loop that may be worth a region.
@@ -366,7 +372,9 @@ bool Emitter::is_loop_end(const Link& link, u32 from) const {
 
 void Emitter::count_loop(u32 pc) {
   Xbyak::Label hot;
-  sub(dword[rbp + static_cast<u32>(offsetof(Context, heat)) + 4 * heat_index(pc)], 1);
+  db(0x83), db(0xad);  // sub dword [rbp + disp32], 1
+  pc_field_next(PcField::Kind::Heat, pc);
+  db(1);
   js(hot, T_NEAR);
   add_cold([this, hot, pc]() mutable {
     L(hot);

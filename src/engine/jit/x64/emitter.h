@@ -337,6 +337,7 @@ class Emitter : private Xbyak::CodeGenerator {
   u32 insn_address(u32 index) const;
   bool is_loop_end(const Link& link, u32 from) const;
   void count_loop(u32 pc);
+  void pc_field_next(PcField::Kind kind, u32 pc);
   void exit_direct_if(u8 cc, Link& link);
   void leave_unlinked(Link& link, Xbyak::Label& unlinked);
   u8* align_displacement(std::size_t opcode_bytes);
