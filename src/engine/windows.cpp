@@ -17,7 +17,7 @@ using measure::Counter;
 
 namespace {
 
-constexpr u32 k_ticks_before = 3;
+constexpr u32 k_ticks_before = 8;
 /// In microseconds: what a tick, some 4 ms, earns, when a window is used again, and what can be saved up.
 constexpr s32 k_tick_earns = 400, k_enough = 1200, k_most_credit = 40'000;
 constexpr s32 k_fault_costs = 4, k_map_costs = 10, k_drop_costs = 6;
