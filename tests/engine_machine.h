@@ -57,15 +57,18 @@ class Port final : public MachinePort {
 class Machine {
  public:
   using Translator = std::function<void(u32, ir::Block&)>;
-  explicit Machine(u32 vcpus = 1, Translator translator = {})
+  /// `kind` and `options` are for tests of one engine.
+  explicit Machine(u32 vcpus = 1, Translator translator = {}, JitOptions options = {}, const char* kind = nullptr)
       : ram(std::move(*GuestRam::create(GuestPa(k_ram), k_ram_size))) {
     // ARMVISOR_TEST_ENGINE names the engine, ARMVISOR_TEST_MMU the policy, ARMVISOR_TEST_TRAPS the level,
-    // ARMVISOR_TEST_VERIFY asks for lockstep verification; CTest runs these tests with each.
-    const char* const name = std::getenv("ARMVISOR_TEST_ENGINE");
+    // ARMVISOR_TEST_JIT choices of the compiler, ARMVISOR_TEST_VERIFY asks for lockstep verification; CTest runs these
+    // tests with each.
+    const char* const name = kind ? kind : std::getenv("ARMVISOR_TEST_ENGINE");
     const char* const mmu = std::getenv("ARMVISOR_TEST_MMU");
     const char* const traps = std::getenv("ARMVISOR_TEST_TRAPS");
-    JitOptions options;
     EXPECT_TRUE(!traps || set_trap_level(traps, options));
+    const char* const jit = std::getenv("ARMVISOR_TEST_JIT");
+    EXPECT_TRUE(!jit || parse_jit_options(jit, options));
     EngineConfig config{.vcpus = vcpus, .ram = &ram, .port = &port, .translator = std::move(translator)};
     if (mmu) config.mmu = *parse_mmu_policy(mmu);
     config.verify = std::getenv("ARMVISOR_TEST_VERIFY") != nullptr;

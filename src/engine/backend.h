@@ -34,6 +34,16 @@ class Backend {
   virtual void release(Block&) {}            ///< no vCPU can be in the block any more
   /// How often a loop runs before it is compiled as a whole.
   virtual u32 hot() const { return 0; }
+
+  // Host-MMU windows (windows.cpp).
+  enum class Windows : u8 { Off, On, AtOnce };
+  virtual Windows windows() const { return Windows::Off; }
+  /// Blocks with k_key_window that this thread runs from now on use the window at `base`.
+  virtual void use_window(u64) {}
+  /// (any thread) The instruction at `pc` missed where no window can help. True: blocks with it must go, and those made
+  /// next will not use a window for it.
+  virtual bool avoid_window(u32) { return false; }
+
   /// There is no room for more code: everything should be invalidated.
   virtual bool over_limit() const { return false; }
   virtual u64 capacity() const { return 0; }  ///< bytes of host code

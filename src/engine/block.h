@@ -44,13 +44,18 @@ struct InsnMark {
   u8 it;  ///< ITSTATE of the instruction
 };
 
+/// In a block's key, beside frontend::Context's bits: its accesses go by way of a host-MMU window.
+inline constexpr u32 k_key_window = 1u << 31;
+/// Instead of a Views::window: a window is to be made first; no entry is to be made without C++.
+inline constexpr u64 k_window_wanted = 1, k_no_window_ready = ~u64{0};
+
 inline constexpr u64 k_dead_block = ~u64{0} - 1;  ///< equals no entry of the execute-side TLB
 inline constexpr GuestPa k_no_page{~u64{0}};
 
 struct alignas(64) Block {
   // What a search looks at, in one line of the host's cache.
   u32 pc = 0;
-  u32 key = 0;  ///< frontend::Context::key()
+  u32 key = 0;  ///< frontend::Context::key(), and k_key_window
   /// What the execute-side TLB must hold for pc's page if this block is what pc means: mmu::exec_id, or k_dead_block.
   std::atomic<u64> exec_id{k_dead_block};
   const void* host = nullptr;  ///< generated code, executable address; see jit/compiler.h

@@ -45,6 +45,7 @@ inline constexpr u8 k_no_simple_bank = 0x80;
 struct Views {
   static constexpr u64 k_no_dacr = ~u64{0};
   u64 dacr = k_no_dacr;  ///< k_no_dacr: these are no views
+  u64 window = 0;        ///< GS base of unprivileged blocks (windows.cpp), 0 if they need none
   mmu::Space* space = nullptr;
   Views* other = nullptr;
   View view[2];  ///< by privilege
@@ -57,6 +58,8 @@ struct Context {
   View now;                ///< of the current privilege
   Views* views = nullptr;  ///< for the current DACR
   Views kept_views[2];
+  /// The Views::window that unprivileged blocks may be entered with at once; with others, C++ goes first.
+  u64 window_ready = 0;
   std::atomic<u32> attention{0};  ///< not 0: go to the dispatcher at the next block boundary
   Block* block = nullptr;         ///< being executed
   const Uop* at = nullptr;        ///< the uop that left the block, or is in a slow path

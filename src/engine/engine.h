@@ -115,6 +115,7 @@ struct JitOptions {
 /// Compiles IR to host code. An error when this host has no code generator or no memory for code.
 Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOptions& options);
 bool jit_available();
+bool windows_available();  ///< host-MMU windows (JitOptions::windows) work on this host
 /// Changes `options` as a list says: NAME or no-NAME of jit_options.inc, code=SIZE in MiB; separated by commas.
 Status parse_jit_options(std::string_view list, JitOptions& options);
 std::string jit_options_help();  ///< a line for each

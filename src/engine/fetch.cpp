@@ -61,7 +61,7 @@ Block* InterpreterVcpu::find_block() {
   u32 key = context_.now.key[s.thumb()];
   if (s.it) {
     context = frontend::Context::of(s);
-    key = context.key();
+    key = context.key() | (key & k_key_window);
   }
   JumpEntry& entry = context_.jump[jump_index(target, static_cast<u32>(context_.now.salt))];
   if (entry.tag == (context_.now.tag | target) && !s.it && entry.block->exec_id.load() != k_dead_block)

@@ -101,7 +101,9 @@ std::unique_ptr<Engine> make_interpreter(const EngineConfig& config) {
 
 Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOptions& given) {
   JitOptions options = given;
-  options.regions &= !config.verify;  // they have no interpreted form
+  if (config.verify) {  // regions have no interpreted form, windows no TLB that could be made never to hit
+    options.regions = options.windows = options.windows_at_once = false;
+  }
   AV_TRY_ASSIGN(std::unique_ptr<Backend> backend, jit::make_backend(options));
   return std::unique_ptr<Engine>(std::make_unique<TranslatingEngine>(config, std::move(backend)));
 }

@@ -27,7 +27,8 @@ void trace_block(const Block& block, const ir::Block& ir_block, const u8* code) 
     std::snprintf(line, sizeof line, format, values...);
     text += line;
   };
-  add(" %08x key %x, %u instructions, %u bytes\n", block.pc, block.key, block.insn_count, block.bytes);
+  add(" %08x key %x, %u instructions, %u bytes%s\n", block.pc, block.key, block.insn_count, block.bytes,
+      block.key & k_key_window ? ", window" : "");
   frontend::Context context;
   context.thumb = true;
   const bool thumb = block.key & context.key() & ~frontend::Context{}.key();

@@ -75,6 +75,8 @@ void InterpreterVcpu::enter_run() {
     seen_reclaims_ = reclaims;
   }
   in_guest_.store(true);
+  window_base_ = 0;  // the thread may be another one
+  context_.window_ready = k_no_window_ready;
   context_.block = nullptr;
   context_.link = nullptr;
   context_.attention.store(1);
@@ -151,8 +153,11 @@ void InterpreterVcpu::sync() {
   }
   if (context_.views) tlb_.set_current(*context_.views->space);
   mmu::Space& space = tlb_.select(context_.s);
+  const bool privileged = context_.s.privileged();
+  if (!privileged) prepare_window();
   context_.views = &views_for(space, keys);
-  context_.now = context_.views->view[context_.s.privileged()];
+  window_ready();
+  context_.now = context_.views->view[privileged];
   if (no_tlb_) context_.now.tlb = no_tlb_;
   if (tlb_.numbers_wrapped()) forget_jumps();
 }
@@ -166,7 +171,7 @@ Views& InterpreterVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
   mmu::SpaceKey key = space.key;
   key.dacr = 0;
   const View(&old)[2] = (context_.views ? context_.views : &kept[0])->view;
-  if (tlb_.changes() != views_changes_ || !(key == views_key_) || old[0].key[0] != keys[0] ||
+  if (tlb_.changes() != views_changes_ || !(key == views_key_) || (old[0].key[0] & ~k_key_window) != keys[0] ||
       old[1].key[0] != keys[1]) {
     for (Views& v : kept) v.dacr = Views::k_no_dacr;
     views_changes_ = tlb_.changes();
@@ -178,9 +183,11 @@ Views& InterpreterVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
   v.dacr = dacr;
   v.space = &space;
   v.other = &kept[&v == &kept[0]];
+  v.window = window_of(space, keys[0]);
   for (const bool p : {false, true}) {
     View& view = v.view[p];
-    view = {space.data[p], space.exec[p], u64{tlb_.exec_number(p, keys[p])} << 32, {keys[p], keys[p] | k_thumb}, 0};
+    const u32 arm = keys[p] | (!p && v.window > k_window_wanted ? k_key_window : 0);
+    view = {space.data[p], space.exec[p], u64{tlb_.exec_number(p, arm)} << 32, {arm, arm | k_thumb}, 0};
     if (!p || space.own_privileged || !space.all_spaces) view.salt = jump_salt(space.id + 1);
   }
   return v;
@@ -213,6 +220,7 @@ void InterpreterVcpu::take_interrupts() {
     arm::take_exception(s, arm::Exception::Fiq, s.r[15], 4);
     count(Counter::Fiq);
   } else if ((lines & k_line_irq) && !(s.psr & arm::k_psr_i)) {
+    if (!s.privileged()) tick_window();
     arm::take_exception(s, arm::Exception::Irq, s.r[15], 4);
     count(Counter::Irq);
   } else {

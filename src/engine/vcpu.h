@@ -53,6 +53,9 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   void icache_invalidate_va(u32 va) override;
   arm::Fault walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) override;
 
+  // --- for generated code: an access that the window did not serve was done (windows.cpp)
+  void window_missed(u32 va, u32 size, bool write);
+
   // --- for generated code, between blocks (vcpu.cpp)
   /// State that blocks depend on may have changed: what follows from it is made anew.
   void resync();
@@ -112,9 +115,17 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
 
   std::optional<Exit> hypercall(bool smc);
   void raise(arm::Exception exception);
-  void count(measure::Counter c) { context_.counters.add(c); }
+  void count(measure::Counter c, u64 n = 1) { context_.counters.add(c, n); }
   const InsnMark& mark() const { return context_.block->mark_of(context_.at); }
   u32 mark_pc() const { return context_.block->pc + mark().offset; }
+
+  // --- host-MMU windows (windows.cpp)
+  void prepare_window();
+  void window_ready();
+  u64 window_of(const mmu::Space& space, u32 key) const;
+  bool attach_window();
+  void tick_window();
+  void charge_window(s32 cost);
 
   // --- blocks (fetch.cpp)
   Block* find_block();
@@ -172,6 +183,8 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   std::unique_ptr<Journal> journal_;  ///< with --verify
   mmu::TlbEntry* no_tlb_ = nullptr;   ///< when set, stands for the TLB
   Mailbox mailbox_;
+  u64 window_base_ = 0;                     ///< that the host is set up for; 0: not known
+  u64 window_changes_ = 0;                  ///< SoftTlb::window_changes() that Context::window_ready is of
   std::array<u64, k_max_vcpus> tickets_{};  ///< last request to each vCPU that a barrier must wait for; 0: none
   std::atomic<u8> event_{0};
   std::atomic<bool> kicked_{false}, in_guest_{false}, inside_run_{false};

@@ -28,6 +28,7 @@ struct Context {
   static Context of(const arm::CpuState& s, bool privileged);  ///< as if the mode were of that privilege
   static bool privileged_of(u32 key) { return key >> 2 & 1; }
   static bool thumb_of(u32 key) { return key & 1; }
+  static bool align_strict_of(u32 key) { return key >> 3 & 1; }
   static bool nmfi_of(u32 key) { return key >> 16 & 1; }
   static u8 it_of(u32 key) { return static_cast<u8>(key >> 8); }
   bool operator==(const Context&) const = default;

@@ -82,6 +82,15 @@ class Shadow {
   /// Does what a request asks, but for DropWrites.
   void apply(const Request& r);
   bool drop_writes(GuestPa pa) { return tlb_.drop_writes(pa); }
+
+  // Windows, as SoftTlb's.
+  bool attach_window(u32 max_pages) { return tlb_.attach_window(max_pages); }
+  SoftTlb::Mapped map_window(u32 va, bool write) { return tlb_.map_window(va, write); }
+  u32 settle_window() { return tlb_.settle_window(); }
+  u64 window_changes() const { return tlb_.window_changes(); }
+  void window_changed() { tlb_.window_changed(); }
+  WindowCounts window_counts() const { return tlb_.window_counts(); }
+
   /// True when TLB maintenance for all vCPUs must reach their shadows.
   bool needs_broadcast() const { return !is_coherent() || frames_.unguarded.load() != 0; }
 

@@ -149,7 +149,7 @@ Space& SoftTlb::room() {
 
 /// Makes `space` a new one, of `key`.
 void SoftTlb::begin(Space& space, const SpaceKey& key) {
-  space.clear();
+  clear(space);
   for (ExecEpoch& epoch : space.epoch) renew(epoch);
   ++changes_;
   space.own_privileged = false;
@@ -259,9 +259,14 @@ void SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
   space.note_size(va, t.page_bits);
 }
 
+u32 SoftTlb::clear(Space& space) {
+  detach_window(space);
+  return space.clear();
+}
+
 u32 SoftTlb::drop_all() {
   u32 count = 0;
-  for (auto& space : spaces_) count += space->clear();
+  for (auto& space : spaces_) count += clear(*space);
   renew_all();
   return count;
 }
@@ -269,7 +274,7 @@ u32 SoftTlb::drop_all() {
 u32 SoftTlb::drop_space(Space& space) {
   for (ExecEpoch& epoch : space.epoch) renew(epoch);
   if (space.all_spaces) renew(*space.all_spaces);
-  return space.clear();
+  return clear(space);
 }
 
 u32 SoftTlb::drop_not_global(Asid asid) {
@@ -278,6 +283,7 @@ u32 SoftTlb::drop_not_global(Asid asid) {
     if (space->empty || space->key.asid != asid) continue;
     count += drop_if(*space, [](const Space::Meta& meta, u32) { return !meta.global; });
     for (ExecEpoch& epoch : space->epoch) renew(epoch);
+    detach_window(*space);
   }
   return count;
 }
@@ -290,12 +296,14 @@ u32 SoftTlb::drop_page(u32 va, const Asid* asid) {
     const bool all = !asid || space->key.asid == *asid;
     if (!space->has_large(va)) {
       count += drop_small(*space, va, [all](const Space::Meta& meta) { return all || meta.global; });
+      drop_in_window(*space, va, k_page_bits, !all);
       continue;
     }
     // A piece of a large page goes with any address inside it. Everything in reach of the largest page goes, so that
     // the next flush of an address there, which will often follow at once, has nothing to look for.
     const u32 bits = space->largest;
     count += drop_if(*space, [va, bits](const Space::Meta&, u32 page) { return (u64{va ^ page} >> bits) == 0; });
+    drop_in_window(*space, va, bits, false);
     space->forget_large(va);
   }
   return count;
@@ -304,6 +312,7 @@ u32 SoftTlb::drop_page(u32 va, const Asid* asid) {
 u32 SoftTlb::drop_range(Space& space, u32 va, u32 bits) {
   if (space.empty) return 0;
   renew_range(space, va, bits);
+  drop_in_window(space, va, bits, false);
   if (bits <= k_page_bits) return drop_small(space, va, [](const Space::Meta&) { return true; });
   return drop_if(space, [va, bits](const Space::Meta&, u32 page) { return (u64{va ^ page} >> bits) == 0; });
 }
@@ -322,6 +331,7 @@ bool SoftTlb::drop_writes(GuestPa pa) {
     for (auto& table : space->data)
       for (u32 k = first; k < end; ++k)
         if (table[k].write_tag != tag_none(k) && table[k].host == host) forbid_writes(table[k], k);
+    if (space->window) space->window->drop_writes(frame.value - frames_.ram().base().value);
   }
   return true;
 }

@@ -24,6 +24,7 @@
 #include "mmu/exec_epoch.h"
 #include "mmu/frame_table.h"
 #include "mmu/policy.h"
+#include "mmu/window.h"
 
 namespace armvisor::mmu {
 
@@ -85,6 +86,15 @@ struct Space {
   /// may be kept.
   std::array<u64, 64> covered{};
 
+  /// Of unprivileged accesses, or null. Holds nothing that the space could not have in `data`.
+  Window* window = nullptr;
+  /// What the engine's choice of spaces for windows is made from (engine/windows.cpp).
+  struct WindowUse {
+    u32 ticks = 0;   ///< interrupts that found it running since its translations were last dropped
+    s32 credit = 0;  ///< microseconds that may be spent on its window
+    bool on = false;
+  } window_use;
+
   u32 clear();  ///< drops every entry; returns how many there were, or 0 for an empty space
   bool covers(u32 va) const { return covered[va >> 26] >> (va >> 20 & 63) & 1; }
   void cover(u32 va) {
@@ -114,7 +124,7 @@ struct Space {
 
 class SoftTlb {
  public:
-  static constexpr u32 k_max_spaces = 32;
+  static constexpr u32 k_max_spaces = 32, k_max_windows = 4;
 
   SoftTlb(FrameTable& frames, u32 vcpu);
 
@@ -167,7 +177,34 @@ class SoftTlb {
   /// time: the frame may have been written unseen.
   bool drop_writes(GuestPa pa);
 
+  // Windows (soft_tlb_window.cpp). attach_window() gives the current space one, taking it from the space that has not
+  // run for longest if need be; false when there is none. Spaces lose it with their last translation.
+  bool attach_window(u32 max_pages);
+  void detach_window(Space& space);
+  enum class Mapped : u8 { Already, Now, No, Full };
+  /// Puts the page of `va` into the current space's window, if the TLB has it for unprivileged accesses of that kind.
+  /// Pages beside it that the TLB has too, with the frames that follow, come along.
+  Mapped map_window(u32 va, bool write);
+  /// To be called before unprivileged code runs on when something may have been dropped; says how many pages were.
+  u32 settle_window() { return current_->window ? current_->window->settle() : 0; }
+  /// Grows when a window lost pages, or a space its window; changes() grows with it.
+  u64 window_changes() const { return window_changes_; }
+  void window_changed() {
+    ++window_changes_;
+    ++changes_;
+  }
+  WindowCounts window_counts() const;
+
  private:
+  /// What map_window would map for `va`: false when the TLB does not have it.
+  struct Mappable {
+    u64 offset;
+    bool writable, global;
+    bool operator==(const Mappable&) const = default;
+  };
+  bool mappable(u32 va, Mappable& out) const;
+  void drop_in_window(Space& space, u32 va, u32 bits, bool only_global);
+  u32 clear(Space& space);
   Space* find(const SpaceKey& key);
   Space& room();
   void begin(Space& space, const SpaceKey& key);
@@ -191,7 +228,9 @@ class SoftTlb {
   /// Privileged code on global pages, by all that translation depends on but the ASID.
   std::vector<std::pair<SpaceKey, std::unique_ptr<ExecEpoch>>> all_spaces_;
   ExecEpoch noted_;  ///< what all of them together know, or have known: most flushes need look no further
-  u64 clock_ = 0, changes_ = 0;
+  std::vector<std::unique_ptr<Window>> windows_;
+  std::vector<Window*> free_windows_;
+  u64 clock_ = 0, changes_ = 0, window_changes_ = 0;
   u32 next_number_ = 0;
   bool wrapped_ = false;
 };

@@ -5,6 +5,7 @@
 //   --sequences N   runs of 2 to 24 instructions in each instruction set, too (default 2000)
 //   --at-least N    fail when fewer instructions were compared
 //   --show N    failing cases printed per line (default 3)        --refusals     list where only we are UNDEFINED
+//   --jit LIST      choices of the compiling engine               --user         all of it in User mode
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -21,8 +22,18 @@ namespace {
 struct Options {
   u64 count = 200, states = 3, seed = 1, show = 3, sequences = 2000, at_least = 0;
   std::string line;
-  bool refusals = false;
+  std::string jit;
+  bool refusals = false, user = false;
 };
+
+engine::JitOptions jit_options(const std::string& list) {
+  engine::JitOptions options;
+  if (const auto status = engine::parse_jit_options(list, options); !status) {
+    std::fprintf(stderr, "oracle: %s\n", status.error().message.c_str());
+    std::exit(2);
+  }
+  return options;
+}
 
 /// Per table line.
 struct Tally {
@@ -36,7 +47,8 @@ struct Tally {
 
 class Oracle {
  public:
-  Oracle(const Options& options, const char* engine) : options_(options), random_(options.seed), subject_(engine) {
+  Oracle(const Options& options, const char* engine)
+      : options_(options), random_(options.seed), subject_(engine, jit_options(options.jit)) {
     for (u32 k = 0; k < k_ram_size - 0x1000; ++k) {
       const u8 byte = k < 0x100000 ? 0 : static_cast<u8>(random_());
       reference_.ram(k_ram_base)[k] = byte;
@@ -143,7 +155,8 @@ class Oracle {
   }
 
   /// A case and its variations: to translate code takes longer than to run it.
-  void run_cases(const Case& c, Tally& tally) {
+  void run_cases(Case c, Tally& tally) {
+    if (options_.user) c.initial.cpsr = (c.initial.cpsr & ~arm::k_psr_mode) | arm::k_mode_usr;
     run_case(c, tally);
     for (u64 k = 0; k < options_.states; ++k) run_case(vary(c, random_), tally);
   }
@@ -235,10 +248,15 @@ Options parse(int argc, char** argv) {
       o.refusals = true;
       continue;
     }
+    if (arg == "--user") {
+      o.user = true;
+      continue;
+    }
     if (k + 1 == argc) {
       std::fprintf(
           stderr,
-          "oracle: %s: expected --count, --states, --sequences, --at-least, --seed, --show or --line with a value\n",
+          "oracle: %s: expected --count, --states, --sequences, --at-least, --seed, --show, --line or --jit with a "
+          "value\n",
           arg.c_str());
       std::exit(2);
     }
@@ -250,6 +268,7 @@ Options parse(int argc, char** argv) {
     if (arg == "--sequences") o.sequences = std::strtoull(value, nullptr, 0);
     if (arg == "--show") o.show = std::strtoull(value, nullptr, 0);
     if (arg == "--line") o.line = value;
+    if (arg == "--jit") o.jit = value;
   }
   return o;
 }

@@ -53,6 +53,18 @@ u64 service_store(Context* c, u64 va, u64 uop, u64 value) {
   return 0;
 }
 
+u64 service_window_load(Context* c, u64 va, u64 uop, u64) {
+  const u64 value = service_load(c, va, uop, 0);
+  if (!c->raised) c->vcpu->window_missed(static_cast<u32>(va), c->at->attr & ir::MemAttr::size_mask, false);
+  return value;
+}
+
+u64 service_window_store(Context* c, u64 va, u64 uop, u64 value) {
+  service_store(c, va, uop, value);
+  if (!c->raised) c->vcpu->window_missed(static_cast<u32>(va), c->at->attr & ir::MemAttr::size_mask, true);
+  return 0;
+}
+
 template <Leave Raises>
 u64 service_helper(Context* c, u64, u64 uop, u64) {
   const Uop* u = reinterpret_cast<const Uop*>(uop);
@@ -106,6 +118,8 @@ Compiler::Compiler(CodeMemory memory, const JitOptions& options)
     : memory_(std::move(memory)), options_(options), host_(usable_features(options)) {
   static constexpr ServiceFunction k_services[] = {service_load,
                                                    service_store,
+                                                   service_window_load,
+                                                   service_window_store,
                                                    service_helper<Leave::Fault>,
                                                    service_helper<Leave::Undefined>,
                                                    service_sync,
@@ -113,7 +127,14 @@ Compiler::Compiler(CodeMemory memory, const JitOptions& options)
                                                    service_abort,
                                                    service_svc};
   u8* const at = memory_.allocate(k_stub_bytes);
-  stubs_ = emit_stubs(at, k_stub_bytes, {options.count_traps, options.inline_exceptions}, k_services);
+  // With no TLB in place there is nothing that a window could stand for.
+  const bool windows = (options.windows || options.windows_at_once) && options.inline_tlb && WindowFaults::available();
+  if (windows && faults_.create(memory_.to_exec(memory_.rw()), memory_.size()))
+    windows_ = options.windows_at_once ? Windows::AtOnce : Windows::On;
+  const StubOptions stub_options{.count_traps = options.count_traps,
+                                 .inline_exceptions = options.inline_exceptions,
+                                 .windows = windows_ != Windows::Off};
+  stubs_ = emit_stubs(at, k_stub_bytes, stub_options, k_services);
   interpret_ = memory_.to_exec(at) + stubs_.lookup;
   unknown_ = memory_.to_exec(at) + stubs_.miss;
   enter_ = reinterpret_cast<Stubs::Enter>(reinterpret_cast<u64>(memory_.to_exec(at) + stubs_.enter));
@@ -145,7 +166,7 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
       return interpreted;
     }
     try {
-      Emitter emitter(at, capacity, memory_.rw(), stubs_, host_, options_);
+      Emitter emitter(at, capacity, memory_.rw(), stubs_, host_, options_, sites_);
       const std::size_t size = emitter.compile(ir_block, *block);
       block->host_size = static_cast<u32>(size);
       memory_.shrink(at, capacity, size);
@@ -153,6 +174,8 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
       block->indirect = block->host;
       block->patch_base = at;
       block->compiled = true;
+      if (const std::size_t table = emitter.window_table())
+        faults_.set(memory_.to_exec(at), size, memory_.to_exec(at + table));
       note_for_perf(block->host, size, "guest_", block->pc);
       return block;
     } catch (const Xbyak::Error&) {
@@ -187,12 +210,14 @@ void Compiler::learn(const Block& known, Block& block) {
 
 Leave Compiler::execute(Context* context, Block* block) {
   if (!block->compiled) return engine::execute(context, block);
+  const WindowFaults::Scope scope(running_faults());
   const Leave why = static_cast<Leave>(enter_(context, block->host));
   fold_fp_flags(*context);
   return why;
 }
 
 Leave Compiler::resume(Context* context) {
+  const WindowFaults::Scope scope(running_faults());
   const Leave why = static_cast<Leave>(enter_(context, context->resume));
   fold_fp_flags(*context);
   return why;
@@ -211,6 +236,7 @@ void Compiler::unlink(Link& link) {
 void Compiler::release(Block& block) {
   if (!block.compiled) return;
   const std::lock_guard guard(lock_);
+  if (block.key & k_key_window) faults_.set(static_cast<const u8*>(block.host), block.host_size, nullptr);
   memory_.release(memory_.to_rw(block.host), block.host_size);
   full_ = false;
 }
@@ -218,3 +244,4 @@ void Compiler::release(Block& block) {
 }  // namespace armvisor::engine::jit
 
 bool armvisor::engine::jit_available() { return true; }
+bool armvisor::engine::windows_available() { return jit::WindowFaults::available(); }

@@ -9,8 +9,10 @@
 #include "engine/backend.h"
 #include "engine/jit/code_memory.h"
 #include "engine/jit/jit.h"
+#include "engine/jit/window_sites.h"
 #include "engine/jit/x64/emitter.h"
 #include "engine/jit/x64/stubs.h"
+#include "engine/jit/x64/window_faults.h"
 
 namespace armvisor::engine::jit {
 
@@ -30,9 +32,13 @@ class Compiler final : public Backend {
   bool over_limit() const override { return full_; }
   u64 capacity() const override { return options_.code_bytes; }
   u32 hot() const override { return options_.hot; }
+  Windows windows() const override { return windows_; }
+  void use_window(u64 base) override { set_window_base(base); }
+  bool avoid_window(u32 pc) override { return sites_.missed(pc); }
 
  private:
   Compiler(CodeMemory memory, const JitOptions& options);
+  const WindowFaults* running_faults() const { return windows_ != Windows::Off ? &faults_ : nullptr; }
   void note_for_perf(const void* code, std::size_t size, const char* what, u32 pc);
 
   CodeMemory memory_;
@@ -45,6 +51,9 @@ class Compiler final : public Backend {
   std::mutex lock_;                  ///< of memory_; taken after the code cache's lock
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> perf_map_{nullptr, std::fclose};
   std::atomic<bool> full_{false};
+  Windows windows_ = Windows::Off;
+  WindowFaults faults_;
+  WindowSites sites_;
 };
 
 }  // namespace armvisor::engine::jit

@@ -216,6 +216,13 @@ bool Emitter::recovers(u32 index) const {
   return false;
 }
 
+bool Emitter::recovers_by_edge(u32 index) const {
+  for (const Edge& e : edges_)
+    for (const EdgePoint& p : e.points)
+      if (p.at == index) return true;
+  return false;
+}
+
 /// Stores flags of the instruction `source` anew, from its operands or its result.
 void Emitter::make_flags(u32 source, u8 mask, bool from_result) {
   const Inst& i = block_->insts[source];

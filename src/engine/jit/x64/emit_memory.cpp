@@ -66,17 +66,18 @@ Xbyak::Address Emitter::tag(const Inst& i) {
   return dword[rcx + (is_store(i) ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag))];
 }
 
-void Emitter::direct_load(const Inst& i, u32 offset) {
-  const auto at = rax + rcx + offset;
+void Emitter::direct_load(const Inst& i, const Xbyak::RegExp& at) {
   const bool big = i.attr & ir::MemAttr::big, sign = i.attr & ir::MemAttr::sign;
   if (load_xmm(i, at)) return;
   if (i.op == Op::Load64) {
     const Reg64 d = target64(i.dst, rdx);
+    touch();
     mov(d, qword[at]);
     if (big) bswap(d);
     return finish64(i.dst, d);
   }
   const Reg32 d = target(i.dst, edx);
+  touch();
   switch (size_of(i)) {
     case 1: sign ? movsx(d, byte[at]) : movzx(d, byte[at]); break;
     case 2:
@@ -95,8 +96,7 @@ void Emitter::direct_load(const Inst& i, u32 offset) {
   finish(i.dst, d);
 }
 
-void Emitter::direct_store(const Inst& i, u32 offset) {
-  const auto at = rax + rcx + offset;
+void Emitter::direct_store(const Inst& i, const Xbyak::RegExp& at) {
   const bool big = i.attr & ir::MemAttr::big;
   if (store_xmm(i, at)) return;
   if (i.op == Op::Store64) {
@@ -106,6 +106,7 @@ void Emitter::direct_store(const Inst& i, u32 offset) {
       bswap(rdx);
       v = rdx;
     }
+    touch();
     mov(qword[at], v);
     return;
   }
@@ -117,6 +118,7 @@ void Emitter::direct_store(const Inst& i, u32 offset) {
     if (size == 2) shr(edx, 16);
     v = edx;
   }
+  touch();
   if (size == 1)
     mov(byte[at], v.cvt8());
   else if (size == 2)
@@ -125,7 +127,7 @@ void Emitter::direct_store(const Inst& i, u32 offset) {
     mov(dword[at], v);
 }
 
-void Emitter::slow_access(const Inst& i, bool keep_xmm) {
+void Emitter::slow_access(const Inst& i, bool keep_xmm, bool window) {
   if (is_store(i) && !store_xmm_value(i)) {
     if (i.op == Op::Store64)
       load_to64(i, i.b, rcx);
@@ -133,7 +135,9 @@ void Emitter::slow_access(const Inst& i, bool keep_xmm) {
       load_to(i, i.b, ecx);
   }
   name_uop();
-  call_service(is_store(i) ? Service::Store : Service::Load, true, keep_xmm);
+  const Service load = window ? Service::WindowLoad : Service::Load;
+  const Service store = window ? Service::WindowStore : Service::Store;
+  call_service(is_store(i) ? store : load, true, keep_xmm);
   if (is_store(i) || finish_loaded_xmm(i)) return;
   if (i.op == Op::Load64)
     finish64(i.dst, rax);
@@ -141,40 +145,46 @@ void Emitter::slow_access(const Inst& i, bool keep_xmm) {
     finish(i.dst, eax);
 }
 
+void Emitter::access_address(const Inst& i) {
+  if (i.a.is_imm()) return mov(eax, static_cast<u32>(i.imm) + i.disp);
+  const Reg32 base = use(i, i.a, eax);
+  if (i.disp != 0)
+    lea(eax, ptr[base.cvt64() + static_cast<s32>(i.disp)]);
+  else if (base.getIdx() != eax.getIdx())
+    mov(eax, base);
+}
+
 u32 Emitter::emit_access(u32 index) {
   const Inst& first = block_->insts[index];
   const u32 count = group_length(index);
   const Inst& last = block_->insts[index + count - 1];
   const u32 length = last.disp + size_of(last) - first.disp;
-  const auto address = [this](const Inst& i) {
-    if (i.a.is_imm()) return mov(eax, static_cast<u32>(i.imm) + i.disp);
-    const Reg32 base = use(i, i.a, eax);
-    if (i.disp != 0)
-      lea(eax, ptr[base.cvt64() + static_cast<s32>(i.disp)]);
-    else if (base.getIdx() != eax.getIdx())
-      mov(eax, base);
-  };
   Xbyak::Label miss, slow, back;
   plan_access(index, count);
-  address(first);
+  if (by_window(index)) {
+    window_access(index, count);
+    return count;
+  }
+  access_address(first);
   if (options_.inline_tlb && !(first.attr & ir::MemAttr::unprivileged))
     probe(first, length, slow, miss);
   else
     jmp(slow, T_NEAR);
   for (u32 k = 0; k < count; ++k) {
     const Inst& i = block_->insts[index + k];
-    is_store(i) ? direct_store(i, i.disp - first.disp) : direct_load(i, i.disp - first.disp);
+    const auto at = rax + rcx + (i.disp - first.disp);
+    is_store(i) ? direct_store(i, at) : direct_load(i, at);
   }
   L(back);
-  add_cold([this, index, count, miss, slow, back, address]() mutable {
+  add_cold([this, index, count, miss, slow, back]() mutable {
     L(miss);
     add(eax, tag(block_->insts[index]));
     L(slow);
     recover_flags(index);
     for (u32 k = 0; k < count; ++k) {
       index_ = index + k;
-      if (k != 0) address(block_->insts[index + k]);
-      slow_access(block_->insts[index + k], access_xmm_[index].keep);
+      if (k != 0) access_address(block_->insts[index + k]);
+      slow_access(block_->insts[index + k], access_xmm_[index].keep, false);
     }
     jmp(back, T_NEAR);
   });

@@ -56,6 +56,7 @@ bool Emitter::load_xmm(const Inst& i, const Xbyak::RegExp& at) {
   const Parked& result = access.result;
   if (result.x < 0) return false;
   if (access.high) return true;
+  touch();
   if (access.quad)
     movups(Xmm(result.x), ptr[at]);
   else
@@ -69,6 +70,7 @@ bool Emitter::store_xmm(const Inst& i, const Xbyak::RegExp& at) {
   if (access.operands.empty()) return false;
   const Xmm x(access.operands[0].x);
   if (access.high && access.quad) return true;
+  touch();
   if (access.quad)
     movups(ptr[at], x);
   else if (access.high)

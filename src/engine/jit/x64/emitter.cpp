@@ -25,8 +25,8 @@ bool changes_fpscr(const ir::Block& block) {
 }  // namespace
 
 Emitter::Emitter(u8* rw, std::size_t capacity, u8* base, const Stubs& stubs, const HostFeatures& host,
-                 const JitOptions& options)
-    : CodeGenerator(capacity, rw), base_(base), stubs_(stubs), host_(host), options_(options) {}
+                 const JitOptions& options, const WindowSites& sites)
+    : CodeGenerator(capacity, rw), base_(base), stubs_(stubs), host_(host), options_(options), sites_(sites) {}
 
 std::size_t Emitter::compile(const ir::Block& block, Block& out) {
   block_ = &block;
@@ -85,6 +85,7 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
     emit_cold();
   }
   emit_constants();
+  emit_window_table();
   return getSize();
 }
 

@@ -11,6 +11,7 @@
 #include "arm/psr.h"
 #include "engine/context.h"
 #include "engine/engine.h"
+#include "engine/jit/window_sites.h"
 #include "engine/jit/x64/registers.h"
 #include "engine/jit/x64/stubs.h"
 #include "engine/jit/x64/xmm_cache.h"
@@ -33,10 +34,12 @@ class Emitter : private Xbyak::CodeGenerator {
   /// Emits at `rw` (capacity bytes). `base` is the start of the code cache in the same mapping, where the stubs are.
   /// Throws Xbyak::Error when the space does not suffice.
   Emitter(u8* rw, std::size_t capacity, u8* base, const Stubs& stubs, const HostFeatures& host,
-          const JitOptions& options);
+          const JitOptions& options, const WindowSites& sites);
 
   /// Emits `block`; `out` has its uops, one for each IR instruction, and its links, in order. Returns the code's size.
   std::size_t compile(const ir::Block& block, Block& out);
+  /// Offset in the code of the WindowTable; 0: there is none.
+  std::size_t window_table() const { return window_table_; }
 
  private:
   using Inst = ir::Inst;
@@ -144,9 +147,16 @@ class Emitter : private Xbyak::CodeGenerator {
   void probe(const Inst& i, u32 length, Xbyak::Label& misaligned, Xbyak::Label& miss);
   void probe_tag(std::size_t tag_offset, u32 length, Xbyak::Label& miss);
   Address tag(const Inst& i);  ///< of the entry at rcx
-  void direct_load(const Inst& i, u32 offset);
-  void direct_store(const Inst& i, u32 offset);
-  void slow_access(const Inst& i, bool keep_xmm);  ///< eax = address
+  void direct_load(const Inst& i, const Xbyak::RegExp& at);
+  void direct_store(const Inst& i, const Xbyak::RegExp& at);
+  void slow_access(const Inst& i, bool keep_xmm, bool window);  ///< eax = address
+  void access_address(const Inst& i);                           ///< to eax
+  // --- emit_window.cpp: accesses by way of a host-MMU window
+  bool by_window(u32 index) const;
+  void window_access(u32 index, u32 count);
+  Xbyak::RegExp window_place(const Inst& first, Xbyak::Label& misaligned);
+  void touch();
+  void emit_window_table();
   void place_constant(const Inst& i);
   bool emit_system(const Inst& i);
   bool emit_sysreg(const Inst& i);
@@ -364,6 +374,14 @@ class Emitter : private Xbyak::CodeGenerator {
   const Stubs& stubs_;
   const HostFeatures& host_;
   const JitOptions& options_;
+  const WindowSites& sites_;
+  struct WindowAccess {
+    std::size_t at, group;
+  };
+  std::vector<WindowAccess> window_accesses_;
+  std::vector<std::size_t> window_colds_;  ///< by group, where its accesses go on when they fault
+  bool in_window_ = false;                 ///< an access of the last group is being emitted
+  std::size_t window_table_ = 0;
   const ir::Block* block_ = nullptr;
   Block* out_ = nullptr;
   u32 index_ = 0, next_link_ = 0;
@@ -400,6 +418,7 @@ class Emitter : private Xbyak::CodeGenerator {
   std::vector<int> at_host_;  ///< the instruction whose host flags are still there at a SkipUnless and decide it, or -1
   std::vector<bool> used_at_host_, conditional_, dead_;
   bool recovers(u32 index) const;
+  bool recovers_by_edge(u32 index) const;
   Value nz_of_, held_nz_;  ///< the host's SF and ZF are this value's, behind the instruction and before it
   /// A way to a head on which flags are not stored, though something behind the head may want them: Context::edge has
   /// the number of the way, and cold paths make the flags from the `source` of the way that was taken.

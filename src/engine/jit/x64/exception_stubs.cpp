@@ -42,8 +42,9 @@ void leave_to_dispatcher(Xbyak::CodeGenerator& c, const Stubs& stubs, Service se
 }  // namespace
 
 // As arm::write_cpsr_by_instr with everything written. To C++ goes what changes E or ITSTATE, which blocks depend on,
-// modes that are FIQ or invalid, and whatever is returned to while an interrupt waits.
-void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, bool count) {
+// modes that are FIQ or invalid, whatever is returned to while an interrupt waits, and when the window that user code
+// may use is not ready.
+void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, const StubOptions& options) {
   Xbyak::Label slow;
   c.mov(edx, dword[rbp + AV_STATE(psr)]);
   c.mov(r14d, edx);
@@ -54,6 +55,12 @@ void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, bool cou
   c.jnz(slow, c.T_NEAR);
   c.cmp(dword[rbp + AV_CONTEXT(lines)], 0);
   c.jne(slow, c.T_NEAR);
+  if (options.windows) {
+    c.mov(r14, ptr[rbp + AV_CONTEXT(views)]);
+    c.mov(r14, ptr[r14 + offsetof(Views, window)]);
+    c.cmp(r14, ptr[rbp + AV_CONTEXT(window_ready)]);
+    c.jne(slow, c.T_NEAR);
+  }
   c.mov(r14d, ecx);
   c.and_(r14d, arm::k_psr_mode);
   c.movzx(r14d, byte[rbp + r14 + AV_CONTEXT(simple_bank)]);
@@ -64,7 +71,7 @@ void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, bool cou
   c.test(r15d, k_no_simple_bank);
   c.jnz(slow, c.T_NEAR);
 
-  if (count) count_trap(c, measure::Counter::FastReturn);
+  if (options.count_traps) count_trap(c, measure::Counter::FastReturn);
   c.xchg(edx, ecx);  // edx = the new PSR
   swap_bank(c, rbp + r14 * 4);
   c.mov(ecx, edx);

@@ -6,8 +6,9 @@
 
 namespace armvisor::engine::jit {
 
-// Emit what Stubs says of the member of the same name. They need BMI2. `count`: with their counter.
-void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, bool count);
+// Emit what Stubs says of the member of the same name. They need BMI2. `count`, StubOptions::count_traps: with their
+// counter.
+void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, const StubOptions& options);
 void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs, bool count);
 
 }  // namespace armvisor::engine::jit

@@ -40,7 +40,7 @@ class StubEmitter : public Xbyak::CodeGenerator {
     s.branch = getSize();
     emit_jump_probe(*this, at(s.miss));
     s.exception_return = start();
-    emit_exception_return(*this, s, options_.count_traps);
+    emit_exception_return(*this, s, options_);
     s.supervisor_call = start();
     emit_supervisor_call(*this, s, options_.count_traps);
     s.size = getSize();

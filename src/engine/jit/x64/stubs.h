@@ -10,14 +10,16 @@ namespace armvisor::engine::jit {
 /// Functions in C++ that generated code calls. The guest's registers are in the context during the call and are
 /// loaded again after it.
 enum class Service : u8 {
-  Load,    ///< a = address, b = const Uop*, result = value
-  Store,   ///< a = address, b = const Uop*, c = value
-  Helper,  ///< b = const Uop*: Uop::helper; one that fails raises Leave::Fault
-  Trap,    ///< likewise, Leave::Undefined
-  Sync,    ///< Vcpu::resync
-  Return,  ///< a = address, c = PSR: InterpreterVcpu::return_from_exception
-  Abort,   ///< InterpreterVcpu::enter_data_abort
-  Svc,     ///< a = address of the next instruction: InterpreterVcpu::supervisor_call
+  Load,         ///< a = address, b = const Uop*, result = value
+  Store,        ///< a = address, b = const Uop*, c = value
+  WindowLoad,   ///< likewise, where the window did not serve
+  WindowStore,  ///< likewise
+  Helper,       ///< b = const Uop*: Uop::helper; one that fails raises Leave::Fault
+  Trap,         ///< likewise, Leave::Undefined
+  Sync,         ///< Vcpu::resync
+  Return,       ///< a = address, c = PSR: InterpreterVcpu::return_from_exception
+  Abort,        ///< InterpreterVcpu::enter_data_abort
+  Svc,          ///< a = address of the next instruction: InterpreterVcpu::supervisor_call
   Count,
 };
 using ServiceFunction = u64 (*)(Context*, u64 a, u64 b, u64 c);
@@ -42,6 +44,7 @@ struct Stubs {
 
 struct StubOptions {
   bool count_traps, inline_exceptions;
+  bool windows;  ///< unprivileged blocks may use host-MMU windows
 };
 
 /// Emits the stubs at `rw`, `capacity` bytes.

@@ -1,0 +1,219 @@
+// Host-MMU windows against the interpreter: random sequences of table writes, TLB maintenance, code and accesses.
+#include <array>
+#include <random>
+
+#include "engine_machine.h"
+
+namespace armvisor::engine::test {
+namespace {
+
+constexpr u32 k_l1 = k_ram + 0x10000, k_l2 = k_ram + 0x14000, k_kernel = k_ram + 0x18000, k_user = k_ram + 0x200000;
+constexpr u32 k_frames = k_ram + 0x100000, k_frame_count = 6, k_pages = 0x80000000, k_page_count = 8;
+constexpr u32 k_slots = 4096, k_slot_bytes = 64;
+constexpr u32 k_normal = 1u << 12 | 1u << 3 | 1u << 2;  ///< sections: TEX 1, C, B
+constexpr u32 k_svc = 0xef000000;
+
+/// A machine whose vectors all stop it, with an address space of sections and one second-level table.
+class World {
+ public:
+  explicit World(const char* engine, const JitOptions& options = {}) : m(1, {}, options, engine) {
+    m.words(k_ram, {k_stop, k_stop, k_stop, k_stop, k_stop, k_stop, k_stop, k_stop});
+    for (u32 mib = 0; mib < k_ram_size >> 20; ++mib)
+      m.put32(k_l1 + 4 * ((k_ram >> 20) + mib), (k_ram + (mib << 20)) | 3u << 10 | k_normal | 2);
+    m.put32(k_l1 + 4 * (k_device >> 20), k_device | 3u << 10 | 1u << 2 | 2);
+    m.put32(k_l1 + 4 * 0xfff, k_ram | 0x400000 | 3u << 10 | k_normal | 2);  // the last MiB and the first
+    m.put32(k_l1, k_ram | 0x500000 | 3u << 10 | k_normal | 2);
+    m.put32(k_l1 + 4 * (k_pages >> 20), k_l2 | 1);
+    arm::CpuState& s = m.state();
+    s.cp15.vbar = k_ram;
+    s.cp15.sctlr |= 1;
+    s.cp15.ttbr0 = k_l1;
+    s.cp15.dacr = 1;
+    s.cp15.contextidr = 1;
+  }
+
+  void in_mode(u32 mode) { arm::set_cpsr(m.state(), mode | arm::k_psr_i | arm::k_psr_f | arm::k_psr_a); }
+  void run_user(u32 pc) {
+    in_mode(arm::k_mode_usr);
+    m.run(pc);
+  }
+  void run_kernel(u32 insn, u32 r0) {
+    m.words(k_kernel, {insn, k_stop});
+    in_mode(arm::k_mode_svc);
+    m.reg(0) = r0;
+    m.run(k_kernel);
+  }
+  u32 mode() { return m.state().mode(); }
+
+  Machine m;
+};
+
+JitOptions windowed() {
+  JitOptions options;
+  options.windows_at_once = true;
+  options.hot = 2;
+  return options;
+}
+
+class EngineWindows : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!windows_available()) GTEST_SKIP() << "this host does not let user code set the GS base";
+    windows = std::make_unique<World>("jit", windowed());
+    plain = std::make_unique<World>("interp");
+  }
+  template <class F>
+  void both(F f) {
+    f(*plain);
+    f(*windows);
+  }
+  void user(u32 slot, std::initializer_list<u32> code, u32 r0) {
+    const u32 pc = k_user + slot * k_slot_bytes;
+    both([&](World& w) {
+      w.m.words(pc, code);
+      w.m.reg(0) = r0;
+      for (u32 n = 1; n < 13; ++n) w.m.reg(n) = n * 0x01010101 + slot;
+      w.run_user(pc);
+    });
+  }
+  void map(u32 page, u32 descriptor) {
+    both([&](World& w) { w.m.put32(k_l2 + 4 * page, descriptor); });
+  }
+  /// What must be the same in both.
+  void compare(const std::string& what) {
+    World &p = *plain, &w = *windows;
+    ASSERT_EQ(p.mode(), w.mode()) << what;
+    ASSERT_EQ(p.m.reg(0), w.m.reg(0)) << what;
+    ASSERT_EQ(p.m.reg(14), w.m.reg(14)) << what;
+    if (p.mode() == arm::k_mode_abt) {
+      ASSERT_EQ(p.m.state().cp15.dfar, w.m.state().cp15.dfar) << what;
+      ASSERT_EQ(p.m.state().cp15.dfsr, w.m.state().cp15.dfsr) << what;
+    } else {
+      for (u32 n = 0; n < 13; ++n) ASSERT_EQ(p.m.reg(n), w.m.reg(n)) << what << " r" << n;
+    }
+    for (const u32 at : {k_frames, k_ram + 0x400000, k_ram + 0x4ff000, k_ram + 0x500000})
+      ASSERT_EQ(std::memcmp(p.m.ram.host(GuestPa(at)), w.m.ram.host(GuestPa(at)), k_frame_count * 0x1000), 0) << what;
+    ASSERT_EQ(p.m.port.reads, w.m.port.reads) << what;
+    ASSERT_EQ(p.m.port.writes, w.m.port.writes) << what;
+  }
+
+  u64 seen(measure::Counter c) { return windows->m.engine->stats().vcpus[0].counters[static_cast<u32>(c)]; }
+  u64 faults_seen() { return seen(measure::Counter::WindowFault); }
+
+  std::unique_ptr<World> plain, windows;
+};
+
+constexpr u32 frame(u32 n) { return k_frames + n * 0x1000; }
+/// A small page: AP[2:0], Normal memory.
+constexpr u32 small_page(u32 pa, u32 ap) {
+  return pa | (ap & 3) << 4 | (ap >> 2) << 9 | 1u << 6 | 1u << 3 | 1u << 2 | 2;
+}
+constexpr u32 k_tlbiall = 0xee080f17, k_tlbimva = 0xee080f37, k_tlbiasid = 0xee080f57, k_tlbimvaa = 0xee080f77;
+
+TEST_F(EngineWindows, SecondAccessToAPageNeedsNoHelp) {
+  map(0, small_page(frame(0), 3));
+  user(0, {0xe5901000, 0xe5802004, 0xe5901008, k_svc}, k_pages);  // ldr; str; ldr
+  const u64 faults = faults_seen();
+  EXPECT_GT(faults, 0u);
+  for (u32 k = 0; k < 20; ++k) user(1 + k, {0xe5901000, 0xe5802004, 0xe5901008, k_svc}, k_pages);
+  EXPECT_EQ(faults_seen(), faults);
+  compare("hits");
+}
+
+TEST_F(EngineWindows, AccessAcrossTheEndOfTheAddressSpaceWraps) {
+  user(0, {0xe5802000, 0xe5901000, 0xe8a00030, k_svc}, 0xfffffffe);  // str; ldr; stmia r0!, {r4, r5}: misaligned
+  compare("wrap");
+  user(1, {0xe5802000, 0xe5901000, k_svc}, 0xfffffffd);
+  compare("wrap");
+  user(2, {0xe8a00030, k_svc}, 0xfffffffc);
+  compare("multiple");
+}
+
+TEST_F(EngineWindows, SecondPageUnmappedReadOnlyOrDevice) {
+  map(0, small_page(frame(0), 3));
+  u32 slot = 0;
+  for (const u32 second : {0u, small_page(frame(1), 2), k_device | 3u << 4 | 1u << 2 | 2, small_page(frame(1), 3)}) {
+    map(1, second);
+    both([&](World& w) { w.run_kernel(k_tlbimva, (k_pages + 0x1000) | 1); });
+    for (const u32 code : {0xe5902000u, 0xe5802000u, 0xe8900ffeu, 0xe8800ffeu, 0xe1c020d0u, 0xe1c020f0u})
+      for (const u32 offset : {0xff0u, 0xffcu, 0xffeu}) {
+        user(slot++, {code, k_svc}, k_pages + offset);
+        compare("across");
+      }
+  }
+}
+
+TEST_F(EngineWindows, FlagsSurviveAFaultInTheMiddleOfAGroup) {
+  map(0, small_page(frame(0), 3));
+  map(1, 0);
+  for (u32 k = 0; k < 8; ++k) {
+    // cmp r2, r3; ldmia r0, {r1-r8}; cmp r4, r4: only the abort sees what the first one made, in SPSR
+    user(k, {0xe1520003, 0xe89001fe, 0xe1540004, k_svc}, k_pages + 0x1000 - 4 * k);
+    compare("group");
+    EXPECT_EQ(arm::spsr(plain->m.state()), arm::spsr(windows->m.state())) << k;
+  }
+}
+
+TEST_F(EngineWindows, CodeThatUserCodeWritesIsWhatRuns) {
+  map(0, small_page(frame(0), 3));
+  map(1, small_page(frame(0), 3));  // an alias
+  for (u32 k = 0; k < 40; ++k) {
+    // mov r1, #k; orr r1, r1, #0xe3000000; orr r1, r1, #0xa00000; ldr r2, =(bx lr); stm or str by an address of the
+    // frame; blx to the other or the same; svc
+    const u32 store = k % 3 == 0 ? 0xe8800006 : 0xe5801000, at = k % 4 < 2 ? 0x1000 : 0;
+    user(k,
+         {0xe3a01000 | k, 0xe38114e3, 0xe381160a, 0xe59f2010, store, 0xe5802004, 0xe2200000 | (at ? 0xa01 : 0),
+          0xe12fff30, k_svc, 0xe12fff1e},
+         k_pages);
+    compare("code " + std::to_string(k));
+    ASSERT_EQ(windows->mode(), arm::k_mode_svc);
+    EXPECT_EQ(windows->m.reg(0), k);
+  }
+}
+
+TEST_F(EngineWindows, RandomSequencesAgreeWithTheInterpreter) {
+  std::mt19937 random(7);
+  const auto below = [&](u32 n) { return static_cast<u32>(random() % n); };
+  static constexpr u32 k_accesses[] = {0xe5901000, 0xe5801000, 0xe5d01000, 0xe5c01000, 0xe1d010b0, 0xe1c010b0,
+                                       0xe1c020d0, 0xe1c020f0, 0xe89001fe, 0xe88001fe, 0xe5901004, 0xe5001004,
+                                       0xe1d010d0, 0xe4901004, 0xe4801004, 0xe1901f9f};
+  std::array<bool, k_page_count> valid{};
+  for (u32 step = 0; step < 6000; ++step) {
+    const u32 page = below(k_page_count), va = k_pages + page * 0x1000;
+    const std::string what = "step " + std::to_string(step);
+    switch (below(8)) {
+      case 0: {
+        static constexpr u32 k_ap[] = {1, 2, 3, 3, 3, 7};
+        u32 descriptor = small_page(frame(below(k_frame_count)), k_ap[below(6)]);
+        if (below(6) == 0) descriptor = 0;
+        if (below(12) == 0) descriptor = k_device | 3u << 4 | 1u << 2 | 2;
+        map(page, descriptor);
+        const u32 how = below(4);
+        if (valid[page] || below(4) == 0) {
+          static constexpr u32 k_ops[] = {k_tlbimva, k_tlbimvaa, k_tlbiasid, k_tlbiall};
+          both([&](World& w) { w.run_kernel(k_ops[how], how < 2 ? va | 1 : 1); });
+        }
+        valid[page] = descriptor != 0;
+        break;
+      }
+      case 1: {  // code in a frame, by any of its addresses, and run
+        const u32 n = below(k_frame_count);
+        const std::array<u8, 8> code = {static_cast<u8>(below(256)), 0, 0xa0, 0xe3, 0x1e, 0xff, 0x2f, 0xe1};
+        both([&](World& w) { EXPECT_TRUE(w.m.ram.write(GuestPa(frame(n) + 0x800), code)); });
+        user(below(k_slots), {0xe59f1004, 0xe12fff31, k_svc, frame(n) + 0x800}, 0);  // ldr r1, =; blx r1; svc
+        compare(what);
+        break;
+      }
+      default: {
+        u32 offset = below(4) == 0 ? 0xff0 + below(16) : below(3) == 0 ? 0x7f8 + below(16) : below(64) * 4;
+        user(below(k_slots), {k_accesses[below(std::size(k_accesses))], 0xe2811001, k_svc}, va + offset);
+        compare(what);
+      }
+    }
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(seen(measure::Counter::WindowMap), 100u);
+}
+
+}  // namespace
+}  // namespace armvisor::engine::test
