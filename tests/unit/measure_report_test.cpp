@@ -122,6 +122,8 @@ TEST(Report, NamesEveryCounterInJsonAndWhatIsNotZeroInText) {
         json.npos);
   }
   EXPECT_NE(json.find("\"marks\":[{\"name\":\"a\",\"times\":1,\"open\":false,"), json.npos);
+  EXPECT_NE(json.find("\"steps\":{\"notice\":{\"count\":4,\"ns\":400}}}"), json.npos) << "steps that happened, alone";
+  EXPECT_NE(text.find("pl011 notice                       4         0.10 us"), text.npos) << text;
   EXPECT_NE(text.find("  svc"), text.npos);
   EXPECT_EQ(text.find("  smc"), text.npos);
   EXPECT_NE(text.find("mark a: 1 times, 1.000000 s"), text.npos) << text;

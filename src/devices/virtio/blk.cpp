@@ -260,6 +260,7 @@ void Block::execute_batch() {
 
 /// False at the first request for which the vCPU might have to wait, or that takes long.
 bool Block::execute_in_place(u64& left) {
+  const std::size_t first = next_;
   for (; next_ < taken_; ++next_) {
     Request& r = batch_[next_];
     const u64 cost = r.bytes + k_in_place_request;
@@ -274,7 +275,7 @@ bool Block::execute_in_place(u64& left) {
       complete_request(r, execute(r));
     }
   }
-  interrupt(0);
+  if (next_ != first) interrupt(0);
   return next_ == taken_;
 }
 
