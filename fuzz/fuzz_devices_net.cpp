@@ -20,6 +20,7 @@ class Wire final : public devices::NetworkBackend {
     for (int i = 0; i < 16 && client_->transmit_pending(); ++i) {
     }
     if (!frame.empty()) client_->receive(frame);
+    client_->received_all();
   }
 
  private:

@@ -1,4 +1,4 @@
-"""The documents name every option, exit status, counter and hypercall of the program's tables, and no others."""
+"""The documents name every option, exit status, counter, step of a request and hypercall of the program's tables, and no others."""
 import re
 import sys
 from pathlib import Path
@@ -44,6 +44,16 @@ def cost_model():
     return wrong + compare("docs/cost-model.md", set(names), set(described))
 
 
+def requests():
+    wrong = []
+    for table_name, title, pattern in (("measure/steps.inc", "Steps", r'^STEP\(\w+,\s*"([\w-]+)"'),
+                                       ("devices/io_options.inc", "What makes it short", r'^IO\(\w+,\s*"([\w-]+)"')):
+        names = re.findall(pattern, table(table_name), re.MULTILINE)
+        described = re.findall(r"^\| `([\w-]+)` \|", section("io.md", title), re.MULTILINE)
+        wrong += compare("docs/io.md", set(names), set(described))
+    return wrong
+
+
 def main():
     guide = (ROOT / "docs" / "guide.md").read_text()
     options = {n for names in re.findall(r'^(?:TEXT|LIST|FLAG|FORM)\(\w+,\s*"([^"]+)"', table("cli/options.inc"), re.MULTILINE)
@@ -54,7 +64,7 @@ def main():
     rows = re.search(r"^## Exit statuses\n(.*?)^## ", guide, re.MULTILINE | re.DOTALL)[1]
     numbers = set(re.findall(r"^\| (\d+) \|", rows, re.MULTILINE))
     wrong = compare("docs/guide.md", options, described) + compare("docs/guide.md", statuses, numbers)
-    wrong += counters() + hypercalls() + cost_model()
+    wrong += counters() + hypercalls() + cost_model() + requests()
     print("\n".join(wrong))
     return 1 if wrong else 0
 

@@ -55,6 +55,7 @@ Status set_machine(const RunOptions& o, vmm::VmConfig& vm) {
   }
   for (const std::string& disk : o.disks) vm.disks.push_back(parse_disk(disk));
   vm.networks = o.networks;
+  if (o.io) AV_TRY(devices::parse_io_options(*o.io, vm.io));
   return {};
 }
 

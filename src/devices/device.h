@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "base/types.h"
+#include "measure/steps.h"
 
 namespace armvisor::devices {
 
@@ -15,6 +16,8 @@ class MmioDevice {
   virtual std::string_view name() const = 0;
   virtual u64 mmio_read(u64 offset, u32 size) = 0;
   virtual void mmio_write(u64 offset, u32 size, u64 value) = 0;
+  /// (any thread) How long its requests took, if it has any.
+  virtual const measure::StepTimes* steps() const { return nullptr; }
 };
 
 /// An interrupt output, level-sensitive. (any thread)

@@ -17,8 +17,8 @@ struct JumpEntry {
   u64 tag = 0;
   Block* block = nullptr;
 };
-inline constexpr u32 k_jump_entries = 4096;
-/// The index is bits 12:1 of pc ^ pc >> k_jump_shift ^ salt.
+inline constexpr u32 k_jump_entries = 8192;
+/// The index is bits 13:1 of pc ^ pc >> k_jump_shift ^ salt.
 inline constexpr u32 k_jump_shift = 12, k_jump_mask = (k_jump_entries - 1) << 1;
 constexpr u32 jump_index(u32 pc, u32 salt) { return ((pc ^ pc >> k_jump_shift ^ salt) & k_jump_mask) >> 1; }
 /// View::salt of a space.

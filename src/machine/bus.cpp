@@ -76,6 +76,7 @@ std::vector<measure::DeviceSnapshot> Bus::stats() const {
     for (u32 n = 2; taken(); ++n) name = base + "-" + std::to_string(n);
     out.push_back({name, port->reads.load(std::memory_order_relaxed), port->writes.load(std::memory_order_relaxed),
                    static_cast<u64>(static_cast<double>(port->ticks.load(std::memory_order_relaxed)) * ns_per_tick)});
+    if (const auto* steps = port->device.steps()) out.back().steps = steps->snapshot(ns_per_tick);
   }
   return out;
 }

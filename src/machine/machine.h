@@ -11,6 +11,7 @@
 #include "devices/backends/disk.h"
 #include "devices/backends/network.h"
 #include "devices/gic.h"
+#include "devices/io_options.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
 #include "devices/virtio/console.h"
@@ -50,6 +51,7 @@ struct MachineParts {
   };
   std::vector<std::unique_ptr<devices::DiskBackend>> disks;
   std::vector<Network> networks;
+  devices::IoOptions io;
   bool virtio_console = false;
 };
 

@@ -2,6 +2,7 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <utility>
 
 namespace armvisor::measure {
 namespace {
@@ -79,11 +80,26 @@ void device_rows(std::string& out, const Snapshot& s) {
           static_cast<unsigned long long>(d.writes), seconds(d.ns));
 }
 
+void step_rows(std::string& out, const Snapshot& s) {
+  bool any = false;
+  for (const DeviceSnapshot& d : s.devices) {
+    for (u32 k = 0; k < k_steps; ++k) {
+      const StepSnapshot& step = d.steps[k];
+      if (step.count == 0) continue;
+      if (!std::exchange(any, true)) out += "steps of requests                times            each\n";
+      put(out, "  %-20s %15llu %12.2f us\n", (d.name + " " + k_step_names[k]).c_str(),
+          static_cast<unsigned long long>(step.count),
+          static_cast<double>(step.ns) / 1000.0 / static_cast<double>(step.count));
+    }
+  }
+}
+
 void snapshot_rows(std::string& out, const Snapshot& s) {
   time_rows(out, s);
   for (u32 g = 0; g < static_cast<u32>(Group::Cache); ++g) group_rows(out, s, static_cast<Group>(g));
   machine_rows(out, s);
   device_rows(out, s);
+  step_rows(out, s);
 }
 
 // --- JSON. Every name is of our tables, of a device, or a valid mark's, so none needs escapes.
@@ -99,6 +115,20 @@ void json_counters(std::string& out, const VcpuSnapshot& v) {
   for (u32 k = 0; k < k_vcpu_times; ++k)
     put(out, "%s\"%s\":%llu", k ? "," : "", k_vcpu_time_names[k], static_cast<unsigned long long>(v.ns[k]));
   put(out, "},\"cpu_ns\":%llu", static_cast<unsigned long long>(v.cpu_ns));
+}
+
+void json_device(std::string& out, const DeviceSnapshot& d) {
+  put(out, "{\"name\":\"%s\",\"reads\":%llu,\"writes\":%llu,\"ns\":%llu,\"steps\":{", d.name.c_str(),
+      static_cast<unsigned long long>(d.reads), static_cast<unsigned long long>(d.writes),
+      static_cast<unsigned long long>(d.ns));
+  const char* separator = "";
+  for (u32 k = 0; k < k_steps; ++k) {
+    if (d.steps[k].count == 0) continue;
+    put(out, "%s\"%s\":{\"count\":%llu,\"ns\":%llu}", separator, k_step_names[k],
+        static_cast<unsigned long long>(d.steps[k].count), static_cast<unsigned long long>(d.steps[k].ns));
+    separator = ",";
+  }
+  out += "}}";
 }
 
 void json_snapshot(std::string& out, const Snapshot& s) {
@@ -117,10 +147,10 @@ void json_snapshot(std::string& out, const Snapshot& s) {
         static_cast<unsigned long long>(s.machine[k]));
   }
   out += "},\"devices\":[";
-  for (const DeviceSnapshot& d : s.devices)
-    put(out, "%s{\"name\":\"%s\",\"reads\":%llu,\"writes\":%llu,\"ns\":%llu}", &d == s.devices.data() ? "" : ",",
-        d.name.c_str(), static_cast<unsigned long long>(d.reads), static_cast<unsigned long long>(d.writes),
-        static_cast<unsigned long long>(d.ns));
+  for (const DeviceSnapshot& d : s.devices) {
+    if (&d != s.devices.data()) out += ",";
+    json_device(out, d);
+  }
   out += "]";
 }
 

@@ -24,6 +24,10 @@ void combine(Snapshot& a, const Snapshot& b, F f) {
     at->reads = f(at->reads, from.reads);
     at->writes = f(at->writes, from.writes);
     at->ns = f(at->ns, from.ns);
+    for (u32 k = 0; k < k_steps; ++k) {
+      at->steps[k].count = f(at->steps[k].count, from.steps[k].count);
+      at->steps[k].ns = f(at->steps[k].ns, from.steps[k].ns);
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "measure/clock.h"
 #include "measure/counters.h"
+#include "measure/steps.h"
 
 namespace armvisor::measure {
 
@@ -23,6 +24,7 @@ struct DeviceSnapshot {
   std::string name;
   u64 reads = 0, writes = 0;
   u64 ns = 0;  ///< in the device model, waiting for its lock included
+  StepSnapshots steps{};
 };
 
 struct Snapshot {

@@ -37,7 +37,7 @@ static_assert(sizeof(TlbEntry) == 16);
 inline constexpr u32 k_tlb_entries = 512;
 /// The tag that no address looked up in place k is in the page of.
 constexpr u32 tag_none(u32 k) { return (k ^ 1) << k_page_bits; }
-inline constexpr u32 k_exec_entries = 256;
+inline constexpr u32 k_exec_entries = 1024;
 
 /// Execute side: virtual page number | physical frame number << 32, or k_exec_none.
 inline constexpr u64 k_exec_none = ~u64{0};

@@ -118,6 +118,7 @@ Status Vm::build_machine() {
     const auto index = static_cast<u32>(parts.networks.size());
     parts.networks.push_back({std::move(backend), options.mac.value_or(devices::default_mac(index))});
   }
+  parts.io = config_.io;
   parts.virtio_console = config_.virtio_console.has_value();
   const auto make_engine = [this](engine::EngineConfig c) {
     c.trace = config_.trace;

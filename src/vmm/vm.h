@@ -49,6 +49,7 @@ struct VmConfig {
   std::optional<ConsoleOption> virtio_console;  ///< none: the machine has no such device
   std::string engine = "auto";                  ///< as engine::make_engine takes it
   engine::JitOptions jit;
+  devices::IoOptions io;
   engine::MmuPolicy mmu = engine::MmuPolicy::Asid;
   bool trace = false;       ///< translated blocks go to stderr
   bool verify = false;      ///< compiled code is compared with the interpreter

@@ -59,6 +59,9 @@ struct MemoryDisk : DiskBackend {
   std::atomic<int> error{0};
   std::atomic<unsigned> flushes{0}, writes{0}, reads{0};
   bool ro = false;
+  std::atomic<bool> at_hand{false};  ///< reads need no waiting
+  std::atomic<unsigned> tries{0};
+  std::thread::id test = std::this_thread::get_id();
   explicit MemoryDisk(u64 sectors) : bytes(sectors * 512, 'x') {}
   u64 size() const override { return bytes.size(); }
   bool read_only() const override { return ro; }
@@ -71,6 +74,15 @@ struct MemoryDisk : DiskBackend {
       offset += v.iov_len;
     }
     return 0;
+  }
+  bool read_at_once(std::span<const iovec> to, u64 offset) override {
+    ++tries;
+    if (!at_hand || std::this_thread::get_id() != test) return false;
+    for (const iovec& v : to) {
+      std::memcpy(v.iov_base, bytes.data() + offset, v.iov_len);
+      offset += v.iov_len;
+    }
+    return true;
   }
   int write(std::span<iovec> from, u64 offset) override {
     ++writes;
@@ -214,6 +226,92 @@ TEST(VirtioBlk, AFailedJointTransferIsAnsweredOneByOne) {
   for (const auto& p : all) EXPECT_EQ(*d.ram.host(p.status), 1);
   EXPECT_EQ(m.reads, 5u);
   EXPECT_EQ(d.transport.counters().errors.get(), 4u);
+}
+
+TEST(VirtioBlk, AShortReadOfWhatIsAtHandIsDoneByTheNotification) {
+  auto memory = std::make_unique<MemoryDisk>(64);
+  MemoryDisk& m = *memory;
+  Disk d(std::move(memory));
+  ASSERT_TRUE(d.bring_up(k_rings | k_flush, 1, 64));
+  ASSERT_EQ(d.write_sectors(3, std::string(512, 'w')), 0);
+  m.at_hand = true;
+  const GuestPa pa = d.allocate(512);
+  const auto p = d.submit(In, 3, {{pa, 512, true}});
+  d.kick(0);
+  EXPECT_TRUE(d.irq.level());
+  const auto used = d.poll_used(0);  // without waiting
+  ASSERT_TRUE(used);
+  EXPECT_EQ(used->length, 513u);
+  EXPECT_EQ(*d.ram.host(p.status), 0);
+  EXPECT_EQ(d.view(pa, 512), std::string(512, 'w'));
+  EXPECT_EQ(m.reads, 0u);
+}
+
+TEST(VirtioBlk, WhatIsNotAtHandIsTheWorkers) {
+  auto memory = std::make_unique<MemoryDisk>(256);
+  MemoryDisk& m = *memory;
+  Disk d(std::move(memory));
+  ASSERT_TRUE(d.bring_up(k_rings | k_flush, 1, 64));
+  EXPECT_EQ(d.read_sectors(1, 1), std::string(512, 'x'));
+  EXPECT_EQ(m.tries, 1u);
+  EXPECT_EQ(m.reads, 1u);
+  m.at_hand = true;
+  EXPECT_EQ(d.read_sectors(0, 128), std::string(128 * 512, 'x'));
+  EXPECT_EQ(m.tries, 1u) << "a long one is not tried";
+}
+
+TEST(VirtioBlk, AQueueIsPassedOnInTheMiddle) {
+  auto memory = std::make_unique<MemoryDisk>(64);
+  MemoryDisk& m = *memory;
+  Disk d(std::move(memory));
+  ASSERT_TRUE(d.bring_up(k_rings | k_flush, 1, 64));
+  m.at_hand = true;
+  const GuestPa before = d.allocate(512), after = d.allocate(512);
+  for (int round = 0; round < 200; ++round) {
+    const std::string bytes(512, static_cast<char>('a' + round % 26));
+    const auto first = d.submit(In, 5, {{before, 512, true}});
+    const auto second = d.submit(Out, 5, {{d.put(bytes), 512, false}});
+    const auto third = d.submit(In, 5, {{after, 512, true}});
+    d.kick(0);
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(d.wait_used(0));
+    for (const auto& p : {first, second, third}) ASSERT_EQ(*d.ram.host(p.status), 0);
+    ASSERT_EQ(d.view(after, 512), bytes);
+    ASSERT_NE(d.view(before, 512), bytes) << "the first was served after the second";
+  }
+}
+
+/// One that adds requests for as long as they are served must not keep the vCPU for good.
+TEST(VirtioBlk, ANotificationServesABoundedAmount) {
+  auto memory = std::make_unique<MemoryDisk>(64);
+  MemoryDisk& m = *memory;
+  Disk d(std::move(memory));
+  ASSERT_TRUE(d.negotiate(k_rings | k_flush));
+  d.setup_queue(0, 256);
+  d.driver_ok();
+  m.at_hand = true;
+  for (u32 i = 0; i < 60; ++i) d.submit(In, 0, {{GuestPa(Driver::k_base), 512, true}});
+  d.kick(0);
+  for (u32 i = 0; i < 60; ++i) ASSERT_TRUE(d.wait_used(0));
+  EXPECT_LE(m.tries, 32u);
+  EXPECT_GE(m.reads, 1u);
+}
+
+TEST(VirtioBlk, StepsAreTimed) {
+  auto memory = std::make_unique<MemoryDisk>(64);
+  MemoryDisk& m = *memory;
+  Disk d(std::move(memory));
+  ASSERT_TRUE(d.bring_up((k_rings & ~k_feature_event_idx) | k_flush, 1, 64));
+  m.at_hand = true;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_EQ(d.read_sectors(0, 1), std::string(512, 'x'));
+    d.write(Driver::InterruptACK, d.read(Driver::InterruptStatus));
+    m.at_hand = i % 2;
+  }
+  const measure::StepSnapshots steps = d.transport.steps()->snapshot(1.0);
+  for (u32 k = 0; k < measure::k_steps; ++k) {
+    EXPECT_GE(steps[k].count, 10u) << measure::k_step_names[k];
+    EXPECT_GT(steps[k].ns, 0u) << measure::k_step_names[k];
+  }
 }
 
 TEST(VirtioBlk, BadRequestsGetAStatus) {

@@ -4,9 +4,11 @@
 #include <sys/socket.h>
 
 #include <thread>
+#include <vector>
 
 #include "devices/backends/network_options.h"
 #include "devices/backends/slirp_network.h"
+#include "devices/io_options.h"
 #include "devices/virtio/net.h"
 #include "guest_packets.h"
 #include "virtio_driver.h"
@@ -22,6 +24,8 @@ constexpr u64 k_rings = k_feature_version_1 | k_feature_indirect_desc | k_featur
 constexpr u64 k_csum = 1u << 0;
 constexpr u64 k_guest_csum = 1u << 1;
 constexpr u64 k_mac = 1u << 5;
+constexpr u64 k_guest_tso4 = 1u << 7;
+constexpr u64 k_host_tso4 = 1u << 11;
 constexpr u64 k_mrg = 1u << 15;
 constexpr MacAddress k_address = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
 
@@ -52,9 +56,10 @@ class Wire final : public NetworkBackend {
     sent_.emplace_back(frame.begin(), frame.end());
     changed_.notify_all();
   }
-  void deliver(std::string frame) {
+  void deliver(std::string frame) { deliver(std::vector{std::move(frame)}); }
+  void deliver(const std::vector<std::string>& frames) {
     const std::lock_guard lock(mutex_);
-    to_guest_.push_back(std::move(frame));
+    to_guest_.insert(to_guest_.end(), frames.begin(), frames.end());
     woken_ = true;
     changed_.notify_all();
   }
@@ -83,6 +88,7 @@ class Wire final : public NetworkBackend {
       while (client_->transmit_pending()) {
       }
       for (const auto& f : frames) client_->receive({reinterpret_cast<const u8*>(f.data()), f.size()});
+      client_->received_all();
       lock.lock();
     }
   }
@@ -258,6 +264,152 @@ TEST(VirtioNet, HostileReceiveRingsStopTheDevice) {
   g.up(k_rings | k_mrg);
   w.deliver(std::string(60, 'z'));
   EXPECT_EQ(g.receive(), std::string(60, 'z'));
+}
+
+TEST(VirtioNet, ALargeSegmentIsSentWhole) {
+  auto wire = std::make_unique<Wire>();
+  Wire& w = *wire;
+  NetGuest g(std::move(wire));
+  g.up(k_rings | k_csum | k_host_tso4);
+  const std::string data(40000, 'd');
+  g.transmit(tcp(k_broadcast, 1, k_host_ip, 2, 3, 4, k_ack, data, true),
+             std::string("\x01\x01\x36\0\xb4\x05\x22\0\x10\0\0\0", 12));
+  const TcpView sent = parse_tcp(w.wait_sent());
+  EXPECT_TRUE(sent.valid);
+  EXPECT_EQ(sent.data, data);
+  g.transmit(std::string(60, 'x'), std::string("\x00\x03", 2) + std::string(10, '\0'));  // UDP is not offered
+  EXPECT_EQ(g.transport.counters().errors.get(), 1u);
+}
+
+/// Segments to the guest: `data` cut into pieces of `bytes`, the last with PSH.
+std::vector<std::string> cut(u32 sequence, std::string_view data, std::size_t bytes) {
+  std::vector<std::string> frames;
+  for (std::size_t at = 0; at < data.size(); at += bytes)
+    frames.push_back(tcp(k_guest_mac, 80, k_guest_ip, 1000, sequence + static_cast<u32>(at), 7,
+                         at + bytes < data.size() ? k_ack : k_ack | k_psh, data.substr(at, bytes)));
+  return frames;
+}
+
+std::string counted(std::size_t n) {
+  std::string s;
+  for (std::size_t i = 0; i < n; ++i) s += static_cast<char>(i * 7 / 3);
+  return s;
+}
+
+TEST(VirtioNet, SegmentsThatFollowEachOtherAreGivenAsOne) {
+  auto wire = std::make_unique<Wire>();
+  Wire& w = *wire;
+  NetGuest g(std::move(wire));
+  g.up(k_rings | k_mrg | k_guest_csum | k_guest_tso4);
+  const std::string data = counted(5 * 1001 + 77);
+  w.deliver(cut(0xfffffc00, data, 1001));
+  std::string frame = g.receive();
+  EXPECT_EQ(g.header.substr(0, 10), std::string("\x01\x01\x36\0\xe9\x03\x22\0\x10\0", 10));
+  EXPECT_EQ(frame.size(), 54 + data.size());
+  EXPECT_EQ(checksum(frame.substr(14, 20)), 0u) << "of the IP header";
+  // What a card that sends it would do.
+  frame.replace(50, 2, be16(checksum(frame.substr(34))));
+  const TcpView v = parse_tcp(frame);
+  EXPECT_TRUE(v.valid);
+  EXPECT_EQ(v.seq, 0xfffffc00u);
+  EXPECT_EQ(v.flags, k_ack | k_psh);
+  EXPECT_EQ(v.data, data);
+}
+
+TEST(VirtioNet, OtherSegmentsStayAlone) {
+  const auto segment = [](u32 source, u32 sequence, u32 ack, u8 flags, std::size_t bytes) {
+    return tcp(k_guest_mac, source, k_guest_ip, 1000, sequence, ack, flags, std::string(bytes, 's'));
+  };
+  const std::string first = segment(80, 0, 7, k_ack, 100);
+  std::string option = segment(80, 100, 7, k_ack, 100), fragment = option, ttl = option, window = option;
+  option[14] = 0x46;
+  fragment[20] = 0x20;
+  ttl[22] = 3;
+  window[48] = 1;
+  const std::pair<const char*, std::string> seconds[] = {
+      {"a gap", segment(80, 101, 7, k_ack, 100)},
+      {"a repetition", segment(80, 0, 7, k_ack, 100)},
+      {"another connection", segment(81, 100, 7, k_ack, 100)},
+      {"another acknowledgement", segment(80, 100, 8, k_ack, 100)},
+      {"the end", segment(80, 100, 7, k_ack | k_fin, 100)},
+      {"longer", segment(80, 100, 7, k_ack, 101)},
+      {"no data", segment(80, 100, 7, k_ack, 0)},
+      {"not TCP", udp(k_guest_mac, k_host_ip, 80, k_guest_ip, 1000, std::string(100, 's'))},
+      {"options of IP", option},
+      {"a fragment", fragment},
+      {"another TTL", ttl},
+      {"another window", window},
+      {"short", std::string(20, 's')},
+  };
+  for (const auto& [what, second] : seconds) {
+    auto wire = std::make_unique<Wire>();
+    Wire& w = *wire;
+    NetGuest g(std::move(wire));
+    g.up(k_rings | k_mrg | k_guest_csum | k_guest_tso4);
+    w.deliver(std::vector{first, second});
+    EXPECT_EQ(g.receive(), first) << what;
+    EXPECT_EQ(g.header[1], 0) << what;
+    EXPECT_EQ(g.receive(), second) << what;
+  }
+}
+
+TEST(VirtioNet, SegmentsAreJoinedOnlyForDriversThatAskForIt) {
+  auto wire = std::make_unique<Wire>();
+  Wire& w = *wire;
+  NetGuest g(std::move(wire));
+  g.up(k_rings | k_mrg | k_guest_csum);
+  const auto frames = cut(0, counted(300), 100);
+  w.deliver(frames);
+  for (const std::string& f : frames) EXPECT_EQ(g.receive(), f);
+}
+
+TEST(VirtioNet, JoinedSegmentsFitIntoAnIpPacket) {
+  auto wire = std::make_unique<Wire>();
+  Wire& w = *wire;
+  NetGuest g(std::move(wire));
+  g.up(k_rings | k_mrg | k_guest_csum | k_guest_tso4);
+  for (int i = 0; i < 30; ++i) g.post_receive(4096);
+  g.kick(0);
+  const std::string data = counted(90000);
+  w.deliver(cut(0, data, 1460));
+  const std::string first = g.receive(), second = g.receive();
+  EXPECT_LE(first.size(), 14u + 65535);
+  EXPECT_GT(first.size(), 14u + 65535 - 1460);
+  EXPECT_EQ(first.substr(54) + second.substr(54), data);
+}
+
+TEST(VirtioNet, AFrameLongerThanTheRingIsDropped) {
+  auto wire = std::make_unique<Wire>();
+  Wire& w = *wire;
+  NetGuest g(std::move(wire));
+  ASSERT_TRUE(g.bring_up(k_rings | k_mrg | k_guest_csum | k_guest_tso4, 2, 16));
+  for (int i = 0; i < 16; ++i) g.post_receive(200);
+  g.kick(0);
+  w.deliver(cut(0, counted(10000), 1000));
+  const std::string frame = ethernet(k_broadcast, 0x88b5, std::string(500, 'p'));
+  w.deliver(frame);
+  EXPECT_EQ(g.receive(), frame);
+  EXPECT_EQ(g.transport.counters().dropped.get(), 1u);
+}
+
+TEST(VirtioNet, WithoutTheChoicesLargeSegmentsAreNotOffered) {
+  IoOptions options;
+  ASSERT_TRUE(parse_io_options("no-large-send,no-large-receive", options));
+  EXPECT_EQ(Net(std::make_unique<Wire>(), k_address, options).features() & (k_host_tso4 | k_guest_tso4), 0u);
+  EXPECT_EQ(Net(std::make_unique<Wire>(), k_address).features() & (k_host_tso4 | k_guest_tso4),
+            k_host_tso4 | k_guest_tso4);
+}
+
+TEST(IoOptions, MistakesAreExplained) {
+  IoOptions options;
+  EXPECT_TRUE(options.in_place);
+  EXPECT_TRUE(parse_io_options("no-in-place", options));
+  EXPECT_FALSE(options.in_place);
+  const auto wrong = parse_io_options("in-place,help", options);
+  ASSERT_FALSE(wrong);
+  EXPECT_TRUE(options.in_place);
+  EXPECT_NE(wrong.error().message.find("found 'help'"), std::string::npos);
+  EXPECT_NE(wrong.error().message.find("no-large-send"), std::string::npos);
 }
 
 // The option.

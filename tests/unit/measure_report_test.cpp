@@ -16,7 +16,8 @@ Snapshot sample(u64 svc, u64 reads) {
   s.vcpus[1].ns[0] = 10 * svc;
   s[MachineCounter::BlocksKilled] = svc;
   s[MachineCounter::LiveBlocks] = 100 - svc;
-  s.devices = {{"pl011", reads, 2 * reads, 0}};
+  s.devices = {{"pl011", reads, 2 * reads, 0, {}}};
+  s.devices[0].steps[0] = {reads, 100 * reads};
   return s;
 }
 
@@ -37,6 +38,8 @@ TEST(Snapshot, DifferencesAreWhatHappenedAndLevelsAreTheLast) {
   EXPECT_EQ(d[MachineCounter::BlocksKilled], 3u);
   EXPECT_EQ(d[MachineCounter::LiveBlocks], 93u);
   EXPECT_EQ(d.devices[0].reads, 4u);
+  EXPECT_EQ(d.devices[0].steps[0].count, 4u);
+  EXPECT_EQ(d.devices[0].steps[0].ns, 400u);
   EXPECT_EQ(d.ns, 3'000'000'000u);
 }
 
@@ -119,6 +122,8 @@ TEST(Report, NamesEveryCounterInJsonAndWhatIsNotZeroInText) {
         json.npos);
   }
   EXPECT_NE(json.find("\"marks\":[{\"name\":\"a\",\"times\":1,\"open\":false,"), json.npos);
+  EXPECT_NE(json.find("\"steps\":{\"notice\":{\"count\":4,\"ns\":400}}}"), json.npos) << "steps that happened, alone";
+  EXPECT_NE(text.find("pl011 notice                       4         0.10 us"), text.npos) << text;
   EXPECT_NE(text.find("  svc"), text.npos);
   EXPECT_EQ(text.find("  smc"), text.npos);
   EXPECT_NE(text.find("mark a: 1 times, 1.000000 s"), text.npos) << text;

@@ -1,5 +1,5 @@
 #pragma once
-// Where a disk's bytes are. Results are errno values, 0 for success. Called by one thread, the disk's worker.
+// Where a disk's bytes are. Results are errno values, 0 for success. Called by one thread at a time.
 #include <sys/uio.h>
 
 #include <span>
@@ -18,6 +18,12 @@ class DiskBackend {
   /// Transfer everything or fail. The vectors may be changed.
   virtual int read(std::span<iovec> to, u64 offset) = 0;
   virtual int write(std::span<iovec> from, u64 offset) = 0;
+  /// Reads everything if that needs no waiting; otherwise false, and what is in `to` is of no use.
+  virtual bool read_at_once(std::span<const iovec> to, u64 offset) {
+    (void)to;
+    (void)offset;
+    return false;
+  }
   virtual int flush() = 0;  ///< what was written is on stable storage
   /// The range may lose its contents.
   virtual int discard(u64 offset, u64 size) = 0;

@@ -108,6 +108,15 @@ int DiskFile::read(std::span<iovec> to, u64 offset) {
   return 0;
 }
 
+bool DiskFile::read_at_once(std::span<const iovec> to, u64 offset) {
+  if (to.size() > IOV_MAX) return false;
+  u64 bytes = 0;
+  for (const iovec& v : to) bytes += v.iov_len;
+  // What is not cached gives EAGAIN, or fewer bytes; file systems that cannot tell give EOPNOTSUPP.
+  return preadv2(fd_.get(), to.data(), static_cast<int>(to.size()), static_cast<off_t>(offset), RWF_NOWAIT) ==
+         static_cast<ssize_t>(bytes);
+}
+
 int DiskFile::write(std::span<iovec> from, u64 offset) {
   unflushed_ = true;
   while (!from.empty()) {

@@ -21,6 +21,7 @@ class DiskFile final : public DiskBackend {
   std::string_view path() const override { return path_; }
   int read(std::span<iovec> to, u64 offset) override;
   int write(std::span<iovec> from, u64 offset) override;
+  bool read_at_once(std::span<const iovec> to, u64 offset) override;
   int flush() override;
   int discard(u64 offset, u64 size) override;
   int write_zeroes(u64 offset, u64 size, bool unmap) override;

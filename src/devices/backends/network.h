@@ -16,6 +16,8 @@ class NetworkClient {
   virtual bool transmit_pending() = 0;
   /// A frame for the guest. The client keeps a bounded number and drops the rest.
   virtual void receive(std::span<const u8> frame) = 0;
+  /// No more frames for now; called after some, within bounded time.
+  virtual void received_all() = 0;
 
  protected:
   ~NetworkClient() = default;
@@ -30,7 +32,7 @@ class NetworkBackend {
   virtual void stop() = 0;
   /// Makes the thread call transmit_pending soon. (any thread)
   virtual void wake() = 0;
-  /// A frame from the guest; only from within the client's calls.
+  /// A frame from the guest, or a TCP segment of up to 64 KiB; only from within transmit_pending.
   virtual void send(std::span<const u8> frame) = 0;
 };
 

@@ -180,6 +180,7 @@ void SlirpNetwork::run() {
     const bool more = client_->transmit_pending();
     wait(more);
     run_timers();
+    client_->received_all();
   }
 }
 

@@ -17,6 +17,9 @@ namespace {
 constexpr u16 k_queue_size = 256;
 constexpr std::array<u16, 1> k_queue_sizes = {k_queue_size};
 constexpr std::size_t k_batch = 64;
+/// What a vCPU copies itself at one notification, with an allowance for each request: others may go on adding some.
+constexpr u64 k_in_place_bytes = 20 * 1024;
+constexpr u64 k_in_place_request = 512;
 constexpr u32 k_sector = 512;
 
 // Feature bits, 5.2.3.
@@ -164,28 +167,39 @@ void Block::reset() {
   active_ = false;
   kicked_ = false;
   idle_.wait(lock, [this] { return !busy_; });
+  next_ = taken_ = 0;
   negotiated_ = 0;
   config_writeback_ = true;
 }
 
 void Block::notify(u16) {
-  {
-    const std::lock_guard lock(mutex_);
-    kicked_ = true;
-    if (busy_) return;  // it looks again before it sleeps
+  std::unique_lock lock(mutex_);
+  kicked_ = true;
+  if (busy_) return;  // it looks again before it sleeps
+  if (options_.in_place && active_ && !stopping_) {
+    kicked_ = false;
+    busy_ = true;
+    lock.unlock();
+    const bool done = drain(Where::Vcpu);
+    lock.lock();
+    busy_ = false;
+    idle_.notify_all();
+    kicked_ |= !done;
+    if (!kicked_) return;
   }
+  lock.unlock();
   wake_.notify_one();
 }
 
 void Block::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return stopping_ || (kicked_ && active_); });
+    wake_.wait(lock, [this] { return !busy_ && (stopping_ || (kicked_ && active_)); });
     if (!kicked_ || !active_) break;  // stopping, with nothing outstanding
     kicked_ = false;
     busy_ = true;
     lock.unlock();
-    drain();
+    drain(Where::Worker);
     lock.lock();
     busy_ = false;
     idle_.notify_all();
@@ -194,27 +208,32 @@ void Block::work() {
   if (const int error = backend_->flush()) finish("flush", error);
 }
 
-void Block::drain() {
+/// Serves the queue until it is empty, or, on a vCPU, until a request comes that is the worker's: then false.
+bool Block::drain(Where where) {
+  u64 in_place_left = k_in_place_bytes;
   do {
     queue(0).disable_notifications();
     while (active_) {
-      const std::size_t count = take_batch();
-      if (count == 0) break;
-      execute_batch(count);
+      if (next_ == taken_) take_batch();
+      if (next_ == taken_) break;
+      if (where == Where::Worker)
+        execute_batch();
+      else if (!execute_in_place(in_place_left))
+        return false;
     }
   } while (active_ && queue(0).enable_notifications());
+  return true;
 }
 
-std::size_t Block::take_batch() {
-  std::size_t count = 0;
-  while (count < k_batch && next(0, batch_[count].chain)) {
-    if (!parse(batch_[count])) {
+void Block::take_batch() {
+  next_ = taken_ = 0;
+  while (taken_ < k_batch && next(0, batch_[taken_].chain)) {
+    if (!parse(batch_[taken_])) {
       malformed(0);
       break;
     }
-    ++count;
+    ++taken_;
   }
-  return count;
 }
 
 /// 5.2.6: a header of 16 readable bytes, data, and a last writable byte for the status, however they are cut up.
@@ -227,16 +246,47 @@ bool Block::parse(Request& r) {
   return true;
 }
 
-void Block::execute_batch(std::size_t count) {
-  for (std::size_t i = 0; i < count;) {
-    const std::size_t end = i + run_length(i, count);
-    if (end - i > 1 && transfer_together(i, end)) {
-      for (; i < end; ++i) complete_request(batch_[i], k_ok);
+void Block::execute_batch() {
+  while (next_ < taken_) {
+    const std::size_t end = next_ + run_length(next_, taken_);
+    if (end - next_ > 1 && transfer_together(next_, end)) {
+      for (; next_ < end; ++next_) complete_request(batch_[next_], k_ok);
     } else {
-      for (; i < end; ++i) complete_request(batch_[i], execute(batch_[i]));
+      for (; next_ < end; ++next_) complete_request(batch_[next_], execute(batch_[next_]));
     }
     interrupt(0);
   }
+}
+
+/// False at the first request for which the vCPU might have to wait, or that takes long.
+bool Block::execute_in_place(u64& left) {
+  const std::size_t first = next_;
+  for (; next_ < taken_; ++next_) {
+    Request& r = batch_[next_];
+    const u64 cost = r.bytes + k_in_place_request;
+    if (cost > left) break;
+    left -= cost;
+    if (r.type == In && in_range(r.sector, r.bytes)) {
+      if (!read_at_once(r)) break;
+      complete_request(r, k_ok);
+    } else if (r.type == Out || r.type == Flush || r.type == Discard || r.type == WriteZeroes) {
+      break;
+    } else {
+      complete_request(r, execute(r));
+    }
+  }
+  if (next_ != first) interrupt(0);
+  return next_ == taken_;
+}
+
+bool Block::read_at_once(Request& r) {
+  vectors_.clear();
+  append_vectors(r);
+  steps_.begin(measure::Step::Host);
+  const bool done = backend_->read_at_once(vectors_, r.sector * k_sector);
+  steps_.end(measure::Step::Host);
+  if (done) r.chain.mark_written(ram(), r.bytes);
+  return done;
 }
 
 /// How many requests from `first` on are one contiguous transfer.
@@ -264,7 +314,10 @@ bool Block::transfer_together(std::size_t first, std::size_t last) {
   vectors_.clear();
   for (std::size_t i = first; i < last; ++i) append_vectors(batch_[i]);
   const u64 offset = batch_[first].sector * k_sector;
-  if (type == In ? backend_->read(vectors_, offset) : backend_->write(vectors_, offset)) return false;
+  steps_.begin(measure::Step::Host);
+  const int error = type == In ? backend_->read(vectors_, offset) : backend_->write(vectors_, offset);
+  steps_.end(measure::Step::Host);
+  if (error) return false;
   for (std::size_t i = first; i < last; ++i)
     if (type == In) batch_[i].chain.mark_written(ram(), batch_[i].bytes);
   return true;
@@ -289,6 +342,13 @@ bool Block::in_range(u64 sector, u64 bytes) const {
 }
 
 u8 Block::execute(Request& r) {
+  steps_.begin(measure::Step::Host);
+  const u8 status = answer(r);
+  steps_.end(measure::Step::Host);
+  return status;
+}
+
+u8 Block::answer(Request& r) {
   switch (r.type) {
     case In:
     case Out: return transfer(r);

@@ -1,8 +1,10 @@
 #pragma once
 // A virtio block device (virtio 1.2 section 5.2) over a DiskBackend.
 //
-// A worker thread does all of the I/O, so a vCPU never waits for the disk: it takes whatever requests there are, joins
-// neighbouring transfers into one, and completes them in order. Data moves between the backend and guest RAM directly.
+// Whoever is notified first serves the queue: it takes whatever requests there are, joins neighbouring transfers into
+// one, and completes them in order. Data moves between the backend and guest RAM directly. A vCPU never waits for the
+// disk: on its thread only short reads are done, and only if the backend has the data at hand (BlockOptions::in_place);
+// what is left then, and all else, is the worker thread's.
 #include <array>
 #include <condition_variable>
 #include <memory>
@@ -18,7 +20,8 @@
 namespace armvisor::devices::virtio {
 
 struct BlockOptions {
-  std::string serial;  ///< up to 20 bytes, read by GET_ID
+  std::string serial;    ///< up to 20 bytes, read by GET_ID
+  bool in_place = true;  ///< short reads of what the host has cached are done by the vCPU that asks for them
 };
 
 class Block final : public Device {
@@ -45,14 +48,18 @@ class Block final : public Device {
   };
 
   Block(std::unique_ptr<DiskBackend> backend, BlockOptions options);
+  enum class Where { Worker, Vcpu };
   void work();
-  void drain();
-  std::size_t take_batch();
+  bool drain(Where where);
+  void take_batch();
   bool parse(Request& r);
-  void execute_batch(std::size_t count);
+  void execute_batch();
+  bool execute_in_place(u64& left);
+  bool read_at_once(Request& r);
   std::size_t run_length(std::size_t first, std::size_t count) const;
   bool transfer_together(std::size_t first, std::size_t last);
   u8 execute(Request& r);
+  u8 answer(Request& r);
   u8 transfer(Request& r);
   u8 discard_or_zero(Request& r);
   u8 get_id(Request& r);
@@ -66,7 +73,7 @@ class Block final : public Device {
   const BlockOptions options_;
   std::array<u8, 60> config_{};
 
-  std::mutex mutex_;  // guards the flags below; not held during I/O
+  std::mutex mutex_;  // guards the flags below; not held during I/O, when busy_ tells others to keep off
   std::condition_variable wake_;
   std::condition_variable idle_;
   bool kicked_ = false;
@@ -76,8 +83,9 @@ class Block final : public Device {
   std::atomic<u64> negotiated_{0};
   std::atomic<bool> config_writeback_{true};
 
-  // The worker's own.
+  // Whoever set busy_ has these.
   std::vector<Request> batch_;
+  std::size_t next_ = 0, taken_ = 0;  ///< batch_[next_] to [taken_ - 1] were taken from the queue and wait
   std::vector<iovec> vectors_;
   std::vector<int> warned_;  ///< errors already told of
   std::thread worker_;

@@ -6,6 +6,7 @@
 
 #include "base/types.h"
 #include "devices/virtio/queue.h"
+#include "measure/steps.h"
 #include "memory/guest_ram.h"
 
 namespace armvisor::devices::virtio {
@@ -71,7 +72,11 @@ class Device {
   /// New buffers in a queue of an active device.
   virtual void notify(u16 queue) = 0;
 
+  /// The queue whose requests are timed.
+  virtual u16 request_queue() const { return 0; }
+
   void attach(DeviceHost& host) { host_ = &host; }
+  measure::StepTimes& steps() { return steps_; }
   DeviceCounters& counters() { return counters_; }
   const DeviceCounters& counters() const { return counters_; }
 
@@ -83,8 +88,15 @@ class Device {
   /// The next chain of a queue; false when there is none or the queue is broken, which it has then reported.
   bool next(u16 index, Chain& chain) {
     switch (queue(index).pop(chain)) {
-      case Queue::Pop::Got: return true;
-      case Queue::Pop::Empty: return false;
+      case Queue::Pop::Got:
+        if (index == request_queue()) {
+          steps_.end(measure::Step::Notice);
+          steps_.begin(measure::Step::Serve);
+        }
+        return true;
+      case Queue::Pop::Empty:
+        if (index == request_queue()) steps_.forget(measure::Step::Notice);
+        return false;
       case Queue::Pop::Faulted: host_->needs_reset(index, queue(index).fault()); return false;
     }
     return false;
@@ -99,6 +111,7 @@ class Device {
     counters_.requests.add();
   }
   void interrupt(u16 index) {
+    if (index == request_queue()) steps_.end(measure::Step::Serve);
     if (queue(index).take_interrupt()) host_->used_buffers();
   }
   /// Copies from the configuration structure `config`.
@@ -107,6 +120,7 @@ class Device {
   }
 
   DeviceCounters counters_;
+  measure::StepTimes steps_;
 
  private:
   DeviceHost* host_ = nullptr;

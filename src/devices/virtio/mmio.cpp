@@ -69,6 +69,7 @@ u64 offered_features(const Device& device, MmioVersion version) {
 MmioTransport::MmioTransport(std::unique_ptr<Device> device, GuestRam& ram, IrqLine& irq, MmioVersion version)
     : device_(std::move(device)),
       counters_(device_->counters()),
+      steps_(device_->steps()),
       name_(device_->name()),
       ram_(ram),
       irq_(irq),
@@ -258,10 +259,14 @@ void MmioTransport::notify(u32 value) {
   // 3.1.2: legacy drivers often use the device before they set DRIVER_OK.
   if (legacy() && !active_) activate();
   if (!active_ || value >= queues_.size()) return;
+  if (value == device_->request_queue()) steps_.begin(measure::Step::Notice);
   device_->notify(static_cast<u16>(value));
 }
 
-void MmioTransport::used_buffers() { raise(k_interrupt_used); }
+void MmioTransport::used_buffers() {
+  steps_.begin(measure::Step::Interrupt);
+  raise(k_interrupt_used);
+}
 
 void MmioTransport::config_changed() {
   config_generation_.fetch_add(1);
@@ -284,6 +289,7 @@ void MmioTransport::raise(u32 bits) {
 }
 
 void MmioTransport::acknowledge(u32 bits) {
+  if (bits & k_interrupt_used) steps_.end(measure::Step::Interrupt);
   const std::lock_guard lock(interrupt_mutex_);
   interrupt_status_ &= ~bits;
   irq_.set(interrupt_status_ != 0);

@@ -28,6 +28,8 @@ class MmioTransport final : public MmioDevice, private DeviceHost {
   u64 mmio_read(u64 offset, u32 size) override;
   void mmio_write(u64 offset, u32 size, u64 value) override;
 
+  const measure::StepTimes* steps() const override { return &steps_; }
+
   Device& device() { return *device_; }
   QueueFault queue_fault(u16 index) const { return queues_[index]->fault(); }
   const DeviceCounters& counters() const { return device_->counters(); }
@@ -63,7 +65,8 @@ class MmioTransport final : public MmioDevice, private DeviceHost {
   bool selected_queue_exists() const { return queue_select_ < queues_.size(); }
 
   std::unique_ptr<Device> device_;
-  DeviceCounters& counters_;  // what the device's threads may need while it is being destroyed
+  DeviceCounters& counters_;   // what the device's threads may need while it is being destroyed
+  measure::StepTimes& steps_;  // likewise
   const std::string name_;
   GuestRam& ram_;
   IrqLine& irq_;

@@ -16,6 +16,8 @@ constexpr u16 k_transmit = 1;
 constexpr u64 k_csum = 1u << 0;
 constexpr u64 k_guest_csum = 1u << 1;
 constexpr u64 k_mac = 1u << 5;
+constexpr u64 k_guest_tso4 = 1u << 7;
+constexpr u64 k_host_tso4 = 1u << 11;
 constexpr u64 k_mrg_rxbuf = 1u << 15;
 constexpr u64 k_status = 1u << 16;
 constexpr u16 k_link_up = 1;
@@ -33,30 +35,13 @@ struct Header {
 constexpr std::size_t k_short_header = 10;
 constexpr u8 k_needs_csum = 1;
 constexpr u8 k_data_valid = 2;
+constexpr u8 k_gso_tcpv4 = 1;
 
 constexpr std::size_t k_min_frame = 14;
 constexpr std::size_t k_max_frame = 65550;
 constexpr int k_transmit_burst = 256;  // then the sockets get their turn
 constexpr std::size_t k_max_waiting_frames = 512;
 constexpr std::size_t k_max_waiting_bytes = 512 * 1024;
-
-/// The Internet checksum of `data` (RFC 1071), folded but not complemented, in memory's byte order.
-u16 ones_complement_sum(std::span<const u8> data) {
-  u64 sum = 0;
-  std::size_t i = 0;
-  for (; i + 4 <= data.size(); i += 4) {
-    u32 word;
-    std::memcpy(&word, data.data() + i, 4);
-    sum += word;
-  }
-  u8 tail[4] = {};
-  std::memcpy(tail, data.data() + i, data.size() - i);
-  u32 word;
-  std::memcpy(&word, tail, 4);
-  sum += word;
-  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<u16>(sum);
-}
 
 /// 5.1.6.2: the checksum field holds the pseudo header's sum; the device adds the rest. False: it lies outside.
 bool complete_checksum(std::span<u8> frame, u16 start, u16 offset) {
@@ -70,15 +55,21 @@ bool complete_checksum(std::span<u8> frame, u16 start, u16 offset) {
 
 }  // namespace
 
-Net::Net(std::unique_ptr<NetworkBackend> backend, const MacAddress& mac) : backend_(std::move(backend)), mac_(mac) {
+Net::Net(std::unique_ptr<NetworkBackend> backend, const MacAddress& mac, const IoOptions& options)
+    : backend_(std::move(backend)), mac_(mac), options_(options) {
   backend_->start(*this);
 }
 
 Net::~Net() { backend_->stop(); }
 
-u64 Net::features() const { return k_csum | k_guest_csum | k_mac | k_mrg_rxbuf | k_status; }
+u64 Net::features() const {
+  return k_csum | k_guest_csum | k_mac | k_mrg_rxbuf | k_status | (options_.large_send ? k_host_tso4 : 0) |
+         (options_.large_receive ? k_guest_tso4 : 0);
+}
 
 std::span<const u16> Net::queue_sizes() const { return k_queue_sizes; }
+
+u16 Net::request_queue() const { return k_transmit; }
 
 void Net::read_config(u32 offset, std::span<u8> out) {
   std::array<u8, 8> config{};
@@ -102,6 +93,7 @@ void Net::reset() {
   negotiated_ = 0;
   waiting_.clear();
   waiting_bytes_ = 0;
+  segments_.clear();
   held_ = 0;
   held_bytes_ = 0;
 }
@@ -126,6 +118,8 @@ bool Net::transmit_pending() {
     }
   } while (left > 0 && queue(k_transmit).enable_notifications());
   interrupt(k_transmit);
+  deliver_segments();  // answers to what was sent
+  interrupt(k_receive);
   return left == 0;
 }
 
@@ -135,7 +129,7 @@ bool Net::transmit(Chain& chain) {
   const std::size_t skip = header_bytes();
   if (chain.read(0, {reinterpret_cast<u8*>(&header), skip}) != skip) return false;
   const u64 size = chain.readable_bytes - skip;
-  if (size < k_min_frame || size > k_max_frame || header.gso_type != 0) return false;
+  if (size < k_min_frame || size > k_max_frame || !may_send(header.gso_type)) return false;
   frame_.resize(size);
   chain.read(skip, frame_);
   if ((header.flags & k_needs_csum) &&
@@ -144,30 +138,56 @@ bool Net::transmit(Chain& chain) {
   counters_.bytes_from_guest.add(size);
   // What the backend answers at once comes back through receive(), which must not find the mutex held by this thread.
   sending_ = true;
+  steps_.begin(measure::Step::Host);
   backend_->send(frame_);
+  steps_.end(measure::Step::Host);
   sending_ = false;
   return true;
+}
+
+/// A large segment stays one: to the backend it is data of a stream.
+bool Net::may_send(u8 gso_type) const {
+  return gso_type == 0 || (gso_type == k_gso_tcpv4 && (negotiated_ & k_host_tso4));
 }
 
 void Net::receive(std::span<const u8> frame) {
   std::unique_lock lock(mutex_, std::defer_lock);
   if (!sending_) lock.lock();
   if (!active_) return;
-  if (waiting_.empty() && deliver(frame)) {
-    interrupt(k_receive);
-    return;
+  if (negotiated_ & k_guest_tso4) {
+    if (segments_.add(frame)) return;
+    deliver_segments();
+    if (segments_.add(frame)) return;
   }
-  if (waiting_.size() >= k_max_waiting_frames || waiting_bytes_ + frame.size() > k_max_waiting_bytes) {
+  deliver_or_keep({frame});
+}
+
+void Net::received_all() {
+  const std::lock_guard lock(mutex_);
+  if (!active_) return;
+  deliver_segments();
+  interrupt(k_receive);
+}
+
+void Net::deliver_segments() {
+  if (segments_.count() == 0) return;
+  deliver_or_keep(segments_.joined());
+  segments_.clear();
+}
+
+void Net::deliver_or_keep(const Frame& frame) {
+  if (waiting_.empty() && deliver(frame)) return;
+  if (waiting_.size() >= k_max_waiting_frames || waiting_bytes_ + frame.bytes.size() > k_max_waiting_bytes) {
     counters_.dropped.add();
     return;
   }
-  waiting_.emplace_back(frame.begin(), frame.end());
-  waiting_bytes_ += frame.size();
+  waiting_.push_back({{frame.bytes.begin(), frame.bytes.end()}, frame.header_bytes, frame.segment_bytes});
+  waiting_bytes_ += frame.bytes.size();
 }
 
 void Net::deliver_waiting() {
-  while (!waiting_.empty() && deliver(waiting_.front())) {
-    waiting_bytes_ -= waiting_.front().size();
+  while (!waiting_.empty() && deliver(waiting_.front().frame())) {
+    waiting_bytes_ -= waiting_.front().bytes.size();
     waiting_.pop_front();
   }
   interrupt(k_receive);
@@ -196,13 +216,29 @@ bool Net::hold_buffers(u64 bytes) {
   return false;
 }
 
-bool Net::deliver(std::span<const u8> frame) {
+bool Net::deliver(const Frame& f) {
+  const std::span<const u8> frame = f.bytes;
   const std::size_t header_size = header_bytes();
-  if (!hold_buffers(header_size + frame.size())) return false;
+  if (!hold_buffers(header_size + frame.size())) {
+    // More than the whole ring: it will never do.
+    if (held_ < queue(k_receive).size()) return false;
+    counters_.dropped.add();
+    return true;
+  }
   const std::size_t count = std::exchange(held_, 0);
   held_bytes_ = 0;
   Header header = {};
-  if (negotiated_ & k_guest_csum) header.flags = k_data_valid;
+  if (f.segment_bytes) {
+    // 5.1.6.4.1: a large segment comes with a checksum to be completed, which nobody does.
+    header.flags = k_needs_csum;
+    header.gso_type = k_gso_tcpv4;
+    header.hdr_len = f.header_bytes;
+    header.gso_size = f.segment_bytes;
+    header.csum_start = Segments::k_tcp_start;
+    header.csum_offset = Segments::k_tcp_checksum;
+  } else if (negotiated_ & k_guest_csum) {
+    header.flags = k_data_valid;
+  }
   header.num_buffers = static_cast<u16>(count);
   std::size_t skip = header_size, done = 0;
   const std::span<const u8> header_view(reinterpret_cast<const u8*>(&header), header_size);

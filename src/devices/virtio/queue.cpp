@@ -167,9 +167,9 @@ void Queue::disable() {
   fault_ = QueueFault::None;
 }
 
-bool Queue::enabled() const {
+u16 Queue::size() const {
   const std::lock_guard lock(mutex_);
-  return size_ != 0;
+  return size_;
 }
 
 void Queue::set_features(u64 negotiated) {

@@ -94,10 +94,11 @@ class Queue {
   // The transport's side.
   QueueFault enable(const QueueLayout& layout);  ///< starts at index 0; on a fault the queue stays disabled
   void disable();
-  bool enabled() const;
+  bool enabled() const { return size() != 0; }
   void set_features(u64 negotiated);
 
   // The device's side.
+  u16 size() const;  ///< that the driver chose; 0: not enabled
   /// Takes the next available chain.
   Pop pop(Chain& chain);
   /// Writes a used element without showing it to the driver; `publish` shows all of them.
