@@ -32,6 +32,7 @@ COMMANDS = {
 
 class Applications(RowsSection):
     name = "applications"
+    programs = True
 
     def prepare(self):
         self.disk = guests.applications_disk(self.context.say)

@@ -67,12 +67,12 @@ class Run:
         return outcome
 
 
-def measured(outcome, wanted, problems):
-    """{key: value} of the rows that a boot printed; programs with their checksums as "key#"."""
+def measured(outcome, wanted, problems, programs=False):
+    """{key: value} of the rows that a boot printed; programs (`programs`: all are) with their checksums as "key#"."""
     readings = rows.parse_console(outcome.text())
     values = {}
     for key in wanted:
-        if key in readings:
+        if key in readings and not (programs and not readings[key].checksum):
             values[key] = readings[key].value
             if readings[key].checksum:
                 values[key + "#"] = int(readings[key].checksum, 16)
@@ -90,7 +90,7 @@ SIZE_MIB = 1024
 
 def applications_disk(say):
     """A disk with Debian's packages unpacked (none of them needs its scripts to run) and inputs that are always the same."""
-    image = DIRECTORY / "applications.img"
+    image = DIRECTORY / "applications-disk.img"
     with assets.locked("applications"):
         inputs = SOURCES / "inputs.py"
         if image.exists() and image.stat().st_mtime > inputs.stat().st_mtime:

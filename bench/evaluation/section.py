@@ -30,6 +30,7 @@ class Section:
 class RowsSection(Section):
     """Boots whose guests print rows, on several systems."""
     systems = (systems.DEFAULT, systems.QEMU)
+    programs = False  # every row has a checksum
 
     def rows(self):
         raise NotImplementedError
@@ -44,7 +45,7 @@ class RowsSection(Section):
             run = self.run(system)
             run.script = f"{system.prelude}\n{run.script}\n{guest_script(chosen)}"
             outcome = run.go(self.context.compared.machine(system), problems)
-            return measured(outcome, [row.key for row in chosen], problems)
+            return measured(outcome, [row.key for row in chosen], problems, self.programs)
 
         return boot
 

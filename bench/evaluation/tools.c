@@ -121,7 +121,7 @@ static int time_command(char **command) {
   waitpid(child, &status, 0);
   const double elapsed = seconds() - begin;
   if (status != 0) {
-    printf("tools: %s ended with status %d\n", command[0], status);
+    printf("tools: %s failed, status %d.\n", command[0], status);
     return 1;
   }
   printf("PROGRAM time %016llx %llu\n", (unsigned long long)sum, (unsigned long long)(elapsed * 1e9));
