@@ -191,6 +191,10 @@ def build_programs(kind):
 
 # --- LMBench
 
+LMBENCH_PROGRAMS = ["hello", "lat_syscall", "lat_sig", "lat_pipe", "lat_unix", "lat_ctx", "lat_proc", "lat_pagefault",
+                    "lat_mmap", "bw_mem", "bw_pipe"]
+
+
 def needed_libraries(path):
     text = subprocess.run(["readelf", "-d", str(path)], capture_output=True, text=True).stdout
     return re.findall(r"\(NEEDED\).*\[(.+)\]", text)
@@ -207,9 +211,7 @@ def install_lmbench():
                 unpack(apt.fetch(package), root)
             (root / ".complete").touch()
     programs = next(iter(sorted(root.glob("usr/lib/lmbench/bin/*"))))
-    wanted = ["hello", "lat_syscall", "lat_sig", "lat_pipe", "lat_unix", "lat_ctx", "lat_proc", "lat_pagefault",
-              "lat_mmap", "bw_mem", "bw_pipe"]
-    files = {f"bench/lmbench/{name}": programs / name for name in wanted}
+    files = {f"bench/lmbench/{name}": programs / name for name in LMBENCH_PROGRAMS}
     libraries = {"ld-linux-armhf.so.3"}
     for path in list(files.values()):
         libraries.update(needed_libraries(path))
@@ -219,6 +221,18 @@ def install_lmbench():
             raise Missing(f"LMBench needs {name}, which Debian's libc6 does not have")
         files[f"lib/{name}"] = found[0].resolve()
     return files
+
+
+def install_host_lmbench():
+    """Directory of LMBench's programs for the host itself."""
+    with locked("lmbench-host"):
+        root = BENCH / "lmbench-host" / "root"
+        if not (root / ".complete").exists():
+            apt = Apt("lmbench-host", None, "main non-free")
+            shutil.rmtree(root, ignore_errors=True)
+            unpack(apt.fetch("lmbench"), root)
+            (root / ".complete").touch()
+    return next(iter(sorted(root.glob("usr/lib/lmbench/bin/*"))))
 
 
 # --- initial RAM disks
@@ -245,9 +259,9 @@ def cpio(files):
     return bytes(out)
 
 
-def make_initrd(target, files):
+def make_initrd(target, files, base=GUEST / "initrd.img"):
     """The guest's initial RAM disk with more files: the kernel takes archives one after the other."""
-    base = (GUEST / "initrd.img").read_bytes()
+    base = base.read_bytes()
     target.write_bytes(base + bytes(-len(base) % 4) + gzip.compress(cpio(files), 6, mtime=0))
     return target
 

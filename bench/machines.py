@@ -1,6 +1,7 @@
 """Virtual machines as processes: their command lines, their console with the time of each line, what they use of the host."""
 import base64
 import os
+import platform
 import re
 import subprocess
 import threading
@@ -24,6 +25,12 @@ class Guest:
 def append_running(commands):
     """Kernel command line with which the guest's init runs these shell commands and powers off."""
     return f"console=ttyAMA0 quiet armvisor.exec={base64.b64encode(commands.encode()).decode()}"
+
+
+def host_description():
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return {"cpu": model[1] if model else platform.machine(), "cores": len(os.sched_getaffinity(0)),
+            "kernel": platform.release(), "load": os.getloadavg()[0]}
 
 
 class Armvisor:

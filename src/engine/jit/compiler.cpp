@@ -190,6 +190,7 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
 
 std::unique_ptr<Block> Compiler::move(const Block& known, u32 pc) {
   if (!options_.move_code || !known.recipe || !known.recipe->confirmed) return nullptr;
+  if (known.key & k_key_window) return nullptr;  // its accesses are known to the fault handler by their addresses
   const std::lock_guard guard(lock_);
   u8* const at = memory_.allocate(known.host_size);
   if (!at) return nullptr;
