@@ -33,7 +33,7 @@ def fingerprint(paths):
 
 
 class Store:
-    """A directory with one file for each step that was done."""
+    """A directory with one file for each step that was done. One that had problems is done again."""
 
     def __init__(self, directory, subject, fresh=False):
         self.directory = Path(directory)
@@ -61,7 +61,11 @@ class Store:
     def do(self, step):
         begin = time.monotonic()
         problems = []
-        values = step.measure(problems)
+        try:
+            values = step.measure(problems)
+        except (OSError, RuntimeError, LookupError, ValueError) as problem:  # of one step: the others go on
+            problems.append(f"{type(problem).__name__}: {problem}")
+            values = {}
         result = {"seconds": time.monotonic() - begin, "values": values, "problems": problems}
         self.write(self.directory / step.path, result)
         return result

@@ -40,6 +40,15 @@ class Keeping(unittest.TestCase):
         self.assertEqual(again.get(self.step())["values"], {"k": 1.0})
         self.assertIsNone(again.get(self.step(repetition=1)))
 
+    def test_a_step_that_breaks_is_a_problem_of_its_own(self):
+        def measure(problems):
+            raise OSError("gone")
+
+        kept = store.Store(self.path, {})
+        result = kept.do(store.Step("s", "n", "a", 0, measure))
+        self.assertEqual(result["values"], {})
+        self.assertIn("gone", result["problems"][0])
+
     def test_of_other_programs_is_refused(self):
         store.Store(self.path, {"v": 1}).do(self.step())
         with self.assertRaises(store.Changed) as raised:
