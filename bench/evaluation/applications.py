@@ -6,7 +6,7 @@ from rows import Row
 from section import RowsSection, differing_checksums, ratio_table
 
 COMMANDS = {
-    "gcc": "sh -c 'cd /work/c && for f in qsort lz sha256 dijkstra text; do [ -e $f.c ] && gcc -std=c11 -O2 -S -o - $f.c; done'",
+    "gcc": "sh -c 'cd /work/c && for f in qsort lz sha256 dijkstra treap; do gcc -std=c11 -O2 -S -o - $f.c || exit 1; done'",
     "sqlite3": "sh -c 'sqlite3 :memory: < /work/load.sql'",
     "gzip": "gzip -6 -c -n /work/data",
     "gunzip": "sh -c 'gzip -1 -c -n /work/data | gunzip -c'",
@@ -22,7 +22,7 @@ COMMANDS = {
     "lame": "lame --quiet -b 128 /work/sound.wav -",
     "flac": "flac -s -c /work/sound.wav",
     "gsm": "sh -c 'toast -l < /work/speech.raw'",
-    "groff": "groff -Tascii -ms /work/groff.ms",
+    "groff": "groff -Tascii -man /work/page.1",
     "grep": "grep -cE '(an|er)[a-z]*is.*(da|ge)' /work/data",
     "sort": "sh -c 'tr \" \" \"\\n\" < /work/text | LC_ALL=C sort | uniq -c | LC_ALL=C sort -rn | head -n 50'",
     "shell": "sh -c 'i=0; while [ $i -lt 300 ]; do /bin/true; i=$((i + 1)); done; echo $i'",

@@ -103,8 +103,8 @@ print join(' ', map { "$_=$counts{$_}" } (sort { $counts{$b} <=> $counts{$a} || 
 def main(directory):
     prose = text(120_000)
     (directory / "text").write_text(prose)
-    (directory / "groff.ms").write_text(".TL\nA text\n.AU\nNobody\n" + "".join(
-        f".NH\nSection {n}\n.PP\n{part}\n" for n, part in enumerate(prose[:120_000].split(".\n"))))
+    (directory / "page.1").write_text(".TH TEXT 1\n" + "".join(
+        f".SH Section {n}\n.PP\n{part}\n" for n, part in enumerate(prose[:120_000].split(".\n"))))
     (directory / "image.ppm").write_bytes(image(800, 600))
     (directory / "sound.wav").write_bytes(sound(8, 44100, 2))
     (directory / "speech.raw").write_bytes(sound(60, 8000, 1)[44:])
