@@ -65,7 +65,7 @@ class Lmbench(RowsSection):
         items, columns = ratio_table(results, self.name, "rows", chosen, base, names)
         native = ratios(results, self.name, "rows", higher, "native", "armvisor", higher.get)
         slow = [[row.name, row.unit, results.median(self.name, "rows", "native", row.key),
-                 *[1 / r.value if r else None for r in (native[row.key],)]] for row in chosen]
+                 native[row.key].value if native[row.key] else None] for row in chosen]
         costs = []
         for system in self.systems[1:]:
             if system is systems.QEMU:
@@ -79,4 +79,4 @@ class Lmbench(RowsSection):
             "the usual ones are traps=drfa+fit and mmu=asid."], items + [
             Table(["usual level and policy against", "geometric mean", "syscall-null", "ctx-2p-0k", "pagefault", "fork", "exec"], costs),
             Table(["", "unit", "the host itself", "slowdown of armvisor"], slow,
-                  [["geometric mean", "", None, 1 / mean(native.values()) if mean(native.values()) else None]])])
+                  [["geometric mean", "", None, mean(native.values())]])])
