@@ -118,6 +118,31 @@ def unpack(deb, directory):
         raise Missing(f"{deb} is damaged; remove it")
 
 
+def unpack_system(debs, tree):
+    """The packages' files as a Debian system's tree, which takes the place of one that is there."""
+    shutil.rmtree(tree, ignore_errors=True)
+    # Debian's merged /usr, before the packages' files come.
+    for name in ("bin", "sbin", "lib"):
+        (tree / "usr" / name).mkdir(parents=True, exist_ok=True)
+        (tree / name).symlink_to(f"usr/{name}")
+    for deb in debs:
+        unpack(deb, tree)
+
+
+def make_disk(tree, image, mib):
+    """An ext4 file system with the files of `tree`, which goes; made without root."""
+    new = image.with_suffix(".new")
+    with open(new, "wb") as f:
+        f.truncate(mib << 20)
+    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-d", str(tree), str(new)], check=True)
+    shutil.rmtree(tree)
+    os.replace(new, image)
+
+
+def copy_sparse(source, target):
+    subprocess.run(["cp", "--sparse=always", str(source), str(target)], check=True)
+
+
 # --- QEMU
 
 def local_qemu():

@@ -2,7 +2,6 @@
 armvisor installs and configures the packages, as debootstrap's second stage would."""
 import os
 import shutil
-import subprocess
 
 import assets
 import machines
@@ -53,13 +52,7 @@ def fetch_packages():
 
 
 def unpack(tree, debs):
-    shutil.rmtree(tree, ignore_errors=True)
-    # Debian's merged /usr, before the packages' files come.
-    for name in ("bin", "sbin", "lib"):
-        (tree / "usr" / name).mkdir(parents=True, exist_ok=True)
-        (tree / name).symlink_to(f"usr/{name}")
-    for deb in debs:
-        assets.unpack(deb, tree)
+    assets.unpack_system(debs, tree)
     packages = tree / "packages"
     packages.mkdir()
     for deb in debs:
@@ -68,12 +61,6 @@ def unpack(tree, debs):
     (tree / "install").chmod(0o755)
     (tree / "etc/systemd/system").mkdir(parents=True, exist_ok=True)
     (tree / "etc/systemd/system/bench.service").write_text(UNIT)
-
-
-def make_file_system(tree, image):
-    with open(image, "wb") as f:
-        f.truncate(SIZE_MIB << 20)
-    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-d", str(tree), str(image)], check=True)
 
 
 def install(machine, image, timeout=1800):
@@ -95,10 +82,10 @@ def make(machine, say):
             say("making a disk with Debian and systemd; this takes some minutes, once")
             tree = image.parent / "tree"
             unpack(tree, fetch_packages())
-            make_file_system(tree, image.with_suffix(".new"))
-            shutil.rmtree(tree)
-            install(machine, image.with_suffix(".new"))
-            os.replace(image.with_suffix(".new"), image)
+            unconfigured = image.with_suffix(".unconfigured")
+            assets.make_disk(tree, unconfigured, SIZE_MIB)
+            install(machine, unconfigured)
+            os.replace(unconfigured, image)
     return image
 
 

@@ -1,6 +1,5 @@
 """Guests of the evaluation: initial RAM disks with the measuring programs, a disk with applications, boots that yield rows."""
 import os
-import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -56,7 +55,7 @@ class Run:
         with tempfile.TemporaryDirectory(prefix="armvisor-bench-") as directory:
             disk = Path(directory) / "disk.img"
             source = self.disk or assets.GUEST / "disk.img"
-            subprocess.run(["cp", "--sparse=always", str(source), str(disk)], check=True)
+            assets.copy_sparse(source, disk)
             # (The kernel's command line is too short for most scripts.)
             initrd = assets.make_initrd(Path(directory) / "initrd.img", {"bench/script": self.script.encode()}, self.initrd)
             guest = machines.Guest(KERNEL, initrd, machines.append_running(". /bench/script"), disk, self.cpus)
@@ -98,22 +97,12 @@ def applications_disk(say):
         say("making a disk with applications; this takes some minutes, once")
         debs = assets.Apt("applications", "armhf").fetch_missing(*PACKAGES)
         tree = DIRECTORY / "applications"
-        shutil.rmtree(tree, ignore_errors=True)
-        for name in ("bin", "sbin", "lib"):
-            (tree / "usr" / name).mkdir(parents=True, exist_ok=True)
-            (tree / name).symlink_to(f"usr/{name}")
-        for deb in debs:
-            assets.unpack(deb, tree)
+        assets.unpack_system(debs, tree)
         for name in ("tmp", "dev", "proc"):
             (tree / name).mkdir(exist_ok=True)
         if not (tree / "usr/bin/awk").exists():
             (tree / "usr/bin/awk").symlink_to("mawk")
         (tree / "work").mkdir()
         subprocess.run(["python3", str(inputs), str(tree / "work")], check=True)
-        new = image.with_suffix(".new")
-        with open(new, "wb") as f:
-            f.truncate(SIZE_MIB << 20)
-        subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-d", str(tree), str(new)], check=True)
-        shutil.rmtree(tree)
-        os.replace(new, image)
+        assets.make_disk(tree, image, SIZE_MIB)
     return image
