@@ -35,6 +35,18 @@ static void irq_hook(struct frame* f, u32 kind) {
   f->lr -= 4;
 }
 
+// Waits for interrupts as long as the condition holds. They stay masked from the look at the condition to the WFI,
+// which a masked interrupt ends too: one taken in between would leave the WFI to wait for a next that may never come.
+#define wait_for_irq_while(condition) \
+  do {                                \
+    while (condition) {               \
+      wfi();                          \
+      irq_enable();                   \
+      isb();                          \
+      irq_disable();                  \
+    }                                 \
+  } while (0)
+
 static void test_counter(void) {
   test_begin("interrupts: the counter runs forwards at CNTFRQ");
   CHECK(cntfrq() >= 1000000);
@@ -77,9 +89,7 @@ static void test_timer_irq(u32 irq, const char* name) {
       WRITE_CP15(0, c14, c2, 0, cntfrq() / 500);
       CNTP_CTL(1);
     }
-    irq_enable();
-    while (irqs[0] < before + k) wfi();
-    irq_disable();
+    wait_for_irq_while(irqs[0] < before + k);
     CHECK_EQ(irqs[0], before + k);
     CHECK_EQ(last_iar[0] & 0x3ff, irq);
   }
@@ -182,13 +192,9 @@ static volatile u32 ready, stop, woke;
 static void sgi_peer(u32 cpu) {
   gic_init_cpu();
   gic_enable(3);
-  irq_enable();
   dmb();
   ready |= 1u << cpu;
-  while (!stop) {
-    wfi();
-  }
-  irq_disable();
+  wait_for_irq_while(!stop);
 }
 static void test_sgi(void) {
   test_begin("interrupts: SGIs between CPUs wake them from WFI");
