@@ -115,7 +115,10 @@ Result<std::unique_ptr<Backend>> Compiler::create(const JitOptions& options) {
 Result<std::unique_ptr<Backend>> make_backend(const JitOptions& options) { return Compiler::create(options); }
 
 Compiler::Compiler(CodeMemory memory, const JitOptions& options)
-    : memory_(std::move(memory)), options_(options), host_(usable_features(options)) {
+    : memory_(std::move(memory)),
+      options_(options),
+      host_(usable_features(options)),
+      emitter_(memory_.rw(), stubs_, host_, options_, sites_) {
   static constexpr ServiceFunction k_services[] = {service_load,
                                                    service_store,
                                                    service_window_load,
@@ -166,15 +169,14 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
       return interpreted;
     }
     try {
-      Emitter emitter(at, capacity, memory_.rw(), stubs_, host_, options_, sites_);
-      const std::size_t size = emitter.compile(ir_block, *block);
+      const std::size_t size = emitter_.compile(at, capacity, ir_block, *block);
       block->host_size = static_cast<u32>(size);
       memory_.shrink(at, capacity, size);
       block->host = memory_.to_exec(at);
       block->indirect = block->host;
       block->patch_base = at;
       block->compiled = true;
-      if (const std::size_t table = emitter.window_table())
+      if (const std::size_t table = emitter_.window_table())
         faults_.set(memory_.to_exec(at), size, memory_.to_exec(at + table));
       note_for_perf(block->host, size, "guest_", block->pc);
       return block;

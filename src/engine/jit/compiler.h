@@ -54,6 +54,7 @@ class Compiler final : public Backend {
   Windows windows_ = Windows::Off;
   WindowFaults faults_;
   WindowSites sites_;
+  Emitter emitter_;  ///< guarded by lock_
 };
 
 }  // namespace armvisor::engine::jit

@@ -34,7 +34,7 @@ bool Emitter::emit_banks(const Inst& i) {
 }
 
 /// ecx = the current mode's bank.
-void Emitter::current_bank(Xbyak::Label& slow) {
+void Emitter::current_bank(Label slow) {
   mov(ecx, dword[rbp + AV_STATE(psr)]);
   and_(ecx, arm::k_psr_mode);
   movzx(ecx, byte[rbp + rcx + offsetof(Context, simple_bank)]);
@@ -44,7 +44,7 @@ void Emitter::current_bank(Xbyak::Label& slow) {
 
 bool Emitter::emit_read_mode_reg(const Inst& i) {
   if (!is_simple(i)) return false;
-  Xbyak::Label slow, back;
+  const Label slow = label(), back = label();
   current_bank(slow);
   if (number_of(i) < 13) {  // the current one
     load_to(i, Value::reg(number_of(i)), eax);
@@ -68,7 +68,7 @@ bool Emitter::emit_write_mode_regs() {
          may_run_in_place(end, options_.inline_banks) && mode_of(insts[end]) == mode_of(insts[index_]))
     ++end;
   if (end == index_) return false;
-  Xbyak::Label slow, back;
+  const Label slow = label(), back = label();
   current_bank(slow);
   cmp(ecx, static_cast<u32>(arm::bank_of(mode_of(insts[index_]))));
   je(slow, T_NEAR);
@@ -83,7 +83,7 @@ bool Emitter::emit_write_mode_regs() {
   }
   count(Counter::FastBanked, end - 1);
   L(back);
-  add_cold([this, slow, back, first = index_, end]() mutable {
+  add_cold([this, slow, back, first = index_, end] {
     L(slow);
     for (index_ = first; index_ < end; ++index_) emit_helper(block_->insts[index_]);
     jmp(back, T_NEAR);
@@ -92,7 +92,7 @@ bool Emitter::emit_write_mode_regs() {
 }
 
 void Emitter::emit_spsr(const Inst& i) {
-  Xbyak::Label slow, back;
+  const Label slow = label(), back = label();
   current_bank(slow);
   static_assert(static_cast<u32>(arm::Bank::Usr) == 0);
   test(ecx, ecx);  // System mode has none

@@ -95,7 +95,7 @@ void Emitter::emit_binary(const Inst& i) {
 
 void Emitter::emit_divide(const Inst& i) {
   // UDIV, SDIV: x / 0 = 0 and INT_MIN / -1 = INT_MIN; the 64-bit division cannot overflow.
-  Xbyak::Label zero, done;
+  const Label zero = label(), done = label();
   load_to(i, i.b, ecx);
   load_to(i, i.a, eax);
   test(ecx, ecx);
@@ -161,12 +161,12 @@ void Emitter::emit_shift_reg(const Inst& i) {
   }
   if (host_.bmi2) {
     // Amounts of 32 to 63 shift everything out of the low half of 64 bits; larger ones are rare.
-    Xbyak::Label large, back;
+    const Label large = label(), back = label();
     i.op == Op::ShlReg ? shlx(rax, rax, rcx) : shrx(rax, rax, rcx);
     test(cl, 0xc0);
     jnz(large, T_NEAR);
     L(back);
-    add_cold([this, large, back]() mutable {
+    add_cold([this, large, back] {
       L(large);
       xor_(eax, eax);
       jmp(back, T_NEAR);
@@ -194,7 +194,7 @@ void Emitter::emit_carry_reg(const Inst& i) {
     shr(eax, cl);
   } else {
     if (i.op == Op::SarCarry) movsxd(rax, eax);
-    Xbyak::Label in_range;
+    const Label in_range = label();
     cmp(ecx, 63);
     jbe(in_range);
     mov(ecx, 63);

@@ -5,25 +5,6 @@
 
 namespace armvisor::engine::jit {
 
-void Emitter::jcc(u8 cc, Xbyak::Label& label) {
-  switch (cc) {
-    case 0: jo(label, T_NEAR); break;
-    case 1: jno(label, T_NEAR); break;
-    case 2: jb(label, T_NEAR); break;
-    case 3: jae(label, T_NEAR); break;
-    case 4: je(label, T_NEAR); break;
-    case 5: jne(label, T_NEAR); break;
-    case 6: jbe(label, T_NEAR); break;
-    case 7: ja(label, T_NEAR); break;
-    case 8: js(label, T_NEAR); break;
-    case 9: jns(label, T_NEAR); break;
-    case 12: jl(label, T_NEAR); break;
-    case 13: jge(label, T_NEAR); break;
-    case 14: jle(label, T_NEAR); break;
-    default: jg(label, T_NEAR);
-  }
-}
-
 void Emitter::setcc(u8 cc, const Xbyak::Operand& d) {
   switch (cc) {
     case 0: seto(d); break;
@@ -165,7 +146,7 @@ void Emitter::emit_skip(const Inst& i) {
 void Emitter::emit_side_exit(u32 index) {
   const Inst& skip = block_->insts[index];
   const Inst& exit = block_->insts[index + 1];
-  Xbyak::Label out;
+  const Label out = label();
   const u8 cc = emit_skip_test(skip);
   if (exit.op == Op::Goto) return emit_goto(index, cc);
   const u32 link = next_link_, from = insn_address(index);
@@ -175,7 +156,7 @@ void Emitter::emit_side_exit(u32 index) {
     if (out_->links[link].same_page && !cold) return exit_direct_if(cc, out_->links[link]);
   }
   jcc(cc, out);
-  add_cold([this, index, &exit, out, link, from]() mutable {
+  add_cold([this, index, &exit, out, link, from] {
     L(out);
     index_ = index + 1;
     recover_flags(index);
@@ -199,7 +180,7 @@ void Emitter::recover_flags(u32 index) {
   for (std::size_t n = 0; n < edges_.size(); ++n)
     for (const EdgePoint& p : edges_[n].points) {
       if (p.at != index) continue;
-      Xbyak::Label other;
+      const Label other = label();
       cmp(byte[rbp + static_cast<u32>(offsetof(Context, edge))], edge_number(edges_[n].skip));
       jne(other, T_NEAR);
       if (edges_[n].saved)

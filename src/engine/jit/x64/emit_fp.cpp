@@ -21,8 +21,8 @@ constexpr u32 k_byte_n = 1, k_byte_z = 1u << 8, k_byte_c = 1u << 16, k_byte_v = 
 }  // namespace
 
 /// Jumps to `slow` unless the number in x is neither NaN nor the smallest normal number. Clobbers xmm0.
-void Emitter::check_ordinary(const Xmm& x, bool wide, Xbyak::Label& slow) {
-  Xbyak::Label unusual, ordinary;
+void Emitter::check_ordinary(const Xmm& x, bool wide, Label slow) {
+  const Label unusual = label(), ordinary = label();
   const Address magnitude = wide ? constant(~u64{0} >> 1, ~u64{0} >> 1) : constant32(0x7fffffff);
   if (host_.avx) {
     vandps(xmm0, x, magnitude);
@@ -36,7 +36,7 @@ void Emitter::check_ordinary(const Xmm& x, bool wide, Xbyak::Label& slow) {
     ucomiss(xmm0, constant32(1u << 23));
   jbe(unusual, T_NEAR);  // NaN, smaller, or it
   L(ordinary);
-  add_cold([this, unusual, ordinary, &slow]() mutable {
+  add_cold([this, unusual, ordinary, slow] {
     L(unusual);
     jp(slow, T_NEAR);
     jb(ordinary, T_NEAR);
@@ -44,7 +44,7 @@ void Emitter::check_ordinary(const Xmm& x, bool wide, Xbyak::Label& slow) {
   });
 }
 
-void Emitter::check_number(const Xmm& x, bool wide, Xbyak::Label& slow) {
+void Emitter::check_number(const Xmm& x, bool wide, Label slow) {
   wide ? ucomisd(x, x) : ucomiss(x, x);
   jp(slow, T_NEAR);
 }
@@ -58,8 +58,7 @@ void Emitter::emit_fp(const Inst& i) {
     case Op::FixedToF64: return emit_int_to_fp(i);
     default: break;
   }
-  Xbyak::Label done;
-  Xbyak::Label& slow = slow_labels_.emplace_back();
+  const Label slow = label(), done = label();
   switch (i.op) {
     case Op::FCvt32To64:
     case Op::FCvt64To32: emit_fp_resize(i, slow); break;
@@ -72,16 +71,17 @@ void Emitter::emit_fp(const Inst& i) {
 }
 
 /// The cold path at `slow` of an instruction whose registers are as now; it goes on at `done`.
-void Emitter::push_slow(const Inst& i, Xbyak::Label& slow, Xbyak::Label done) {
-  add_cold([this, i, &slow, done, index = index_, cold = cold_xmm(i)]() mutable {
+void Emitter::push_slow(const Inst& i, Label slow, Label done) {
+  slow_xmm_.push_back(cold_xmm(i));
+  add_cold([this, i, slow, done, index = index_, cold = slow_xmm_.size() - 1] {
     index_ = index;
     L(slow);
-    emit_slow(i, cold);
+    emit_slow(i, slow_xmm_[cold]);
     jmp(done, T_NEAR);
   });
 }
 
-void Emitter::emit_fp_arith(const Inst& i, Xbyak::Label& slow) {
+void Emitter::emit_fp_arith(const Inst& i, Label slow) {
   const bool wide = is_double(i.op);
   const IrType type = type_of(wide);
   const bool fused = i.op == Op::FMulAdd32 || i.op == Op::FMulAdd64;
@@ -220,7 +220,7 @@ std::optional<u8> Emitter::fp_condition(arm::Cond cond) {
   }
 }
 
-void Emitter::emit_fp_resize(const Inst& i, Xbyak::Label& slow) {
+void Emitter::emit_fp_resize(const Inst& i, Label slow) {
   const bool to_double = i.op == Op::FCvt32To64;
   const Xmm a = use_xmm(i, i.a, type_of(!to_double), xmm1), d = result_xmm(i.dst);
   xorps(d, d);
@@ -234,7 +234,7 @@ void Emitter::emit_fp_resize(const Inst& i, Xbyak::Label& slow) {
   finish_xmm(i.dst, d, type_of(to_double));
 }
 
-void Emitter::emit_fp_to_int(const Inst& i, Xbyak::Label& slow) {
+void Emitter::emit_fp_to_int(const Inst& i, Label slow) {
   const bool wide = i.op == Op::F64ToFixed, nearest = !ir::FixedAttr::round_zero(i.imm);
   const Xmm a = use_xmm(i, i.a, type_of(wide), xmm0);
   const Xmm d = is_xmm(i.dst) ? result_xmm(i.dst) : xmm1;
@@ -318,7 +318,7 @@ void Emitter::emit_fpscr_to_flags() {
 
 /// Stores the flags `mask` as FPSCR has them. Clobbers ecx, edx.
 void Emitter::flags_from_fpscr(u8 mask) {
-  Xbyak::Label known;
+  const Label known = label();
   mov(edx, dword[rbp + AV_STATE(fpscr_nzcv)]);
   movzx(ecx, byte[rbp + static_cast<u32>(offsetof(Context, compared))]);
   test(ecx, ecx);

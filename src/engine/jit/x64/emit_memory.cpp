@@ -38,7 +38,7 @@ u32 Emitter::group_length(u32 index) const {
   return count;
 }
 
-void Emitter::probe(const Inst& i, u32 length, Xbyak::Label& misaligned, Xbyak::Label& miss) {
+void Emitter::probe(const Inst& i, u32 length, Label misaligned, Label miss) {
   if (const u32 alignment = required_alignment(i); alignment > 1) {
     test(eax, alignment - 1);
     jnz(misaligned, T_NEAR);
@@ -46,7 +46,7 @@ void Emitter::probe(const Inst& i, u32 length, Xbyak::Label& misaligned, Xbyak::
   probe_tag(is_store(i) ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag), length, miss);
 }
 
-void Emitter::probe_tag(std::size_t tag_offset, u32 length, Xbyak::Label& miss) {
+void Emitter::probe_tag(std::size_t tag_offset, u32 length, Label miss) {
   constexpr u32 k_index_mask = (mmu::k_tlb_entries - 1) << 4;
   if (host_.bmi2) {
     rorx(ecx, eax, k_page_bits - 4);
@@ -159,7 +159,7 @@ u32 Emitter::emit_access(u32 index) {
   const u32 count = group_length(index);
   const Inst& last = block_->insts[index + count - 1];
   const u32 length = last.disp + size_of(last) - first.disp;
-  Xbyak::Label miss, slow, back;
+  const Label miss = label(), slow = label(), back = label();
   plan_access(index, count);
   if (by_window(index)) {
     window_access(index, count);
@@ -176,7 +176,7 @@ u32 Emitter::emit_access(u32 index) {
     is_store(i) ? direct_store(i, at) : direct_load(i, at);
   }
   L(back);
-  add_cold([this, index, count, miss, slow, back]() mutable {
+  add_cold([this, index, count, miss, slow, back] {
     L(miss);
     add(eax, tag(block_->insts[index]));
     L(slow);

@@ -56,7 +56,7 @@ void Emitter::emit_goto(u32 index, std::optional<u8> cc) {
   const u32 at = cc ? index + 1 : index;
   const auto head = static_cast<u32>(block_->insts[at].imm);
   const bool back = head_at_[head] <= at;
-  Xbyak::Label over;
+  const Label over = label();
   if (!back && !has_edges(head) && !stores_at_edge(index) && units_in_place()) {
     if (cc) return jcc(*cc, heads_[head]);
     if (head_at_[head] != at + 1) jmp(heads_[head], T_NEAR);
@@ -67,11 +67,11 @@ void Emitter::emit_goto(u32 index, std::optional<u8> cc) {
   place_units(true);
   note_edge(index, head);
   if (back) {
-    Xbyak::Label attention;
+    const Label attention = label();
     cmp(dword[rbp + static_cast<u32>(offsetof(Context, attention))], 0);
     je(heads_[head], T_NEAR);
     jmp(attention, T_NEAR);
-    add_cold([this, attention, index, head]() mutable {
+    add_cold([this, attention, index, head] {
       L(attention);
       recover_flags(index);
       park();

@@ -75,7 +75,7 @@ bool Emitter::emit_sysreg(const Inst& i) {
 /// A kernel that guards its accesses to user memory writes DACR twice at each; both values have their views at hand.
 bool Emitter::emit_write_dacr(const Inst& i) {
   if (!options_.inline_domains || !frontend::Context::privileged_of(out_->key) || i.a.is_imm()) return false;
-  Xbyak::Label slow, same, back;
+  const Label slow = label(), same = label(), back = label();
   load_to(i, i.a, eax);
   mov(rdx, ptr[rbp + AV_CONTEXT(views)]);
   cmp(rax, ptr[rdx + offsetof(Views, dacr)]);
@@ -95,8 +95,8 @@ bool Emitter::emit_write_dacr(const Inst& i) {
 }
 
 /// The helper in code behind the block: label `slow` leads there, label `back` is where it comes back to.
-void Emitter::helper_behind(const Inst& i, Xbyak::Label& slow, Xbyak::Label& back) {
-  add_cold([this, &i, slow, back, index = index_]() mutable {
+void Emitter::helper_behind(const Inst& i, Label slow, Label back) {
+  add_cold([this, &i, slow, back, index = index_] {
     L(slow);
     index_ = index;
     emit_helper(i);
@@ -109,7 +109,7 @@ void Emitter::helper_behind(const Inst& i, Xbyak::Label& slow, Xbyak::Label& bac
 bool Emitter::emit_exclusive(const Inst& i) {
   const u32 size = i.attr & ir::MemAttr::size_mask;
   if ((i.attr & ir::MemAttr::big) || i.a.is_imm() || !options_.inline_tlb) return false;
-  Xbyak::Label slow, back, unmarked;
+  const Label slow = label(), back = label(), unmarked = label();
   const auto at_size = [&](const auto& f8, const auto& f16, const auto& f32, const auto& f64) {
     size == 1 ? f8() : size == 2 ? f16() : size == 4 ? f32() : f64();
   };
@@ -169,7 +169,7 @@ bool Emitter::emit_exclusive(const Inst& i) {
     mov(dword[rdx], eax);
     mov(qword[rbp + AV_STATE(excl_pa)], -1);
     finish(i.dst, ecx);
-    add_cold([this, &i, unmarked, back]() mutable {  // kernels clear the monitor so when they return
+    add_cold([this, &i, unmarked, back] {  // kernels clear the monitor so when they return
       L(unmarked);
       mov(qword[rbp + AV_STATE(excl_pa)], -1);
       count(Counter::FastExclusive);
@@ -185,7 +185,7 @@ bool Emitter::emit_exclusive(const Inst& i) {
 }
 
 bool Emitter::emit_fence(const Inst& i) {
-  Xbyak::Label slow, back;
+  const Label slow = label(), back = label();
   cmp(byte[rbp + AV_CONTEXT(has_tickets)], 0);
   jne(slow, T_NEAR);
   lock();
@@ -223,7 +223,7 @@ bool Emitter::emit_write_cpsr(const Inst& i) {
   constexpr u32 k_control_byte = 1;
   if (i.imm != k_control_byte || i.a.is_imm() || !frontend::Context::privileged_of(out_->key)) return false;
   const bool linked = write_cpsr_links(*block_, index_) && may_link_;
-  Xbyak::Label slow, back;
+  const Label slow = label(), back = label();
   load_to(i, i.a, eax);
   xor_(eax, dword[rbp + AV_STATE(psr)]);
   test(eax, arm::k_psr_f | arm::k_psr_mode);
@@ -232,14 +232,14 @@ bool Emitter::emit_write_cpsr(const Inst& i) {
   xor_(dword[rbp + AV_STATE(psr)], eax);
   count(Counter::FastPsrWrite);
   if (linked) {
-    Xbyak::Label interruptible;
+    const Label interruptible = label();
     const u32 next = static_cast<u32>(block_->insts[index_ + 1].imm);
     test(dword[rbp + AV_STATE(psr)], arm::k_psr_i);
     jz(interruptible, T_NEAR);
-    Xbyak::Label go;
+    const Label go = label();
     L(go);
     exit_direct(out_->links[next_link_], next);
-    add_cold([this, interruptible, go, next]() mutable {
+    add_cold([this, interruptible, go, next] {
       L(interruptible);
       cmp(dword[rbp + AV_CONTEXT(lines)], 0);
       je(go, T_NEAR);

@@ -166,8 +166,7 @@ void Emitter::emit_vector(const Inst& i) {
   if (!v.indices) v.c = i.c == i.a ? v.a : i.c == i.b ? v.b : vector_operand(i.c, clear);
   v.d = result_xmm(i.dst);
   if (op >= VecOp::FAdd) {
-    Xbyak::Label done;
-    Xbyak::Label& slow = slow_labels_.emplace_back();
+    const Label slow = label(), done = label();
     emit_vector_fp(op, v, slow);
     finish_vector(i, v);
     L(done);
@@ -211,12 +210,12 @@ void Emitter::finish_vector(const Inst& i, const VectorCode& v) {
 
 /// FPSCR.QC unless every byte of x is ones.
 void Emitter::note_saturation_unless(const Xmm& x) {
-  Xbyak::Label saturated, back;
+  const Label saturated = label(), back = label();
   vpmovmskb(eax, x);
   cmp(eax, 0xffff);
   jne(saturated, T_NEAR);
   L(back);
-  add_cold([this, saturated, back]() mutable {
+  add_cold([this, saturated, back] {
     L(saturated);
     or_(dword[rbp + AV_STATE(fpscr_ctl)], arm::k_fpscr_qc);
     jmp(back, T_NEAR);

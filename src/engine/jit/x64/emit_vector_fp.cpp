@@ -49,7 +49,7 @@ void Emitter::vector_magnitude(const Xmm& t, const Xmm& x) {
 }
 
 /// Jumps to `slow` when an element of one of `operands` is smaller than `least` but not zero. Clobbers xmm0, xmm1.
-void Emitter::check_operands(std::initializer_list<Xmm> operands, u32 least, Xbyak::Label& slow) {
+void Emitter::check_operands(std::initializer_list<Xmm> operands, u32 least, Label slow) {
   bool first = true;
   for (const Xmm& x : operands) {
     if (least == k_normal && xmm_[static_cast<u32>(x.getIdx())].normal) continue;
@@ -65,7 +65,7 @@ void Emitter::check_operands(std::initializer_list<Xmm> operands, u32 least, Xby
 }
 
 /// Jumps to `slow` when an element of x is a NaN. Clobbers xmm0.
-void Emitter::check_numbers(const Xmm& x, Xbyak::Label& slow) {
+void Emitter::check_numbers(const Xmm& x, Label slow) {
   vcmpunordps(xmm0, x, x);
   vmovmskps(eax, xmm0);
   test(eax, eax);
@@ -73,16 +73,16 @@ void Emitter::check_numbers(const Xmm& x, Xbyak::Label& slow) {
 }
 
 /// Jumps to `slow` when an element of x is a NaN or denormal. Clobbers xmm0, xmm1.
-void Emitter::check_normal(const Xmm& x, Xbyak::Label& slow) {
+void Emitter::check_normal(const Xmm& x, Label slow) {
   constexpr u8 k_ge_quiet = 0x1d;
-  Xbyak::Label unusual, back;
+  const Label unusual = label(), back = label();
   vandps(xmm0, x, constant32(0x7fffffff));
   vcmpps(xmm0, xmm0, constant32(k_normal), k_ge_quiet);
   vmovmskps(eax, xmm0);
   cmp(eax, 15);
   jne(unusual, T_NEAR);
   L(back);
-  add_cold([this, x, unusual, back, &slow]() mutable {
+  add_cold([this, x, unusual, back, slow] {
     L(unusual);  // perhaps just zeros
     vector_magnitude(xmm0, x);
     vpcmpgtd(xmm0, xmm0, constant32(2 * k_normal + 0x7ffffffe));
@@ -114,7 +114,7 @@ void Emitter::note_normal(VecOp op, const VectorCode& v) {
   }
 }
 
-void Emitter::emit_vector_fp(VecOp op, const VectorCode& v, Xbyak::Label& slow) {
+void Emitter::emit_vector_fp(VecOp op, const VectorCode& v, Label slow) {
   const auto sign = [this] { return constant32(0x80000000); };
   const auto magnitude = [this] { return constant32(0x7fffffff); };
   switch (op) {
@@ -233,7 +233,7 @@ void Emitter::emit_vector_fp(VecOp op, const VectorCode& v, Xbyak::Label& slow) 
 }
 
 /// The host takes b for zeros of different sign, where the greater is +0.
-void Emitter::vector_fp_extreme(bool max, const Xmm& d, const Xmm& a, const Xmm& b, Xbyak::Label& slow) {
+void Emitter::vector_fp_extreme(bool max, const Xmm& d, const Xmm& a, const Xmm& b, Label slow) {
   check_operands({a, b}, k_normal, slow);
   vcmpunordps(xmm0, a, b);
   vmovmskps(eax, xmm0);

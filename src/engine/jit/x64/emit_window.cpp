@@ -26,7 +26,7 @@ void Emitter::touch() {
 }
 
 /// The place of `first`, by registers of 32 bits, so that it is reduced modulo 2^32 as a guest address is.
-Xbyak::RegExp Emitter::window_place(const Inst& first, Xbyak::Label& misaligned) {
+Xbyak::RegExp Emitter::window_place(const Inst& first, Label misaligned) {
   const u32 alignment = first.attr2 ? first.attr2 : size_of(first);
   const bool checked = (first.attr & ir::MemAttr::aligned) && alignment > 1;
   Reg32 base = eax;
@@ -49,7 +49,7 @@ Xbyak::RegExp Emitter::window_place(const Inst& first, Xbyak::Label& misaligned)
 void Emitter::window_access(u32 index, u32 count) {
   const Inst& first = block_->insts[index];
   const Inst& last = block_->insts[index + count - 1];
-  Xbyak::Label cold, back;
+  const Label cold = label(), back = label();
   const Xbyak::RegExp at = window_place(first, cold);
   window_colds_.push_back(0);
   in_window_ = true;
@@ -63,7 +63,7 @@ void Emitter::window_access(u32 index, u32 count) {
   }
   in_window_ = false;
   L(back);
-  add_cold([this, index, count, cold, back, group = window_colds_.size() - 1]() mutable {
+  add_cold([this, index, count, cold, back, group = window_colds_.size() - 1] {
     L(cold);
     window_colds_[group] = getSize();
     recover_flags(index);

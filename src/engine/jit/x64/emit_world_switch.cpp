@@ -61,8 +61,8 @@ void Emitter::emit_world_switch(const Inst& i) {
     jmp(stub(stubs_.leave), T_NEAR);
     return;
   }
-  Xbyak::Label resume;
-  lea(rax, ptr[rip + resume]);
+  const Label resume = label();
+  load_address(rax, resume);
   jmp(stub(stubs_.world_switch), T_NEAR);
   L(resume);
   mov(r14, ptr[rbp + offsetof(Context, lent[0])]);

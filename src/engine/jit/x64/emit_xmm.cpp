@@ -294,24 +294,6 @@ void Emitter::note_label(u32 label) {
   reached_ = true;
 }
 
-// --- constants
-
-Emitter::Address Emitter::constant(u64 low, u64 high) {
-  const std::pair value{low, high};
-  auto it = std::find_if(constants_.begin(), constants_.end(), [&](const auto& c) { return c.first == value; });
-  if (it == constants_.end()) it = constants_.insert(it, {value, Xbyak::Label()});
-  return ptr[rip + it->second];
-}
-
-void Emitter::emit_constants() {
-  if (!constants_.empty()) align(16);
-  for (auto& [value, label] : constants_) {
-    L(label);
-    dq(value.first);
-    dq(value.second);
-  }
-}
-
 // --- extension registers
 
 /// Whether a move of these words to an xmm register follows before they are written.

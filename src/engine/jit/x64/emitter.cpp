@@ -24,26 +24,45 @@ bool changes_fpscr(const ir::Block& block) {
 
 }  // namespace
 
-Emitter::Emitter(u8* rw, std::size_t capacity, u8* base, const Stubs& stubs, const HostFeatures& host,
-                 const JitOptions& options, const WindowSites& sites)
-    : CodeGenerator(capacity, rw), base_(base), stubs_(stubs), host_(host), options_(options), sites_(sites) {}
-
-std::size_t Emitter::compile(const ir::Block& block, Block& out) {
+/// What another block left here goes.
+void Emitter::begin(const ir::Block& block, Block& out) {
   block_ = &block;
   out_ = &out;
-  labels_ = std::vector<Xbyak::Label>(block.label_count);
+  index_ = next_link_ = 0;
+  window_accesses_.clear();
+  window_colds_.clear();
+  in_window_ = false;
+  window_table_ = 0;
+  guest_host_ = k_pinned;
+  copies_.clear();
+  nz_of_ = {};
+  cold_.clear();
+  slow_xmm_.clear();
+  xmm_ = {};
+  units_.clear();
+  cold_dirty_.reset();
+  reached_ = true;
+  compared_ = -1;
+  labels_.clear();
+  for (u32 k = 0; k < block.label_count; ++k) labels_.push_back(label());
+  heads_.clear();
+  for (u32 k = 0; k < block.head_count; ++k) heads_.push_back(label());
   may_link_ = exits_may_link(block);
   uop_index_.assign(block.insts.size(), 0);
   for (u32 k = 0, uops = 1; k < block.insts.size(); ++k)
     if (needs_uop(block.insts[k])) uop_index_[k] = uops++;
   fp_default_ = frontend::Context::fp_default_of(out.key) && !changes_fpscr(block);
   region_ = block.head_count != 0;
-  heads_ = std::vector<Xbyak::Label>(block.head_count);
   head_at_.clear();
   for (u32 k = 0; region_ && k < block.insts.size(); ++k)
     if (block.insts[k].op == Op::Head) head_at_.push_back(k);
+}
+
+std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& block, Block& out) {
+  start(at, capacity);
+  begin(block, out);
   analyse();
-  Xbyak::Label attention;
+  const Label attention = label();
   cmp(dword[rbp + offsetof(Context, attention)], 0);
   jne(attention, T_NEAR);
   if (options_.count_instructions && !region_) add(qword[rbp + offsetof(Context, instructions)], block.insn_count);
@@ -52,7 +71,7 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
   if (region_ && has_edges(0)) mov(byte[rbp + offsetof(Context, edge)], 0);
   load_copies();
   load_units();
-  add_cold([this, attention]() mutable {
+  add_cold([this, attention] {
     L(attention);
     set_pc(block_->pc);
     // Who entered the block took ITSTATE out of the state; it must be found there again.
@@ -80,11 +99,11 @@ std::size_t Emitter::compile(const ir::Block& block, Block& out) {
     }
   }
   for (std::size_t k = 0; k < cold_.size(); ++k) {
-    const auto emit_cold = std::move(cold_[k].emit);  // which may add more
-    cold_dirty_ = std::move(cold_[k].dirty);
-    emit_cold();
+    const Cold cold = cold_[k];  // which may add more
+    cold_dirty_ = cold.dirty;
+    cold.emit(cold.closure);
   }
-  emit_constants();
+  finish_code();
   emit_window_table();
   return getSize();
 }
@@ -340,7 +359,7 @@ void Emitter::set_pc(u32 pc) { mov(dword[rbp + AV_STATE(r) + 60], pc); }
 /// displacement is 4-byte aligned, so that it can be changed while other vCPUs run through it. To another page, the
 /// translation of that page is checked against the linked block each time.
 void Emitter::exit_direct(Link& link, u32 from) {
-  Xbyak::Label unlinked;
+  const Label unlinked = label();
   park();
   if (is_loop_end(link, from)) count_loop(link.pc);
   if (link.same_page) {
@@ -372,12 +391,12 @@ bool Emitter::is_loop_end(const Link& link, u32 from) const {
 }
 
 void Emitter::count_loop(u32 pc) {
-  Xbyak::Label hot;
+  const Label hot = label();
   db(0x83), db(0xad);  // sub dword [rbp + disp32], 1
   pc_field_next(PcField::Kind::Heat, pc);
   db(1);
   js(hot, T_NEAR);
-  add_cold([this, hot, pc]() mutable {
+  add_cold([this, hot, pc] {
     L(hot);
     set_pc(pc);
     mov(eax, static_cast<u32>(Leave::Hot));
@@ -394,14 +413,14 @@ u8* Emitter::align_displacement(std::size_t opcode_bytes) {
 
 /// As exit_direct, when `cc` holds; the link is to the same page.
 void Emitter::exit_direct_if(u8 cc, Link& link) {
-  Xbyak::Label unlinked;
+  const Label unlinked = label();
   link.patch = align_displacement(2);
   jcc(cc, unlinked);
   leave_unlinked(link, unlinked);
 }
 
-void Emitter::leave_unlinked(Link& link, Xbyak::Label& unlinked) {
-  add_cold([this, unlinked, &link]() mutable {
+void Emitter::leave_unlinked(Link& link, Label unlinked) {
+  add_cold([this, unlinked, &link] {
     L(unlinked);
     if (link.patch) link.unlinked = static_cast<s32>(getCurr() - (link.patch + 4));
     mov(rdx, reinterpret_cast<u64>(&link));

@@ -1,17 +1,17 @@
 #pragma once
 // Turns one IR block into x86-64 code. One pass in order, hot code first, then the cold paths that it jumped out to.
-#include <xbyak/xbyak.h>
 #include <xbyak/xbyak_util.h>
 
-#include <deque>
-#include <functional>
+#include <cstring>
 #include <optional>
+#include <type_traits>
 #include <vector>
 
 #include "arm/psr.h"
 #include "engine/context.h"
 #include "engine/engine.h"
 #include "engine/jit/window_sites.h"
+#include "engine/jit/x64/assembler.h"
 #include "engine/jit/x64/registers.h"
 #include "engine/jit/x64/stubs.h"
 #include "engine/jit/x64/xmm_cache.h"
@@ -29,15 +29,15 @@ struct HostFeatures {
 /// Offset of a member of the guest's state from the context.
 #define AV_STATE(member) static_cast<u32>(offsetof(Context, s) + offsetof(arm::CpuState, member))
 
-class Emitter : private Xbyak::CodeGenerator {
+class Emitter : private Assembler {
  public:
-  /// Emits at `rw` (capacity bytes). `base` is the start of the code cache in the same mapping, where the stubs are.
-  /// Throws Xbyak::Error when the space does not suffice.
-  Emitter(u8* rw, std::size_t capacity, u8* base, const Stubs& stubs, const HostFeatures& host,
-          const JitOptions& options, const WindowSites& sites);
+  /// `base` is the start of the code cache in the mapping that code is written to; the stubs are there.
+  Emitter(u8* base, const Stubs& stubs, const HostFeatures& host, const JitOptions& options, const WindowSites& sites)
+      : base_(base), stubs_(stubs), host_(host), options_(options), sites_(sites) {}
 
-  /// Emits `block`; `out` has its uops, one for each IR instruction, and its links, in order. Returns the code's size.
-  std::size_t compile(const ir::Block& block, Block& out);
+  /// Emits `block` at `at`; `out` has its uops, one for each IR instruction, and its links, in order. Returns the
+  /// code's size. Throws Xbyak::Error when `capacity` bytes do not suffice.
+  std::size_t compile(u8* at, std::size_t capacity, const ir::Block& block, Block& out);
   /// Offset in the code of the WindowTable; 0: there is none.
   std::size_t window_table() const { return window_table_; }
 
@@ -66,11 +66,20 @@ class Emitter : private Xbyak::CodeGenerator {
     u32 unit;
     int x;
   };
+  /// Code that comes behind the block. What emits it is a callable that is kept here.
   struct Cold {
-    std::function<void()> emit;
+    template <class F>
+    Cold(F f, std::vector<DirtyUnit> units)
+        : emit([](const void* at) { (*static_cast<const F*>(at))(); }), dirty(std::move(units)) {
+      static_assert(sizeof(F) <= sizeof closure && std::is_trivially_copyable_v<F>);
+      std::memcpy(closure, &f, sizeof f);
+    }
+    void (*emit)(const void* at);
+    alignas(8) std::byte closure[88];
     std::vector<DirtyUnit> dirty;  ///< where control comes from
   };
 
+  void begin(const ir::Block& block, Block& out);
   // --- analysis.cpp
   void analyse();
   void analyse_temps();
@@ -139,13 +148,12 @@ class Emitter : private Xbyak::CodeGenerator {
   u8 emit_skip_test(const Inst& i);
   void emit_skip(const Inst& i);
   u8 test_condition(arm::Cond cond);  ///< from the stored flags; returns the host condition that means true
-  void jcc(u8 cc, Xbyak::Label& label);
   void setcc(u8 cc, const Xbyak::Operand& d);
   u32 emit_access(u32 index);  ///< returns how many instructions it covered
   u32 group_length(u32 index) const;
   /// eax = address; leaves the page's host address in rcx and the offset in eax. At `miss`, rcx is the entry.
-  void probe(const Inst& i, u32 length, Xbyak::Label& misaligned, Xbyak::Label& miss);
-  void probe_tag(std::size_t tag_offset, u32 length, Xbyak::Label& miss);
+  void probe(const Inst& i, u32 length, Label misaligned, Label miss);
+  void probe_tag(std::size_t tag_offset, u32 length, Label miss);
   Address tag(const Inst& i);  ///< of the entry at rcx
   void direct_load(const Inst& i, const Xbyak::RegExp& at);
   void direct_store(const Inst& i, const Xbyak::RegExp& at);
@@ -154,7 +162,7 @@ class Emitter : private Xbyak::CodeGenerator {
   // --- emit_window.cpp: accesses by way of a host-MMU window
   bool by_window(u32 index) const;
   void window_access(u32 index, u32 count);
-  Xbyak::RegExp window_place(const Inst& first, Xbyak::Label& misaligned);
+  Xbyak::RegExp window_place(const Inst& first, Label misaligned);
   void touch();
   void emit_window_table();
   void place_constant(const Inst& i);
@@ -162,7 +170,7 @@ class Emitter : private Xbyak::CodeGenerator {
   bool emit_sysreg(const Inst& i);
   void count(measure::Counter c) { count(c, index_); }  ///< changes the host's flags
   void count(measure::Counter c, u32 index);
-  void helper_behind(const Inst& i, Xbyak::Label& slow, Xbyak::Label& back);
+  void helper_behind(const Inst& i, Label slow, Label back);
   bool emit_exclusive(const Inst& i);
   bool emit_fence(const Inst& i);
   bool emit_read_cpsr(const Inst& i);
@@ -170,7 +178,7 @@ class Emitter : private Xbyak::CodeGenerator {
   bool emit_write_dacr(const Inst& i);
   // --- emit_banks.cpp: registers of other modes, and SPSR
   bool emit_banks(const Inst& i);
-  void current_bank(Xbyak::Label& slow);
+  void current_bank(Label slow);
   bool emit_read_mode_reg(const Inst& i);
   bool emit_write_mode_regs();
   void emit_spsr(const Inst& i);
@@ -253,9 +261,7 @@ class Emitter : private Xbyak::CodeGenerator {
     return access_xmm_[static_cast<std::size_t>(&i - block_->insts.data())];
   }
   bool lane_is_spread(u32 index) const;
-  Address constant(u64 low, u64 high);
   Address constant32(u32 v) { return constant(v * 0x100000001u, v * 0x100000001u); }
-  void emit_constants();
   // --- emit_units.cpp: extension registers that stay in host registers throughout a region
   void choose_units();
   int unit_of(const Inst& i) const { return units_.empty() ? -1 : unit_at_word_[words_of(i).first]; }
@@ -270,18 +276,21 @@ class Emitter : private Xbyak::CodeGenerator {
   void get_unit(const Inst& i, u32 unit);
   void set_unit(const Inst& i, u32 unit);
   int home_of_result(Value dst) const;
-  void add_cold(std::function<void()> emit) { cold_.push_back({std::move(emit), dirty_units()}); }
+  template <class F>
+  void add_cold(F emit) {
+    cold_.emplace_back(emit, dirty_units());
+  }
   // --- emit_fp.cpp
   bool fp_runs_inline(const Inst& i) const;
-  void check_ordinary(const Xmm& x, bool wide, Xbyak::Label& slow);
-  void check_number(const Xmm& x, bool wide, Xbyak::Label& slow);
-  void push_slow(const Inst& i, Xbyak::Label& slow, Xbyak::Label done);
+  void check_ordinary(const Xmm& x, bool wide, Label slow);
+  void check_number(const Xmm& x, bool wide, Label slow);
+  void push_slow(const Inst& i, Label slow, Label done);
   void emit_fp(const Inst& i);
-  void emit_fp_arith(const Inst& i, Xbyak::Label& slow);
+  void emit_fp_arith(const Inst& i, Label slow);
   void emit_fp_compare(const Inst& i);
   std::optional<u8> fp_condition(arm::Cond cond);
-  void emit_fp_resize(const Inst& i, Xbyak::Label& slow);
-  void emit_fp_to_int(const Inst& i, Xbyak::Label& slow);
+  void emit_fp_resize(const Inst& i, Label slow);
+  void emit_fp_to_int(const Inst& i, Label slow);
   void emit_int_to_fp(const Inst& i);
   void emit_fp_sign(const Inst& i);
   void emit_fpscr_to_flags();
@@ -332,11 +341,11 @@ class Emitter : private Xbyak::CodeGenerator {
   bool vector_fp_runs_inline(const Inst& i) const;
   void vector_magnitude(const Xmm& t, const Xmm& x);
   void note_normal(ir::VecOp op, const VectorCode& v);
-  void check_operands(std::initializer_list<Xmm> operands, u32 least, Xbyak::Label& slow);
-  void check_numbers(const Xmm& x, Xbyak::Label& slow);
-  void check_normal(const Xmm& x, Xbyak::Label& slow);
-  void emit_vector_fp(ir::VecOp op, const VectorCode& v, Xbyak::Label& slow);
-  void vector_fp_extreme(bool max, const Xmm& d, const Xmm& a, const Xmm& b, Xbyak::Label& slow);
+  void check_operands(std::initializer_list<Xmm> operands, u32 least, Label slow);
+  void check_numbers(const Xmm& x, Label slow);
+  void check_normal(const Xmm& x, Label slow);
+  void emit_vector_fp(ir::VecOp op, const VectorCode& v, Label slow);
+  void vector_fp_extreme(bool max, const Xmm& d, const Xmm& a, const Xmm& b, Label slow);
   void emit_exit(const Inst& i);
   void emit_head(const Inst& i);
   void emit_goto(u32 index, std::optional<u8> cc);
@@ -349,7 +358,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void count_loop(u32 pc);
   void pc_field_next(PcField::Kind kind, u32 pc);
   void exit_direct_if(u8 cc, Link& link);
-  void leave_unlinked(Link& link, Xbyak::Label& unlinked);
+  void leave_unlinked(Link& link, Label unlinked);
   u8* align_displacement(std::size_t opcode_bytes);
   void set_pc(u32 pc);
   void name_uop();
@@ -395,7 +404,7 @@ class Emitter : private Xbyak::CodeGenerator {
   };
   std::vector<Copy> copies_;
   bool region_ = false;
-  std::vector<Xbyak::Label> heads_;
+  std::vector<Label> heads_;
   std::vector<u8> live_at_head_;
   std::vector<u32> uop_index_;  ///< place in Block::code of each instruction that has a uop
   std::vector<TempInfo> temps_;
@@ -435,7 +444,7 @@ class Emitter : private Xbyak::CodeGenerator {
   static constexpr std::size_t k_max_edges = 200;
   std::vector<Edge> edges_;  ///< those of one way have the number of the first, from 1
   std::vector<u32> head_at_;
-  std::vector<Xbyak::Label> labels_;
+  std::vector<Label> labels_;
   std::vector<Cold> cold_;
   // emit_xmm.cpp
   XmmCache xmm_;
@@ -445,7 +454,6 @@ class Emitter : private Xbyak::CodeGenerator {
   static constexpr int k_none = -1, k_with_next = -2;
   std::vector<int> quad_set_;  ///< of a SetD, by instruction: the temp that has both it and the SetD before
   std::vector<int> high_of_;   ///< of a temp: the temp that it is the high half of
-  std::vector<std::pair<std::pair<u64, u64>, Xbyak::Label>> constants_;
   u32 held_xmm_ = 0;
   // emit_units.cpp
   std::vector<Unit> units_;
@@ -453,8 +461,8 @@ class Emitter : private Xbyak::CodeGenerator {
   std::optional<std::vector<DirtyUnit>> cold_dirty_;  ///< in a cold path: what is dirty there
   bool reached_ = true;
   // emit_fp.cpp
-  std::deque<Xbyak::Label> slow_labels_;  ///< a copy of a label that nothing has jumped to yet would be another one
-  bool fp_default_ = false;               ///< FPSCR asks for nothing unusual throughout the block
+  std::vector<ColdXmm> slow_xmm_;  ///< of the cold paths of instructions
+  bool fp_default_ = false;        ///< FPSCR asks for nothing unusual throughout the block
   int compared_ = -1;  ///< FCmp whose operands are in compare_a_ and compare_b_, for the condition that follows
   Xmm compare_a_, compare_b_;
   bool compare_wide_ = false;
