@@ -145,6 +145,7 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     Block* const published = shared_.code.publish(std::move(block), source, moved ? known : nullptr);
     if (!published) continue;  // the bytes changed under us
     count(moved ? Counter::CodeMove : Counter::CodeTranslation);
+    if (key & k_key_window) window_block_made();
     if (shared_.config.trace) trace_block(*published, ir_block, source.bytes);
     claim_code(pa);
     if (second_page != k_no_page) claim_code(second_page);

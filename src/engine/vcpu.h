@@ -126,6 +126,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   bool attach_window();
   void tick_window();
   void charge_window(s32 cost);
+  void window_block_made();
 
   // --- blocks (fetch.cpp)
   Block* find_block();
@@ -184,6 +185,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   mmu::TlbEntry* no_tlb_ = nullptr;   ///< when set, stands for the TLB
   Mailbox mailbox_;
   u64 window_base_ = 0;                     ///< that the host is set up for; 0: not known
+  u64 switches_at_tick_ = 0;                ///< Counter::SpaceSwitch at the last tick_window()
   u64 window_changes_ = 0;                  ///< SoftTlb::window_changes() that Context::window_ready is of
   std::array<u64, k_max_vcpus> tickets_{};  ///< last request to each vCPU that a barrier must wait for; 0: none
   std::atomic<u8> event_{0};

@@ -3,7 +3,8 @@
 //
 // A page costs some 10 us to map and a fault 3 us, what they save is nanoseconds; so windows are for spaces that stay.
 // A space gets one when several interrupts in a row found it running with no flush of its ASID between. Each such
-// interrupt earns it time to spend on its window; while it has none left, it uses its TLB, and the window is kept.
+// interrupt earns it time to spend on its window, if the vCPU has hardly changed spaces since the last; while it has none
+// left, it uses its TLB, and the window is kept.
 //
 // Unprivileged blocks with k_key_window run only when the window is settled and the GS base is its own. Generated code
 // enters unprivileged code when Context::window_ready says so; it is taken back whenever a window loses something.
@@ -18,9 +19,11 @@ using measure::Counter;
 namespace {
 
 constexpr u32 k_ticks_before = 8;
+/// So many changes of the space since the interrupt before, and one earns nothing: each costs some time, too.
+constexpr u64 k_many_switches = 16;
 /// In microseconds: what a tick, some 4 ms, earns, when a window is used again, and what can be saved up.
 constexpr s32 k_tick_earns = 400, k_enough = 1200, k_most_credit = 40'000;
-constexpr s32 k_fault_costs = 4, k_map_costs = 10, k_drop_costs = 6;
+constexpr s32 k_fault_costs = 4, k_map_costs = 10, k_drop_costs = 6, k_block_costs = 12;
 /// All windows of a machine may have this many pages: two host mappings each, of 65530.
 constexpr u32 k_most_pages = 24 * 1024;
 
@@ -67,6 +70,9 @@ void InterpreterVcpu::tick_window() {
   if (shared_.backend->windows() != Backend::Windows::On) return;
   mmu::Space& space = tlb().current();
   mmu::Space::WindowUse& use = space.window_use;
+  const u64 switches = counters().get(Counter::SpaceSwitch), since = switches - switches_at_tick_;
+  switches_at_tick_ = switches;
+  if (since > k_many_switches) return;
   use.credit = std::min(use.credit + k_tick_earns, k_most_credit);
   if (++use.ticks < k_ticks_before || use.on || use.credit < k_enough) return;
   use.on = attach_window();
@@ -85,6 +91,9 @@ void InterpreterVcpu::charge_window(s32 cost) {
   count(Counter::WindowLeave);
   request_attention();  // the next block is one that uses the TLB
 }
+
+/// A block that goes by way of the window was made, which there is beside the one that does not.
+void InterpreterVcpu::window_block_made() { charge_window(k_block_costs); }
 
 /// An access by way of the window has faulted and was done by way of the TLB. The next one to that page is to hit. An
 /// instruction that goes again and again where no window can help is translated anew, without.
