@@ -3,8 +3,8 @@
 //
 // A page costs some 10 us to map and a fault 3 us, what they save is nanoseconds; so windows are for spaces that stay.
 // A space gets one when several interrupts in a row found it running with no flush of its ASID between. Each such
-// interrupt earns it time to spend on its window, if the vCPU has hardly changed spaces since the last; while it has none
-// left, it uses its TLB, and the window is kept.
+// interrupt earns it time to spend on its window, if the vCPU has hardly changed spaces since the last; while it has
+// none left, it uses its TLB, and the window is kept.
 //
 // Unprivileged blocks with k_key_window run only when the window is settled and the GS base is its own. Generated code
 // enters unprivileged code when Context::window_ready says so; it is taken back whenever a window loses something.

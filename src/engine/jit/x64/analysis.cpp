@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine/jit/x64/emitter.h"
+#include "ir/passes/flag_liveness.h"
 
 namespace armvisor::engine::jit {
 namespace {
@@ -116,10 +117,35 @@ void Emitter::analyse_temps() {
       t.in_eax = true;
       continue;
     }
-    if (t.memory || t.def != static_cast<int>(k) || busy_until > t.def) continue;
+    t.in_eax = is_split(k);
+    t.folded = is_folded_shift(k);
+    if (t.memory || t.in_eax || t.folded || t.def != static_cast<int>(k) || busy_until > t.def) continue;
     t.in_reg = true;
     busy_until = t.last;
   }
+}
+
+/// The instruction at `index` makes a doubleword whose halves the next two take, and nothing else does.
+bool Emitter::is_split(u32 index) const {
+  const auto& insts = block_->insts;
+  const Op op = insts[index].op;
+  if (op != Op::MulU64 && op != Op::MulS64 && op != Op::Add64 && op != Op::Sub64 && op != Op::Load64) return false;
+  const Value whole = insts[index].dst;
+  const TempInfo& t = temps_[whole.temp_number()];
+  return !t.memory && t.uses == 2 && index + 2 < insts.size() && insts[index + 1].op == Op::Lo32 &&
+         insts[index + 1].a == whole && insts[index + 2].op == Op::Hi32 && insts[index + 2].a == whole;
+}
+
+/// The instruction at `index` shifts a guest register by what an address on the host can, and the next one adds that.
+bool Emitter::is_folded_shift(u32 index) const {
+  const auto& insts = block_->insts;
+  const Inst& shift = insts[index];
+  if (!options_.fold_shifts || shift.op != Op::Shl || !shift.a.is_reg() || !shift.b.is_imm() || shift.imm < 1 ||
+      shift.imm > 3 || index + 1 == insts.size())
+    return false;
+  const TempInfo& t = temps_[shift.dst.temp_number()];
+  const Inst& add = insts[index + 1];
+  return !t.memory && t.uses == 1 && add.op == Op::Add && add.b == shift.dst && add.a.is_reg();
 }
 
 /// Of the guest instruction that the one at `index` is of.
@@ -166,6 +192,19 @@ bool Emitter::host_condition(HostFlags kind, arm::Cond cond, u8& cc) {
   cc = k_sub[static_cast<u8>(cond)];
   if (kind == HostFlags::Add && (cond == Cond::CS || cond == Cond::CC)) cc ^= 1;
   return true;
+}
+
+/// The instruction whose carry is still in the host's when the one at `index` wants it, or -1.
+int Emitter::carry_at_host(u32 index) const {
+  const auto& insts = block_->insts;
+  const Op op = insts[index].op;
+  if (!options_.fuse_carry || (op != Op::Adc && op != Op::Sbc && op != Op::AdcF && op != Op::SbcF)) return -1;
+  u32 k = index;
+  do {
+    if (k-- == 0) return -1;
+  } while (insts[k].op == Op::Insn);
+  const HostFlags kind = flags_kind(insts[k]);
+  return (kind == HostFlags::Add || kind == HostFlags::Sub) && insts[k].attr & ir::k_flag_c ? static_cast<int>(k) : -1;
 }
 
 int Emitter::find_flags_at_host(u32 index) const {

@@ -27,7 +27,7 @@ u8 Emitter::flags_read(const Inst& i) const {
   if (!runs_inline(i)) return k_flags_all;
   if (i.op == Op::SkipUnless) return ir::flags_read_by(i.attr);
   if (i.op == Op::CondValue) return ir::flags_read_by(static_cast<u8>(i.imm));
-  return k_flag_c;
+  return carry_at_host(static_cast<u32>(&i - block_->insts.data())) >= 0 ? u8{0} : k_flag_c;
 }
 
 /// One pass backwards, by what is known of heads so far. True: it learned something of them, so go again.
@@ -70,7 +70,8 @@ void Emitter::analyse_flags() {
   used_at_host_.assign(count, false);
   for (u32 k = 0; k < count; ++k) {
     at_host_[k] = find_flags_at_host(k);
-    if (at_host_[k] >= 0) used_at_host_[static_cast<u32>(at_host_[k])] = true;
+    for (const int source : {at_host_[k], carry_at_host(k)})
+      if (source >= 0) used_at_host_[static_cast<u32>(source)] = true;
   }
   std::vector<u8> live_after(count, k_flags_all);
   live_at_head_.assign(block_->head_count, 0);
@@ -293,6 +294,7 @@ void Emitter::find_dead() {
       dead_[k] = i.dst.is_none() && flags_needed_[k] == 0 && !used_at_host_[k];
     else
       dead_[k] = ir::info(i.op).effects == Effect::Pure && i.dst.is_temp() && uses[i.dst.temp_number()] == 0;
+    dead_[k] = dead_[k] || (i.dst.is_temp() && temps_[i.dst.temp_number()].folded);
     if (dead_[k]) continue;
     const bool fixed = i.op == Op::Vector && runs_inline(i) && fixed_indices(i);
     for (const Value v : {i.a, i.b, fixed ? Value() : i.c})

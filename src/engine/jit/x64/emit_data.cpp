@@ -25,7 +25,10 @@ Emitter::Reg32 Emitter::arithmetic(const Inst& i, Op op) {
   load_to(i, a, d);
   if (with_carry) {
     // CF = C for adc, CF = not C for sbb.
-    if (op == Op::Adc || op == Op::AdcF) {
+    if (const int source = carry_at_host(index_); source >= 0) {
+      const bool is_carry = flags_kind(block_->insts[static_cast<u32>(source)]) == HostFlags::Add;
+      if (is_carry != (op == Op::Adc || op == Op::AdcF)) cmc();
+    } else if (op == Op::Adc || op == Op::AdcF) {
       mov(cl, byte[rbp + AV_STATE(c)]);
       add(cl, 0xff);
     } else {
@@ -60,6 +63,13 @@ Emitter::Reg32 Emitter::arithmetic(const Inst& i, Op op) {
 void Emitter::emit_binary(const Inst& i) {
   if (i.dst.is_none()) return;
   const int ra = host_reg(i.a), rb = host_reg(i.b), rd = host_reg(i.dst);
+  if (i.op == Op::Add && i.b.is_temp() && temps_[i.b.temp_number()].folded) {
+    const Inst& shift = block_->insts[index_ - 1];
+    const Reg64 a = use(i, i.a, eax).cvt64(), b = use(shift, shift.a, ecx).cvt64();
+    const Reg32 d = target(i.dst, eax);
+    lea(d, ptr[a + b * (1 << shift.imm)]);
+    return finish(i.dst, d);
+  }
   if (i.op == Op::Add && rd != k_not_pinned && ra != k_not_pinned && ra != rd) {
     if (i.b.is_imm() || (rb != k_not_pinned && rb != rd)) {
       i.b.is_imm() ? lea(Reg32(rd), ptr[Reg64(ra) + static_cast<s32>(i.imm)])

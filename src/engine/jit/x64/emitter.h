@@ -54,7 +54,8 @@ class Emitter : private Assembler {
     int uses = 0;
     bool memory = false;
     bool in_reg = false;
-    bool in_eax = false;  ///< an address that the next instruction uses
+    bool in_eax = false;  ///< an address that the next instruction uses, or what the next two split
+    bool folded = false;  ///< a shifted register that the next instruction adds
   };
   /// An extension register that a region keeps in host registers, or several that it also uses as one.
   struct Unit {
@@ -88,6 +89,9 @@ class Emitter : private Assembler {
   void analyse_flags();
   bool runs_inline(const Inst& i) const;  ///< else by Service::Helper
   int find_flags_at_host(u32 index) const;
+  int carry_at_host(u32 index) const;
+  bool is_split(u32 index) const;
+  bool is_folded_shift(u32 index) const;
   u8 flags_read(const Inst& i) const;
   /// The skip at `index` only jumps over one direct exit: a branch out of the block's straight run.
   bool is_side_exit(u32 index) const;
