@@ -190,6 +190,8 @@ void CodeCache::remark(u64 frame, const Page& page) {
 void CodeCache::connect(Link* link, Block* block) {
   const std::lock_guard guard(lock_);
   if (link->owner->dead || block->dead || link->target.load(std::memory_order_relaxed)) return;
+  // (Where there was no room for code, the dispatcher stands between generated code and the block that is interpreted.)
+  if (link->owner->compiled != block->compiled) return;
   link->target.store(block, std::memory_order_release);
   backend_.link(*link, *block);
   block->incoming.push_back(link);
@@ -275,12 +277,19 @@ bool CodeCache::invalidate(GuestPa pa, u64 size) {
   return kill_range(pa, size);
 }
 
-void CodeCache::invalidate_everything() {
+void CodeCache::evict() {
   const std::lock_guard guard(lock_);
   evictions_.fetch_add(1, std::memory_order_relaxed);
   std::vector<u64> frames;
   for (const auto& page : pages_) frames.push_back(page.first);
-  for (const u64 frame : frames) kill_range(GuestPa(frame << k_page_bits), k_page_size);
+  std::sort(frames.begin(), frames.end());
+  std::rotate(frames.begin(), std::lower_bound(frames.begin(), frames.end(), eviction_frame_), frames.end());
+  const u64 enough = bytes_.load() - bytes_.load() / k_eviction_parts;
+  for (const u64 frame : frames) {
+    if (bytes_.load() <= enough) break;
+    kill_range(GuestPa(frame << k_page_bits), k_page_size);
+    eviction_frame_ = frame + 1;
+  }
 }
 
 CodeCache::~CodeCache() {

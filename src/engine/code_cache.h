@@ -60,19 +60,26 @@ class CodeCache {
   bool written(GuestPa pa, u32 size);
   /// Kills the blocks on [pa, pa + size), RAM or not.
   bool invalidate(GuestPa pa, u64 size);
-  void invalidate_everything();
+  /// Full: kills the blocks of some frames, going round all of them from one call to the next.
+  void evict();
 
   u64 epoch() const { return epoch_.load(); }
   /// True when there is enough to free that vCPUs should pass a quiet point.
-  bool wants_reclaim() const { return dead_bytes_.load(std::memory_order_relaxed) > k_reclaim_bytes; }
+  bool wants_reclaim() const { return dead_bytes() > k_reclaim_bytes || (dead_bytes() != 0 && backend_.over_limit()); }
   /// Frees what died before `epoch`, which every vCPU has seen.
   void reclaim(u64 epoch);
-  bool over_limit() const { return bytes_.load(std::memory_order_relaxed) > k_limit_bytes || backend_.over_limit(); }
+  /// True when there is no room, nor will be when what is dead has been freed.
+  bool wants_eviction() const {
+    const u64 live = bytes_.load(std::memory_order_relaxed);
+    return live > k_limit_bytes || (backend_.over_limit() && dead_bytes() < live / (2 * k_eviction_parts));
+  }
 
   void stats(measure::Snapshot& out) const;  ///< (any thread)
 
  private:
   static constexpr u64 k_reclaim_bytes = 8u << 20, k_limit_bytes = 384u << 20;
+  static constexpr u64 k_eviction_parts = 8;  ///< one of so many goes at a time
+  u64 dead_bytes() const { return dead_bytes_.load(std::memory_order_relaxed); }
 
   using Page = std::vector<Block*>;
   /// Blocks of the same bytes under the same key at different virtual addresses, of those that can be moved. Programs
@@ -110,6 +117,7 @@ class CodeCache {
   u64 block_count_ = 0;
   std::unordered_map<u64, Page> pages_;     ///< blocks with a byte in the frame
   std::unordered_map<u64, Copies> places_;  ///< by place_of
+  u64 eviction_frame_ = 0;                  ///< from which evict() goes on
   std::vector<std::unique_ptr<Block>> dead_;
   std::atomic<u64> epoch_{1}, bytes_{0}, dead_bytes_{0};
   // What stats() tells; changed under the lock, read without.

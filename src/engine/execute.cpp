@@ -34,11 +34,11 @@ inline u32 rbit(u32 x) {
   return __builtin_bswap32(x);
 }
 
-/// Block of `pc` in the jump cache.
+/// Block of `pc` in the jump cache; null also for one that the dispatcher is to enter, having generated code.
 inline Block* probe(Context* ctx, u32 pc) {
   const u32 target = pc | u32{ctx->s.thumb()};
   const JumpEntry& e = ctx->jump[jump_index(target, static_cast<u32>(ctx->now.salt))];
-  if (e.tag != (ctx->now.tag | target)) return nullptr;
+  if (e.tag != (ctx->now.tag | target) || e.block->compiled) return nullptr;
   return e.block->exec_id.load(std::memory_order_relaxed) != k_dead_block ? e.block : nullptr;
 }
 

@@ -107,7 +107,10 @@ void InterpreterVcpu::know(u32 target, Block* block) {
 
 Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa,
                                         GuestPa second_page, const u8* first, const u8* second) {
-  if (shared_.code.over_limit()) shared_.code.invalidate_everything();
+  if (shared_.code.wants_eviction()) {
+    shared_.code.evict();
+    request_attention();  // where what died is freed
+  }
   CodeSource source;
   source.first = first;
   source.second = second;
