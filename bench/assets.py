@@ -158,9 +158,7 @@ def install_qemu():
     release = next((m[1] for m in re.finditer(r"(\S+-backports) ", (apt.directory / "sources.list").read_text())), None)
     if not release:
         raise Missing("the host's apt sources name no release of Debian")
-    shutil.rmtree(apt.directory / "root", ignore_errors=True)
-    for deb in apt.fetch_missing("-t", release, "qemu-system-arm"):
-        unpack(deb, apt.directory / "root")
+    unpack_system(apt.fetch_missing("-t", release, "qemu-system-arm"), apt.directory / "root")
 
 
 def find_qemu(path, install, say):
