@@ -79,7 +79,6 @@ bool Emitter::vector_runs_inline(const Inst& i) const {
   if (op >= VecOp::FAdd) return vector_fp_runs_inline(i);
   switch (op) {
     case VecOp::MulPoly:
-    case VecOp::MulLPoly:
     case VecOp::Cls:
     case VecOp::Clz:
     case VecOp::QShlRegS:
@@ -128,8 +127,7 @@ bool Emitter::vector_runs_inline(const Inst& i) const {
   }
   const bool any_size = op <= VecOp::Bif || op == VecOp::Add || op == VecOp::Sub || op == VecOp::CmpEq ||
                         op == VecOp::CmpGtS || op == VecOp::Neg || op == VecOp::Tst || op == VecOp::Ext ||
-                        op == VecOp::Tbl ||
-                        (op >= VecOp::ShlImm && op <= VecOp::Sli && op != VecOp::Sri && op != VecOp::Sli);
+                        op == VecOp::Tbl || (op >= VecOp::ShlImm && op <= VecOp::Sli);
   return any_size || size <= 5;
 }
 
@@ -704,6 +702,7 @@ void Emitter::vector_widen(VecOp op, const VectorCode& v) {
     vector_difference(xmm0, v, is_signed);
     return k_extend[0][s](*this, v.d, xmm0);
   }
+  if (op == VecOp::MulLPoly) return vector_multiply_polynomials(v);
   if (is(VecOp::MulLS, VecOp::MulLU) || op == VecOp::QDMulL) {
     vector_multiply_long(v, is_signed);
     if (op != VecOp::QDMulL) return;
@@ -736,6 +735,23 @@ void Emitter::vector_multiply_long(const VectorCode& v, bool is_signed) {
   k_extend[is_signed][0](*this, xmm0, v.a);
   k_extend[is_signed][0](*this, xmm1, v.b);
   vpmullw(v.d, xmm0, xmm1);
+}
+
+/// d = the products of the bytes of a and b as polynomials over {0, 1}, by Horner's rule.
+void Emitter::vector_multiply_polynomials(const VectorCode& v) {
+  const Xmm sum = take_xmm();
+  vpmovzxbw(xmm0, v.a);
+  vpmovzxbw(xmm1, v.b);
+  for (int bit = 7; bit >= 0; --bit) {
+    const Xmm& term = bit == 7 ? sum : xmm2;
+    vpsllw(term, xmm1, 15 - bit);
+    vpsraw(term, term, 15);
+    vpand(term, term, xmm0);
+    if (bit == 7) continue;
+    vpsllw(sum, sum, 1);
+    vpxor(sum, sum, xmm2);
+  }
+  vmovdqa(v.d, sum);
 }
 
 void Emitter::vector_permute(VecOp op, const VectorCode& v) {

@@ -144,6 +144,7 @@ class Emitter : private Assembler {
   void emit_flag_arith(const Inst& i);
   void emit_unary(const Inst& i);
   void emit_field(const Inst& i);
+  void emit_condition_value(const Inst& i);
   void emit_compare(const Inst& i);
   void emit_mul64(const Inst& i);
   void emit_arith64(const Inst& i);
