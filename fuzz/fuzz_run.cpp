@@ -94,6 +94,7 @@ int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
   engine::JitOptions options;
   options.code_bytes = 1u << 20;
   options.inline_fp = how & 16;
+  options.warm = how & 32 ? 2 : 0;
   auto engine = engine::make_engine((how & 8) && engine::jit_available() ? "jit" : "interp", config, options);
   if (!engine) return 0;
   engine::Vcpu& vcpu = (*engine)->vcpu(0);

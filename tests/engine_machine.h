@@ -67,6 +67,7 @@ class Machine {
     const char* const mmu = std::getenv("ARMVISOR_TEST_MMU");
     const char* const traps = std::getenv("ARMVISOR_TEST_TRAPS");
     EXPECT_TRUE(!traps || set_trap_level(traps, options));
+    options.warm = 0;  // what runs once shall be compiled too
     const char* const jit = std::getenv("ARMVISOR_TEST_JIT");
     EXPECT_TRUE(!jit || parse_jit_options(jit, options));
     EngineConfig config{.vcpus = vcpus, .ram = &ram, .port = &port, .translator = std::move(translator)};

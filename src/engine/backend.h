@@ -17,6 +17,10 @@ class Backend {
   virtual ~Backend() = default;
   /// (any vCPU thread) Null when the block uses more temps than the context has room for.
   virtual std::unique_ptr<Block> make(const ir::Block& block, u32 key) = 0;
+  /// How often a block is interpreted before it is compiled, if that comes first; 0: blocks are made at once.
+  virtual u32 cold_runs() const { return 0; }
+  /// Like make(), for the first `runs` runs.
+  virtual std::unique_ptr<Block> make_cold(const ir::Block&, u32, u32) { AV_UNREACHABLE(); }
   /// `known`, moved to `pc`; null when it has to be translated for it.
   virtual std::unique_ptr<Block> move(const Block&, u32) { return nullptr; }
   /// `block` was translated from the same bytes as `known`: learns how to move it.
@@ -44,7 +48,7 @@ class Backend {
   /// next will not use a window for it.
   virtual bool avoid_window(u32) { return false; }
 
-  /// There is no room for more code: everything should be invalidated.
+  /// There is no room for more code: some should be invalidated.
   virtual bool over_limit() const { return false; }
   virtual u64 capacity() const { return 0; }  ///< bytes of host code
 };

@@ -49,6 +49,8 @@ inline constexpr u32 k_key_window = 1u << 31;
 /// Instead of a Views::window: a window is to be made first; no entry is to be made without C++.
 inline constexpr u64 k_window_wanted = 1, k_no_window_ready = ~u64{0};
 
+inline constexpr u32 k_stays_interpreted = ~u32{0};  ///< Block::cold_runs of blocks that are not to be compiled, or are
+
 inline constexpr u64 k_dead_block = ~u64{0} - 1;  ///< equals no entry of the execute-side TLB
 inline constexpr GuestPa k_no_page{~u64{0}};
 
@@ -72,6 +74,8 @@ struct alignas(64) Block {
   std::atomic<bool> no_region{false};  ///< none is to be tried here (again)
   u32 host_size = 0;
   bool compiled = false;
+  /// Interpreted at first: how often it may still run so. At 0 the dispatcher has it compiled.
+  std::atomic<u32> cold_runs{k_stays_interpreted};
   std::vector<PcField> pc_fields;
   u8* patch_base = nullptr;                   ///< where `host` can be written
   std::shared_ptr<const jit::Recipe> recipe;  ///< how it differs from what it is at other addresses (jit/move.h)
@@ -86,6 +90,8 @@ struct alignas(64) Block {
   u64 death_epoch = 0;
   std::vector<Link*> incoming;
 
+  /// Has been interpreted as often as it may.
+  bool is_hot() const { return cold_runs.load(std::memory_order_relaxed) == 0; }
   bool straddles() const { return second_page != k_no_page; }
   const InsnMark& mark_of(const Uop* at) const {
     const auto index = static_cast<u32>(at - code.get());

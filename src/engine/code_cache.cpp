@@ -59,23 +59,24 @@ const Block* CodeCache::find_anywhere(GuestPa pa, u32 key) {
   const std::lock_guard guard(lock_);
   const auto it = places_.find(place_of(pa, key));
   if (it == places_.end()) return nullptr;
+  const Block* found = nullptr;
   for (u32 k = 0; k < Copies::k_most; ++k) {
     const Block* const b = it->second.blocks[(it->second.newest - k) % Copies::k_most];
-    if (b && b->pa == pa && b->key == key) return b;
+    if (!b || b->pa != pa || b->key != key) continue;
+    if (b->compiled) return b;
+    if (!found) found = b;
   }
-  return nullptr;
+  return found;
 }
 
 void CodeCache::note_copy(Block* block) {
-  if (!block->compiled || block->region || block->straddles()) return;
+  if (block->region || block->straddles()) return;
   Copies& copies = places_[place_of(block->pa, block->key)];
   Block*& oldest = copies.blocks[++copies.newest % Copies::k_most];
   Block* const old = oldest;
   oldest = block;  // first: the entry must not become empty
   if (!old) return;
-  std::erase(pages_.at(old->pa.value >> k_page_bits), old);
-  kill(old);
-  epoch_.fetch_add(1);
+  replace(old);
 }
 
 /// `block` dies.
@@ -90,15 +91,27 @@ void CodeCache::kill_copy(Block* block) {
 Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source, const Block* origin) {
   const std::lock_guard guard(lock_);
   if (origin && origin->dead) return nullptr;
-  if (Block* there = find_locked(block->pa, block->pc, block->key, block->second_page)) return there;
+  Block* const there = find_locked(block->pa, block->pc, block->key, block->second_page);
+  if (there && (there->compiled || !block->compiled)) return there;
+  const auto put = [&] {
+    if (there) replace(there);
+    return insert(std::move(block));
+  };
   const u32 in_first = std::min(block->bytes, source.first_bytes);
   // (The origin's bytes, which are these, are watched already.)
-  if (origin) return insert(std::move(block));
+  if (origin) return put();
   mark(block->pa, in_first);
   if (block->straddles()) mark(block->second_page, block->bytes - in_first);
   full_fence();
   if (!source.unchanged(block->bytes)) return nullptr;
-  return insert(std::move(block));
+  return put();
+}
+
+/// Kills `block`, which does not straddle: another one comes in its place, on bytes that are marked.
+void CodeCache::replace(Block* block) {
+  std::erase(pages_.at(block->pa.value >> k_page_bits), block);
+  kill(block);
+  epoch_.fetch_add(1);
 }
 
 bool CodeCache::publish_region(std::unique_ptr<Block> region, std::span<const u32> members, const u8* host,
@@ -112,9 +125,7 @@ bool CodeCache::publish_region(std::unique_ptr<Block> region, std::span<const u3
     if (pc == region->pc) replaced = member;
   }
   if (!replaced || replaced->region || !same_bytes(host, bytes)) return false;
-  std::erase(pages_.at(page.value >> k_page_bits), replaced);
-  kill(replaced);
-  epoch_.fetch_add(1);
+  replace(replaced);
   insert(std::move(region));
   return true;
 }

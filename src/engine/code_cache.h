@@ -43,7 +43,8 @@ class CodeCache {
   CodeCache& operator=(const CodeCache&) = delete;
 
   Block* find(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
-  /// Inserts `block` and returns it, or an equal one that was there first; null when the bytes changed meanwhile.
+  /// Inserts `block` and returns it, or an equal one that was there first, which gives way only if it is interpreted and
+  /// `block` compiled; null when the bytes changed meanwhile.
   /// `origin`: what the block was moved from. Null also when that is dead.
   Block* publish(std::unique_ptr<Block> block, const CodeSource& source, const Block* origin = nullptr);
   /// Puts `region`, made from `bytes`, in the place of the block at its pc. False: the blocks of its members, all in
@@ -51,7 +52,7 @@ class CodeCache {
   /// bytes.
   bool publish_region(std::unique_ptr<Block> region, std::span<const u32> members, const u8* host,
                       std::span<const u8> bytes);
-  /// A block of the bytes at `pa` under `key`, at whatever virtual address; null if none is known.
+  /// A block of the bytes at `pa` under `key`, at whatever virtual address, compiled if one is; null if none is known.
   const Block* find_anywhere(GuestPa pa, u32 key);
   void connect(Link* link, Block* block);
 
@@ -106,6 +107,7 @@ class CodeCache {
   void mark(GuestPa pa, u32 size);
   void remark(u64 frame, const Page& page);
   void kill(Block* block);
+  void replace(Block* block);
   bool kill_range(GuestPa pa, u64 size);
   bool kill_on_page(u64 frame, u64 first, u64 last);
   void unlink(Block* block);

@@ -111,6 +111,7 @@ struct JitOptions {
 #undef JIT
   u64 code_bytes = 256u << 20;  ///< bound of the code cache
   u32 hot = 2000;               ///< loops become regions when they have run this often
+  u32 warm = 16;                ///< blocks are compiled when they have been interpreted this often
 };
 /// Compiles IR to host code. An error when this host has no code generator or no memory for code.
 Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOptions& options);

@@ -99,6 +99,13 @@ Leave run(Context* ctx, Block* block, const void* const** table) {
   }
 
 enter:
+  if (const u32 runs = block->cold_runs.load(std::memory_order_relaxed); runs != k_stays_interpreted) {
+    if (runs == 0) {
+      ctx->s.r[15] = block->pc;
+      return Leave::Lookup;
+    }
+    block->cold_runs.store(runs - 1, std::memory_order_relaxed);
+  }
   ctx->block = block;
   ctx->instructions += block->insn_count;
   u = block->code.get();

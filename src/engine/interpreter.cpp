@@ -103,6 +103,7 @@ Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOp
   JitOptions options = given;
   if (config.verify) {  // regions have no interpreted form, windows no TLB that could be made never to hit
     options.regions = options.windows = options.windows_at_once = false;
+    options.warm = 0;
   }
   AV_TRY_ASSIGN(std::unique_ptr<Backend> backend, jit::make_backend(options));
   return std::unique_ptr<Engine>(std::make_unique<TranslatingEngine>(config, std::move(backend)));

@@ -19,9 +19,9 @@ constexpr Entry k_entries[] = {
 #include "engine/jit_options.inc"
 #undef JIT
 };
-constexpr std::string_view k_code = "code=", k_hot = "hot=", k_no = "no-";
+constexpr std::string_view k_code = "code=", k_hot = "hot=", k_warm = "warm=", k_no = "no-";
 constexpr u64 k_min_mib = 2, k_max_mib = 1024;  // jumps within the cache are 32 bits
-constexpr u64 k_max_hot = 1'000'000;
+constexpr u64 k_most_runs = 1'000'000;
 
 Status set_number(std::string_view name, std::string_view digits, u64 least, u64 most, u64& out) {
   const auto [end, error] = std::from_chars(digits.begin(), digits.end(), out);
@@ -39,8 +39,13 @@ Status set_one(std::string_view word, JitOptions& options) {
     return {};
   }
   if (word.starts_with(k_hot)) {
-    AV_TRY(set_number("hot", word.substr(k_hot.size()), 1, k_max_hot, number));
+    AV_TRY(set_number("hot", word.substr(k_hot.size()), 1, k_most_runs, number));
     options.hot = static_cast<u32>(number);
+    return {};
+  }
+  if (word.starts_with(k_warm)) {
+    AV_TRY(set_number("warm", word.substr(k_warm.size()), 0, k_most_runs, number));
+    options.warm = static_cast<u32>(number);
     return {};
   }
   const bool on = !word.starts_with(k_no);
@@ -84,7 +89,8 @@ std::string jit_options_help() {
   std::string text;
   for (const Entry& e : k_entries)
     text += std::string(e.normally ? "no-" : "") + e.name + "  " + (e.normally ? "without: " : "") + e.help + "\n";
-  return text + "code=N  at most N MiB of generated code\nhot=N  loops that ran N times are compiled as a whole\n";
+  return text + "code=N  at most N MiB of generated code\nhot=N  loops that ran N times are compiled as a whole\n"
+                "warm=N  blocks are interpreted N times before they are compiled\n";
 }
 
 }  // namespace armvisor::engine

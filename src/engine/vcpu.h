@@ -133,7 +133,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   void know(u32 target, Block* block);
   bool fetch_page(u32 va, GuestPa& pa, const u8*& host);
   Block* translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa, GuestPa second_page,
-                         const u8* first, const u8* second);
+                         const u8* first, const u8* second, bool cold);
   void claim_code(GuestPa pa);
   void make_region();
 

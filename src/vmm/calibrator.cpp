@@ -23,12 +23,16 @@ struct Kind {
 };
 
 std::vector<Kind> kinds() {
-  std::vector<Kind> all(4);
-  for (Kind& kind : all) kind.jit.count_instructions = true;
+  std::vector<Kind> all(5);
+  for (Kind& kind : all) {
+    kind.jit.count_instructions = true;
+    kind.jit.warm = 0;
+  }
   engine::JitOptions& calls = all[1].jit;  // operations that generated code does itself are light traps
   calls.inline_exclusives = calls.inline_system = calls.inline_banks = false;
   AV_ASSERT(engine::set_trap_level("all", all[2].jit));
   all[3].mmu = engine::MmuPolicy::Rmap;
+  all[4].jit.warm = engine::JitOptions{}.warm;
   return all;
 }
 

@@ -1,7 +1,7 @@
 // loops: runs random loops on the compiling engine, which makes regions of them after their first round, and on the
 // interpreter, and compares registers, flags, memory and exceptions. Exit status 0 when all agree.
 //   --count N   loops (default 2000)     --states N  further states in which each runs (default 8)     --seed S
-//   --jit LIST  choices of the compiling engine (default hot=1)     --show N  failing cases printed (default 3)
+//   --jit LIST  choices of the compiling engine (default hot=1,warm=0)     --show N  failing cases printed (default 3)
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -16,7 +16,7 @@ namespace {
 
 struct Options {
   u64 count = 2000, states = 8, seed = 1, show = 3;
-  std::string jit = "hot=1";
+  std::string jit = "hot=1,warm=0";
 };
 
 engine::JitOptions jit_options(const std::string& list) {

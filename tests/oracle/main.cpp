@@ -22,7 +22,7 @@ namespace {
 struct Options {
   u64 count = 200, states = 3, seed = 1, show = 3, sequences = 2000, at_least = 0;
   std::string line;
-  std::string jit;
+  std::string jit = "warm=0";
   bool refusals = false, user = false;
 };
 

@@ -161,12 +161,7 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
     if (!at) {
       if (ir_block.head_count) return nullptr;
       full_ = true;  // until dead blocks are freed, new ones are interpreted
-      auto interpreted = engine::lower(ir_block, key);
-      if (interpreted) {
-        interpreted->host = interpret_;
-        interpreted->indirect = unknown_;
-      }
-      return interpreted;
+      return make_cold(ir_block, key, options_.warm ? options_.warm : k_stays_interpreted);
     }
     try {
       const std::size_t size = emitter_.compile(at, capacity, ir_block, *block);
@@ -188,6 +183,15 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
       if (capacity > k_max_block_bytes) return nullptr;
     }
   }
+}
+
+std::unique_ptr<Block> Compiler::make_cold(const ir::Block& ir_block, u32 key, u32 runs) {
+  auto block = engine::lower(ir_block, key);
+  if (!block) return nullptr;
+  block->host = interpret_;
+  block->indirect = unknown_;
+  block->cold_runs = runs;
+  return block;
 }
 
 std::unique_ptr<Block> Compiler::move(const Block& known, u32 pc) {

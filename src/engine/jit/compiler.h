@@ -21,6 +21,8 @@ class Compiler final : public Backend {
   static Result<std::unique_ptr<Backend>> create(const JitOptions& options);
 
   std::unique_ptr<Block> make(const ir::Block& block, u32 key) override;
+  u32 cold_runs() const override { return options_.warm; }
+  std::unique_ptr<Block> make_cold(const ir::Block& block, u32 key, u32 runs) override;
   std::unique_ptr<Block> move(const Block& known, u32 pc) override;
   void learn(const Block& known, Block& block) override;
   Leave execute(Context* context, Block* block) override;
