@@ -9,6 +9,7 @@
 #include "engine/jit/lower.h"
 #include "engine/jit/move.h"
 #include "engine/lower.h"
+#include "ir/passes/condition_values.h"
 #include "engine/vcpu.h"
 
 namespace armvisor::engine::jit {
@@ -151,6 +152,11 @@ void Compiler::note_for_perf(const void* code, std::size_t size, const char* wha
 }
 
 std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
+  const auto better = options_.condition_values ? ir::with_condition_values(ir_block) : std::nullopt;
+  return compile(better ? *better : ir_block, key);
+}
+
+std::unique_ptr<Block> Compiler::compile(const ir::Block& ir_block, u32 key) {
   auto block = make_tables(ir_block, key);
   if (!block) return nullptr;
   // Emitted where it will stand: what the code refers to relative to itself is right in both mappings.

@@ -40,6 +40,7 @@ class Compiler final : public Backend {
 
  private:
   Compiler(CodeMemory memory, const JitOptions& options);
+  std::unique_ptr<Block> compile(const ir::Block& block, u32 key);
   const WindowFaults* running_faults() const { return windows_ != Windows::Off ? &faults_ : nullptr; }
   void note_for_perf(const void* code, std::size_t size, const char* what, u32 pc);
 

@@ -209,9 +209,10 @@ int Emitter::carry_at_host(u32 index) const {
 
 int Emitter::find_flags_at_host(u32 index) const {
   const auto& insts = block_->insts;
-  if (index == 0 || !options_.fuse_compare || insts[index].op != Op::SkipUnless) return -1;
+  const bool is_value = insts[index].op == Op::CondValue;
+  if (index == 0 || !options_.fuse_compare || (!is_value && insts[index].op != Op::SkipUnless)) return -1;
   // Conditions on the way were decided by the same flags, so that nothing but moves and jumps stands between.
-  std::vector<u8> conditions = {insts[index].attr};
+  std::vector<u8> conditions = {is_value ? static_cast<u8>(insts[index].imm) : insts[index].attr};
   int k = static_cast<int>(index) - 1;
   while (k >= 0) {
     const Inst& i = insts[static_cast<u32>(k)];

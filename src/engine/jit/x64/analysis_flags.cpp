@@ -227,7 +227,7 @@ void Emitter::plan_flags(u32 index) {
         if (!conditional_[k]) break;
         continue;
       }
-    } else if (effects & Effect::FlagsR) {
+    } else if (effects & Effect::FlagsR && at_host_[k] != static_cast<int>(index)) {
       hot |= left & flags_read(i);
     }
     s.write(i.dst);

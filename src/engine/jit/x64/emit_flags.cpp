@@ -258,17 +258,25 @@ void Emitter::make_host_flags(u32 source, bool from_result, bool nz_only) {
   i.op == Op::SubF ? cmp(edx, ecx) : add(edx, ecx);
 }
 
-void Emitter::emit_compare(const Inst& i) {
-  if (i.op == Op::CondValue) {
-    const auto cond = static_cast<arm::Cond>(i.imm);
-    if (cond >= arm::Cond::AL)
-      mov(eax, 1);
-    else {
-      setcc(test_condition(cond), al);
-      movzx(eax, al);
-    }
-    return finish(i.dst, eax);
+void Emitter::emit_condition_value(const Inst& i) {
+  const auto cond = static_cast<arm::Cond>(i.imm);
+  const Reg32 d = target(i.dst, eax);
+  if (cond >= arm::Cond::AL) {
+    mov(d, 1);
+  } else {
+    u8 cc = 0;
+    if (const int source = at_host_[index_]; source >= 0)
+      host_condition(flags_kind(block_->insts[static_cast<u32>(source)]), cond, cc);
+    else
+      cc = test_condition(cond);
+    setcc(cc, al);
+    movzx(d, al);
   }
+  finish(i.dst, d);
+}
+
+void Emitter::emit_compare(const Inst& i) {
+  if (i.op == Op::CondValue) return emit_condition_value(i);
   if (i.op == Op::Select) {
     load_to(i, i.c, ecx);
     load_to(i, i.b, edx);

@@ -338,6 +338,7 @@ class Emitter : private Assembler {
   void vector_saturate_narrow(const VectorCode& v, const Xmm& from, bool from_signed, bool to_signed);
   void vector_widen(ir::VecOp op, const VectorCode& v);
   void vector_multiply_long(const VectorCode& v, bool is_signed);
+  void vector_multiply_polynomials(const VectorCode& v);
   void vector_permute(ir::VecOp op, const VectorCode& v);
   void vector_table(const VectorCode& v);
   void vector_table_fixed(const VectorCode& v, u64 indices);
@@ -429,7 +430,7 @@ class Emitter : private Assembler {
     bool from_result = false;
   };
   std::vector<Remake> remake_;
-  std::vector<int> at_host_;  ///< the instruction whose host flags are still there at a SkipUnless and decide it, or -1
+  std::vector<int> at_host_;  ///< whose host flags are still there at a SkipUnless or CondValue and decide it, or -1
   std::vector<bool> used_at_host_, conditional_, dead_;
   bool recovers(u32 index) const;
   bool recovers_by_edge(u32 index) const;
