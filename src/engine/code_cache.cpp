@@ -107,9 +107,10 @@ Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source
   return put();
 }
 
-/// Kills `block`, which does not straddle: another one comes in its place, on bytes that are marked.
+/// Kills `block`: another one comes in its place, on bytes that are marked.
 void CodeCache::replace(Block* block) {
   std::erase(pages_.at(block->pa.value >> k_page_bits), block);
+  if (block->straddles()) std::erase(pages_.at(block->second_page.value >> k_page_bits), block);
   kill(block);
   epoch_.fetch_add(1);
 }
