@@ -59,7 +59,8 @@ void compare(const Producer& producer, u32 condition, u32 rd, u32 if_holds) {
   std::vector<u32> code = producer.code;
   code.push_back(conditional_move(condition, rd, if_holds));
   code.push_back(conditional_move(condition ^ 1, rd, if_holds ^ 1));
-  code.push_back(0xe10f5000);  // mrs r5, cpsr
+  code.push_back((condition + 3) % 14 << 28 | 0x02466001);  // sub<c> r6, r6, #1: the same flags once more
+  code.push_back(0xe10f5000);                               // mrs r5, cpsr
   code.push_back(k_stop);
   for (Machine* const machine : {&m, &reference})
     for (u32 k = 0; k < code.size(); ++k) machine->put32(k_code + 4 * k, code[k]);
@@ -71,7 +72,7 @@ void compare(const Producer& producer, u32 condition, u32 rd, u32 if_holds) {
       const bool holds = arm::condition_holds(m.state(), static_cast<arm::Cond>(condition));
       ASSERT_EQ(m.reg(rd), holds ? if_holds : if_holds ^ 1)
           << producer.name << ", condition " << condition << ", r" << rd << ", " << a << ", " << b;
-      for (const u32 r : {0u, 1u, 4u, 5u, 8u})
+      for (const u32 r : {0u, 1u, 4u, 5u, 6u, 8u})
         ASSERT_EQ(m.reg(r), reference.reg(r)) << producer.name << ", condition " << condition << ", r" << r;
       flags = (flags + 5) & 15;
     }
@@ -80,7 +81,7 @@ void compare(const Producer& producer, u32 condition, u32 rd, u32 if_holds) {
 TEST(EngineConditions, PairsOfMovesAreTheConditionsValue) {
   for (const Producer& producer : producers())
     for (u32 condition = 0; condition < 14; ++condition)
-      for (const u32 rd : {0u, 8u})  // one that has a host register, one that has none
+      for (const u32 rd : {0u, 1u, 8u})  // with a host register, an operand, and without a host register
         for (const u32 if_holds : {0u, 1u}) compare(producer, condition, rd, if_holds);
 }
 

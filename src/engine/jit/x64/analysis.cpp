@@ -211,12 +211,14 @@ int Emitter::find_flags_at_host(u32 index) const {
   const auto& insts = block_->insts;
   const bool is_value = insts[index].op == Op::CondValue;
   if (index == 0 || !options_.fuse_compare || (!is_value && insts[index].op != Op::SkipUnless)) return -1;
-  // Conditions on the way were decided by the same flags, so that nothing but moves and jumps stands between.
+  // Conditions on the way were decided by the same flags, so that nothing but moves and jumps stands between, and
+  // values of conditions, whose code leaves the host's flags.
   std::vector<u8> conditions = {is_value ? static_cast<u8>(insts[index].imm) : insts[index].attr};
   int k = static_cast<int>(index) - 1;
   while (k >= 0) {
     const Inst& i = insts[static_cast<u32>(k)];
-    if (i.op == Op::Insn || (i.op == Op::Mov && !i.dst.is_none())) {
+    const bool is_earlier_value = i.op == Op::CondValue && at_host_[static_cast<u32>(k)] >= 0;
+    if (i.op == Op::Insn || (i.op == Op::Mov && !i.dst.is_none()) || is_earlier_value) {
       --k;
     } else if (i.op == Op::Label) {
       int skip = k - 1;
