@@ -36,6 +36,8 @@ class Backend {
   virtual void unlink(Link&) {}              ///< Link::target has been cleared
   virtual void retire(Block&) {}             ///< the block is dead
   virtual void release(Block&) {}            ///< no vCPU can be in the block any more
+  /// Context::instructions is of all of them.
+  virtual bool counts_instructions() const { return true; }
   /// How often a loop runs before it is compiled as a whole.
   virtual u32 hot() const { return 0; }
 

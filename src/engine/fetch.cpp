@@ -154,7 +154,7 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     if (shared_.verifier && block->compiled) block->twin = lower(ir_block, key);
     Block* const published = shared_.code.publish(std::move(block), source, moved ? known : nullptr);
     if (!published) continue;  // the bytes changed under us
-    count(moved ? Counter::CodeMove : cold ? Counter::CodeCold : Counter::CodeTranslation);
+    count(moved ? Counter::CodeMove : cold ? Counter::CodeInterpreted : Counter::CodeTranslation);
     if (published->is_hot()) published->cold_runs = shared_.backend->cold_runs();  // no room to compile it: later
     if ((key & k_key_window) && published->compiled) window_block_made();
     if (shared_.config.trace) trace_block(*published, ir_block, source.bytes);

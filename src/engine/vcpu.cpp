@@ -84,7 +84,7 @@ void InterpreterVcpu::enter_run() {
 }
 
 void InterpreterVcpu::leave_run() {
-  context_.counters.set(Counter::Instructions, context_.instructions);
+  note_instructions();
   in_guest_.store(false);
   inside_run_.store(false);
 }
@@ -128,7 +128,7 @@ Exit InterpreterVcpu::run() {
 bool InterpreterVcpu::serve() {
   context_.attention.exchange(0);
   context_.link = nullptr;
-  context_.counters.set(Counter::Instructions, context_.instructions);
+  note_instructions();
   if (kicked_.exchange(false)) return true;
   serve_mailbox();
   // Dead blocks are found by nobody, so the jump cache may keep them until they are to be freed.
@@ -309,7 +309,7 @@ std::optional<Exit> InterpreterVcpu::hypercall(bool smc) {
   const InsnMark at = mark();
   const u32 pc = mark_pc();
   context_.s.r[15] = context_.at->disp;
-  context_.counters.set(Counter::Instructions, context_.instructions);  // a mark reads it
+  note_instructions();  // a mark reads it
   in_guest_.store(false);
   const bool done = shared_.port.hypercall(context_.s, index_, smc, static_cast<u32>(context_.at->imm));
   in_guest_.store(true);

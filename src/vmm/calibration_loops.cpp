@@ -125,7 +125,7 @@ void sleep(A& a) {
 const std::vector<Loop>& loops() {
   static const std::vector<Loop> all = {
       {"code.translations", 1, 0, data_page, code_once},
-      {"code.cold", 1, 0, data_page, code_once},
+      {"code.interpreted", 1, 0, data_page, code_once},
       {"cache.regions-made", 1, 0, data_page, hot_loops},
       {"instruction", 2'000, 200, data_page, mixed_code},
       {"loop", 2'000'000, 10'000, nothing,

@@ -33,6 +33,7 @@ class Compiler final : public Backend {
   void release(Block& block) override;
   bool over_limit() const override { return full_; }
   u64 capacity() const override { return options_.code_bytes; }
+  bool counts_instructions() const override { return options_.count_instructions; }
   u32 hot() const override { return options_.hot; }
   Windows windows() const override { return windows_; }
   void use_window(u64 base) override { set_window_base(base); }
