@@ -117,7 +117,8 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   void raise(arm::Exception exception);
   void count(measure::Counter c, u64 n = 1) { context_.counters.add(c, n); }
   void note_instructions() {
-    if (shared_.backend->counts_instructions()) context_.counters.set(measure::Counter::Instructions, context_.instructions);
+    if (shared_.backend->counts_instructions())
+      context_.counters.set(measure::Counter::Instructions, context_.instructions);
   }
   const InsnMark& mark() const { return context_.block->mark_of(context_.at); }
   u32 mark_pc() const { return context_.block->pc + mark().offset; }
