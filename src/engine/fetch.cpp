@@ -83,8 +83,8 @@ Block* InterpreterVcpu::find_block() {
   count(Counter::CodeLookup);
   if (!block || block->is_hot()) {
     if (!s.it) context = frontend::Context::of(s);
-    const bool cold = !block && !second && !s.it && shared_.backend->cold_runs() != 0;
-    block = translate_block(pc, key, context, pa, second_page, first, second, cold);
+    const u32 cold_runs = block || second || s.it ? 0 : shared_.backend->cold_runs();
+    block = translate_block(pc, key, context, pa, second_page, first, second, cold_runs);
   }
   if (!block->straddles()) {
     known = {target, key, block};
@@ -108,12 +108,11 @@ void InterpreterVcpu::know(u32 target, Block* block) {
 }
 
 Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa,
-                                        GuestPa second_page, const u8* first, const u8* second, bool cold) {
+                                        GuestPa second_page, const u8* first, const u8* second, u32 cold_runs) {
   if (shared_.code.wants_eviction()) {
     shared_.code.evict();
     request_attention();  // where what died is freed
   }
-  u32 runs = shared_.backend->cold_runs();
   CodeSource source;
   source.first = first;
   source.second = second;
@@ -122,10 +121,8 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
   frontend::Limits limits{.max_insns = second ? 1 : k_max_insns};
   while (true) {
     const Block* const known = second || shared_.config.translator ? nullptr : shared_.code.find_anywhere(pa, key);
-    if (cold && known && !known->compiled) {  // so code that each process has elsewhere becomes compiled, too
-      runs = known->cold_runs.load(std::memory_order_relaxed) / 2;
-      cold = runs != 0;
-    }
+    if (cold_runs && known && !known->compiled)  // so code that each process has elsewhere becomes compiled, too
+      cold_runs = known->cold_runs.load(std::memory_order_relaxed) / 2;
     auto block = known && known->compiled && known->pc != pc ? shared_.backend->move(*known, pc) : nullptr;
     const bool moved = block != nullptr;
     if (!moved || shared_.config.trace || shared_.verifier) source.read();
@@ -143,7 +140,8 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     const std::string problem = ir_block.insts.empty() ? "" : ir::verify(ir_block);
     if (!problem.empty()) assertion_failed((problem + "\n" + ir::print(ir_block)).c_str(), __FILE__, __LINE__);
 #endif
-    if (!moved) block = cold ? shared_.backend->make_cold(ir_block, key, runs) : shared_.backend->make(ir_block, key);
+    if (!moved)
+      block = cold_runs ? shared_.backend->make_cold(ir_block, key, cold_runs) : shared_.backend->make(ir_block, key);
     if (!block) {  // more temps than the context has room for
       limits.max_insns = std::max(1u, limits.max_insns / 2);
       continue;
@@ -154,7 +152,7 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     if (shared_.verifier && block->compiled) block->twin = lower(ir_block, key);
     Block* const published = shared_.code.publish(std::move(block), source, moved ? known : nullptr);
     if (!published) continue;  // the bytes changed under us
-    count(moved ? Counter::CodeMove : cold ? Counter::CodeInterpreted : Counter::CodeTranslation);
+    count(moved ? Counter::CodeMove : cold_runs ? Counter::CodeInterpreted : Counter::CodeTranslation);
     if (published->is_hot()) published->cold_runs = shared_.backend->cold_runs();  // no room to compile it: later
     if ((key & k_key_window) && published->compiled) window_block_made();
     if (shared_.config.trace) trace_block(*published, ir_block, source.bytes);

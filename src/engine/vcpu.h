@@ -136,8 +136,9 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   Block* find_block();
   void know(u32 target, Block* block);
   bool fetch_page(u32 va, GuestPa& pa, const u8*& host);
+  /// `cold_runs`: how often the block is to be interpreted before it is compiled; 0: it is compiled now.
   Block* translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa, GuestPa second_page,
-                         const u8* first, const u8* second, bool cold);
+                         const u8* first, const u8* second, u32 cold_runs);
   void claim_code(GuestPa pa);
   void make_region();
 
