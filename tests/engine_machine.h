@@ -75,6 +75,7 @@ class Machine {
     config.verify = std::getenv("ARMVISOR_TEST_VERIFY") != nullptr;
     engine = std::move(*make_engine(name ? name : "interp", config, options));
     port.engine = engine.get();
+    warm = options.warm;
   }
 
   void words(u32 pa, std::initializer_list<u32> code) {
@@ -104,6 +105,7 @@ class Machine {
   GuestRam ram;
   Port port;
   std::unique_ptr<Engine> engine;
+  u64 warm = 0;  ///< JitOptions::warm of the engine
 };
 
 inline constexpr u32 k_stop = 0xe1400070;  ///< HVC #0

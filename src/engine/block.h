@@ -7,6 +7,7 @@
 
 #include "base/types.h"
 #include "engine/uop.h"
+#include "frontend/translate.h"
 
 namespace armvisor::engine {
 
@@ -48,6 +49,11 @@ struct InsnMark {
 inline constexpr u32 k_key_window = 1u << 31;
 /// Instead of a Views::window: a window is to be made first; no entry is to be made without C++.
 inline constexpr u64 k_window_wanted = 1, k_no_window_ready = ~u64{0};
+
+/// Likewise: the block depends on the bits Context::k_fp_key of its key. Other blocks have zeros there.
+inline constexpr u32 k_key_fp = 1u << 30;
+/// What is equal in the keys of all blocks that could serve a context.
+constexpr u32 base_key(u32 key) { return key & ~(k_key_fp | frontend::Context::k_fp_key); }
 
 inline constexpr u32 k_stays_interpreted = ~u32{0};  ///< Block::cold_runs of blocks that are not to be compiled, or are
 
@@ -92,6 +98,8 @@ struct alignas(64) Block {
 
   /// Has been interpreted as often as it may.
   bool is_hot() const { return cold_runs.load(std::memory_order_relaxed) == 0; }
+  /// It is a translation for the context of `wanted`, a key without k_key_fp.
+  bool serves(u32 wanted) const { return key == (wanted | k_key_fp) || key == base_key(wanted); }
   bool straddles() const { return second_page != k_no_page; }
   const InsnMark& mark_of(const Uop* at) const {
     const auto index = static_cast<u32>(at - code.get());

@@ -45,8 +45,18 @@ bool CodeSource::unchanged(u32 n) const {
 }
 
 Block* CodeCache::find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page) {
-  for (Block* b = buckets_[bucket_of(pa, pc, key)].get(); b; b = b->chain.get())
-    if (b->pc == pc && b->pa == pa && b->key == key && b->second_page == second_page) return b;
+  Block* found = nullptr;
+  for (Block* b = buckets_[bucket_of(pa, pc, key)].get(); b; b = b->chain.get()) {
+    if (b->pc != pc || b->pa != pa || b->second_page != second_page || !b->serves(key)) continue;
+    found = b;
+    if (b->key & k_key_fp) break;  // a region with members of both kinds stands beside its head
+  }
+  return found;
+}
+
+Block* CodeCache::find_equal(const Block& block) {
+  for (Block* b = buckets_[bucket_of(block.pa, block.pc, block.key)].get(); b; b = b->chain.get())
+    if (b->pc == block.pc && b->pa == block.pa && b->key == block.key && b->second_page == block.second_page) return b;
   return nullptr;
 }
 
@@ -62,7 +72,7 @@ const Block* CodeCache::find_anywhere(GuestPa pa, u32 key) {
   const Block* found = nullptr;
   for (u32 k = 0; k < Copies::k_most; ++k) {
     const Block* const b = it->second.blocks[(it->second.newest - k) % Copies::k_most];
-    if (!b || b->pa != pa || b->key != key) continue;
+    if (!b || b->pa != pa || !b->serves(key)) continue;
     if (b->compiled) return b;
     if (!found) found = b;
   }
@@ -91,7 +101,7 @@ void CodeCache::kill_copy(Block* block) {
 Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source, const Block* origin) {
   const std::lock_guard guard(lock_);
   if (origin && origin->dead) return nullptr;
-  Block* const there = find_locked(block->pa, block->pc, block->key, block->second_page);
+  Block* const there = find_equal(*block);
   if (there && (there->compiled || !block->compiled)) return there;
   const auto put = [&] {
     if (there) replace(there);
@@ -121,7 +131,7 @@ bool CodeCache::publish_region(std::unique_ptr<Block> region, std::span<const u3
   const GuestPa page(region->pa.value & ~u64{k_page_mask});
   Block* replaced = nullptr;
   for (const u32 pc : members) {
-    Block* const member = find_locked(page + (pc & k_page_mask), pc, region->key, k_no_page);
+    Block* const member = find_locked(page + (pc & k_page_mask), pc, region->key & ~k_key_fp, k_no_page);
     if (!member) return false;
     if (pc == region->pc) replaced = member;
   }

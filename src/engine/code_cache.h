@@ -42,17 +42,19 @@ class CodeCache {
   CodeCache(const CodeCache&) = delete;
   CodeCache& operator=(const CodeCache&) = delete;
 
+  /// The block at `pc` that serves the context of `key`.
   Block* find(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
-  /// Inserts `block` and returns it, or an equal one that was there first, which gives way only if it is interpreted and
-  /// `block` compiled; null when the bytes changed meanwhile.
-  /// `origin`: what the block was moved from. Null also when that is dead.
+  /// Inserts `block` and returns it, or an equal one that was there first, which gives way only if it is interpreted
+  /// and `block` compiled; null when the bytes changed meanwhile. `origin`: what the block was moved from. Null also
+  /// when that is dead.
   Block* publish(std::unique_ptr<Block> block, const CodeSource& source, const Block* origin = nullptr);
   /// Puts `region`, made from `bytes`, in the place of the block at its pc. False: the blocks of its members, all in
   /// that block's page, are not all there any more, so that writes might not be seen, or memory at `host` has other
   /// bytes.
   bool publish_region(std::unique_ptr<Block> region, std::span<const u32> members, const u8* host,
                       std::span<const u8> bytes);
-  /// A block of the bytes at `pa` under `key`, at whatever virtual address, compiled if one is; null if none is known.
+  /// A block of the bytes at `pa` that serves `key`, at whatever virtual address, compiled if one is; null if none is
+  /// known.
   const Block* find_anywhere(GuestPa pa, u32 key);
   void connect(Link* link, Block* block);
 
@@ -92,15 +94,16 @@ class CodeCache {
   };
 
   std::size_t bucket_of(GuestPa pa, u32 pc, u32 key) const {
-    const u64 h = (pa.value ^ u64{pc} << 20 ^ u64{key} << 52) * 0x9e3779b97f4a7c15ull;
+    const u64 h = (pa.value ^ u64{pc} << 20 ^ u64{base_key(key)} << 52) * 0x9e3779b97f4a7c15ull;
     return (h >> 32) & (buckets_.size() - 1);
   }
   static u64 place_of(GuestPa pa, u32 key) {
-    return pa.value ^ u64 { key } << 40;
+    return pa.value ^ u64 { base_key(key) } << 40;
   }
   void grow();
   void count_live(const Block& block, s64 n);
   Block* find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
+  Block* find_equal(const Block& block);
   Block* insert(std::unique_ptr<Block> block);
   void note_copy(Block* block);
   void kill_copy(Block* block);

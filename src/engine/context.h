@@ -17,8 +17,8 @@ struct JumpEntry {
   u64 tag = 0;
   Block* block = nullptr;
 };
-inline constexpr u32 k_jump_entries = 8192;
-/// The index is bits 13:1 of pc ^ pc >> k_jump_shift ^ salt.
+inline constexpr u32 k_jump_entries = 32768;
+/// The index is bits 15:1 of pc ^ pc >> k_jump_shift ^ salt.
 inline constexpr u32 k_jump_shift = 12, k_jump_mask = (k_jump_entries - 1) << 1;
 constexpr u32 jump_index(u32 pc, u32 salt) { return ((pc ^ pc >> k_jump_shift ^ salt) & k_jump_mask) >> 1; }
 /// View::salt of a space.
@@ -35,8 +35,9 @@ struct View {
   mmu::TlbEntry* tlb = nullptr;
   u64* exec = nullptr;
   u64 tag = 0;          ///< of jump entries, less the program counter
-  u32 key[2] = {0, 0};  ///< context key outside IT blocks, by CPSR.T
-  u64 salt = 0;         ///< see jump_index
+  u32 key[2] = {0, 0};  ///< base_key outside IT blocks, by CPSR.T
+  u32 salt = 0;         ///< see jump_index
+  u32 fp = 0;           ///< the rest of the key
 };
 
 inline constexpr u8 k_no_simple_bank = 0x80;
@@ -83,8 +84,8 @@ struct Context {
   u64 lent[2] = {};               ///< generated code: its registers for temps, then
   bool world_switched = false;    ///< the dispatcher runs a helper for generated code: a heavy trap, not a light one
   u32 heat[k_heat_entries] = {};  ///< generated code: by heat_index, how often loops there may yet run
-  JumpEntry jump[k_jump_entries];
   alignas(16) u8 temps[k_temp_bytes];
+  JumpEntry jump[k_jump_entries];
 };
 
 /// Runs blocks from `block` on until something needs the dispatcher.

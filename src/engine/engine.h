@@ -110,8 +110,8 @@ struct JitOptions {
 #include "engine/jit_options.inc"
 #undef JIT
   u64 code_bytes = 256u << 20;  ///< bound of the code cache
-  u32 hot = 2000;               ///< loops become regions when they have run this often
-  u32 warm = 16;                ///< blocks are compiled when they have been interpreted this often
+  u64 hot = 2000;               ///< loops become regions when they have run this often
+  u64 warm = 16;                ///< blocks are compiled when they have been interpreted this often
 };
 /// Compiles IR to host code. An error when this host has no code generator or no memory for code.
 Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOptions& options);

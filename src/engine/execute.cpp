@@ -106,6 +106,10 @@ enter:
     }
     block->cold_runs.store(runs - 1, std::memory_order_relaxed);
   }
+  if (!block->serves(base_key(block->key) | ctx->now.fp)) {
+    ctx->s.r[15] = block->pc;
+    return Leave::Lookup;
+  }
   ctx->block = block;
   ctx->instructions += block->insn_count;
   u = block->code.get();

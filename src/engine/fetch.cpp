@@ -58,14 +58,14 @@ Block* InterpreterVcpu::find_block() {
   const u32 pc = s.r[15];
   frontend::Context context;
   const u32 target = pc | u32{s.thumb()};
-  u32 key = context_.now.key[s.thumb()];
+  u32 key = context_.now.key[s.thumb()] | context_.now.fp;
   if (s.it) {
     context = frontend::Context::of(s);
     key = context.key() | (key & k_key_window);
   }
   JumpEntry& entry = context_.jump[jump_index(target, static_cast<u32>(context_.now.salt))];
   if (entry.tag == (context_.now.tag | target) && !s.it && entry.block->exec_id.load() != k_dead_block &&
-      !entry.block->is_hot())
+      !entry.block->is_hot() && entry.block->serves(key))
     return entry.block;
   GuestPa page, second_page = k_no_page;
   const u8 *first = nullptr, *second = nullptr;
@@ -77,7 +77,7 @@ Block* InterpreterVcpu::find_block() {
     if (!fetch_page(pc + 2, second_page, second)) return nullptr;
   }
   KnownBlock& known = known_[known_index(target)];
-  const bool is_known = known.block && known.target == target && known.key == key &&
+  const bool is_known = known.block && known.target == target && known.block->serves(key) &&
                         known.block->exec_id.load(std::memory_order_relaxed) == mmu::exec_id(pc, pa);
   Block* block = is_known ? known.block : shared_.code.find(pa, pc, key, second_page);
   count(Counter::CodeLookup);
@@ -87,7 +87,7 @@ Block* InterpreterVcpu::find_block() {
     block = translate_block(pc, key, context, pa, second_page, first, second, cold_runs);
   }
   if (!block->straddles()) {
-    known = {target, key, block};
+    known = {target, block};
     if (!s.it && !journal_) know(target, block);
   }
   s.it = 0;
@@ -129,19 +129,22 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     ir::Block ir_block;
     if (shared_.config.translator) {
       shared_.config.translator(pc, ir_block);
+      ir_block.fp = true;
     } else if (!moved || shared_.verifier || shared_.config.trace) {
       if (moved) limits.max_insns = block->insn_count;
       const std::span bytes(source.bytes, source.count);
       const bool translated = frontend::translate(context, pc, bytes, limits, ir_block);
       AV_ASSERT(translated);
     }
+    const u32 block_key = moved ? known->key : ir_block.fp ? key | k_key_fp : base_key(key);
     ir::sink_compares(ir_block);
 #ifndef NDEBUG
     const std::string problem = ir_block.insts.empty() ? "" : ir::verify(ir_block);
     if (!problem.empty()) assertion_failed((problem + "\n" + ir::print(ir_block)).c_str(), __FILE__, __LINE__);
 #endif
     if (!moved)
-      block = cold_runs ? shared_.backend->make_cold(ir_block, key, cold_runs) : shared_.backend->make(ir_block, key);
+      block = cold_runs ? shared_.backend->make_cold(ir_block, block_key, cold_runs)
+                        : shared_.backend->make(ir_block, block_key);
     if (!block) {  // more temps than the context has room for
       limits.max_insns = std::max(1u, limits.max_insns / 2);
       continue;
@@ -149,7 +152,7 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     if (!moved && known && known->pc != pc) shared_.backend->learn(*known, *block);
     block->pa = pa;
     block->second_page = second_page;
-    if (shared_.verifier && block->compiled) block->twin = lower(ir_block, key);
+    if (shared_.verifier && block->compiled) block->twin = lower(ir_block, block_key);
     Block* const published = shared_.code.publish(std::move(block), source, moved ? known : nullptr);
     if (!published) continue;  // the bytes changed under us
     count(moved ? Counter::CodeMove : cold_runs ? Counter::CodeInterpreted : Counter::CodeTranslation);
@@ -172,7 +175,7 @@ void InterpreterVcpu::make_region() {
   u32& heat = context_.heat[heat_index(pc)];
   heat = shared_.backend->hot();
   if (!fetch_page(pc, page, host)) return;
-  const u32 key = context_.now.key[s.thumb()];
+  const u32 key = context_.now.key[s.thumb()] | context_.now.fp;
   const auto block_at = [&](u32 at) { return shared_.code.find(page + (at & k_page_mask), at, key, k_no_page); };
   Block* const there = block_at(pc);
   if (!there || !there->compiled || there->region || there->no_region.exchange(true)) {
@@ -187,7 +190,7 @@ void InterpreterVcpu::make_region() {
   const std::string problem = ir::verify(region->block);
   if (!problem.empty()) assertion_failed((problem + "\n" + ir::print(region->block)).c_str(), __FILE__, __LINE__);
 #endif
-  auto block = shared_.backend->make(region->block, key);
+  auto block = shared_.backend->make(region->block, region->block.fp ? key | k_key_fp : base_key(key));
   if (!block || !block->compiled) return;
   block->pa = page + (pc & k_page_mask);
   if (shared_.config.trace) trace_block(*block, region->block, bytes.data() + (pc & k_page_mask));

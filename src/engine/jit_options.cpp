@@ -19,35 +19,36 @@ constexpr Entry k_entries[] = {
 #include "engine/jit_options.inc"
 #undef JIT
 };
-constexpr std::string_view k_code = "code=", k_hot = "hot=", k_warm = "warm=", k_no = "no-";
-constexpr u64 k_min_mib = 2, k_max_mib = 1024;  // jumps within the cache are 32 bits
-constexpr u64 k_most_runs = 1'000'000;
+constexpr std::string_view k_no = "no-";
 
-Status set_number(std::string_view name, std::string_view digits, u64 least, u64 most, u64& out) {
-  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), out);
-  if (error == std::errc() && end == digits.end() && out >= least && out <= most) return {};
-  return Error{ErrorKind::BadArguments, "--jit " + std::string(name) + ": expected a number from " +
-                                            std::to_string(least) + " to " + std::to_string(most) + ", found '" +
-                                            std::string(digits) + "'; change it"};
+struct Number {
+  const char* name;  // as in name=N
+  u64 JitOptions::*member;
+  u64 least, most, unit;
+  const char* help;
+};
+
+constexpr Number k_numbers[] = {
+    {"code", &JitOptions::code_bytes, 2, 1024, 1 << 20, "at most N MiB of generated code"},  // jumps are 32 bits
+    {"hot", &JitOptions::hot, 1, 1'000'000, 1, "loops that ran N times are compiled as a whole"},
+    {"warm", &JitOptions::warm, 0, 1'000'000, 1, "blocks are interpreted N times before they are compiled"},
+};
+
+Status set_number(const Number& n, std::string_view digits, JitOptions& options) {
+  u64 value = 0;
+  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), value);
+  if (error != std::errc() || end != digits.end() || value < n.least || value > n.most)
+    return Error{ErrorKind::BadArguments, "--jit " + std::string(n.name) + ": expected a number from " +
+                                              std::to_string(n.least) + " to " + std::to_string(n.most) + ", found '" +
+                                              std::string(digits) + "'; change it"};
+  options.*n.member = value * n.unit;
+  return {};
 }
 
 Status set_one(std::string_view word, JitOptions& options) {
-  u64 number = 0;
-  if (word.starts_with(k_code)) {
-    AV_TRY(set_number("code", word.substr(k_code.size()), k_min_mib, k_max_mib, number));
-    options.code_bytes = number << 20;
-    return {};
-  }
-  if (word.starts_with(k_hot)) {
-    AV_TRY(set_number("hot", word.substr(k_hot.size()), 1, k_most_runs, number));
-    options.hot = static_cast<u32>(number);
-    return {};
-  }
-  if (word.starts_with(k_warm)) {
-    AV_TRY(set_number("warm", word.substr(k_warm.size()), 0, k_most_runs, number));
-    options.warm = static_cast<u32>(number);
-    return {};
-  }
+  const auto equals = word.find('=');
+  for (const Number& n : k_numbers)
+    if (equals != word.npos && word.substr(0, equals) == n.name) return set_number(n, word.substr(equals + 1), options);
   const bool on = !word.starts_with(k_no);
   const std::string_view name = on ? word : word.substr(k_no.size());
   for (const Entry& e : k_entries) {
@@ -89,8 +90,8 @@ std::string jit_options_help() {
   std::string text;
   for (const Entry& e : k_entries)
     text += std::string(e.normally ? "no-" : "") + e.name + "  " + (e.normally ? "without: " : "") + e.help + "\n";
-  return text + "code=N  at most N MiB of generated code\nhot=N  loops that ran N times are compiled as a whole\n"
-                "warm=N  blocks are interpreted N times before they are compiled\n";
+  for (const Number& n : k_numbers) text += std::string(n.name) + "=N  " + n.help + "\n";
+  return text;
 }
 
 }  // namespace armvisor::engine

@@ -160,6 +160,7 @@ class Former {
       out.temp_count += block.temp_count;
       out.label_count += block.label_count;
       out.insn_count += block.insn_count;
+      out.fp |= block.fp;
     }
     out.before = pc_ - first;
     out.guest_bytes = last - first;

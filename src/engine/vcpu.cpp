@@ -171,8 +171,8 @@ Views& InterpreterVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
   mmu::SpaceKey key = space.key;
   key.dacr = 0;
   const View(&old)[2] = (context_.views ? context_.views : &kept[0])->view;
-  if (tlb_.changes() != views_changes_ || !(key == views_key_) || (old[0].key[0] & ~k_key_window) != keys[0] ||
-      old[1].key[0] != keys[1]) {
+  if (tlb_.changes() != views_changes_ || !(key == views_key_) ||
+      ((old[0].key[0] & ~k_key_window) | old[0].fp) != keys[0] || (old[1].key[0] | old[1].fp) != keys[1]) {
     for (Views& v : kept) v.dacr = Views::k_no_dacr;
     views_changes_ = tlb_.changes();
     views_key_ = key;
@@ -186,8 +186,13 @@ Views& InterpreterVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
   v.window = window_of(space, keys[0]);
   for (const bool p : {false, true}) {
     View& view = v.view[p];
-    const u32 arm = keys[p] | (!p && v.window > k_window_wanted ? k_key_window : 0);
-    view = {space.data[p], space.exec[p], u64{tlb_.exec_number(p, arm)} << 32, {arm, arm | k_thumb}, 0};
+    const u32 arm = base_key(keys[p]) | (!p && v.window > k_window_wanted ? k_key_window : 0);
+    view = {.tlb = space.data[p],
+            .exec = space.exec[p],
+            .tag = u64{tlb_.exec_number(p, arm)} << 32,
+            .key = {arm, arm | k_thumb},
+            .salt = 0,
+            .fp = keys[p] & frontend::Context::k_fp_key};
     if (!p || space.own_privileged || !space.all_spaces) view.salt = jump_salt(space.id + 1);
   }
   return v;

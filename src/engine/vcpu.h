@@ -179,10 +179,10 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   u64 views_changes_ = 0;    ///< SoftTlb::changes() that they are of
   /// Blocks by program counter and key, whatever the address space: after a switch or a flush they fill the jump cache.
   struct KnownBlock {
-    u32 target = 0, key = 0;  ///< target: with CPSR.T in bit 0
+    u32 target = 0;  ///< with CPSR.T in bit 0
     Block* block = nullptr;
   };
-  static constexpr u32 k_known_bits = 14;
+  static constexpr u32 k_known_bits = 16;
   static constexpr u32 known_index(u32 target) { return target * 0x9e3779b1u >> (32 - k_known_bits); }
   std::array<KnownBlock, 1u << k_known_bits> known_{};
   arm::Fault fault_;

@@ -23,6 +23,8 @@ struct Context {
 
   /// Packed, for keys. Distinct contexts have distinct values.
   u32 key() const;
+  /// Of a key, what only blocks with ir::Block::fp depend on.
+  static constexpr u32 k_fp_key = 7u << 4 | 1u << 17;
   static bool fp_default_of(u32 key);
   static Context of(const arm::CpuState& s) { return of(s, s.privileged()); }
   static Context of(const arm::CpuState& s, bool privileged);  ///< as if the mode were of that privilege

@@ -40,6 +40,7 @@ inline Value constant(Translator& t, u64 v) {
 
 /// Opens an Advanced SIMD instruction: false, with Undefined Instruction emitted, when `defined` is or the unit is off.
 inline bool open(Translator& t, bool defined) {
+  t.fp();
   if (defined && t.context.simd_enabled) return true;
   t.undefined();
   return false;

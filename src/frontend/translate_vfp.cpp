@@ -30,6 +30,7 @@ class Vfp {
 };
 
 bool open_vfp(Translator& t, bool defined = true) {
+  t.fp();
   if (defined && t.context.vfp_enabled) return true;
   t.undefined();
   return false;

@@ -9,6 +9,7 @@ namespace armvisor::frontend::simd {
 namespace {
 
 bool open_vfp(Translator& t, bool defined = true) {
+  t.fp();
   if (defined && t.context.vfp_enabled) return true;
   t.undefined();
   return false;
@@ -186,6 +187,7 @@ enum class VfpReg : u8 { FPSID = 0, MVFR1 = 6, MVFR0 = 7, FPEXC = 8 };
 
 /// The registers other than FPSCR need CPACR and PL1, but not FPEXC.EN (B1.11.3).
 bool open_system(Translator& t, const Inst& i) {
+  t.fp();
   if (t.context.vfp_accessible && t.context.privileged && i('t') != 15) return true;
   t.undefined();
   return false;

@@ -68,6 +68,7 @@ class Translator {
   u8 memory_attr(u8 extra = 0) const;
 
   // --- outcomes
+  void fp() { ir.block().fp = true; }    ///< the instruction asks the context for VFP or Advanced SIMD
   void undefined();                      ///< Undefined Instruction exception here
   void unpredictable() { undefined(); }  ///< the choice of this CPU, see docs/architecture.md
   /// Appends exit `op` (ITSTATE set as stated above) and marks the block as left.

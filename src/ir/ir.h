@@ -107,6 +107,7 @@ struct Block {
   u32 temp_count = 0;
   u32 label_count = 0;
   u32 head_count = 0;  ///< not 0: a region
+  bool fp = false;     ///< depends on what frontend::Context says of VFP and Advanced SIMD
   std::vector<Inst> insts;
 };
 

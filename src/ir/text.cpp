@@ -183,8 +183,10 @@ std::string parse_header(const std::vector<std::string_view>& words, Block& bloc
       block.before = v;
     else if (name == "heads")
       block.head_count = v;
+    else if (name == "fp")
+      block.fp = v != 0;
     else
-      return "pc=, bytes=, insns=, temps=, labels=, before= or heads=, found '" + std::string(name) + "'";
+      return "pc=, bytes=, insns=, temps=, labels=, before=, heads= or fp=, found '" + std::string(name) + "'";
   }
   return {};
 }
@@ -196,6 +198,7 @@ std::string print(const Block& block) {
                     " insns=" + std::to_string(block.insn_count) + " temps=" + std::to_string(block.temp_count) +
                     " labels=" + std::to_string(block.label_count);
   if (block.head_count) out += " before=" + std::to_string(block.before) + " heads=" + std::to_string(block.head_count);
+  if (block.fp) out += " fp=1";
   out += "\n";
   for (const Inst& inst : block.insts) print_inst(inst, out);
   return out;

@@ -22,16 +22,20 @@ class ExecEpoch {
 
   /// Code at `va` is known under these numbers; its descriptor maps 1 << page_bits bytes.
   void note(u32 va, u32 page_bits, bool global) {
-    const u32 bit = hash(va);
-    pages_[bit / 64] |= u64{1} << bit % 64;
     any_global_ |= global;
-    if (page_bits <= k_page_bits || has_large(va)) return;
+    if (page_bits <= k_page_bits) {
+      const u32 bit = hash(va);
+      pages_[bit / 64] |= u64{1} << bit % 64;
+      small_[va >> 26] |= u64{1} << (va >> 20 & 63);
+      return;
+    }
+    if (has_large(va)) return;
     const u32 mib = page_bits <= 20 ? 1 : 1u << (page_bits - 20), first = (va >> 20) & ~(mib - 1);
     for (u32 k = first; k < first + mib; ++k) large_[k / 64] |= u64{1} << k % 64;
   }
   bool may_know(u32 va) const {
     const u32 bit = hash(va);
-    return (pages_[bit / 64] >> bit % 64 & 1) || has_large(va);
+    return (has_small(va) && (pages_[bit / 64] >> bit % 64 & 1)) || has_large(va);
   }
   bool any_global() const { return any_global_; }
   bool unused() const { return next_ == 0; }
@@ -45,10 +49,13 @@ class ExecEpoch {
   };
   static constexpr u32 k_page_bits_hashed = 4096;
   static u32 hash(u32 va) { return (va >> k_page_bits ^ va >> 24) % k_page_bits_hashed; }
+  bool has_small(u32 va) const { return small_[va >> 26] >> (va >> 20 & 63) & 1; }
   bool has_large(u32 va) const { return large_[va >> 26] >> (va >> 20 & 63) & 1; }
 
   std::array<Number, 4> numbers_{};
   std::array<u64, k_page_bits_hashed / 64> pages_{};
+  // By MiB. Kernels flush long ranges of it, and what else is there must not look like code by its hash.
+  std::array<u64, 64> small_{};  ///< pages of 4 KiB
   std::array<u64, 64> large_{};  ///< by MiB: part of it came from a descriptor of more than 4 KiB
   u32 next_ = 0;
   bool any_global_ = false;

@@ -125,8 +125,9 @@ bool Space::uncover(u32 va, u32 bits) {
 SoftTlb::SoftTlb(FrameTable& frames, u32 vcpu)
     : frames_(frames),
       writer_bit_(static_cast<u8>(1u << vcpu)),
-      written_at_(static_cast<u32*>(std::calloc(frames.ram().size() >> k_page_bits, sizeof(u32)))) {
-  AV_ASSERT(written_at_);
+      written_at_(static_cast<u32*>(std::calloc(frames.ram().size() >> k_page_bits, sizeof(u32)))),
+      filled_(static_cast<u64*>(std::calloc(1u << (32 - k_page_bits - 6), sizeof(u64)))) {
+  AV_ASSERT(written_at_ && filled_);
 }
 
 Space* SoftTlb::find(const SpaceKey& key) {
@@ -249,6 +250,7 @@ void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* 
   space.data[privileged][k] = e;
   space.data_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, normal, writable};
   space.note_size(va, t.page_bits);
+  note_filled(va, t.page_bits);
 }
 
 void SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
@@ -257,6 +259,7 @@ void SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
   space.exec[privileged][k] = exec_id(va, t.pa);
   space.exec_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, true, false};
   space.note_size(va, t.page_bits);
+  note_filled(va, t.page_bits);
 }
 
 u32 SoftTlb::clear(Space& space) {
@@ -289,7 +292,9 @@ u32 SoftTlb::drop_not_global(Asid asid) {
 }
 
 u32 SoftTlb::drop_page(u32 va, const Asid* asid) {
+  if (!may_have(va)) return 0;
   renew_page(va, asid);
+  if (!asid) filled_[va >> 18] &= ~(u64{1} << (va >> k_page_bits & 63));
   u32 count = 0;
   for (auto& space : spaces_) {
     if (space->empty) continue;

@@ -57,6 +57,17 @@ struct SpaceKey {
   static SpaceKey of(const arm::CpuState& s, Policy policy = Policy::Asid);
 };
 
+/// A bit per MiB of the address space.
+using MibSet = std::array<u64, 64>;
+/// Puts the page of 1 << page_bits bytes that `va` is in into `set`, or takes it out.
+inline void mark_mib(MibSet& set, u32 va, u32 page_bits, bool in) {
+  const u32 mib = page_bits <= 20 ? 1 : 1u << (page_bits - 20), first = (va >> 20) & ~(mib - 1);
+  for (u32 k = first; k < first + mib; ++k) {
+    const u64 bit = u64{1} << (k & 63);
+    set[k >> 6] = in ? set[k >> 6] | bit : set[k >> 6] & ~bit;
+  }
+}
+
 /// The tables of one guest address space. Index 1 is for privileged accesses, 0 for unprivileged ones.
 struct Space {
   TlbEntry data[2][k_tlb_entries];
@@ -79,9 +90,8 @@ struct Space {
     return privileged && !own_privileged && all_spaces ? *all_spaces : epoch[privileged];
   }
   bool empty = false;  ///< no entry was made since it was last cleared
-  /// Bit per MiB of the address space: an entry in it came from a descriptor of more than 4 KiB.
-  std::array<u64, 64> large{};
-  u32 largest = 0;  ///< page_bits of the largest of these
+  MibSet large{};      ///< an entry in it came from a descriptor of more than 4 KiB
+  u32 largest = 0;     ///< page_bits of the largest of these
   /// Bit per MiB (coherent policies): writes to all tables on the way to it are followed, so what a walk finds there
   /// may be kept.
   std::array<u64, 64> covered{};
@@ -108,18 +118,9 @@ struct Space {
     empty = false;
     if (page_bits <= k_page_bits) return;
     if (page_bits > largest) largest = page_bits;
-    mark_large(va, page_bits, true);
+    mark_mib(large, va, page_bits, true);
   }
-  void forget_large(u32 va) { mark_large(va, largest, false); }
-
- private:
-  void mark_large(u32 va, u32 page_bits, bool is) {
-    const u32 mib = page_bits <= 20 ? 1 : 1u << (page_bits - 20), first = (va >> 20) & ~(mib - 1);
-    for (u32 k = first; k < first + mib; ++k) {
-      const u64 bit = u64{1} << (k & 63);
-      large[k >> 6] = is ? large[k >> 6] | bit : large[k >> 6] & ~bit;
-    }
-  }
+  void forget_large(u32 va) { mark_mib(large, va, largest, false); }
 };
 
 class SoftTlb {
@@ -214,8 +215,17 @@ class SoftTlb {
   void renew_range(Space& space, u32 va, u32 bits);
   void renew_page(u32 va, const Asid* asid);
 
+  /// True when a space may have entries that maintenance of `va` is to drop.
+  bool may_have(u32 va) const {
+    return (filled_[va >> 18] >> (va >> k_page_bits & 63) & 1) || (large_[va >> 26] >> (va >> 20 & 63) & 1);
+  }
+  void note_filled(u32 va, u32 page_bits) {
+    filled_[va >> 18] |= u64{1} << (va >> k_page_bits & 63);
+    if (page_bits > k_page_bits) mark_mib(large_, va, page_bits, true);
+  }
+
   struct Free {
-    void operator()(u32* p) const { std::free(p); }
+    void operator()(void* p) const { std::free(p); }
   };
   /// By frame, the page whose entries write it: 0 none, address | 1 one, k_many: more than one.
   static constexpr u32 k_many = 2;
@@ -225,6 +235,10 @@ class SoftTlb {
   Space* current_ = nullptr;
   std::vector<std::unique_ptr<Space>> spaces_;
   std::unique_ptr<u32[], Free> written_at_;
+  /// Bit per page of the address space: entries were made for it since maintenance for all ASIDs last named it. Kernels
+  /// flush long ranges, most of whose pages nobody has used.
+  std::unique_ptr<u64[], Free> filled_;
+  MibSet large_{};  ///< an entry in it came from a descriptor of more than 4 KiB
   /// Privileged code on global pages, by all that translation depends on but the ASID.
   std::vector<std::pair<SpaceKey, std::unique_ptr<ExecEpoch>>> all_spaces_;
   ExecEpoch noted_;  ///< what all of them together know, or have known: most flushes need look no further

@@ -9,8 +9,8 @@
 #include "engine/jit/lower.h"
 #include "engine/jit/move.h"
 #include "engine/lower.h"
-#include "ir/passes/condition_values.h"
 #include "engine/vcpu.h"
+#include "ir/passes/condition_values.h"
 
 namespace armvisor::engine::jit {
 namespace {
@@ -167,7 +167,7 @@ std::unique_ptr<Block> Compiler::compile(const ir::Block& ir_block, u32 key) {
     if (!at) {
       if (ir_block.head_count) return nullptr;
       full_ = true;  // until dead blocks are freed, new ones are interpreted
-      return make_cold(ir_block, key, options_.warm ? options_.warm : k_stays_interpreted);
+      return make_cold(ir_block, key, options_.warm ? cold_runs() : k_stays_interpreted);
     }
     try {
       const std::size_t size = emitter_.compile(at, capacity, ir_block, *block);

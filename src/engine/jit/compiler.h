@@ -21,7 +21,7 @@ class Compiler final : public Backend {
   static Result<std::unique_ptr<Backend>> create(const JitOptions& options);
 
   std::unique_ptr<Block> make(const ir::Block& block, u32 key) override;
-  u32 cold_runs() const override { return options_.warm; }
+  u32 cold_runs() const override { return static_cast<u32>(options_.warm); }
   std::unique_ptr<Block> make_cold(const ir::Block& block, u32 key, u32 runs) override;
   std::unique_ptr<Block> move(const Block& known, u32 pc) override;
   void learn(const Block& known, Block& block) override;
@@ -34,7 +34,7 @@ class Compiler final : public Backend {
   bool over_limit() const override { return full_; }
   u64 capacity() const override { return options_.code_bytes; }
   bool counts_instructions() const override { return options_.count_instructions; }
-  u32 hot() const override { return options_.hot; }
+  u32 hot() const override { return static_cast<u32>(options_.hot); }
   Windows windows() const override { return windows_; }
   void use_window(u64 base) override { set_window_base(base); }
   bool avoid_window(u32 pc) override { return sites_.missed(pc); }

@@ -65,6 +65,15 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
   const Label attention = label();
   cmp(dword[rbp + offsetof(Context, attention)], 0);
   jne(attention, T_NEAR);
+  if (out.key & k_key_fp) {
+    const Label other = label();
+    cmp(dword[rbp + offsetof(Context, now.fp)], out.key & frontend::Context::k_fp_key);
+    jne(other, T_NEAR);
+    add_cold([this, other] {
+      L(other);
+      leave_from_entry(Leave::Lookup);
+    });
+  }
   if (options_.count_instructions && !region_) add(qword[rbp + offsetof(Context, instructions)], block.insn_count);
   for (const Copy& c : copies_)
     if (c.owner >= 0) mov(guest(static_cast<u32>(c.owner)), Reg32(c.host));
@@ -73,11 +82,7 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
   load_units();
   add_cold([this, attention] {
     L(attention);
-    set_pc(block_->pc);
-    // Who entered the block took ITSTATE out of the state; it must be found there again.
-    if (const u8 it = frontend::Context::it_of(out_->key)) mov(byte[rbp + AV_STATE(it)], it);
-    mov(eax, static_cast<u32>(Leave::Attention));
-    jmp(stub(stubs_.leave), T_NEAR);
+    leave_from_entry(Leave::Attention);
   });
   for (index_ = 0; index_ < block.insts.size();) {
     const Inst& i = block.insts[index_];
@@ -106,6 +111,15 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
   finish_code();
   emit_window_table();
   return getSize();
+}
+
+/// Before anything of the block has run.
+void Emitter::leave_from_entry(Leave why) {
+  set_pc(block_->pc);
+  // Who entered the block took ITSTATE out of the state; it must be found there again.
+  if (const u8 it = frontend::Context::it_of(out_->key)) mov(byte[rbp + AV_STATE(it)], it);
+  mov(eax, static_cast<u32>(why));
+  jmp(stub(stubs_.leave), T_NEAR);
 }
 
 // --- operands

@@ -356,6 +356,7 @@ class Emitter : private Assembler {
   void emit_head(const Inst& i);
   void emit_goto(u32 index, std::optional<u8> cc);
   void emit_leave(Leave why);
+  void leave_from_entry(Leave why);
   void emit_sync_exit(u32 pc);
   /// `from`: address of the instruction that leaves.
   void exit_direct(Link& link, u32 from);
