@@ -38,7 +38,7 @@ bool InterpreterVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
     }
     pa = GuestPa(t.pa.value & ~u64{k_page_mask});
     if (keep) {
-      tlb().fill_exec(page, t, s.privileged());
+      if (!tlb().fill_exec(page, t, s.privileged())) sync();
       count(Counter::HiddenExec);
     }
   }
@@ -64,12 +64,15 @@ Block* InterpreterVcpu::find_block() {
     key = context.key() | (key & k_key_window);
   }
   JumpEntry& entry = context_.jump[jump_index(target, static_cast<u32>(context_.now.salt))];
-  if (entry.tag == (context_.now.tag | target) && !s.it && entry.block->exec_id.load() != k_dead_block &&
-      !entry.block->is_hot() && entry.block->serves(key))
-    return entry.block;
+  Block* const near = entry.tag == (context_.now.tag | target) && !s.it ? entry.block : nullptr;
+  const bool serves = near && near->exec_id.load() != k_dead_block && !near->is_hot() && near->serves(key);
+  // (A link to another page asks the execute-side table for that page each time, so it must get there.)
+  const bool is_far = context_.link && !context_.link->same_page;
+  if (serves && !is_far) return near;
   GuestPa page, second_page = k_no_page;
   const u8 *first = nullptr, *second = nullptr;
   if (!fetch_page(pc, page, first)) return nullptr;
+  if (serves && near->exec_id.load() == mmu::exec_id(pc, page)) return near;
   const GuestPa pa(page.value | (pc & k_page_mask));
   first += pc & k_page_mask;
   if (s.thumb() && (pc & k_page_mask) == k_page_size - 2 &&
@@ -99,11 +102,6 @@ void InterpreterVcpu::know(u32 target, Block* block) {
   // (An entry whose page has left the execute-side table is not noted; a straddling block's second page may do that.)
   const u64 id = context_.now.exec[(target >> k_page_bits) % mmu::k_exec_entries];
   if (static_cast<u32>(id) != target >> k_page_bits) return;
-  const bool privileged = context_.s.privileged();
-  if (!tlb().note_code(target, privileged)) {
-    sync();
-    tlb().note_code(target, privileged);
-  }
   context_.jump[jump_index(target, static_cast<u32>(context_.now.salt))] = {context_.now.tag | target, block};
 }
 

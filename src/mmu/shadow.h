@@ -67,7 +67,6 @@ class Shadow {
   // As SoftTlb's.
   void set_current(Space& space) { tlb_.set_current(space); }
   u32 exec_number(bool privileged, u32 key) { return tlb_.exec_number(privileged, key); }
-  bool note_code(u32 va, bool privileged) { return tlb_.note_code(va, privileged); }
   u64 changes() const { return tlb_.changes(); }
   bool numbers_wrapped() { return tlb_.numbers_wrapped(); }
 
@@ -77,7 +76,7 @@ class Shadow {
   void fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram, bool write) {
     tlb_.fill_data(va, t, privileged, host, ram, write);
   }
-  void fill_exec(u32 va, const arm::Translation& t, bool privileged) { tlb_.fill_exec(va, t, privileged); }
+  bool fill_exec(u32 va, const arm::Translation& t, bool privileged) { return tlb_.fill_exec(va, t, privileged); }
 
   /// Does what a request asks, but for DropWrites.
   void apply(const Request& r);

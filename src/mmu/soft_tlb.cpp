@@ -32,6 +32,10 @@ u32 drop(u64& exec) {
 }
 void forbid_writes(TlbEntry& e, u32 k) { e.write_tag = tag_none(k); }
 
+void clear_exec(Space& space, bool privileged) {
+  for (u64& e : space.exec[privileged]) drop(e);
+}
+
 /// Drops the live entries for which f(meta, page address) holds.
 template <class F>
 u32 drop_if(Space& space, F f) {
@@ -151,7 +155,7 @@ Space& SoftTlb::room() {
 /// Makes `space` a new one, of `key`.
 void SoftTlb::begin(Space& space, const SpaceKey& key) {
   clear(space);
-  for (ExecEpoch& epoch : space.epoch) renew(epoch);
+  for (const bool privileged : {false, true}) renew(space, privileged);
   ++changes_;
   space.own_privileged = false;
   space.key = key;
@@ -164,7 +168,8 @@ ExecEpoch& SoftTlb::all_spaces(const SpaceKey& key) {
   if (all_spaces_.size() >= k_max_spaces) {  // the others find theirs no more and have their own from now on
     for (auto& space : spaces_) {
       space->all_spaces = nullptr;
-      renew(space->epoch[1]);
+      space->epoch[1].renew();
+      clear_exec(*space, true);
     }
     all_spaces_.clear();
     ++changes_;
@@ -184,48 +189,49 @@ u32 SoftTlb::exec_number(bool privileged, u32 key) {
   return next_number_;
 }
 
-bool SoftTlb::note_code(u32 va, bool privileged) {
-  Space& space = *current_;
-  const Space::Meta& meta = space.exec_meta[privileged][(va >> k_page_bits) % k_exec_entries];
-  const bool same = !privileged || meta.global || space.own_privileged || !space.all_spaces;
-  if (!same) {
-    space.own_privileged = true;
-    ++changes_;
-  }
-  space.epoch_of(privileged).note(va, meta.page_bits, meta.global);
-  noted_.note(va, meta.page_bits, meta.global);
-  return same;
-}
+// The numbers of an epoch are given up, and with them the entries that kept its notes.
 
-void SoftTlb::renew(ExecEpoch& epoch) {
+void SoftTlb::renew(Space& space, bool privileged) {
+  ExecEpoch& epoch = space.epoch[privileged];
   if (epoch.unused()) return;
   epoch.renew();
   ++changes_;
+  if (!space.shares_epoch(privileged)) clear_exec(space, privileged);
+}
+
+void SoftTlb::renew_shared(ExecEpoch& epoch) {
+  if (epoch.unused()) return;
+  epoch.renew();
+  ++changes_;
+  for (auto& space : spaces_)
+    if (space->all_spaces == &epoch && space->shares_epoch(true)) clear_exec(*space, true);
 }
 
 void SoftTlb::renew_all() {
   for (auto& space : spaces_)
-    for (ExecEpoch& epoch : space->epoch) renew(epoch);
-  for (auto& entry : all_spaces_) renew(*entry.second);
+    for (const bool privileged : {false, true}) renew(*space, privileged);
+  for (auto& entry : all_spaces_) renew_shared(*entry.second);
   noted_ = {};
 }
 
 /// Of one space, numbers under which code in [va, va + 1 << bits) may be known.
 void SoftTlb::renew_range(Space& space, u32 va, u32 bits) {
   const auto may_know = [&](const ExecEpoch& epoch) { return bits > k_page_bits || epoch.may_know(va); };
-  for (ExecEpoch& epoch : space.epoch)
-    if (may_know(epoch)) renew(epoch);
-  if (space.all_spaces && may_know(*space.all_spaces)) renew(*space.all_spaces);
+  for (const bool privileged : {false, true})
+    if (may_know(space.epoch[privileged])) renew(space, privileged);
+  if (space.all_spaces && may_know(*space.all_spaces)) renew_shared(*space.all_spaces);
 }
 
 /// Gives up the numbers under which code at `va` may be known; of `asid` only, or of code on global pages, if given.
 void SoftTlb::renew_page(u32 va, const Asid* asid) {
   if (!noted_.may_know(va)) return;
   for (auto& entry : all_spaces_)
-    if (entry.second->may_know(va)) renew(*entry.second);
+    if (entry.second->may_know(va)) renew_shared(*entry.second);
   for (auto& space : spaces_)
-    for (ExecEpoch& epoch : space->epoch)
-      if ((!asid || space->key.asid == *asid || epoch.any_global()) && epoch.may_know(va)) renew(epoch);
+    for (const bool privileged : {false, true}) {
+      const ExecEpoch& epoch = space->epoch[privileged];
+      if ((!asid || space->key.asid == *asid || epoch.any_global()) && epoch.may_know(va)) renew(*space, privileged);
+    }
 }
 
 void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram, bool write) {
@@ -253,13 +259,22 @@ void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* 
   note_filled(va, t.page_bits);
 }
 
-void SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
+bool SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
   Space& space = *current_;
+  const bool parts = space.shares_epoch(privileged) && !t.global;
+  if (parts) {
+    clear_exec(space, true);  // what was noted with the others' is not noted here
+    space.own_privileged = true;
+    ++changes_;
+  }
   const u32 k = (va >> k_page_bits) % k_exec_entries;
   space.exec[privileged][k] = exec_id(va, t.pa);
   space.exec_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, true, false};
   space.note_size(va, t.page_bits);
   note_filled(va, t.page_bits);
+  space.epoch_of(privileged).note(va, t.page_bits, t.global);
+  noted_.note(va, t.page_bits, t.global);
+  return !parts;
 }
 
 u32 SoftTlb::clear(Space& space) {
@@ -275,9 +290,10 @@ u32 SoftTlb::drop_all() {
 }
 
 u32 SoftTlb::drop_space(Space& space) {
-  for (ExecEpoch& epoch : space.epoch) renew(epoch);
-  if (space.all_spaces) renew(*space.all_spaces);
-  return clear(space);
+  const u32 count = clear(space);
+  for (const bool privileged : {false, true}) renew(space, privileged);
+  if (space.all_spaces) renew_shared(*space.all_spaces);
+  return count;
 }
 
 u32 SoftTlb::drop_not_global(Asid asid) {
@@ -285,7 +301,7 @@ u32 SoftTlb::drop_not_global(Asid asid) {
   for (auto& space : spaces_) {
     if (space->empty || space->key.asid != asid) continue;
     count += drop_if(*space, [](const Space::Meta& meta, u32) { return !meta.global; });
-    for (ExecEpoch& epoch : space->epoch) renew(epoch);
+    for (const bool privileged : {false, true}) renew(*space, privileged);
     detach_window(*space);
   }
   return count;
@@ -293,7 +309,6 @@ u32 SoftTlb::drop_not_global(Asid asid) {
 
 u32 SoftTlb::drop_page(u32 va, const Asid* asid) {
   if (!may_have(va)) return 0;
-  renew_page(va, asid);
   if (!asid) filled_[va >> 18] &= ~(u64{1} << (va >> k_page_bits & 63));
   u32 count = 0;
   for (auto& space : spaces_) {
@@ -311,15 +326,19 @@ u32 SoftTlb::drop_page(u32 va, const Asid* asid) {
     drop_in_window(*space, va, bits, false);
     space->forget_large(va);
   }
+  renew_page(va, asid);
   return count;
 }
 
 u32 SoftTlb::drop_range(Space& space, u32 va, u32 bits) {
   if (space.empty) return 0;
-  renew_range(space, va, bits);
   drop_in_window(space, va, bits, false);
-  if (bits <= k_page_bits) return drop_small(space, va, [](const Space::Meta&) { return true; });
-  return drop_if(space, [va, bits](const Space::Meta&, u32 page) { return (u64{va ^ page} >> bits) == 0; });
+  const u32 count =
+      bits <= k_page_bits
+          ? drop_small(space, va, [](const Space::Meta&) { return true; })
+          : drop_if(space, [va, bits](const Space::Meta&, u32 page) { return (u64{va ^ page} >> bits) == 0; });
+  renew_range(space, va, bits);
+  return count;
 }
 
 bool SoftTlb::drop_writes(GuestPa pa) {

@@ -39,7 +39,8 @@ inline constexpr u32 k_tlb_entries = 512;
 constexpr u32 tag_none(u32 k) { return (k ^ 1) << k_page_bits; }
 inline constexpr u32 k_exec_entries = 1024;
 
-/// Execute side: virtual page number | physical frame number << 32, or k_exec_none.
+/// Execute side: virtual page number | physical frame number << 32, or k_exec_none. While there is an entry, maintenance
+/// of its page renews the numbers that code in it is known by (ExecEpoch).
 inline constexpr u64 k_exec_none = ~u64{0};
 constexpr u64 exec_id(u32 va, GuestPa pa) { return u64{va >> k_page_bits} | (pa.value >> k_page_bits) << 32; }
 constexpr GuestPa exec_frame(u64 id) { return GuestPa((id >> 32) << k_page_bits); }
@@ -86,9 +87,8 @@ struct Space {
   ExecEpoch epoch[2];               ///< [1] only when `own_privileged`
   ExecEpoch* all_spaces = nullptr;  ///< of privileged code on global pages, which is the same for all ASIDs
   bool own_privileged = false;      ///< privileged code runs on pages of this ASID alone
-  ExecEpoch& epoch_of(bool privileged) {
-    return privileged && !own_privileged && all_spaces ? *all_spaces : epoch[privileged];
-  }
+  bool shares_epoch(bool privileged) const { return privileged && !own_privileged && all_spaces; }
+  ExecEpoch& epoch_of(bool privileged) { return shares_epoch(privileged) ? *all_spaces : epoch[privileged]; }
   bool empty = false;  ///< no entry was made since it was last cleared
   MibSet large{};      ///< an entry in it came from a descriptor of more than 4 KiB
   u32 largest = 0;     ///< page_bits of the largest of these
@@ -154,9 +154,6 @@ class SoftTlb {
 
   /// The number that stands for all execute-side translations of the current space and privilege, and for `key`.
   u32 exec_number(bool privileged, u32 key);
-  /// Code at `va`, for which there is an execute-side entry, is to be known by the number of `privileged`. False: that
-  /// number has just changed.
-  bool note_code(u32 va, bool privileged);
   /// Grows when numbers are given up or a space is recycled.
   u64 changes() const { return changes_; }
   /// True once after numbers have begun again from 1: entries with old ones must go.
@@ -165,7 +162,8 @@ class SoftTlb {
   /// Enters a translation for data accesses of privilege `privileged` to the page of `va`, whose first byte is at
   /// `host`. `ram`: the page is RAM and may be written. For a write access the frame's dirty mark is set.
   void fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram, bool write);
-  void fill_exec(u32 va, const arm::Translation& t, bool privileged);
+  /// Code in the page is known by the number of `privileged` from now on. False: that number has just changed.
+  bool fill_exec(u32 va, const arm::Translation& t, bool privileged);
 
   // Dropping entries. Each returns how many.
   u32 drop_all();
@@ -210,7 +208,8 @@ class SoftTlb {
   Space& room();
   void begin(Space& space, const SpaceKey& key);
   ExecEpoch& all_spaces(const SpaceKey& key);
-  void renew(ExecEpoch& epoch);
+  void renew(Space& space, bool privileged);
+  void renew_shared(ExecEpoch& epoch);
   void renew_all();
   void renew_range(Space& space, u32 va, u32 bits);
   void renew_page(u32 va, const Asid* asid);

@@ -175,7 +175,6 @@ class ExecNumbers : public SoftTlbTest {
   /// Code at `va` has run in privileged mode.
   void run(u32 va, bool global = true, u32 page_bits = 12) {
     fill(va, k_ram + 0x5000, global, page_bits);
-    if (!tlb.note_code(va, true)) tlb.note_code(va, true);
   }
 };
 

@@ -12,7 +12,7 @@ using measure::Counter;
 /// eax = address of the next instruction with CPSR.T in bit 0.
 void Emitter::go_on_at_eax() {
   if (options_.inline_branches)
-    emit_jump_probe(*this, stub(stubs_.miss));
+    emit_jump_probe(*this, stub(stubs_.stale));
   else
     jmp(stub(stubs_.branch), T_NEAR);
 }

@@ -102,7 +102,7 @@ void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, const St
   c.lea(r15, ptr[r14 + offsetof(Views, view[0])]);
   c.cmove(rdx, r15);
   emit_take_view(c);
-  emit_jump_probe(c, c.getCode() + stubs.miss);
+  emit_jump_probe(c, c.getCode() + stubs.stale);
   c.L(slow);
   leave_to_dispatcher(c, stubs, Service::Return);
 }
@@ -160,7 +160,7 @@ void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs, bool coun
   c.mov(rdx, ptr[rbp + AV_CONTEXT(views)]);
   c.add(rdx, offsetof(Views, view[1]));
   emit_take_view(c);
-  emit_jump_probe(c, c.getCode() + stubs.miss);
+  emit_jump_probe(c, c.getCode() + stubs.stale);
   c.L(slow);
   leave_to_dispatcher(c, stubs, Service::Svc);
 }

@@ -33,12 +33,14 @@ class StubEmitter : public Xbyak::CodeGenerator {
     jmp(static_cast<const void*>(getCode() + s.leave), T_NEAR);
     s.miss = start();
     emit_miss(s);
+    s.stale = start();
+    emit_stale_probe(*this, at(s.miss));
     s.raised = start();
     emit_raised(s);
     s.interwork = start();
     xor_(dword[rbp + k_psr], arm::k_psr_t);
     s.branch = getSize();
-    emit_jump_probe(*this, at(s.miss));
+    emit_jump_probe(*this, at(s.stale));
     s.exception_return = start();
     emit_exception_return(*this, s, options_);
     s.supervisor_call = start();
@@ -115,7 +117,7 @@ class StubEmitter : public Xbyak::CodeGenerator {
       cmp(eax, static_cast<u32>(Leave::Fault));
       jne(at(s.leave));
       call(at(s.service[static_cast<u32>(Service::Abort)]));  // gives the vector, CPSR.T in bit 0
-      emit_jump_probe(*this, at(s.miss));
+      emit_jump_probe(*this, at(s.stale));
     } else {
       jmp(at(s.leave), T_NEAR);
     }

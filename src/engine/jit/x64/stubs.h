@@ -33,6 +33,7 @@ struct Stubs {
   std::size_t raised = 0;            ///< after a service that raised: leaves with Context::raised, or enters the abort
   std::size_t branch = 0;            ///< PC = eax with CPSR.T in bit 0: jumps to its block, or leaves
   std::size_t miss = 0;              ///< likewise, leaves
+  std::size_t stale = 0;             ///< likewise, when the jump cache may have the block under an old tag
   std::size_t lookup = 0;            ///< r15 is set: leaves with Leave::Lookup
   std::size_t interwork = 0;         ///< BXWritePC(eax) that changes CPSR.T
   std::size_t exception_return = 0;  ///< PC = eax, CPSR = ecx, from a privileged mode with SCTLR.NMFI clear
