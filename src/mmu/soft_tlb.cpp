@@ -33,6 +33,7 @@ u32 drop(u64& exec) {
 void forbid_writes(TlbEntry& e, u32 k) { e.write_tag = tag_none(k); }
 
 void clear_exec(Space& space, bool privileged) {
+  if (space.empty) return;
   for (u64& e : space.exec[privileged]) drop(e);
 }
 
