@@ -61,6 +61,10 @@ inline constexpr u64 k_dead_block = ~u64{0} - 1;  ///< equals no entry of the ex
 inline constexpr GuestPa k_no_page{~u64{0}};
 
 struct alignas(64) Block {
+  // From a pool: there are hundreds of thousands, and the C library is slow where it has to align.
+  static void* operator new(std::size_t size);
+  static void operator delete(void* block);
+
   // What a search looks at, in one line of the host's cache.
   u32 pc = 0;
   u32 key = 0;  ///< frontend::Context::key(), and k_key_window
@@ -100,6 +104,8 @@ struct alignas(64) Block {
   bool is_hot() const { return cold_runs.load(std::memory_order_relaxed) == 0; }
   /// It is a translation for the context of `wanted`, a key without k_key_fp.
   bool serves(u32 wanted) const { return key == (wanted | k_key_fp) || key == base_key(wanted); }
+  /// Can only be where it is, so it counts as no copy of the others of its bytes.
+  bool is_fixed() const { return region || straddles(); }
   bool straddles() const { return second_page != k_no_page; }
   const InsnMark& mark_of(const Uop* at) const {
     const auto index = static_cast<u32>(at - code.get());

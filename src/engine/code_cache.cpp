@@ -46,7 +46,7 @@ bool CodeSource::unchanged(u32 n) const {
 
 Block* CodeCache::find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page) {
   Block* found = nullptr;
-  for (Block* b = buckets_[bucket_of(pa, pc, key)].get(); b; b = b->chain.get()) {
+  for (Block* b = bucket_of(pa, key).get(); b; b = b->chain.get()) {
     if (b->pc != pc || b->pa != pa || b->second_page != second_page || !b->serves(key)) continue;
     found = b;
     if (b->key & k_key_fp) break;  // a region with members of both kinds stands beside its head
@@ -55,7 +55,7 @@ Block* CodeCache::find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page) 
 }
 
 Block* CodeCache::find_equal(const Block& block) {
-  for (Block* b = buckets_[bucket_of(block.pa, block.pc, block.key)].get(); b; b = b->chain.get())
+  for (Block* b = bucket_of(block.pa, block.key).get(); b; b = b->chain.get())
     if (b->pc == block.pc && b->pa == block.pa && b->key == block.key && b->second_page == block.second_page) return b;
   return nullptr;
 }
@@ -67,35 +67,22 @@ Block* CodeCache::find(GuestPa pa, u32 pc, u32 key, GuestPa second_page) {
 
 const Block* CodeCache::find_anywhere(GuestPa pa, u32 key) {
   const std::lock_guard guard(lock_);
-  const auto it = places_.find(place_of(pa, key));
-  if (it == places_.end()) return nullptr;
   const Block* found = nullptr;
-  for (u32 k = 0; k < Copies::k_most; ++k) {
-    const Block* const b = it->second.blocks[(it->second.newest - k) % Copies::k_most];
-    if (!b || b->pa != pa || !b->serves(key)) continue;
+  for (Block* b = bucket_of(pa, key).get(); b; b = b->chain.get()) {
+    if (b->pa != pa || !b->serves(key) || b->is_fixed()) continue;
     if (b->compiled) return b;
     if (!found) found = b;
   }
   return found;
 }
 
-void CodeCache::note_copy(Block* block) {
-  if (block->region || block->straddles()) return;
-  Copies& copies = places_[place_of(block->pa, block->key)];
-  Block*& oldest = copies.blocks[++copies.newest % Copies::k_most];
-  Block* const old = oldest;
-  oldest = block;  // first: the entry must not become empty
-  if (!old) return;
-  replace(old);
-}
-
-/// `block` dies.
-void CodeCache::kill_copy(Block* block) {
-  const auto it = places_.find(place_of(block->pa, block->key));
-  if (it == places_.end()) return;
-  auto& blocks = it->second.blocks;
-  std::replace(blocks.begin(), blocks.end(), block, static_cast<Block*>(nullptr));
-  if (std::ranges::all_of(blocks, [](const Block* b) { return b == nullptr; })) places_.erase(it);
+/// The oldest of too many copies goes.
+void CodeCache::limit_copies(const Block& newest) {
+  if (newest.is_fixed()) return;
+  u32 copies = 0;
+  for (Block* b = bucket_of(newest.pa, newest.key).get(); b; b = b->chain.get())
+    if (b->pa == newest.pa && base_key(b->key) == base_key(newest.key) && !b->is_fixed() && ++copies > k_most_copies)
+      return replace(b);
 }
 
 Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source, const Block* origin) {
@@ -151,10 +138,10 @@ Block* CodeCache::insert(std::unique_ptr<Block> block) {
   pages_[block->pa.value >> k_page_bits].push_back(inserted);
   if (block->straddles()) pages_[block->second_page.value >> k_page_bits].push_back(inserted);
   if (++block_count_ > buckets_.size()) grow();
-  auto& bucket = buckets_[bucket_of(block->pa, block->pc, block->key)];
+  auto& bucket = bucket_of(block->pa, block->key);
   block->chain = std::move(bucket);
   bucket = std::move(block);
-  note_copy(inserted);
+  limit_copies(*inserted);
   return inserted;
 }
 
@@ -180,14 +167,22 @@ void CodeCache::stats(measure::Snapshot& out) const {
 void CodeCache::grow() {
   std::vector<std::unique_ptr<Block>> old(2 * buckets_.size());
   old.swap(buckets_);
-  for (auto& chain : old)
+  for (auto& chain : old) {
+    std::unique_ptr<Block> oldest_first;
     while (chain) {
-      auto& bucket = buckets_[bucket_of(chain->pa, chain->pc, chain->key)];
       auto rest = std::move(chain->chain);
-      chain->chain = std::move(bucket);
-      bucket = std::move(chain);
+      chain->chain = std::move(oldest_first);
+      oldest_first = std::move(chain);
       chain = std::move(rest);
     }
+    while (oldest_first) {
+      auto& bucket = bucket_of(oldest_first->pa, oldest_first->key);
+      auto rest = std::move(oldest_first->chain);
+      oldest_first->chain = std::move(bucket);
+      bucket = std::move(oldest_first);
+      oldest_first = std::move(rest);
+    }
+  }
 }
 
 void CodeCache::mark(GuestPa pa, u32 size) {
@@ -237,7 +232,6 @@ void CodeCache::unlink(Block* block) {
 /// The caller has taken the block out of its pages.
 void CodeCache::kill(Block* block) {
   block->dead = true;
-  kill_copy(block);
   block->exec_id.store(k_dead_block, std::memory_order_relaxed);
   backend_.retire(*block);
   unlink(block);
@@ -246,7 +240,7 @@ void CodeCache::kill(Block* block) {
   bytes_.fetch_sub(block->footprint(), std::memory_order_relaxed);
   killed_.fetch_add(1, std::memory_order_relaxed);
   count_live(*block, -1);
-  auto* place = &buckets_[bucket_of(block->pa, block->pc, block->key)];
+  auto* place = &bucket_of(block->pa, block->key);
   while (place->get() != block) place = &(*place)->chain;
   auto dead = std::move(*place);
   *place = std::move(dead->chain);

@@ -85,28 +85,21 @@ class CodeCache {
   u64 dead_bytes() const { return dead_bytes_.load(std::memory_order_relaxed); }
 
   using Page = std::vector<Block*>;
-  /// Blocks of the same bytes under the same key at different virtual addresses, of those that can be moved. Programs
-  /// at random addresses come and go; without a bound what they leave would fill the memory.
-  struct Copies {
-    static constexpr u32 k_most = 8;
-    std::array<Block*, k_most> blocks{};
-    u32 newest = 0;
-  };
+  /// So many blocks of the same bytes under the same key, of those that can be moved, at different virtual addresses.
+  /// Programs at random addresses come and go; without a bound what they leave would fill the memory.
+  static constexpr u32 k_most_copies = 8;
 
-  std::size_t bucket_of(GuestPa pa, u32 pc, u32 key) const {
-    const u64 h = (pa.value ^ u64{pc} << 20 ^ u64{base_key(key)} << 52) * 0x9e3779b97f4a7c15ull;
-    return (h >> 32) & (buckets_.size() - 1);
-  }
-  static u64 place_of(GuestPa pa, u32 key) {
-    return pa.value ^ u64 { base_key(key) } << 40;
+  /// One for all virtual addresses; the newest block is the first.
+  std::unique_ptr<Block>& bucket_of(GuestPa pa, u32 key) {
+    const u64 h = (pa.value ^ u64{base_key(key)} << 40) * 0x9e3779b97f4a7c15ull;
+    return buckets_[(h >> 32) & (buckets_.size() - 1)];
   }
   void grow();
   void count_live(const Block& block, s64 n);
   Block* find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
   Block* find_equal(const Block& block);
   Block* insert(std::unique_ptr<Block> block);
-  void note_copy(Block* block);
-  void kill_copy(Block* block);
+  void limit_copies(const Block& newest);
   void mark(GuestPa pa, u32 size);
   void remark(u64 frame, const Page& page);
   void kill(Block* block);
@@ -120,9 +113,8 @@ class CodeCache {
   std::mutex lock_;
   std::vector<std::unique_ptr<Block>> buckets_{1u << 14};  ///< a power of two; chained by Block::chain
   u64 block_count_ = 0;
-  std::unordered_map<u64, Page> pages_;     ///< blocks with a byte in the frame
-  std::unordered_map<u64, Copies> places_;  ///< by place_of
-  u64 eviction_frame_ = 0;                  ///< from which evict() goes on
+  std::unordered_map<u64, Page> pages_;  ///< blocks with a byte in the frame
+  u64 eviction_frame_ = 0;               ///< from which evict() goes on
   std::vector<std::unique_ptr<Block>> dead_;
   std::atomic<u64> epoch_{1}, bytes_{0}, dead_bytes_{0};
   // What stats() tells; changed under the lock, read without.
