@@ -76,6 +76,7 @@ struct alignas(64) Block {
   GuestPa pa;                       ///< this and the next two are guarded by the code cache's lock
   GuestPa second_page = k_no_page;  ///< frame of the second page of a block that straddles two
   std::unique_ptr<Block> chain;     ///< next of the same hash
+  Block* older_copy = nullptr;      ///< next of the code cache's table by physical address
 
   u32 insn_count = 0;
   u32 before = 0;                      ///< bytes of a region that lie before pc

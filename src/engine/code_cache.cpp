@@ -46,7 +46,7 @@ bool CodeSource::unchanged(u32 n) const {
 
 Block* CodeCache::find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page) {
   Block* found = nullptr;
-  for (Block* b = bucket_of(pa, key).get(); b; b = b->chain.get()) {
+  for (Block* b = bucket_of(pa, pc, key).get(); b; b = b->chain.get()) {
     if (b->pc != pc || b->pa != pa || b->second_page != second_page || !b->serves(key)) continue;
     found = b;
     if (b->key & k_key_fp) break;  // a region with members of both kinds stands beside its head
@@ -55,7 +55,7 @@ Block* CodeCache::find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page) 
 }
 
 Block* CodeCache::find_equal(const Block& block) {
-  for (Block* b = bucket_of(block.pa, block.key).get(); b; b = b->chain.get())
+  for (Block* b = bucket_of(block.pa, block.pc, block.key).get(); b; b = b->chain.get())
     if (b->pc == block.pc && b->pa == block.pa && b->key == block.key && b->second_page == block.second_page) return b;
   return nullptr;
 }
@@ -68,21 +68,31 @@ Block* CodeCache::find(GuestPa pa, u32 pc, u32 key, GuestPa second_page) {
 const Block* CodeCache::find_anywhere(GuestPa pa, u32 key) {
   const std::lock_guard guard(lock_);
   const Block* found = nullptr;
-  for (Block* b = bucket_of(pa, key).get(); b; b = b->chain.get()) {
-    if (b->pa != pa || !b->serves(key) || b->is_fixed()) continue;
+  for (Block* b = copies_of(pa, key); b; b = b->older_copy) {
+    if (b->pa != pa || !b->serves(key)) continue;
     if (b->compiled) return b;
     if (!found) found = b;
   }
   return found;
 }
 
-/// The oldest of too many copies goes.
-void CodeCache::limit_copies(const Block& newest) {
-  if (newest.is_fixed()) return;
+/// Of too many copies the oldest goes.
+void CodeCache::note_copy(Block* block) {
+  if (block->is_fixed()) return;
+  Block*& newest = copies_of(block->pa, block->key);
+  block->older_copy = newest;
+  newest = block;
   u32 copies = 0;
-  for (Block* b = bucket_of(newest.pa, newest.key).get(); b; b = b->chain.get())
-    if (b->pa == newest.pa && base_key(b->key) == base_key(newest.key) && !b->is_fixed() && ++copies > k_most_copies)
-      return replace(b);
+  for (Block* b = block; b; b = b->older_copy)
+    if (b->pa == block->pa && base_key(b->key) == base_key(block->key) && ++copies > k_most_copies) return replace(b);
+}
+
+/// `block` dies.
+void CodeCache::kill_copy(Block* block) {
+  if (block->is_fixed()) return;
+  Block** place = &copies_of(block->pa, block->key);
+  while (*place != block) place = &(*place)->older_copy;
+  *place = block->older_copy;
 }
 
 Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source, const Block* origin) {
@@ -138,10 +148,10 @@ Block* CodeCache::insert(std::unique_ptr<Block> block) {
   pages_[block->pa.value >> k_page_bits].push_back(inserted);
   if (block->straddles()) pages_[block->second_page.value >> k_page_bits].push_back(inserted);
   if (++block_count_ > buckets_.size()) grow();
-  auto& bucket = bucket_of(block->pa, block->key);
+  auto& bucket = bucket_of(block->pa, block->pc, block->key);
   block->chain = std::move(bucket);
   bucket = std::move(block);
-  limit_copies(*inserted);
+  note_copy(inserted);
   return inserted;
 }
 
@@ -167,20 +177,24 @@ void CodeCache::stats(measure::Snapshot& out) const {
 void CodeCache::grow() {
   std::vector<std::unique_ptr<Block>> old(2 * buckets_.size());
   old.swap(buckets_);
-  for (auto& chain : old) {
-    std::unique_ptr<Block> oldest_first;
+  std::vector<Block*> old_copies(2 * copies_.size());
+  old_copies.swap(copies_);
+  for (auto& chain : old)
     while (chain) {
+      auto& bucket = bucket_of(chain->pa, chain->pc, chain->key);
       auto rest = std::move(chain->chain);
-      chain->chain = std::move(oldest_first);
-      oldest_first = std::move(chain);
+      chain->chain = std::move(bucket);
+      bucket = std::move(chain);
       chain = std::move(rest);
     }
-    while (oldest_first) {
-      auto& bucket = bucket_of(oldest_first->pa, oldest_first->key);
-      auto rest = std::move(oldest_first->chain);
-      oldest_first->chain = std::move(bucket);
-      bucket = std::move(oldest_first);
-      oldest_first = std::move(rest);
+  // A new chain is part of an old one, in its order.
+  std::vector<Block*> chain;
+  for (Block* b : old_copies) {
+    for (chain.clear(); b; b = b->older_copy) chain.push_back(b);
+    for (; !chain.empty(); chain.pop_back()) {
+      Block*& newest = copies_of(chain.back()->pa, chain.back()->key);
+      chain.back()->older_copy = newest;
+      newest = chain.back();
     }
   }
 }
@@ -232,6 +246,7 @@ void CodeCache::unlink(Block* block) {
 /// The caller has taken the block out of its pages.
 void CodeCache::kill(Block* block) {
   block->dead = true;
+  kill_copy(block);
   block->exec_id.store(k_dead_block, std::memory_order_relaxed);
   backend_.retire(*block);
   unlink(block);
@@ -240,7 +255,7 @@ void CodeCache::kill(Block* block) {
   bytes_.fetch_sub(block->footprint(), std::memory_order_relaxed);
   killed_.fetch_add(1, std::memory_order_relaxed);
   count_live(*block, -1);
-  auto* place = &bucket_of(block->pa, block->key);
+  auto* place = &bucket_of(block->pa, block->pc, block->key);
   while (place->get() != block) place = &(*place)->chain;
   auto dead = std::move(*place);
   *place = std::move(dead->chain);

@@ -89,17 +89,21 @@ class CodeCache {
   /// Programs at random addresses come and go; without a bound what they leave would fill the memory.
   static constexpr u32 k_most_copies = 8;
 
-  /// One for all virtual addresses; the newest block is the first.
-  std::unique_ptr<Block>& bucket_of(GuestPa pa, u32 key) {
-    const u64 h = (pa.value ^ u64{base_key(key)} << 40) * 0x9e3779b97f4a7c15ull;
+  std::unique_ptr<Block>& bucket_of(GuestPa pa, u32 pc, u32 key) {
+    const u64 h = (pa.value ^ u64{pc} << 20 ^ u64{base_key(key)} << 52) * 0x9e3779b97f4a7c15ull;
     return buckets_[(h >> 32) & (buckets_.size() - 1)];
+  }
+  Block*& copies_of(GuestPa pa, u32 key) {
+    const u64 h = (pa.value ^ u64{base_key(key)} << 40) * 0x9e3779b97f4a7c15ull;
+    return copies_[(h >> 32) & (copies_.size() - 1)];
   }
   void grow();
   void count_live(const Block& block, s64 n);
   Block* find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
   Block* find_equal(const Block& block);
   Block* insert(std::unique_ptr<Block> block);
-  void limit_copies(const Block& newest);
+  void note_copy(Block* block);
+  void kill_copy(Block* block);
   void mark(GuestPa pa, u32 size);
   void remark(u64 frame, const Page& page);
   void kill(Block* block);
@@ -112,6 +116,8 @@ class CodeCache {
   Backend& backend_;
   std::mutex lock_;
   std::vector<std::unique_ptr<Block>> buckets_{1u << 14};  ///< a power of two; chained by Block::chain
+  /// Those that are not fixed, by what copies have in common: the newest of a hash, chained by Block::older_copy.
+  std::vector<Block*> copies_{1u << 14};
   u64 block_count_ = 0;
   std::unordered_map<u64, Page> pages_;  ///< blocks with a byte in the frame
   u64 eviction_frame_ = 0;               ///< from which evict() goes on
