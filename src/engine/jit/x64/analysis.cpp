@@ -244,15 +244,8 @@ int Emitter::find_flags_at_host(u32 index) const {
 bool Emitter::runs_inline(const Inst& i) const {
   switch (i.op) {
     case Op::SetGE:
-    case Op::AddOverflow:
-    case Op::QAdd:
-    case Op::QSub:
-    case Op::SSat:
-    case Op::USat:
     case Op::SSat16:
     case Op::USat16:
-    case Op::Parallel:
-    case Op::Sel:
     case Op::Usad8:
     case Op::LoadEx:
     case Op::LoadEx64:
@@ -278,6 +271,13 @@ bool Emitter::runs_inline(const Inst& i) const {
     case Op::Sev: return false;
     case Op::ReadFpexc: return may_run_in_place(static_cast<u32>(&i - block_->insts.data()), options_.inline_system);
     case Op::Fence: return false;
+    case Op::AddOverflow:
+    case Op::QAdd:
+    case Op::QSub:
+    case Op::SSat:
+    case Op::USat:
+    case Op::Parallel:
+    case Op::Sel: return dsp_runs_inline(i);
     case Op::Vector: return vector_runs_inline(i);
     case Op::VGetLane:
     case Op::VSetLane:

@@ -33,6 +33,7 @@ class Assembler : protected Xbyak::CodeGenerator {
 #define AV_JUMP(name, cc)    \
   using CodeGenerator::name; \
   void name(Label to, LabelType type = T_SHORT) { jcc(cc, to, type); }
+  AV_JUMP(jo, 0)
   AV_JUMP(jb, 2)
   AV_JUMP(jae, 3)
   AV_JUMP(je, 4)

@@ -262,6 +262,13 @@ void Emitter::emit(const Inst& i) {
     case Op::CmpEq:
     case Op::CmpLtU:
     case Op::CmpLtS: return emit_compare(i);
+    case Op::AddOverflow:
+    case Op::QAdd:
+    case Op::QSub:
+    case Op::SSat:
+    case Op::USat:
+    case Op::Parallel:
+    case Op::Sel: return emit_dsp(i);
     case Op::SBfx:
     case Op::UBfx:
     case Op::Bfi: return emit_field(i);

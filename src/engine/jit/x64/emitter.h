@@ -149,6 +149,11 @@ class Emitter : private Assembler {
   void emit_mul64(const Inst& i);
   void emit_arith64(const Inst& i);
   void emit_divide(const Inst& i);
+  // --- emit_dsp.cpp
+  bool dsp_runs_inline(const Inst& i) const;
+  void emit_dsp(const Inst& i);
+  void emit_saturate(const Inst& i);
+  void emit_parallel(const Inst& i);
   void store_flags(u8 mask, HostFlags kind);
   u8 emit_skip_test(const Inst& i);
   void emit_skip(const Inst& i);
