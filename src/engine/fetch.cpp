@@ -124,8 +124,10 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     auto block = known && known->compiled && known->pc != pc ? shared_.backend->move(*known, pc) : nullptr;
     const bool moved = block != nullptr;
     if (!moved || shared_.config.trace || shared_.verifier) source.read();
-    ir::Block ir_block;
+    ir::Block& ir_block = ir_block_;
+    ir_block.insts.clear();
     if (shared_.config.translator) {
+      ir_block = {};
       shared_.config.translator(pc, ir_block);
       ir_block.fp = true;
     } else if (!moved || shared_.verifier || shared_.config.trace) {

@@ -86,10 +86,10 @@ u32 flag_mask(u8 attr) {
   return (attr & 8 ? 0xffu : 0) | (attr & 4 ? 0xff00u : 0) | (attr & 2 ? 0xff0000u : 0) | (attr & 1 ? 0xff000000u : 0);
 }
 
+/// Blocks come by the hundred thousand: an object keeps its memory from one to the next.
 class Lowering {
  public:
-  Lowering(const ir::Block& block, u32 key) : ir_(block), key_(key) {}
-  std::unique_ptr<Block> run();
+  std::unique_ptr<Block> run(const ir::Block& block, u32 key);
 
  private:
   struct Temp {
@@ -133,13 +133,12 @@ class Lowering {
   void emit_leave(Leave why, u64 imm = 0, u32 disp = 0);
   void emit_sync_exit(Helper helper, const Inst& inst);
 
-  const ir::Block& ir_;
-  const u32 key_;
+  const ir::Block* ir_ = nullptr;
+  u32 key_ = 0;
   std::vector<Uop> code_;
   std::vector<Temp> temps_;
   std::vector<u32> free_slots_;
   std::vector<u16> const_slots_;  ///< of the instruction being lowered
-  std::vector<std::vector<u32>> dies_at_;
   std::vector<u8> needed_flags_;
   std::vector<u32> labels_;
   std::vector<PendingSkip> skips_;
@@ -153,19 +152,25 @@ class Lowering {
 };
 
 void Lowering::scan() {
-  temps_.resize(ir_.temp_count);
-  labels_.resize(ir_.label_count);
-  dies_at_.resize(ir_.insts.size());
-  needed_flags_ = ir::needed_flags(ir_);
-  straddles_ = ((ir_.pc + ir_.guest_bytes - 1) ^ ir_.pc) >> k_page_bits != 0;
-  for (u32 k = 0; k < ir_.insts.size(); ++k) {
-    const Inst& inst = ir_.insts[k];
+  code_.clear();
+  free_slots_.clear();
+  const_slots_.clear();
+  skips_.clear();
+  links_.clear();
+  marks_.clear();
+  temps_.assign(ir_->temp_count, {});
+  labels_.assign(ir_->label_count, 0);
+  needed_flags_ = ir::needed_flags(*ir_);
+  slots_used_ = 0;
+  fused_skip_ = -1;
+  ends_in_it_ = overflow_ = false;
+  straddles_ = ((ir_->pc + ir_->guest_bytes - 1) ^ ir_->pc) >> k_page_bits != 0;
+  for (u32 k = 0; k < ir_->insts.size(); ++k) {
+    const Inst& inst = ir_->insts[k];
     for (const Value v : {inst.a, inst.b, inst.c})
       if (v.is_temp()) temps_[v.temp_number()].last_use = static_cast<s32>(k);
     if (inst.op == Op::SetIt && inst.imm != 0) ends_in_it_ = true;
   }
-  for (u32 t = 0; t < temps_.size(); ++t)
-    if (temps_[t].last_use >= 0) dies_at_[static_cast<u32>(temps_[t].last_use)].push_back(t);
 }
 
 u16 Lowering::take_slot() {
@@ -202,8 +207,14 @@ u16 Lowering::operand(Value v, u64 imm) {
 }
 
 void Lowering::free_temps(u32 index) {
-  for (const u32 t : dies_at_[index])
-    if (temps_[t].slot >= 0) free_slots_.push_back(static_cast<u32>(temps_[t].slot));
+  const Inst& inst = ir_->insts[index];
+  for (const Value v : {inst.a, inst.b, inst.c}) {
+    if (!v.is_temp()) continue;
+    Temp& t = temps_[v.temp_number()];
+    if (t.last_use != static_cast<s32>(index) || t.slot < 0) continue;
+    free_slots_.push_back(static_cast<u32>(t.slot));
+    t.slot = -1;
+  }
   for (const u16 slot : const_slots_) free_slots_.push_back(slot);
   const_slots_.clear();
 }
@@ -254,13 +265,13 @@ bool Lowering::lower_simple(const Inst& inst) {
 
 bool Lowering::fuse_compare(const Inst& inst, u32 index) {
   u32 next = index + 1;
-  while (next < ir_.insts.size() && ir_.insts[next].op == Op::Insn) ++next;
-  if (next == ir_.insts.size() || ir_.insts[next].op != Op::SkipUnless || inst.a.is_imm()) return false;
-  const Kind kind = compare_skip_kind(ir_.insts[next].attr, inst.b.is_imm());
+  while (next < ir_->insts.size() && ir_->insts[next].op == Op::Insn) ++next;
+  if (next == ir_->insts.size() || ir_->insts[next].op != Op::SkipUnless || inst.a.is_imm()) return false;
+  const Kind kind = compare_skip_kind(ir_->insts[next].attr, inst.b.is_imm());
   if (kind == Kind::Count) return false;
   const u16 a = offset_of(inst.a), b = inst.b.is_imm() ? u16{0} : offset_of(inst.b);
   emit(kind, result(inst.dst), a, b).imm = inst.imm;
-  skips_.push_back({static_cast<u32>(code_.size() - 1), static_cast<u32>(ir_.insts[next].imm)});
+  skips_.push_back({static_cast<u32>(code_.size() - 1), static_cast<u32>(ir_->insts[next].imm)});
   fused_skip_ = next;
   return true;
 }
@@ -399,7 +410,7 @@ bool Lowering::lower_system(const Inst& inst) {
 bool Lowering::lower_control(const Inst& inst) {
   switch (inst.op) {
     case Op::Insn:
-      marks_.push_back({static_cast<u16>(code_.size()), static_cast<s16>(static_cast<u32>(inst.imm) - ir_.pc),
+      marks_.push_back({static_cast<u16>(code_.size()), static_cast<s16>(static_cast<u32>(inst.imm) - ir_->pc),
                         inst.attr, static_cast<u8>(inst.disp)});
       return true;
     case Op::Label: labels_[inst.imm] = static_cast<u32>(code_.size()); return true;
@@ -416,7 +427,7 @@ bool Lowering::lower_control(const Inst& inst) {
 }
 
 void Lowering::emit_jump(Kind kind, u32 target) {
-  const bool same_page = !straddles_ && (target ^ ir_.pc) >> k_page_bits == 0;
+  const bool same_page = !straddles_ && (target ^ ir_->pc) >> k_page_bits == 0;
   if (kind == Kind::JumpSame && !same_page) kind = Kind::JumpFar;
   emit(kind);
   links_.push_back({static_cast<u32>(code_.size() - 1), target, same_page});
@@ -485,7 +496,7 @@ void Lowering::emit_helper(const Inst& inst) {
 }
 
 void Lowering::lower_inst(u32 index) {
-  const Inst& inst = ir_.insts[index];
+  const Inst& inst = ir_->insts[index];
   if (static_cast<s64>(index) == fused_skip_ || is_dead(inst)) return;
   if (lower_flags(inst, index) || lower_simple(inst) || lower_memory(inst) || lower_control(inst) || lower_exit(inst) ||
       lower_register_file(inst) || lower_fields(inst) || lower_system(inst))
@@ -494,10 +505,10 @@ void Lowering::lower_inst(u32 index) {
 }
 
 void Lowering::finish(Block& out) {
-  out.pc = ir_.pc;
+  out.pc = ir_->pc;
   out.key = key_;
-  out.insn_count = ir_.insn_count;
-  out.bytes = ir_.guest_bytes;
+  out.insn_count = ir_->insn_count;
+  out.bytes = ir_->guest_bytes;
   for (const PendingSkip& skip : skips_) code_[skip.uop].disp = labels_[skip.label] - skip.uop;
   out.link_count = static_cast<u32>(links_.size());
   out.links = std::make_unique<Link[]>(links_.size());
@@ -516,9 +527,11 @@ void Lowering::finish(Block& out) {
   std::copy(marks_.begin(), marks_.end(), out.marks.get());
 }
 
-std::unique_ptr<Block> Lowering::run() {
+std::unique_ptr<Block> Lowering::run(const ir::Block& ir_block, u32 key) {
+  ir_ = &ir_block;
+  key_ = key;
   scan();
-  for (u32 k = 0; k < ir_.insts.size() && !overflow_; ++k) {
+  for (u32 k = 0; k < ir_->insts.size() && !overflow_; ++k) {
     lower_inst(k);
     free_temps(k);
   }
@@ -530,6 +543,9 @@ std::unique_ptr<Block> Lowering::run() {
 
 }  // namespace
 
-std::unique_ptr<Block> lower(const ir::Block& block, u32 key) { return Lowering(block, key).run(); }
+std::unique_ptr<Block> lower(const ir::Block& block, u32 key) {
+  thread_local Lowering lowering;
+  return lowering.run(block, key);
+}
 
 }  // namespace armvisor::engine

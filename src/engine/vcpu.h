@@ -185,6 +185,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   static constexpr u32 k_known_bits = 16;
   static constexpr u32 known_index(u32 target) { return target * 0x9e3779b1u >> (32 - k_known_bits); }
   std::array<KnownBlock, 1u << k_known_bits> known_{};
+  ir::Block ir_block_;  ///< of translate_block: the memory stays
   arm::Fault fault_;
   std::unique_ptr<Journal> journal_;  ///< with --verify
   mmu::TlbEntry* no_tlb_ = nullptr;   ///< when set, stands for the TLB

@@ -17,7 +17,10 @@ class Driver {
  public:
   Driver(const Context& context, u32 pc, std::span<const u8> code, ir::Block& block)
       : t_(context, block), block_(block), code_(code) {
+    std::vector<ir::Inst> room = std::move(block_.insts);
+    room.clear();
     block_ = {};
+    block_.insts = std::move(room);
     block_.pc = pc;
     block_.insts.reserve(64);
     t_.pc = pc;

@@ -62,18 +62,17 @@ void add_links(const ir::Block& block, Block& out) {
 }
 
 void add_marks(const ir::Block& block, Block& out) {
-  std::vector<InsnMark> marks;
+  const auto is_start = [](const Inst& i) { return i.op == Op::Insn; };
+  out.marks = std::make_unique<InsnMark[]>(
+      static_cast<std::size_t>(std::count_if(block.insts.begin(), block.insts.end(), is_start)));
   u32 uops = 1;
   for (u32 k = 0; k < block.insts.size(); ++k) {
     const Inst& i = block.insts[k];
     if (needs_uop(i)) ++uops;
-    if (i.op != Op::Insn) continue;
-    marks.push_back({static_cast<u16>(uops), static_cast<s16>(static_cast<u32>(i.imm) - block.pc), i.attr,
-                     static_cast<u8>(i.disp)});
+    if (!is_start(i)) continue;
+    out.marks[out.mark_count++] = {static_cast<u16>(uops), static_cast<s16>(static_cast<u32>(i.imm) - block.pc), i.attr,
+                                   static_cast<u8>(i.disp)};
   }
-  out.mark_count = static_cast<u32>(marks.size());
-  out.marks = std::make_unique<InsnMark[]>(marks.size());
-  std::copy(marks.begin(), marks.end(), out.marks.get());
 }
 
 }  // namespace
