@@ -419,7 +419,14 @@ bool Lowering::lower_control(const Inst& inst) {
       emit(Kind::SkipIf, 0, a);
       break;
     }
-    case Op::SkipUnless: emit(skip_kind(inst.attr)); break;
+    case Op::SkipUnless:
+      if (inst.attr == 15) {
+        const u16 a = operand(Value::immediate(), 1);
+        emit(Kind::SkipIf, 0, a);
+      } else {
+        emit(skip_kind(inst.attr));
+      }
+      break;
     default: return false;
   }
   skips_.push_back({static_cast<u32>(code_.size() - 1), static_cast<u32>(inst.imm)});

@@ -130,7 +130,7 @@ class Verifier {
       case Op::Store64:
       case Op::LoadEx64:
       case Op::StoreEx64: return size == 8 ? nullptr : "size is not 8";
-      case Op::SkipUnless: return inst.attr < 15 ? nullptr : "condition out of range";
+      case Op::SkipUnless: return inst.attr < 16 ? nullptr : "condition out of range";
       case Op::CondValue: return inst.imm < 15 ? nullptr : "condition out of range";
       case Op::AddF:
       case Op::SubF:
@@ -150,6 +150,7 @@ class Verifier {
     LabelState& label = labels_[inst.imm];
     if (label.defined) return "skip backwards";
     merge(label);
+    if (inst.op == Op::SkipUnless && inst.attr == 15) reachable_ = false;
     return nullptr;
   }
 

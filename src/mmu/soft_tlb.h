@@ -39,8 +39,8 @@ inline constexpr u32 k_tlb_entries = 512;
 constexpr u32 tag_none(u32 k) { return (k ^ 1) << k_page_bits; }
 inline constexpr u32 k_exec_entries = 1024;
 
-/// Execute side: virtual page number | physical frame number << 32, or k_exec_none. While there is an entry, maintenance
-/// of its page renews the numbers that code in it is known by (ExecEpoch).
+/// Execute side: virtual page number | physical frame number << 32, or k_exec_none. While there is an entry,
+/// maintenance of its page renews the numbers that code in it is known by (ExecEpoch).
 inline constexpr u64 k_exec_none = ~u64{0};
 constexpr u64 exec_id(u32 va, GuestPa pa) { return u64{va >> k_page_bits} | (pa.value >> k_page_bits) << 32; }
 constexpr GuestPa exec_frame(u64 id) { return GuestPa((id >> 32) << k_page_bits); }

@@ -71,7 +71,7 @@ TEST(IrVerifier, SaysWhatIsWrong) {
       {"r0 = SetNZ r1\nExitJump\n", "result of an op that has none"},
       {"r0 = Load r1 attr=3\nExitJump\n", "size is not"},
       {"r0 = Shl r1, #32\nExitJump\n", "shift amount"},
-      {"SkipUnless attr=15 imm=0\nLabel imm=0\nExitJump\n", "condition"},
+      {"SkipUnless attr=16 imm=0\nLabel imm=0\nExitJump\n", "condition"},
       {"Label imm=0\nSkipIf r0 imm=0\nExitJump\n", "backwards"},
       {"SkipIf r0 imm=1\nExitJump\n", "not defined"},
       {"SkipIf r0 imm=7\nExitJump\n", "label number"},

@@ -11,6 +11,7 @@
 #include "engine/lower.h"
 #include "engine/vcpu.h"
 #include "ir/passes/condition_values.h"
+#include "ir/passes/join_conditions.h"
 
 namespace armvisor::engine::jit {
 namespace {
@@ -152,8 +153,12 @@ void Compiler::note_for_perf(const void* code, std::size_t size, const char* wha
 }
 
 std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
-  const auto better = options_.condition_values ? ir::with_condition_values(ir_block) : std::nullopt;
-  return compile(better ? *better : ir_block, key);
+  const ir::Block* best = &ir_block;
+  const auto valued = options_.condition_values ? ir::with_condition_values(*best) : std::nullopt;
+  if (valued) best = &*valued;
+  const auto joined = options_.join_conditions ? ir::with_joined_conditions(*best) : std::nullopt;
+  if (joined) best = &*joined;
+  return compile(*best, key);
 }
 
 std::unique_ptr<Block> Compiler::compile(const ir::Block& ir_block, u32 key) {

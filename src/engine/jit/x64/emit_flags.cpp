@@ -137,7 +137,13 @@ u8 Emitter::emit_skip_test(const Inst& i) {
 }
 
 void Emitter::emit_skip(const Inst& i) {
-  if (i.op == Op::SkipUnless && static_cast<arm::Cond>(i.attr) >= arm::Cond::AL) return;
+  if (i.op == Op::SkipUnless && static_cast<arm::Cond>(i.attr) == arm::Cond::AL) return;
+  if (i.op == Op::SkipUnless && static_cast<arm::Cond>(i.attr) > arm::Cond::AL) {
+    note_skip(static_cast<u32>(i.imm));
+    jmp(labels_[i.imm], T_NEAR);
+    reached_ = false;
+    return;
+  }
   const u8 cc = emit_skip_test(i);
   note_skip(static_cast<u32>(i.imm));  // moves leave the host's flags
   jcc(cc ^ 1, labels_[i.imm]);
