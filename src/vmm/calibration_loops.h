@@ -20,7 +20,7 @@ inline constexpr u32 k_bx_lr = 0xe12fff1e, k_hvc = 0xe1400070, k_svc = 0xef00000
 inline constexpr u32 k_cpsid_i = 0xf10c0080, k_cpsie_i = 0xf1080080;
 inline constexpr u32 k_user = 0x10, k_fiq = 0x11, k_supervisor = 0x13, k_system = 0x1f;
 // Two addresses that have one entry of a vCPU's jump cache between them.
-inline constexpr u32 k_pair = 0x40020000, k_other_of_pair = k_pair ^ 0x4004;
+inline constexpr u32 k_pair = 0x40020000, k_other_of_pair = k_pair ^ 0x10010;
 
 struct Loop {
   std::string_view term;      ///< as measure::Calibration names it
