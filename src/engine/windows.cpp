@@ -18,7 +18,7 @@ using measure::Counter;
 
 namespace {
 
-constexpr u32 k_ticks_before = 8;
+constexpr u32 k_ticks_before = 3;
 /// So many changes of the space since the interrupt before, and one earns nothing: each costs some time, too.
 constexpr u64 k_many_switches = 16;
 /// In microseconds: what a tick, some 4 ms, earns, when a window is used again, and what can be saved up.
