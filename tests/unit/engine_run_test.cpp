@@ -1,5 +1,6 @@
 // The interpreter with the A32 front end, by hand-assembled words: flow, memory, exceptions, interrupts, code changes.
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "engine_machine.h"
@@ -168,6 +169,80 @@ TEST(EngineRun, DataBesideCodeKeepsTheBlocks) {
   if (m.warm) return;  // interpreted blocks are replaced, and published again
   EXPECT_EQ(after[measure::MachineCounter::BlocksKilled], 0u);
   EXPECT_LE(after[measure::MachineCounter::BlocksPublished], 4u);
+}
+
+/// Blocks made so far, to be interpreted or compiled.
+u64 blocks_made(const Machine& m) { return m.engine->stats()[measure::MachineCounter::BlocksPublished]; }
+
+TEST(EngineRun, CodeWithoutVfpServesWhateverItsState) {
+  Machine m;
+  m.words(k_code, {0xe2800001, k_stop});  // add r0, r0, #1
+  const auto run = [&](bool enabled) {
+    m.state().fpexc = enabled ? 1u << 30 : 0;
+    EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  };
+  m.state().cp15.cpacr = 0xf << 20;
+  for (int k = 0; k < 4; ++k) run(true);
+  const u64 made = blocks_made(m);
+  for (int k = 0; k < 4; ++k) run(k & 1);
+  EXPECT_EQ(blocks_made(m), made);
+  EXPECT_EQ(m.reg(0), 8u);
+}
+
+TEST(EngineRun, VfpIsOnOrOffAsTheStateSays) {
+  Machine m;
+  m.words(k_ram + 4, {k_stop});  // Undefined Instruction vector
+  m.words(k_code, {
+                      0xe2800001,  // add r0, r0, #1
+                      0xee000a10,  // vmov s0, r0
+                      0xee101a10,  // vmov r1, s0
+                      k_stop,
+                  });
+  m.state().cp15.cpacr = 0xf << 20;
+  m.state().cp15.vbar = k_ram;
+  const u32 mode = m.state().mode();
+  for (u32 k = 1; k <= 9; ++k) {
+    const bool enabled = k % 3 != 1;
+    arm::write_cpsr_by_instr(m.state(), mode, 15, true);
+    m.state().fpexc = enabled ? 1u << 30 : 0;
+    EXPECT_EQ(m.run(k_code), Exit::Kicked);
+    EXPECT_EQ(m.reg(0), k);
+    EXPECT_EQ(m.state().mode(), enabled ? mode : arm::k_mode_und);
+    if (enabled) {
+      EXPECT_EQ(m.reg(1), k);
+    }
+  }
+}
+
+TEST(EngineRun, AFlushCostsALookupAPageNotABlock) {
+  constexpr u32 k_calls = 8, k_rounds = 100;
+  Machine m;
+  u32 at = k_code;
+  const auto word = [&](u32 w) { m.words(std::exchange(at, at + 4), {w}); };
+  word(0xee080f17);  // TLBIALL
+  word(0xf57ff04f);  // dsb
+  word(0xf57ff06f);  // isb
+  for (u32 k = 0; k < k_calls; ++k) {
+    word(0xe2844020);  // add r4, r4, #32
+    word(0xe12fff34);  // blx r4
+  }
+  word(0xe2444c01);                                        // sub r4, r4, #256
+  word(0xe2533001);                                        // subs r3, r3, #1
+  word(0x1a000000 | ((k_code - at - 8) >> 2 & 0xffffff));  // bne
+  word(k_stop);
+  for (u32 k = 1; k <= k_calls; ++k) m.words(k_code + 0x400 + 32 * k, {0xe12fff1e});  // bx lr
+  m.reg(4) = k_code + 0x400;
+  m.reg(3) = k_rounds;
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
+  EXPECT_EQ(m.reg(3), 0u);
+  const auto& counters = m.engine->stats().vcpus[0];
+  const char* const engine = std::getenv("ARMVISOR_TEST_ENGINE");
+  const bool in_place = engine && std::string_view(engine) == "jit" && !std::getenv("ARMVISOR_TEST_VERIFY") &&
+                        !std::getenv("ARMVISOR_TEST_TRAPS") && !std::getenv("ARMVISOR_TEST_MMU");
+  if (in_place) {
+    EXPECT_EQ(counters[measure::Counter::FlushAll], k_rounds);
+    EXPECT_LT(counters[measure::Counter::CodeLookup], k_rounds * 4);
+  }
 }
 
 TEST(EngineRun, DmaOverCodeInvalidates) {

@@ -173,9 +173,7 @@ class ExecNumbers : public SoftTlbTest {
  protected:
   u32 number(bool privileged = true, u32 key = 1) { return tlb.exec_number(privileged, key); }
   /// Code at `va` has run in privileged mode.
-  void run(u32 va, bool global = true, u32 page_bits = 12) {
-    fill(va, k_ram + 0x5000, global, page_bits);
-  }
+  void run(u32 va, bool global = true, u32 page_bits = 12) { fill(va, k_ram + 0x5000, global, page_bits); }
 };
 
 TEST_F(ExecNumbers, DifferByKeyAndPrivilege) {
@@ -217,6 +215,33 @@ TEST_F(ExecNumbers, AreGivenUpWhenAPageThatRanIsFlushed) {
   tlb.drop_page(0x1000, nullptr);
   EXPECT_NE(number(), before);
   EXPECT_NE(tlb.changes(), changes);
+}
+
+TEST_F(ExecNumbers, StayWhenALongRangeOfOtherPagesIsFlushed) {
+  run(0x1000);
+  const u32 before = number();
+  for (u32 va = 0x10000000; va < 0x14000000; va += 0x1000) tlb.drop_page(va, nullptr);
+  EXPECT_EQ(number(), before);
+  EXPECT_TRUE(executes(0x1000));
+}
+
+TEST_F(ExecNumbers, LeaveNoEntryThatIsNotNoted) {
+  number();
+  run(0x1000);
+  run(0x2000);
+  tlb.drop_page(0x1000, nullptr);
+  EXPECT_FALSE(executes(0x2000));  // or flushing it would not renew the new number
+}
+
+TEST_F(SoftTlbTest, AFlushFindsALargePageByAnyOfItsAddresses) {
+  fill(0x200000, k_ram, true, 21);
+  EXPECT_EQ(tlb.drop_page(0x3ff000, nullptr), 2u);
+  EXPECT_FALSE(reads(0x200000));
+  fill(0x5000, k_ram);
+  EXPECT_EQ(tlb.drop_page(0x5000, nullptr), 2u);
+  EXPECT_EQ(tlb.drop_page(0x5000, nullptr), 0u);
+  fill(0x5000, k_ram);
+  EXPECT_EQ(tlb.drop_page(0x5000, nullptr), 2u);
 }
 
 TEST_F(ExecNumbers, AreGivenUpThoughTheEntryHasLeftTheTable) {
