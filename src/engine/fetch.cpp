@@ -64,15 +64,15 @@ Block* InterpreterVcpu::find_block() {
     key = context.key() | (key & k_key_window);
   }
   JumpEntry& entry = context_.jump[jump_index(target, static_cast<u32>(context_.now.salt))];
-  Block* const near = entry.tag == (context_.now.tag | target) && !s.it ? entry.block : nullptr;
-  const bool serves = near && near->exec_id.load() != k_dead_block && !near->is_hot() && near->serves(key);
+  Block* const cached = entry.tag == (context_.now.tag | target) && !s.it ? entry.block : nullptr;
+  const bool serves = cached && cached->exec_id.load() != k_dead_block && !cached->is_hot() && cached->serves(key);
   // (A link to another page asks the execute-side table for that page each time, so it must get there.)
   const bool is_far = context_.link && !context_.link->same_page;
-  if (serves && !is_far) return near;
+  if (serves && !is_far) return cached;
   GuestPa page, second_page = k_no_page;
   const u8 *first = nullptr, *second = nullptr;
   if (!fetch_page(pc, page, first)) return nullptr;
-  if (serves && near->exec_id.load() == mmu::exec_id(pc, page)) return near;
+  if (serves && cached->exec_id.load() == mmu::exec_id(pc, page)) return cached;
   const GuestPa pa(page.value | (pc & k_page_mask));
   first += pc & k_page_mask;
   if (s.thumb() && (pc & k_page_mask) == k_page_size - 2 &&
