@@ -119,8 +119,13 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
   frontend::Limits limits{.max_insns = second ? 1 : k_max_insns};
   while (true) {
     const Block* const known = second || shared_.config.translator ? nullptr : shared_.code.find_anywhere(pa, key);
-    if (cold_runs && known && !known->compiled)  // so code that each process has elsewhere becomes compiled, too
-      cold_runs = known->cold_runs.load(std::memory_order_relaxed) / 2;
+    // So code that each process has elsewhere becomes compiled, too, and then known well enough to be moved.
+    if (cold_runs && known) {
+      if (!known->compiled)
+        cold_runs = known->cold_runs.load(std::memory_order_relaxed) / 2;
+      else if (shared_.backend->may_move(*known))
+        cold_runs = 0;
+    }
     auto block = known && known->compiled && known->pc != pc ? shared_.backend->move(*known, pc) : nullptr;
     const bool moved = block != nullptr;
     if (!moved || shared_.config.trace || shared_.verifier) source.read();

@@ -206,14 +206,18 @@ std::unique_ptr<Block> Compiler::make_cold(const ir::Block& ir_block, u32 key, u
 }
 
 std::unique_ptr<Block> Compiler::move(const Block& known, u32 pc) {
-  if (!options_.move_code || !known.recipe || !known.recipe->confirmed) return nullptr;
-  if (known.key & k_key_window) return nullptr;  // its accesses are known to the fault handler by their addresses
+  if (!may_move(known) || !known.recipe || !known.recipe->confirmed) return nullptr;
   const std::lock_guard guard(lock_);
   u8* const at = memory_.allocate(known.host_size);
   if (!at) return nullptr;
   auto block = jit::move(known, pc, at, memory_.to_exec(at));
   note_for_perf(block->host, block->host_size, "guest_", pc);
   return block;
+}
+
+bool Compiler::may_move(const Block& known) const {
+  // (By way of a window: the accesses are known to the fault handler by their addresses.)
+  return options_.move_code && !(known.key & k_key_window) && !(known.recipe && !known.recipe->usable);
 }
 
 void Compiler::learn(const Block& known, Block& block) {
