@@ -11,6 +11,7 @@
 #include "frontend/decoder.h"
 #include "ir/ir.h"
 #include "ir/passes/sink_compare.h"
+#include "memory/fence.h"
 
 namespace armvisor::engine {
 namespace {
@@ -158,14 +159,24 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     block->pa = pa;
     block->second_page = second_page;
     if (shared_.verifier && block->compiled) block->twin = lower(ir_block, block_key);
+    const u32 bytes = block->bytes;
     Block* const published = shared_.code.publish(std::move(block), source, moved ? known : nullptr);
     if (!published) continue;  // the bytes changed under us
     count(moved ? Counter::CodeMove : cold_runs ? Counter::CodeInterpreted : Counter::CodeTranslation);
     if (published->is_hot()) published->cold_runs = shared_.backend->cold_runs();  // no room to compile it: later
     if ((key & k_key_window) && published->compiled) window_block_made();
     if (shared_.config.trace) trace_block(*published, ir_block, source.bytes);
-    claim_code(pa);
-    if (second_page != k_no_page) claim_code(second_page);
+    bool asked = claim_code(pa);
+    if (second_page != k_no_page) asked |= claim_code(second_page);
+    // A vCPU that wrote unseen, and looked at its mailbox after that and before it was asked, is done with it: the
+    // bytes say whether there was one.
+    if (asked && !moved) {
+      full_fence();
+      if (!source.unchanged(bytes)) {
+        shared_.code.invalidate(pa, bytes);
+        continue;
+      }
+    }
     return published;
   }
 }
@@ -204,11 +215,12 @@ void InterpreterVcpu::make_region() {
   shared_.code.publish_region(std::move(block), region->members, host + first, made_from);
 }
 
-/// The frame of `pa` holds code now: entries that could write it without being seen must go.
-void InterpreterVcpu::claim_code(GuestPa pa) {
-  if (!shared_.ram.contains(pa)) return;
+/// The frame of `pa` holds code now: entries that could write it without being seen must go. True: other vCPUs have been
+/// asked to drop theirs.
+bool InterpreterVcpu::claim_code(GuestPa pa) {
+  if (!shared_.ram.contains(pa)) return false;
   const u8 writers = shared_.frames.writers(pa).load();
-  if (writers == 0) return;
+  bool asked = false;
   for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
     if (!(writers >> k & 1)) continue;
     if (k == index_) {
@@ -216,8 +228,10 @@ void InterpreterVcpu::claim_code(GuestPa pa) {
       tlb_.drop_writes(pa);
     } else {
       ask(k, {.kind = Request::Kind::DropWrites, .asid = Asid(), .pa = pa});
+      asked = true;
     }
   }
+  return asked;
 }
 
 }  // namespace armvisor::engine

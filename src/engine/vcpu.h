@@ -139,7 +139,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   /// `cold_runs`: how often the block is to be interpreted before it is compiled; 0: it is compiled now.
   Block* translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa, GuestPa second_page,
                          const u8* first, const u8* second, u32 cold_runs);
-  void claim_code(GuestPa pa);
+  bool claim_code(GuestPa pa);
   void make_region();
 
   // --- memory (memory.cpp)
