@@ -215,8 +215,8 @@ void InterpreterVcpu::make_region() {
   shared_.code.publish_region(std::move(block), region->members, host + first, made_from);
 }
 
-/// The frame of `pa` holds code now: entries that could write it without being seen must go. True: other vCPUs have been
-/// asked to drop theirs.
+/// The frame of `pa` holds code now: entries that could write it without being seen must go. True: other vCPUs have
+/// been asked to drop theirs.
 bool InterpreterVcpu::claim_code(GuestPa pa) {
   if (!shared_.ram.contains(pa)) return false;
   const u8 writers = shared_.frames.writers(pa).load();
