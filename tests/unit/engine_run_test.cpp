@@ -235,7 +235,7 @@ TEST(EngineRun, AFlushCostsALookupAPageNotABlock) {
   m.reg(3) = k_rounds;
   EXPECT_EQ(m.run(k_code), Exit::Kicked);
   EXPECT_EQ(m.reg(3), 0u);
-  const auto& counters = m.engine->stats().vcpus[0];
+  const measure::VcpuSnapshot counters = m.engine->stats().vcpus[0];
   const char* const engine = std::getenv("ARMVISOR_TEST_ENGINE");
   const bool in_place = engine && std::string_view(engine) == "jit" && !std::getenv("ARMVISOR_TEST_VERIFY") &&
                         !std::getenv("ARMVISOR_TEST_TRAPS") && !std::getenv("ARMVISOR_TEST_MMU");
