@@ -55,6 +55,9 @@ inline constexpr u32 k_key_fp = 1u << 30;
 /// What is equal in the keys of all blocks that could serve a context.
 constexpr u32 base_key(u32 key) { return key & ~(k_key_fp | frontend::Context::k_fp_key); }
 
+/// Of a block that was translated for the context of `key`.
+constexpr u32 block_key(u32 key, bool fp) { return fp ? key | k_key_fp : base_key(key); }
+
 inline constexpr u32 k_stays_interpreted = ~u32{0};  ///< Block::cold_runs of blocks that are not to be compiled, or are
 
 inline constexpr u64 k_dead_block = ~u64{0} - 1;  ///< equals no entry of the execute-side TLB

@@ -7,7 +7,6 @@
 //
 // Lifetime: a killed block can still be running. It is freed when every vCPU has passed a point where it holds no
 // block since (see Epochs).
-#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>

@@ -142,15 +142,15 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
       const bool translated = frontend::translate(context, pc, bytes, limits, ir_block);
       AV_ASSERT(translated);
     }
-    const u32 block_key = moved ? known->key : ir_block.fp ? key | k_key_fp : base_key(key);
+    const u32 own_key = moved ? known->key : block_key(key, ir_block.fp);
     ir::sink_compares(ir_block);
 #ifndef NDEBUG
     const std::string problem = ir_block.insts.empty() ? "" : ir::verify(ir_block);
     if (!problem.empty()) assertion_failed((problem + "\n" + ir::print(ir_block)).c_str(), __FILE__, __LINE__);
 #endif
     if (!moved)
-      block = cold_runs ? shared_.backend->make_cold(ir_block, block_key, cold_runs)
-                        : shared_.backend->make(ir_block, block_key);
+      block = cold_runs ? shared_.backend->make_cold(ir_block, own_key, cold_runs)
+                        : shared_.backend->make(ir_block, own_key);
     if (!block) {  // more temps than the context has room for
       limits.max_insns = std::max(1u, limits.max_insns / 2);
       continue;
@@ -158,7 +158,7 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     if (!moved && known && known->pc != pc) shared_.backend->learn(*known, *block);
     block->pa = pa;
     block->second_page = second_page;
-    if (shared_.verifier && block->compiled) block->twin = lower(ir_block, block_key);
+    if (shared_.verifier && block->compiled) block->twin = lower(ir_block, own_key);
     const u32 bytes = block->bytes;
     Block* const published = shared_.code.publish(std::move(block), source, moved ? known : nullptr);
     if (!published) continue;  // the bytes changed under us
@@ -206,7 +206,7 @@ void InterpreterVcpu::make_region() {
   const std::string problem = ir::verify(region->block);
   if (!problem.empty()) assertion_failed((problem + "\n" + ir::print(region->block)).c_str(), __FILE__, __LINE__);
 #endif
-  auto block = shared_.backend->make(region->block, region->block.fp ? key | k_key_fp : base_key(key));
+  auto block = shared_.backend->make(region->block, block_key(key, region->block.fp));
   if (!block || !block->compiled) return;
   block->pa = page + (pc & k_page_mask);
   if (shared_.config.trace) trace_block(*block, region->block, bytes.data() + (pc & k_page_mask));

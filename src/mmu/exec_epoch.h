@@ -10,6 +10,18 @@
 
 namespace armvisor::mmu {
 
+/// A bit per MiB of the address space.
+using MibSet = std::array<u64, 64>;
+/// Puts the page of 1 << page_bits bytes that `va` is in into `set`, or takes it out.
+inline void mark_mib(MibSet& set, u32 va, u32 page_bits, bool in) {
+  const u32 mib = page_bits <= 20 ? 1 : 1u << (page_bits - 20), first = (va >> 20) & ~(mib - 1);
+  for (u32 k = first; k < first + mib; ++k) {
+    const u64 bit = u64{1} << (k & 63);
+    set[k >> 6] = in ? set[k >> 6] | bit : set[k >> 6] & ~bit;
+  }
+}
+inline bool in_mib(const MibSet& set, u32 va) { return set[va >> 26] >> (va >> 20 & 63) & 1; }
+
 class ExecEpoch {
  public:
   /// The number for `key`, 0 if it has none.
@@ -26,16 +38,15 @@ class ExecEpoch {
     if (page_bits <= k_page_bits) {
       const u32 bit = hash(va);
       pages_[bit / 64] |= u64{1} << bit % 64;
-      small_[va >> 26] |= u64{1} << (va >> 20 & 63);
+      mark_mib(small_, va, page_bits, true);
       return;
     }
-    if (has_large(va)) return;
-    const u32 mib = page_bits <= 20 ? 1 : 1u << (page_bits - 20), first = (va >> 20) & ~(mib - 1);
-    for (u32 k = first; k < first + mib; ++k) large_[k / 64] |= u64{1} << k % 64;
+    if (in_mib(large_, va)) return;
+    mark_mib(large_, va, page_bits, true);
   }
   bool may_know(u32 va) const {
     const u32 bit = hash(va);
-    return (has_small(va) && (pages_[bit / 64] >> bit % 64 & 1)) || has_large(va);
+    return (in_mib(small_, va) && (pages_[bit / 64] >> bit % 64 & 1)) || in_mib(large_, va);
   }
   bool any_global() const { return any_global_; }
   bool unused() const { return next_ == 0; }
@@ -49,14 +60,12 @@ class ExecEpoch {
   };
   static constexpr u32 k_page_bits_hashed = 4096;
   static u32 hash(u32 va) { return (va >> k_page_bits ^ va >> 24) % k_page_bits_hashed; }
-  bool has_small(u32 va) const { return small_[va >> 26] >> (va >> 20 & 63) & 1; }
-  bool has_large(u32 va) const { return large_[va >> 26] >> (va >> 20 & 63) & 1; }
 
   std::array<Number, 4> numbers_{};
   std::array<u64, k_page_bits_hashed / 64> pages_{};
   // By MiB. Kernels flush long ranges of it, and what else is there must not look like code by its hash.
-  std::array<u64, 64> small_{};  ///< pages of 4 KiB
-  std::array<u64, 64> large_{};  ///< by MiB: part of it came from a descriptor of more than 4 KiB
+  MibSet small_{};  ///< pages of 4 KiB
+  MibSet large_{};  ///< by MiB: part of it came from a descriptor of more than 4 KiB
   u32 next_ = 0;
   bool any_global_ = false;
 };

@@ -58,17 +58,6 @@ struct SpaceKey {
   static SpaceKey of(const arm::CpuState& s, Policy policy = Policy::Asid);
 };
 
-/// A bit per MiB of the address space.
-using MibSet = std::array<u64, 64>;
-/// Puts the page of 1 << page_bits bytes that `va` is in into `set`, or takes it out.
-inline void mark_mib(MibSet& set, u32 va, u32 page_bits, bool in) {
-  const u32 mib = page_bits <= 20 ? 1 : 1u << (page_bits - 20), first = (va >> 20) & ~(mib - 1);
-  for (u32 k = first; k < first + mib; ++k) {
-    const u64 bit = u64{1} << (k & 63);
-    set[k >> 6] = in ? set[k >> 6] | bit : set[k >> 6] & ~bit;
-  }
-}
-
 /// The tables of one guest address space. Index 1 is for privileged accesses, 0 for unprivileged ones.
 struct Space {
   TlbEntry data[2][k_tlb_entries];
@@ -113,7 +102,7 @@ struct Space {
   }
   /// Takes cover() back for [va, va + 1 << bits); true when something there was covered.
   bool uncover(u32 va, u32 bits);
-  bool has_large(u32 va) const { return large[va >> 26] >> (va >> 20 & 63) & 1; }
+  bool has_large(u32 va) const { return in_mib(large, va); }
   void note_size(u32 va, u32 page_bits) {
     empty = false;
     if (page_bits <= k_page_bits) return;
@@ -215,9 +204,7 @@ class SoftTlb {
   void renew_page(u32 va, const Asid* asid);
 
   /// True when a space may have entries that maintenance of `va` is to drop.
-  bool may_have(u32 va) const {
-    return (filled_[va >> 18] >> (va >> k_page_bits & 63) & 1) || (large_[va >> 26] >> (va >> 20 & 63) & 1);
-  }
+  bool may_have(u32 va) const { return (filled_[va >> 18] >> (va >> k_page_bits & 63) & 1) || in_mib(large_, va); }
   void note_filled(u32 va, u32 page_bits) {
     filled_[va >> 18] |= u64{1} << (va >> k_page_bits & 63);
     if (page_bits > k_page_bits) mark_mib(large_, va, page_bits, true);

@@ -76,10 +76,9 @@ class Joiner {
     const bool skips = c.end - c.begin >= 4 && insts[c.begin + 1].op == Op::SkipUnless &&
                        insts[c.begin + 1].attr < k_always && insts[c.end - 1].op == Op::Label &&
                        insts[c.end - 1].imm == insts[c.begin + 1].imm;
-    const auto kind = skips ? Chunk::Kind::Conditional : Chunk::Kind::Unconditional;
-    if (!std::all_of(at(skips ? c.begin + 2 : c.begin + 1), at(skips ? c.end - 1 : c.end), is_plain)) return;
-    c.kind = kind;
+    c.kind = skips ? Chunk::Kind::Conditional : Chunk::Kind::Unconditional;
     if (skips) c.condition = insts[c.begin + 1].attr;
+    if (!std::all_of(at(c.body()), at(c.body_end()), is_plain)) c.kind = Chunk::Kind::Other;
   }
 
   /// Nothing behind the chunk uses its temps.
