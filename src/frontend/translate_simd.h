@@ -46,6 +46,14 @@ inline bool open(Translator& t, bool defined) {
   return false;
 }
 
+/// Likewise for a VFP instruction.
+inline bool open_vfp(Translator& t, bool defined = true) {
+  t.fp();
+  if (defined && t.context.vfp_enabled) return true;
+  t.undefined();
+  return false;
+}
+
 /// True when none of the D register numbers is odd.
 constexpr bool even(auto... d) { return (((d & 1) == 0) && ...); }
 

@@ -29,13 +29,6 @@ class Vfp {
   bool f64_;
 };
 
-bool open_vfp(Translator& t, bool defined = true) {
-  t.fp();
-  if (defined && t.context.vfp_enabled) return true;
-  t.undefined();
-  return false;
-}
-
 u32 single_d(const Inst& i) { return i('d') << 1 | i('D'); }
 u32 single_m(const Inst& i) { return i('m') << 1 | i('M'); }
 

@@ -8,13 +8,6 @@
 namespace armvisor::frontend::simd {
 namespace {
 
-bool open_vfp(Translator& t, bool defined = true) {
-  t.fp();
-  if (defined && t.context.vfp_enabled) return true;
-  t.undefined();
-  return false;
-}
-
 u32 first_register(const Inst& i) { return i('z') ? vd(i) : i('d') << 1 | i('D'); }
 
 /// Base of the A7.6 instructions: PC reads word-aligned.
