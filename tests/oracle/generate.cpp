@@ -378,6 +378,7 @@ static bool ends_outside_it(const Case& c) {
 }
 
 Loop generate_loop(bool thumb, Random& random, Mix mix) {
+  constexpr u32 k_always = static_cast<u32>(arm::Cond::AL);
   const u32 counter = static_cast<u32>(random() % 13);
   const auto part = [&](u32 most) {
     while (true) {
@@ -400,11 +401,16 @@ Loop generate_loop(bool thumb, Random& random, Mix mix) {
   const auto branch = [&](u32 cond, std::size_t from, std::size_t to) {
     const auto distance = static_cast<s32>(to) - static_cast<s32>(from) - (thumb ? 4 : 8);
     if (thumb)
-      put(0xd000 | cond << 8 | (static_cast<u32>(distance >> 1) & 0xff), Isa::T16);
+      put(cond == k_always ? 0xe000 | (static_cast<u32>(distance >> 1) & 0x7ff)
+                           : 0xd000 | cond << 8 | (static_cast<u32>(distance >> 1) & 0xff),
+          Isa::T16);
     else
       put(0x0a000000 | cond << 28 | (static_cast<u32>(distance >> 2) & 0xffffff), Isa::A32);
   };
-  branch(static_cast<u32>(random() % 14), loop.code.size(), loop.code.size() + (thumb ? 2 : 4) + skipped.code.size());
+  // Over the second part, or to its beginning: then flags of the first may still be wanted behind the jump.
+  const u32 cond = std::min(static_cast<u32>(random() % 21), k_always);
+  const std::size_t over = cond == k_always ? 0 : skipped.code.size();
+  branch(cond, loop.code.size(), loop.code.size() + (thumb ? 2 : 4) + over);
   loop.code.insert(loop.code.end(), skipped.code.begin(), skipped.code.end());
   loop.sequence.insert(loop.sequence.end(), skipped.sequence.begin(), skipped.sequence.end());
   put(thumb ? 0xf1b00001 | counter << 16 | counter << 8 : 0xe2500001 | counter << 16 | counter << 12,

@@ -150,7 +150,7 @@ void Emitter::plan_flags(u32 index) {
     if (head_at_[head] <= k) defer(k);  // an interrupt may be taken there
     left &= live_at_head_[head];
     if (!left || (hot & left) == left) return;
-    Edge edge{.skip = k, .head = head, .source = index, .points = {}};
+    Edge edge{.skip = k, .head = head, .source = index, .points = {}, .passed = {}};
     const auto point = [&](u32 at, u16 changed, u8 mask) {
       if (is_fp_compare(insts[at].op)) return insts[index].op != Op::FpscrToFlags;
       FlagSource there = s;
@@ -163,14 +163,15 @@ void Emitter::plan_flags(u32 index) {
       if (!is_fp_compare(insts[at].op)) edge.points.push_back({at, mask, false});
       return true;
     };
-    const bool all = options_.lazy_edges && edges_.size() + edges.size() < k_max_edges;
+    const bool all = options_.lazy_edges && edges_.size() + edges.size() < k_max_edges && !passes(k);
     const auto same_way = [k](const Edge& e) { return e.saved && e.skip == k; };
     const bool may_save = s.operands && flags_kind(insts[index]) != HostFlags::None &&
                           std::none_of(edges_.begin(), edges_.end(), same_way);
-    bool lazy = all && walk_from_head(head, left, point);
+    bool lazy = all && walk_from_head(head, left, point, edge.passed);
     if (!lazy && all && may_save) {
       edge.points.clear();
-      lazy = edge.saved = walk_from_head(head, left, saved_point);
+      edge.passed.clear();
+      lazy = edge.saved = walk_from_head(head, left, saved_point, edge.passed);
     }
     if (!lazy) {
       if (options_.lazy_edges && (s.operands || s.result))
@@ -245,25 +246,66 @@ void Emitter::plan_flags(u32 index) {
   }
 }
 
-/// Goes from a head on to where the flags `mask`, which came with control, are overwritten. Calls
-/// f(instruction, guest registers changed since, what is left of the flags) wherever they could be looked at; false
-/// when it says so, or when they are wanted in their place on the way.
+/// Goes from a head on to where the flags `mask`, which came with control, are overwritten, through other heads too.
+/// Calls f(instruction, guest registers changed since, what is left of the flags) wherever they could be looked at;
+/// false when it says so, or when they are wanted in their place on the way. `passed`: the ways between heads.
 template <class F>
-bool Emitter::walk_from_head(u32 head, u8 mask, F f) const {
+bool Emitter::walk_from_head(u32 head, u8 mask, F f, std::vector<Pass>& passed) const {
+  struct State {
+    u32 head;
+    u16 changed;
+    u8 mask;
+  };
+  std::vector<State> states = {{head, 0, mask}};
+  const auto pass = [&](u32 at, u32 to, u16 changed, u8 left) {
+    if ((left &= live_at_head_[to]) == 0) return true;
+    if (std::any_of(edges_.begin(), edges_.end(), [at](const Edge& e) { return e.skip == at; })) return false;
+    if (std::none_of(passed.begin(), passed.end(), [at](const Pass& p) { return p.skip == at; }))
+      passed.push_back({at, to});
+    for (State& s : states)
+      if (s.head == to) {
+        s.changed |= changed;
+        s.mask |= left;
+        return true;
+      }
+    states.push_back({to, changed, left});
+    return states.size() <= k_max_passed;
+  };
+  const auto anywhere = [](u32, u16, u8) { return true; };
+  for (std::size_t n = 0; n < states.size();) {
+    const std::vector<State> before = states;
+    for (n = 0; n < states.size(); ++n)
+      if (!walk_block(states[n].head, states[n].changed, states[n].mask, anywhere, pass)) return false;
+    const auto same = [](const State& a, const State& b) { return a.changed == b.changed && a.mask == b.mask; };
+    if (!std::equal(before.begin(), before.end(), states.begin(), states.end(), same)) n = 0;
+  }
+  return std::all_of(states.begin(), states.end(), [&](const State& s) {
+    return walk_block(s.head, s.changed, s.mask, f, [](u32, u32, u16, u8) { return true; });
+  });
+}
+
+/// From a head to the next ones: walk_from_head for one block. `pass(instruction, head, changed, flags)` goes on there.
+template <class F, class P>
+bool Emitter::walk_block(u32 head, u16 changed, u8 mask, F f, P pass) const {
   const auto& insts = block_->insts;
-  u16 changed = 0;
   const auto write = [&](Value v) {
     if (v.is_reg()) changed |= static_cast<u16>(1u << v.reg_number());
+  };
+  const auto go = [&](u32 at, u32 to) {
+    return (head_at_[to] > at || f(at, changed, mask)) && pass(at, to, changed, mask);
   };
   for (u32 k = head_at_[head] + 1; k < insts.size(); ++k) {
     const Inst& i = insts[k];
     const u8 effects = ir::info(i.op).effects;
     if (i.op == Op::Insn) continue;
-    if (i.op == Op::Goto || !runs_inline(i)) return false;
+    if (!runs_inline(i)) return false;
+    if (i.op == Op::Goto) return go(k, static_cast<u32>(i.imm));
     if (is_fp_compare(i.op) && !f(k, changed, mask)) return false;
     if (i.op == Op::SkipIf || i.op == Op::SkipUnless) {
       const bool reads = i.op == Op::SkipUnless && (flags_read(i) & mask);
-      if (reads || !is_side_exit(k) || insts[k + 1].op == Op::Goto || !f(k, changed, mask)) return false;
+      if (reads || !is_side_exit(k)) return false;
+      const Inst& exit = insts[k + 1];
+      if (exit.op == Op::Goto ? !go(k, static_cast<u32>(exit.imm)) : !f(k, changed, mask)) return false;
       k += 2;
       continue;
     }

@@ -20,9 +20,16 @@ void Emitter::emit_head(const Inst& i) {
 }
 
 bool Emitter::has_edges(u32 head) const {
-  for (const Edge& e : edges_)
-    if (e.head == head && !e.points.empty()) return true;
-  return false;
+  const auto leads = [head](const auto& way) { return way.head == head; };
+  return std::any_of(edges_.begin(), edges_.end(),
+                     [&](const Edge& e) { return leads(e) || std::any_of(e.passed.begin(), e.passed.end(), leads); });
+}
+
+/// Flags that came with control are still pending on the way that begins at `skip`.
+bool Emitter::passes(u32 skip) const {
+  return std::any_of(edges_.begin(), edges_.end(), [skip](const Edge& e) {
+    return std::any_of(e.passed.begin(), e.passed.end(), [skip](const Pass& p) { return p.skip == skip; });
+  });
 }
 
 /// Of the way that begins at `skip`; 0: flags are in their place on it.
@@ -47,7 +54,7 @@ void Emitter::note_edge(u32 skip, u32 head) {
     mov(dword[rbp + saved], use(i, i.a, ecx));
     if (!i.b.is_none() && !i.b.is_imm()) mov(dword[rbp + saved + 4], use(i, i.b, ecx));
   }
-  if (has_edges(head)) mov(byte[rbp + static_cast<u32>(offsetof(Context, edge))], edge_number(skip));
+  if (has_edges(head) && !passes(skip)) mov(byte[rbp + static_cast<u32>(offsetof(Context, edge))], edge_number(skip));
 }
 
 /// The Goto at `index`, or when the host's condition `cc` holds the one behind the skip at `index`. A way back looks
@@ -57,7 +64,7 @@ void Emitter::emit_goto(u32 index, std::optional<u8> cc) {
   const auto head = static_cast<u32>(block_->insts[at].imm);
   const bool back = head_at_[head] <= at;
   const Label over = label();
-  if (!back && !has_edges(head) && !stores_at_edge(index) && units_in_place()) {
+  if (!back && (!has_edges(head) || passes(index)) && !stores_at_edge(index) && units_in_place()) {
     if (cc) return jcc(*cc, heads_[head]);
     if (head_at_[head] != at + 1) jmp(heads_[head], T_NEAR);
     return;

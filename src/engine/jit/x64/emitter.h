@@ -97,8 +97,14 @@ class Emitter : private Assembler {
   bool is_side_exit(u32 index) const;
   bool is_backward(u32 index) const;
   bool flow_flags(std::vector<u8>& live_after);
+  /// A way from the block of one head to another head, on which flags stay as they are: pending.
+  struct Pass {
+    u32 skip, head;
+  };
   template <class F>
-  bool walk_from_head(u32 head, u8 mask, F f) const;
+  bool walk_from_head(u32 head, u8 mask, F f, std::vector<Pass>& passed) const;
+  template <class F, class P>
+  bool walk_block(u32 head, u16 changed, u8 mask, F f, P pass) const;
   struct FlagSource {
     Value a, b, result_in;
     bool operands = false, result = false;  ///< these stand
@@ -389,6 +395,7 @@ class Emitter : private Assembler {
   void note_edge(u32 skip, u32 head);
   bool stores_at_edge(u32 skip) const;
   bool has_edges(u32 head) const;
+  bool passes(u32 skip) const;
   void emit_side_exit(u32 index);
 
   u8* base_;
@@ -451,9 +458,10 @@ class Emitter : private Assembler {
   struct Edge {
     u32 skip, head, source;
     std::vector<EdgePoint> points;
-    bool saved = false;  ///< the operands do not stand behind the head: they are in Context::flag_operands
+    std::vector<Pass> passed;  ///< Context::edge stays as it is on these
+    bool saved = false;        ///< the operands do not stand behind the head: they are in Context::flag_operands
   };
-  static constexpr std::size_t k_max_edges = 200;
+  static constexpr std::size_t k_max_edges = 200, k_max_passed = 8;
   std::vector<Edge> edges_;  ///< those of one way have the number of the first, from 1
   std::vector<u32> head_at_;
   std::vector<Label> labels_;
