@@ -17,6 +17,8 @@ class Backend {
   virtual ~Backend() = default;
   /// (any vCPU thread) Null when the block uses more temps than the context has room for.
   virtual std::unique_ptr<Block> make(const ir::Block& block, u32 key) = 0;
+  /// Like make(), on the one thread that calls this, while others make blocks. Null or not compiled: there is no room.
+  virtual std::unique_ptr<Block> make_aside(const ir::Block&, u32) { AV_UNREACHABLE(); }
   /// How often a block is interpreted before it is compiled, if that comes first; 0: blocks are made at once.
   virtual u32 cold_runs() const { return 0; }
   /// Like make(), for the first `runs` runs.
@@ -40,6 +42,9 @@ class Backend {
   virtual void release(Block&) {}            ///< no vCPU can be in the block any more
   /// Context::instructions is of all of them.
   virtual bool counts_instructions() const { return true; }
+  /// When make_aside() is to be used: if the host has a CPU for it, or always.
+  enum class Aside : u8 { Never, WithCpu, Always };
+  virtual Aside compiles_aside() const { return Aside::Never; }
   /// How often a loop runs before it is compiled as a whole.
   virtual u32 hot() const { return 0; }
 

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <new>
 
+#include "base/adaptive_mutex.h"
 #include "base/assert.h"
 
 namespace armvisor::engine {
@@ -36,7 +37,7 @@ class BlockPool {
     for (std::size_t k = k_at_once; k-- > 0;) free_ = new (bytes + k * sizeof(Block)) Room{free_};
   }
 
-  std::mutex lock_;
+  AdaptiveMutex lock_;
   Room* free_ = nullptr;
 };
 

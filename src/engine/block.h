@@ -90,6 +90,7 @@ struct alignas(64) Block {
   bool compiled = false;
   /// Interpreted at first: how often it may still run so. At 0 the dispatcher has it compiled.
   std::atomic<u32> cold_runs{k_stays_interpreted};
+  std::atomic<bool> offered{false};  ///< to the background compiler
   std::vector<PcField> pc_fields;
   u8* patch_base = nullptr;                   ///< where `host` can be written
   std::shared_ptr<const jit::Recipe> recipe;  ///< how it differs from what it is at other addresses (jit/move.h)

@@ -97,9 +97,15 @@ void CodeCache::kill_copy(Block* block) {
 
 Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source, const Block* origin) {
   const std::lock_guard guard(lock_);
-  if (origin && origin->dead) return nullptr;
+  if (origin && origin->dead) {
+    backend_.release(*block);
+    return nullptr;
+  }
   Block* const there = find_equal(*block);
-  if (there && (there->compiled || !block->compiled)) return there;
+  if (there && (there->compiled || !block->compiled)) {
+    backend_.release(*block);
+    return there;
+  }
   const auto put = [&] {
     if (there) replace(there);
     return insert(std::move(block));
@@ -110,8 +116,34 @@ Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source
   mark(block->pa, in_first);
   if (block->straddles()) mark(block->second_page, block->bytes - in_first);
   full_fence();
-  if (!source.unchanged(block->bytes)) return nullptr;
+  if (!source.unchanged(block->bytes)) {
+    backend_.release(*block);
+    return nullptr;
+  }
   return put();
+}
+
+/// Other code of the same bytes under the same key.
+const Block* CodeCache::compiled_copy(const Block& block) {
+  for (const Block* b = copies_of(block.pa, block.key); b; b = b->older_copy)
+    if (b->pa == block.pa && b->key == block.key && b->compiled && b->pc != block.pc) return b;
+  return nullptr;
+}
+
+bool CodeCache::publish_hot(std::unique_ptr<Block> block, const CodeSource& source) {
+  const std::lock_guard guard(lock_);
+  Block* const there = find_equal(*block);
+  // (The bytes are watched, for they are those of the block that is there; should they have been written just now, this
+  // one dies with it.)
+  if (!there || there->compiled || !source.unchanged(block->bytes)) {
+    backend_.release(*block);
+    return false;
+  }
+  if (const Block* const copy = compiled_copy(*block)) backend_.learn(*copy, *block);
+  replace(there);
+  insert(std::move(block));
+  aside_.fetch_add(1, std::memory_order_relaxed);
+  return true;
 }
 
 /// Kills `block`: another one comes in its place, on bytes that are marked.
@@ -123,18 +155,23 @@ void CodeCache::replace(Block* block) {
 }
 
 bool CodeCache::publish_region(std::unique_ptr<Block> region, std::span<const u32> members, const u8* host,
-                               std::span<const u8> bytes) {
+                               std::span<const u8> bytes, bool aside) {
   const std::lock_guard guard(lock_);
   const GuestPa page(region->pa.value & ~u64{k_page_mask});
   Block* replaced = nullptr;
+  bool complete = true;
   for (const u32 pc : members) {
     Block* const member = find_locked(page + (pc & k_page_mask), pc, region->key & ~k_key_fp, k_no_page);
-    if (!member) return false;
     if (pc == region->pc) replaced = member;
+    complete &= member != nullptr;
   }
-  if (!replaced || replaced->region || !same_bytes(host, bytes)) return false;
+  if (!complete || !replaced || replaced->region || !same_bytes(host, bytes)) {
+    backend_.release(*region);
+    return false;
+  }
   replace(replaced);
   insert(std::move(region));
+  regions_aside_.fetch_add(aside, std::memory_order_relaxed);
   return true;
 }
 
@@ -167,6 +204,8 @@ void CodeCache::stats(measure::Snapshot& out) const {
   const auto put = [&out](MachineCounter c, const std::atomic<u64>& n) { out[c] = n.load(std::memory_order_relaxed); };
   put(MachineCounter::BlocksPublished, published_);
   put(MachineCounter::RegionsPublished, regions_);
+  put(MachineCounter::BlocksAside, aside_);
+  put(MachineCounter::RegionsAside, regions_aside_);
   put(MachineCounter::BlocksKilled, killed_);
   put(MachineCounter::Evictions, evictions_);
   put(MachineCounter::LiveBlocks, live_);

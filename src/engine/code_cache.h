@@ -14,12 +14,15 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/adaptive_mutex.h"
 #include "engine/backend.h"
 #include "engine/block.h"
 #include "measure/snapshot.h"
 #include "mmu/frame_table.h"
 
 namespace armvisor::engine {
+
+inline constexpr u32 k_max_insns = 64;  ///< of a block
 
 /// The bytes that a block was translated from and where they are.
 struct CodeSource {
@@ -47,11 +50,14 @@ class CodeCache {
   /// and `block` compiled; null when the bytes changed meanwhile. `origin`: what the block was moved from. Null also
   /// when that is dead.
   Block* publish(std::unique_ptr<Block> block, const CodeSource& source, const Block* origin = nullptr);
+  /// Puts `block`, compiled, in the place of the equal one that is interpreted. False: that is not there any more, or
+  /// the bytes changed.
+  bool publish_hot(std::unique_ptr<Block> block, const CodeSource& source);
   /// Puts `region`, made from `bytes`, in the place of the block at its pc. False: the blocks of its members, all in
   /// that block's page, are not all there any more, so that writes might not be seen, or memory at `host` has other
   /// bytes.
   bool publish_region(std::unique_ptr<Block> region, std::span<const u32> members, const u8* host,
-                      std::span<const u8> bytes);
+                      std::span<const u8> bytes, bool aside);
   /// A block of the bytes at `pa` that serves `key`, at whatever virtual address, compiled if one is; null if none is
   /// known.
   const Block* find_anywhere(GuestPa pa, u32 key);
@@ -101,6 +107,7 @@ class CodeCache {
   Block* find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
   Block* find_equal(const Block& block);
   Block* insert(std::unique_ptr<Block> block);
+  const Block* compiled_copy(const Block& block);
   void note_copy(Block* block);
   void kill_copy(Block* block);
   void mark(GuestPa pa, u32 size);
@@ -113,7 +120,7 @@ class CodeCache {
 
   mmu::FrameTable& frames_;
   Backend& backend_;
-  std::mutex lock_;
+  AdaptiveMutex lock_;
   std::vector<std::unique_ptr<Block>> buckets_{1u << 14};  ///< a power of two; chained by Block::chain
   /// Those that are not fixed, by what copies have in common: the newest of a hash, chained by Block::older_copy.
   std::vector<Block*> copies_{1u << 14};
@@ -123,7 +130,7 @@ class CodeCache {
   std::vector<std::unique_ptr<Block>> dead_;
   std::atomic<u64> epoch_{1}, bytes_{0}, dead_bytes_{0};
   // What stats() tells; changed under the lock, read without.
-  std::atomic<u64> published_{0}, regions_{0}, killed_{0}, evictions_{0}, live_{0}, guest_bytes_{0}, host_bytes_{0};
+  std::atomic<u64> published_{0}, regions_{0}, aside_{0}, regions_aside_{0}, killed_{0}, evictions_{0}, live_{0}, guest_bytes_{0}, host_bytes_{0};
 };
 
 }  // namespace armvisor::engine

@@ -16,7 +16,6 @@
 namespace armvisor::engine {
 namespace {
 
-constexpr u32 k_max_insns = 64;
 using measure::Counter;
 
 }  // namespace
@@ -87,8 +86,10 @@ Block* InterpreterVcpu::find_block() {
   count(Counter::CodeLookup);
   if (!block || block->is_hot()) {
     if (!s.it) context = frontend::Context::of(s);
-    const u32 cold_runs = block || second || s.it ? 0 : shared_.backend->cold_runs();
-    block = translate_block(pc, key, context, pa, second_page, first, second, cold_runs);
+    if (!block || second || s.it || !compile_later(*block, {context, pc, key, pa, first})) {
+      const u32 cold_runs = block || second || s.it ? 0 : shared_.backend->cold_runs();
+      block = translate_block(pc, key, context, pa, second_page, first, second, cold_runs);
+    }
   }
   if (!block->straddles()) {
     known = {target, block};
@@ -198,21 +199,24 @@ void InterpreterVcpu::make_region() {
     heat *= 16;
     return;
   }
-  std::array<u8, k_page_size> bytes;
-  for (u32 k = 0; k < k_page_size; ++k) bytes[k] = guest_load<u8>(reinterpret_cast<u64>(host) + k);
-  const auto region = form_region(pc, frontend::Context::of(s), bytes, [&](u32 at) { return block_at(at) != nullptr; });
-  if (!region) return;
-#ifndef NDEBUG
-  const std::string problem = ir::verify(region->block);
-  if (!problem.empty()) assertion_failed((problem + "\n" + ir::print(region->block)).c_str(), __FILE__, __LINE__);
-#endif
-  auto block = shared_.backend->make(region->block, block_key(key, region->block.fp));
-  if (!block || !block->compiled) return;
-  block->pa = page + (pc & k_page_mask);
-  if (shared_.config.trace) trace_block(*block, region->block, bytes.data() + (pc & k_page_mask));
-  const u32 first = (pc & k_page_mask) - block->before;
-  const std::span made_from = std::span(bytes).subspan(first, block->bytes);
-  shared_.code.publish_region(std::move(block), region->members, host + first, made_from);
+  const CompileJob job{frontend::Context::of(s), pc, key, page + (pc & k_page_mask), host + (pc & k_page_mask), true};
+  if (!offer(job)) compile_region(shared_, job, false);
+}
+
+/// False: this thread has to do it.
+bool InterpreterVcpu::offer(const CompileJob& job) {
+  return shared_.background && shared_.ram.contains(job.pa) && shared_.background->offer(job);
+}
+
+/// `block`, interpreted as often as it may, is compiled by another thread; meanwhile it is interpreted some more times.
+/// False: that took too long, or this thread can do it as fast.
+bool InterpreterVcpu::compile_later(Block& block, const CompileJob& job) {
+  if (block.offered.exchange(true, std::memory_order_relaxed)) return false;
+  const Block* const known = shared_.code.find_anywhere(job.pa, job.key);
+  if ((known && known->compiled && shared_.backend->may_move(*known)) || !offer(job)) return false;
+  if (job.key & k_key_window) window_block_made();
+  block.cold_runs = 2 * shared_.backend->cold_runs();
+  return true;
 }
 
 /// The frame of `pa` holds code now: entries that could write it without being seen must go. True: other vCPUs have

@@ -30,6 +30,7 @@ class TranslatingEngine final : public Engine, private WriteWatch {
     if (config.verify) shared_.verifier = std::make_unique<Verifier>();
     for (u32 k = 0; k < config.vcpus; ++k) shared_.vcpus.push_back(std::make_unique<InterpreterVcpu>(shared_, k));
     shared_.ram.set_write_watch(this);
+    if (compiles_aside()) shared_.background = std::make_unique<BackgroundCompiler>(shared_);
   }
   ~TranslatingEngine() override { shared_.ram.set_write_watch(nullptr); }
 
@@ -59,6 +60,13 @@ class TranslatingEngine final : public Engine, private WriteWatch {
   }
 
  private:
+  bool compiles_aside() const {
+    using Aside = Backend::Aside;
+    const Aside when = shared_.backend->compiles_aside();
+    const bool may = shared_.backend->cold_runs() != 0 && !shared_.config.translator && !shared_.config.trace;
+    return may && (when == Aside::Always || (when == Aside::WithCpu && has_cpu_beside(shared_.config.vcpus)));
+  }
+
   void watched_written(GuestPa pa, u32 size) override {
     shared_.code.written(pa, size);
     const u32 users = shared_.frames.table_users(pa);

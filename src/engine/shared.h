@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/backend.h"
+#include "engine/background.h"
 #include "engine/code_cache.h"
 #include "engine/engine.h"
 #include "engine/exclusive.h"
@@ -32,6 +33,7 @@ struct Shared {
   measure::TickScale tick_scale;
   std::unique_ptr<Verifier> verifier;  ///< with --verify
   std::vector<std::unique_ptr<InterpreterVcpu>> vcpus;
+  std::unique_ptr<BackgroundCompiler> background;  ///< null: vCPUs compile
 
   std::atomic<u64> reclaims{0};  ///< calls of reclaim_code()
   /// Frees dead blocks that no vCPU can be in; asks the vCPUs to pass a quiet point when there is much to free.

@@ -141,6 +141,8 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
                          const u8* first, const u8* second, u32 cold_runs);
   bool claim_code(GuestPa pa);
   void make_region();
+  bool offer(const CompileJob& job);
+  bool compile_later(Block& block, const CompileJob& job);
 
   // --- memory (memory.cpp)
   u64 descriptor(GuestPa pa, u32 size);

@@ -56,7 +56,8 @@ Result<Load> load_of(const Snapshot& snapshot, const std::string& name) {
     const auto c = static_cast<Counter>(k);
     if (treatment(c) != Treatment::Included) add(full_name(info(c)), total[c]);
   }
-  add(full_name(info(MachineCounter::RegionsPublished)), snapshot[MachineCounter::RegionsPublished]);
+  add(full_name(info(MachineCounter::RegionsPublished)),
+      snapshot[MachineCounter::RegionsPublished] - snapshot[MachineCounter::RegionsAside]);
   for (const DeviceSnapshot& d : snapshot.devices) add("device." + d.name, d.reads + d.writes);
   return load;
 }

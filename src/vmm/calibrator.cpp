@@ -27,6 +27,7 @@ std::vector<Kind> kinds() {
   for (Kind& kind : all) {
     kind.jit.count_instructions = true;
     kind.jit.warm = 0;
+    kind.jit.background = false;
   }
   engine::JitOptions& calls = all[1].jit;  // operations that generated code does itself are light traps
   calls.inline_exclusives = calls.inline_system = calls.inline_banks = false;

@@ -10,8 +10,13 @@
 namespace armvisor::engine::jit {
 
 class CodeMemory {
+  static constexpr std::size_t k_grain = 64;
+
  public:
   static Result<CodeMemory> create(std::size_t size);
+
+  /// What an allocation of `size` bytes takes.
+  static std::size_t rounded(std::size_t size) { return (size + k_grain - 1) / k_grain * k_grain; }
 
   u8* rw() const { return rw_.data(); }
   const u8* to_exec(const u8* rw) const { return rx_.data() + (rw - rw_.data()); }
@@ -26,9 +31,6 @@ class CodeMemory {
   std::size_t size() const { return rw_.size(); }
 
  private:
-  static constexpr std::size_t k_grain = 64;
-  static std::size_t rounded(std::size_t size) { return (size + k_grain - 1) / k_grain * k_grain; }
-
   Mapping rw_, rx_;
   std::map<std::size_t, std::size_t> free_;  ///< offset -> length; neighbours are joined
   std::size_t used_ = 0, next_ = 0;          ///< next_: where the last search ended

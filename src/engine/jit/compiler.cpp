@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <optional>
 
 #include "arm/fp.h"
 #include "engine/helpers.h"
@@ -120,7 +121,8 @@ Compiler::Compiler(CodeMemory memory, const JitOptions& options)
     : memory_(std::move(memory)),
       options_(options),
       host_(usable_features(options)),
-      emitter_(memory_.rw(), stubs_, host_, options_, sites_) {
+      emitter_(memory_.rw(), stubs_, host_, options_, sites_),
+      aside_emitter_(memory_.rw(), stubs_, host_, options_, sites_) {
   static constexpr ServiceFunction k_services[] = {service_load,
                                                    service_store,
                                                    service_window_load,
@@ -152,48 +154,96 @@ void Compiler::note_for_perf(const void* code, std::size_t size, const char* wha
   if (perf_map_) std::fprintf(perf_map_.get(), "%zx %zx %s%08x\n", reinterpret_cast<std::size_t>(code), size, what, pc);
 }
 
+namespace {
+
+/// `block` after the passes that only compiled code has.
+const ir::Block& optimised(const ir::Block& block, const JitOptions& options, std::optional<ir::Block> (&made)[2]) {
+  const ir::Block* best = &block;
+  if (options.condition_values && (made[0] = ir::with_condition_values(*best))) best = &*made[0];
+  if (options.join_conditions && (made[1] = ir::with_joined_conditions(*best))) best = &*made[1];
+  return *best;
+}
+
+std::size_t likely_capacity(const ir::Block& block) { return 512 + 96 * block.insts.size(); }
+
+}  // namespace
+
 std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
-  const ir::Block* best = &ir_block;
-  const auto valued = options_.condition_values ? ir::with_condition_values(*best) : std::nullopt;
-  if (valued) best = &*valued;
-  const auto joined = options_.join_conditions ? ir::with_joined_conditions(*best) : std::nullopt;
-  if (joined) best = &*joined;
-  return compile(*best, key);
+  std::optional<ir::Block> made[2];
+  return compile(optimised(ir_block, options_, made), key);
 }
 
 std::unique_ptr<Block> Compiler::compile(const ir::Block& ir_block, u32 key) {
   auto block = make_tables(ir_block, key);
   if (!block) return nullptr;
-  // Emitted where it will stand: what the code refers to relative to itself is right in both mappings.
   const std::lock_guard guard(lock_);
-  std::size_t capacity = 512 + 96 * ir_block.insts.size();
-  while (true) {
+  for (std::size_t capacity = likely_capacity(ir_block); capacity <= k_max_block_bytes; capacity *= 2) {
     u8* const at = memory_.allocate(capacity);
     if (!at) {
       if (ir_block.head_count) return nullptr;
       full_ = true;  // until dead blocks are freed, new ones are interpreted
       return make_cold(ir_block, key, options_.warm ? cold_runs() : k_stays_interpreted);
     }
-    try {
-      const std::size_t size = emitter_.compile(at, capacity, ir_block, *block);
-      block->host_size = static_cast<u32>(size);
+    if (const std::size_t size = emit(emitter_, at, capacity, ir_block, *block)) {
       memory_.shrink(at, capacity, size);
-      block->host = memory_.to_exec(at);
-      block->indirect = block->host;
-      block->patch_base = at;
-      block->compiled = true;
-      if (const std::size_t table = emitter_.window_table())
-        faults_.set(memory_.to_exec(at), size, memory_.to_exec(at + table));
-      note_for_perf(block->host, size, "guest_", block->pc);
+      complete(*block, at, size, emitter_.window_table());
       return block;
-    } catch (const Xbyak::Error&) {
-      memory_.release(at, capacity);
-      for (u32 k = 0; k < block->link_count; ++k) block->links[k].patch = nullptr;
-      block->pc_fields.clear();
-      capacity *= 2;
-      if (capacity > k_max_block_bytes) return nullptr;
+    }
+    memory_.release(at, capacity);
+  }
+  return nullptr;
+}
+
+std::unique_ptr<Block> Compiler::make_aside(const ir::Block& ir_block, u32 key) {
+  std::optional<ir::Block> made[2];
+  const ir::Block& best = optimised(ir_block, options_, made);
+  auto block = make_tables(best, key);
+  if (!block) return nullptr;
+  for (std::size_t capacity = likely_capacity(best); capacity <= k_max_block_bytes; capacity *= 2) {
+    if (aside_left_ < capacity) {
+      const std::lock_guard guard(lock_);
+      if (aside_left_ != 0) memory_.release(aside_at_, aside_left_);
+      aside_left_ = std::max(k_aside_bytes, capacity);
+      aside_at_ = memory_.allocate(aside_left_);
+      if (!aside_at_) {
+        aside_left_ = 0;
+        full_ = true;
+        return nullptr;
+      }
+    }
+    if (const std::size_t size = emit(aside_emitter_, aside_at_, aside_left_, best, *block)) {
+      const std::size_t taken = CodeMemory::rounded(size);
+      const std::lock_guard guard(lock_);
+      complete(*block, aside_at_, size, aside_emitter_.window_table());
+      aside_at_ += taken;
+      aside_left_ -= taken;
+      return block;
     }
   }
+  return nullptr;
+}
+
+/// Emitted where it will stand: what the code refers to relative to itself is right in both mappings. Returns the
+/// code's size; 0: `capacity` bytes do not suffice.
+std::size_t Compiler::emit(Emitter& emitter, u8* at, std::size_t capacity, const ir::Block& ir_block, Block& out) {
+  try {
+    return emitter.compile(at, capacity, ir_block, out);
+  } catch (const Xbyak::Error&) {
+    for (u32 k = 0; k < out.link_count; ++k) out.links[k].patch = nullptr;
+    out.pc_fields.clear();
+    return 0;
+  }
+}
+
+/// Of a block whose code has been emitted at `at`. The caller holds lock_.
+void Compiler::complete(Block& block, u8* at, std::size_t size, std::size_t window_table) {
+  block.host_size = static_cast<u32>(size);
+  block.host = memory_.to_exec(at);
+  block.indirect = block.host;
+  block.patch_base = at;
+  block.compiled = true;
+  if (window_table != 0) faults_.set(memory_.to_exec(at), size, memory_.to_exec(at + window_table));
+  note_for_perf(block.host, size, "guest_", block.pc);
 }
 
 std::unique_ptr<Block> Compiler::make_cold(const ir::Block& ir_block, u32 key, u32 runs) {

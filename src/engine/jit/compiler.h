@@ -6,6 +6,7 @@
 #include <mutex>
 #include <vector>
 
+#include "base/adaptive_mutex.h"
 #include "engine/backend.h"
 #include "engine/jit/code_memory.h"
 #include "engine/jit/jit.h"
@@ -22,6 +23,10 @@ class Compiler final : public Backend {
 
   std::unique_ptr<Block> make(const ir::Block& block, u32 key) override;
   u32 cold_runs() const override { return static_cast<u32>(options_.warm); }
+  std::unique_ptr<Block> make_aside(const ir::Block& block, u32 key) override;
+  Aside compiles_aside() const override {
+    return options_.background_always ? Aside::Always : options_.background ? Aside::WithCpu : Aside::Never;
+  }
   std::unique_ptr<Block> make_cold(const ir::Block& block, u32 key, u32 runs) override;
   std::unique_ptr<Block> move(const Block& known, u32 pc) override;
   bool may_move(const Block& known) const override;
@@ -43,6 +48,8 @@ class Compiler final : public Backend {
  private:
   Compiler(CodeMemory memory, const JitOptions& options);
   std::unique_ptr<Block> compile(const ir::Block& block, u32 key);
+  std::size_t emit(Emitter& emitter, u8* at, std::size_t capacity, const ir::Block& ir_block, Block& out);
+  void complete(Block& block, u8* at, std::size_t size, std::size_t window_table);
   const WindowFaults* running_faults() const { return windows_ != Windows::Off ? &faults_ : nullptr; }
   void note_for_perf(const void* code, std::size_t size, const char* what, u32 pc);
 
@@ -53,13 +60,18 @@ class Compiler final : public Backend {
   Stubs::Enter enter_ = nullptr;
   const void* interpret_ = nullptr;  ///< Block::host of blocks without code
   const void* unknown_ = nullptr;    ///< Block::indirect of these and of dead blocks
-  std::mutex lock_;                  ///< of memory_; taken after the code cache's lock
+  AdaptiveMutex lock_;               ///< of memory_; taken after the code cache's lock
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> perf_map_{nullptr, std::fclose};
   std::atomic<bool> full_{false};
   Windows windows_ = Windows::Off;
   WindowFaults faults_;
   WindowSites sites_;
   Emitter emitter_;  ///< guarded by lock_
+  // Of make_aside(): it takes memory in pieces, so that it need not hold the lock while it emits.
+  static constexpr std::size_t k_aside_bytes = 64 * 1024;
+  Emitter aside_emitter_;
+  u8* aside_at_ = nullptr;
+  std::size_t aside_left_ = 0;
 };
 
 }  // namespace armvisor::engine::jit

@@ -1,0 +1,112 @@
+#include "engine/background.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#include <array>
+
+#include "base/assert.h"
+#include "engine/code_cache.h"
+#include "engine/guest_access.h"
+#include "engine/region.h"
+#include "engine/shared.h"
+#include "engine/trace.h"
+#include "engine/vcpu.h"
+#include "ir/passes/sink_compare.h"
+
+namespace armvisor::engine {
+
+BackgroundCompiler::BackgroundCompiler(Shared& shared) : shared_(shared) {
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);  // signals are for other threads
+  thread_ = std::thread([this] { work(); });
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+}
+
+BackgroundCompiler::~BackgroundCompiler() {
+  {
+    const std::lock_guard guard(lock_);
+    stop_ = true;
+  }
+  more_.notify_one();
+  thread_.join();
+}
+
+bool has_cpu_beside(u32 vcpus) {
+  cpu_set_t cpus;
+  return sched_getaffinity(0, sizeof cpus, &cpus) == 0 && static_cast<u32>(CPU_COUNT(&cpus)) > vcpus;
+}
+
+bool BackgroundCompiler::offer(const CompileJob& job) {
+  bool wake = false;
+  {
+    const std::lock_guard guard(lock_);
+    if (jobs_.size() >= k_most_jobs) return false;
+    jobs_.push_back(job);
+    wake = asleep_ && (job.region || jobs_.size() >= k_worth_waking);
+    if (wake) asleep_ = false;
+  }
+  if (wake) more_.notify_one();
+  return true;
+}
+
+void BackgroundCompiler::work() {
+  pthread_setname_np(pthread_self(), "compiler");
+  std::unique_lock guard(lock_);
+  while (!stop_) {
+    if (jobs_.empty()) {
+      asleep_ = true;
+      more_.wait(guard, [this] { return stop_ || !asleep_; });
+      continue;
+    }
+    const CompileJob job = jobs_.front();
+    jobs_.pop_front();
+    guard.unlock();
+    job.region ? compile_region(shared_, job, true) : compile_block(job);
+    guard.lock();
+  }
+}
+
+void BackgroundCompiler::compile_block(const CompileJob& job) {
+  CodeSource source;
+  source.first = job.host;
+  source.count = source.first_bytes = std::min(k_page_size - (job.pc & k_page_mask), k_max_insns * 4);
+  source.read();
+  ir_block_.insts.clear();
+  if (!frontend::translate(job.context, job.pc, {source.bytes, source.count}, {.max_insns = k_max_insns}, ir_block_))
+    return;
+  ir::sink_compares(ir_block_);
+  auto block = shared_.backend->make_aside(ir_block_, block_key(job.key, ir_block_.fp));
+  if (!block || !block->compiled) return;
+  block->pa = job.pa;
+  shared_.code.publish_hot(std::move(block), source);
+}
+
+void compile_region(Shared& shared, const CompileJob& job, bool aside) {
+  const u32 offset = job.pc & k_page_mask;
+  const u8* const page = job.host - offset;
+  std::array<u8, k_page_size> bytes;
+  for (u32 k = 0; k < k_page_size; ++k) bytes[k] = guest_load<u8>(reinterpret_cast<u64>(page) + k);
+  const auto known = [&](u32 at) {
+    const GuestPa pa((job.pa.value & ~u64{k_page_mask}) | (at & k_page_mask));
+    return shared.code.find(pa, at, job.key, k_no_page) != nullptr;
+  };
+  const auto region = form_region(job.pc, job.context, bytes, known);
+  if (!region) return;
+#ifndef NDEBUG
+  const std::string problem = ir::verify(region->block);
+  if (!problem.empty()) assertion_failed((problem + "\n" + ir::print(region->block)).c_str(), __FILE__, __LINE__);
+#endif
+  const u32 key = block_key(job.key, region->block.fp);
+  auto block = aside ? shared.backend->make_aside(region->block, key) : shared.backend->make(region->block, key);
+  if (!block || !block->compiled) return;
+  block->pa = job.pa;
+  if (shared.config.trace) trace_block(*block, region->block, bytes.data() + offset);
+  const u32 first = offset - block->before;
+  const std::span made_from = std::span(bytes).subspan(first, block->bytes);
+  shared.code.publish_region(std::move(block), region->members, page + first, made_from, aside);
+}
+
+}  // namespace armvisor::engine

@@ -1,0 +1,65 @@
+#pragma once
+// Compiles on a thread of its own what vCPUs have found to run often, while they go on interpreting it, on hosts that
+// have a CPU to spare.
+//
+// Nothing here holds a block: a job says where one is. What was compiled takes the place of the interpreted form under
+// the code cache's lock, if that is still there and memory still has the bytes; so it is watched like any block.
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "base/adaptive_mutex.h"
+#include "engine/block.h"
+#include "frontend/translate.h"
+#include "ir/ir.h"
+
+namespace armvisor::engine {
+
+struct Shared;
+
+/// What is to be compiled.
+struct CompileJob {
+  frontend::Context context;
+  u32 pc = 0, key = 0;
+  GuestPa pa;
+  const u8* host = nullptr;  ///< of the byte at pc
+  bool region = false;       ///< the loop to `pc`, not the block alone
+};
+
+/// Puts a region in the place of the block at job.pc, if it is the head of a loop there. `aside`: this is the thread
+/// that Backend::make_aside() is for.
+void compile_region(Shared& shared, const CompileJob& job, bool aside);
+
+/// The host has a CPU beside those that so many vCPUs keep busy.
+bool has_cpu_beside(u32 vcpus);
+
+class BackgroundCompiler {
+ public:
+  explicit BackgroundCompiler(Shared& shared);
+  ~BackgroundCompiler();
+  BackgroundCompiler(const BackgroundCompiler&) = delete;
+  BackgroundCompiler& operator=(const BackgroundCompiler&) = delete;
+
+  /// (any thread) The job's bytes must be RAM's. False: there is more to do than the thread can keep up with.
+  bool offer(const CompileJob& job);
+
+ private:
+  static constexpr std::size_t k_most_jobs = 256;
+  /// Waking the thread takes a vCPU as long as compiling a third of a block: single blocks wait for others.
+  static constexpr std::size_t k_worth_waking = 4;
+
+  void work();
+  void compile_block(const CompileJob& job);
+
+  Shared& shared_;
+  AdaptiveMutex lock_;  ///< of the next four
+  std::condition_variable_any more_;
+  std::deque<CompileJob> jobs_;
+  bool asleep_ = false, stop_ = false;
+  ir::Block ir_block_;  ///< of the thread: the memory stays
+  std::thread thread_;
+};
+
+}  // namespace armvisor::engine
