@@ -101,11 +101,14 @@ struct alignas(64) Block {
   u32 code_count = 0, link_count = 0, mark_count = 0;
 
   // Guarded by the code cache's lock.
+  Block *colder = nullptr, *warmer = nullptr;  ///< neighbours among those that may yet be compiled (CodeCache::trim)
+  u32 runs_seen = 0;                           ///< cold_runs, when trim() came by last
   bool dead = false;
   u64 death_epoch = 0;
   std::vector<Link*> incoming;
 
   /// Has been interpreted as often as it may.
+  bool may_get_hot() const { return cold_runs.load(std::memory_order_relaxed) != k_stays_interpreted; }
   bool is_hot() const { return cold_runs.load(std::memory_order_relaxed) == 0; }
   /// It is a translation for the context of `wanted`, a key without k_key_fp.
   bool serves(u32 wanted) const { return key == (wanted | k_key_fp) || key == base_key(wanted); }

@@ -189,7 +189,56 @@ Block* CodeCache::insert(std::unique_ptr<Block> block) {
   block->chain = std::move(bucket);
   bucket = std::move(block);
   note_copy(inserted);
+  if (inserted->may_get_hot()) warm(inserted);
   return inserted;
+}
+
+/// Becomes the last of those that trim() looks at.
+void CodeCache::warm(Block* block) {
+  block->runs_seen = block->cold_runs.load(std::memory_order_relaxed);
+  block->colder = warmest_;
+  block->warmer = nullptr;
+  (warmest_ ? warmest_->warmer : coldest_) = block;
+  warmest_ = block;
+  cold_bytes_.fetch_add(block->footprint(), std::memory_order_relaxed);
+}
+
+void CodeCache::forget_cold(Block* block) {
+  if (!block->colder && coldest_ != block) return;
+  (block->colder ? block->colder->warmer : coldest_) = block->warmer;
+  (block->warmer ? block->warmer->colder : warmest_) = block->colder;
+  block->colder = block->warmer = nullptr;
+  cold_bytes_.fetch_sub(block->footprint(), std::memory_order_relaxed);
+}
+
+void CodeCache::trim() {
+  const std::lock_guard guard(lock_);
+  next_trim_ = Clock::now() + k_trim_interval;
+  std::vector<u64> frames;
+  Block* const last = warmest_;
+  for (bool more = coldest_ != nullptr; more && cold_bytes_.load() > k_cold_bytes / 2;) {
+    Block* const block = coldest_;
+    more = block != last && block->warmer;
+    if (block->cold_runs.load(std::memory_order_relaxed) != block->runs_seen) {
+      forget_cold(block);
+      warm(block);
+      continue;
+    }
+    for (const GuestPa pa : {block->pa, block->second_page}) {
+      if (pa == k_no_page) continue;
+      std::erase(pages_.at(pa.value >> k_page_bits), block);
+      frames.push_back(pa.value >> k_page_bits);
+    }
+    kill(block);
+  }
+  std::sort(frames.begin(), frames.end());
+  frames.erase(std::unique(frames.begin(), frames.end()), frames.end());
+  for (const u64 frame : frames) {
+    const auto page = pages_.find(frame);
+    remark(frame, page->second);
+    if (page->second.empty()) pages_.erase(page);
+  }
+  epoch_.fetch_add(1);
 }
 
 void CodeCache::count_live(const Block& block, s64 n) {
@@ -286,6 +335,7 @@ void CodeCache::unlink(Block* block) {
 void CodeCache::kill(Block* block) {
   block->dead = true;
   kill_copy(block);
+  forget_cold(block);
   block->exec_id.store(k_dead_block, std::memory_order_relaxed);
   backend_.retire(*block);
   unlink(block);

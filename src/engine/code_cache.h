@@ -8,6 +8,7 @@
 // Lifetime: a killed block can still be running. It is freed when every vCPU has passed a point where it holds no
 // block since (see Epochs).
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -82,10 +83,22 @@ class CodeCache {
     return live > k_limit_bytes || (backend_.over_limit() && dead_bytes() < live / (2 * k_eviction_parts));
   }
 
+  /// True when there are many blocks that have been interpreted a few times, and the last trim() was a while ago.
+  bool wants_trim() const {
+    return cold_bytes_.load(std::memory_order_relaxed) > k_cold_bytes && Clock::now() > next_trim_.load();
+  }
+  /// Drops of these what has not run since the last time.
+  void trim();
+
   void stats(measure::Snapshot& out) const;  ///< (any thread)
 
  private:
   static constexpr u64 k_reclaim_bytes = 8u << 20, k_limit_bytes = 384u << 20;
+  /// Half of all code runs a few times, much of it never again; the interpreted form takes a kilobyte a block. (By size
+  /// alone large programs would lose what they run again soon.)
+  using Clock = std::chrono::steady_clock;
+  static constexpr u64 k_cold_bytes = 12u << 20;
+  static constexpr std::chrono::seconds k_trim_interval{2};
   static constexpr u64 k_eviction_parts = 8;  ///< one of so many goes at a time
   u64 dead_bytes() const { return dead_bytes_.load(std::memory_order_relaxed); }
 
@@ -117,6 +130,8 @@ class CodeCache {
   bool kill_range(GuestPa pa, u64 size);
   bool kill_on_page(u64 frame, u64 first, u64 last);
   void unlink(Block* block);
+  void warm(Block* block);
+  void forget_cold(Block* block);
 
   mmu::FrameTable& frames_;
   Backend& backend_;
@@ -126,6 +141,9 @@ class CodeCache {
   std::vector<Block*> copies_{1u << 14};
   u64 block_count_ = 0;
   std::unordered_map<u64, Page> pages_;  ///< blocks with a byte in the frame
+  Block *coldest_ = nullptr, *warmest_ = nullptr;  ///< of those that may yet be compiled
+  std::atomic<u64> cold_bytes_{0};                 ///< that these take
+  std::atomic<Clock::time_point> next_trim_{Clock::now() + k_trim_interval};
   u64 eviction_frame_ = 0;               ///< from which evict() goes on
   std::vector<std::unique_ptr<Block>> dead_;
   std::atomic<u64> epoch_{1}, bytes_{0}, dead_bytes_{0};

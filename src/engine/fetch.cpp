@@ -113,6 +113,7 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     shared_.code.evict();
     request_attention();  // where what died is freed
   }
+  if (shared_.code.wants_trim()) shared_.code.trim();
   CodeSource source;
   source.first = first;
   source.second = second;
