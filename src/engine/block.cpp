@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <new>
+#include <type_traits>
 
 #include "base/adaptive_mutex.h"
 #include "base/assert.h"
@@ -54,6 +55,24 @@ constexpr bool k_pooled = false;
 #else
 constexpr bool k_pooled = true;
 #endif
+
+static_assert(alignof(Uop) >= alignof(Link) && alignof(Link) >= alignof(InsnMark));
+static_assert(std::is_trivially_destructible_v<Uop> && std::is_trivially_destructible_v<Link>);
+
+void Block::make_tables(u32 uops, u32 exits, u32 insns) {
+  code_count = uops, link_count = exits, mark_count = insns;
+  tables =
+      std::make_unique_for_overwrite<std::byte[]>(uops * sizeof(Uop) + exits * sizeof(Link) + insns * sizeof(InsnMark));
+  std::byte* at = tables.get();
+  const auto make = [&at]<class T>(T*& table, u32 count) {
+    table = reinterpret_cast<T*>(at);
+    for (u32 k = 0; k < count; ++k) new (table + k) T;
+    at += count * sizeof(T);
+  };
+  make(code, uops);
+  make(links, exits);
+  make(marks, insns);
+}
 
 void* Block::operator new(std::size_t size) {
   AV_ASSERT(size == sizeof(Block));

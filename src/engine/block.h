@@ -2,6 +2,7 @@
 // Lowered blocks, shared by all vCPUs. A block is immutable once published but for its links, its exec_id and the
 // fields that the code cache guards with its lock.
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <vector>
 
@@ -95,9 +96,11 @@ struct alignas(64) Block {
   u8* patch_base = nullptr;                   ///< where `host` can be written
   std::shared_ptr<const jit::Recipe> recipe;  ///< how it differs from what it is at other addresses (jit/move.h)
   std::unique_ptr<Block> twin;                ///< with --verify: the interpreted form of a compiled block
-  std::unique_ptr<Uop[]> code;
-  std::unique_ptr<Link[]> links;
-  std::unique_ptr<InsnMark[]> marks;
+  // In one piece of memory, which make_tables() takes.
+  std::unique_ptr<std::byte[]> tables;
+  Uop* code = nullptr;
+  Link* links = nullptr;
+  InsnMark* marks = nullptr;
   u32 code_count = 0, link_count = 0, mark_count = 0;
 
   // Guarded by the code cache's lock.
@@ -108,6 +111,8 @@ struct alignas(64) Block {
   std::vector<Link*> incoming;
 
   /// Has been interpreted as often as it may.
+  /// Once: room for so many of each, and they are made.
+  void make_tables(u32 uops, u32 exits, u32 insns);
   bool may_get_hot() const { return cold_runs.load(std::memory_order_relaxed) != k_stays_interpreted; }
   bool is_hot() const { return cold_runs.load(std::memory_order_relaxed) == 0; }
   /// It is a translation for the context of `wanted`, a key without k_key_fp.
@@ -116,14 +121,14 @@ struct alignas(64) Block {
   bool is_fixed() const { return region || straddles(); }
   bool straddles() const { return second_page != k_no_page; }
   const InsnMark& mark_of(const Uop* at) const {
-    const auto index = static_cast<u32>(at - code.get());
+    const auto index = static_cast<u32>(at - code);
     u32 k = mark_count - 1;
     while (k > 0 && marks[k].first_uop > index) --k;
     return marks[k];
   }
   u64 footprint() const {
     return sizeof(Block) + code_count * sizeof(Uop) + link_count * sizeof(Link) + mark_count * sizeof(InsnMark) +
-           host_size + 64;
+           host_size + 16;
   }
 };
 

@@ -112,7 +112,7 @@ enter:
   }
   ctx->block = block;
   ctx->instructions += block->insn_count;
-  u = block->code.get();
+  u = block->code;
   DISPATCH();
 
   L(Const) {

@@ -517,8 +517,7 @@ void Lowering::finish(Block& out) {
   out.insn_count = ir_->insn_count;
   out.bytes = ir_->guest_bytes;
   for (const PendingSkip& skip : skips_) code_[skip.uop].disp = labels_[skip.label] - skip.uop;
-  out.link_count = static_cast<u32>(links_.size());
-  out.links = std::make_unique<Link[]>(links_.size());
+  out.make_tables(static_cast<u32>(code_.size()), static_cast<u32>(links_.size()), static_cast<u32>(marks_.size()));
   for (u32 k = 0; k < links_.size(); ++k) {
     Link& link = out.links[k];
     link.owner = &out;
@@ -526,12 +525,8 @@ void Lowering::finish(Block& out) {
     link.same_page = links_[k].same_page;
     code_[links_[k].uop].imm = reinterpret_cast<u64>(&link);
   }
-  out.code_count = static_cast<u32>(code_.size());
-  out.code = std::make_unique<Uop[]>(code_.size());
-  std::copy(code_.begin(), code_.end(), out.code.get());
-  out.mark_count = static_cast<u32>(marks_.size());
-  out.marks = std::make_unique<InsnMark[]>(marks_.size());
-  std::copy(marks_.begin(), marks_.end(), out.marks.get());
+  std::copy(code_.begin(), code_.end(), out.code);
+  std::copy(marks_.begin(), marks_.end(), out.marks);
 }
 
 std::unique_ptr<Block> Lowering::run(const ir::Block& ir_block, u32 key) {

@@ -41,17 +41,23 @@ void fold_fp_flags(Context& c) {
   c.mxcsr = k_mxcsr_default;
 }
 
-u64 service_load(Context* c, u64 va, u64 uop, u64) {
-  const Uop* u = reinterpret_cast<const Uop*>(uop);
+/// Generated code calls for this instruction.
+const Uop* enter_service(Context* c, u64 uop) {
+  const Uop* const u = reinterpret_cast<const Uop*>(uop);
   c->at = u;
+  c->block = block_of(*u);
+  return u;
+}
+
+u64 service_load(Context* c, u64 va, u64 uop, u64) {
+  const Uop* u = enter_service(c, uop);
   u64 value = 0;
   if (!c->vcpu->load(static_cast<u32>(va), u->attr, u->attr2, value)) c->raised = static_cast<u32>(Leave::Fault);
   return value;
 }
 
 u64 service_store(Context* c, u64 va, u64 uop, u64 value) {
-  const Uop* u = reinterpret_cast<const Uop*>(uop);
-  c->at = u;
+  const Uop* u = enter_service(c, uop);
   if (!c->vcpu->store(static_cast<u32>(va), u->attr, u->attr2, value)) c->raised = static_cast<u32>(Leave::Fault);
   return 0;
 }
@@ -70,8 +76,7 @@ u64 service_window_store(Context* c, u64 va, u64 uop, u64 value) {
 
 template <Leave Raises>
 u64 service_helper(Context* c, u64, u64 uop, u64) {
-  const Uop* u = reinterpret_cast<const Uop*>(uop);
-  c->at = u;
+  const Uop* u = enter_service(c, uop);
   c->counters.add(measure::Counter::CodeHelper);
   fold_fp_flags(*c);
   if (!u->helper(*c, *u)) c->raised = static_cast<u32>(Raises);

@@ -1,7 +1,5 @@
 #include "engine/jit/lower.h"
 
-#include <algorithm>
-
 #include "engine/context.h"
 #include "engine/helpers.h"
 
@@ -42,37 +40,11 @@ Uop uop_of(const Inst& i) {
   return u;
 }
 
-void add_links(const ir::Block& block, Block& out) {
-  const u32 last = block.pc - block.before + block.guest_bytes - 1;
-  const bool straddles = (last ^ block.pc) >> k_page_bits != 0;
-  std::vector<u32> targets;
-  for (u32 k = 0; k < block.insts.size(); ++k) {
-    const Inst& i = block.insts[k];
-    if (i.op == Op::ExitJump || i.op == Op::ExitCall || i.op == Op::ExitSwitch ||
-        (i.op == Op::ExitSync && k > 0 && write_cpsr_links(block, k - 1)))
-      targets.push_back(static_cast<u32>(i.imm));
-  }
-  out.link_count = static_cast<u32>(targets.size());
-  out.links = std::make_unique<Link[]>(targets.size());
-  for (u32 k = 0; k < targets.size(); ++k) {
-    out.links[k].owner = &out;
-    out.links[k].pc = targets[k];
-    out.links[k].same_page = !straddles && (targets[k] ^ block.pc) >> k_page_bits == 0;
-  }
-}
-
-void add_marks(const ir::Block& block, Block& out) {
-  const auto is_start = [](const Inst& i) { return i.op == Op::Insn; };
-  out.marks = std::make_unique<InsnMark[]>(
-      static_cast<std::size_t>(std::count_if(block.insts.begin(), block.insts.end(), is_start)));
-  u32 uops = 1;
-  for (u32 k = 0; k < block.insts.size(); ++k) {
-    const Inst& i = block.insts[k];
-    if (needs_uop(i)) ++uops;
-    if (!is_start(i)) continue;
-    out.marks[out.mark_count++] = {static_cast<u16>(uops), static_cast<s16>(static_cast<u32>(i.imm) - block.pc), i.attr,
-                                   static_cast<u8>(i.disp)};
-  }
+bool is_start(const Inst& i) { return i.op == Op::Insn; }
+bool has_link(const ir::Block& block, u32 k) {
+  const Op op = block.insts[k].op;
+  return op == Op::ExitJump || op == Op::ExitCall || op == Op::ExitSwitch ||
+         (op == Op::ExitSync && k > 0 && write_cpsr_links(block, k - 1));
 }
 
 }  // namespace
@@ -109,15 +81,36 @@ std::unique_ptr<Block> make_tables(const ir::Block& block, u32 key) {
   out->before = block.before;
   out->bytes = block.guest_bytes;
   out->region = block.head_count != 0;
-  out->code_count = static_cast<u32>(std::count_if(block.insts.begin(), block.insts.end(), needs_uop)) + 1;
-  out->code = std::make_unique<Uop[]>(out->code_count);
+  u32 uops = 1, links = 0, marks = 0;
+  for (u32 k = 0; k < block.insts.size(); ++k) {
+    uops += needs_uop(block.insts[k]);
+    links += has_link(block, k);
+    marks += is_start(block.insts[k]);
+  }
+  out->make_tables(uops, links, marks);
   out->code[0].handler = handlers()[static_cast<u16>(Kind::JumpSync)];
   out->code[0].imm = block.pc;
-  u32 uops = 1;
-  for (const Inst& i : block.insts)
-    if (needs_uop(i)) out->code[uops++] = uop_of(i);
-  add_links(block, *out);
-  add_marks(block, *out);
+  const u32 last = block.pc - block.before + block.guest_bytes - 1;
+  const bool straddles = (last ^ block.pc) >> k_page_bits != 0;
+  Uop* uop = out->code + 1;
+  Link* link = out->links;
+  InsnMark* mark = out->marks;
+  for (u32 k = 0; k < block.insts.size(); ++k) {
+    const Inst& i = block.insts[k];
+    if (has_link(block, k)) {
+      link->owner = out.get();
+      link->pc = static_cast<u32>(i.imm);
+      link->same_page = !straddles && (link->pc ^ block.pc) >> k_page_bits == 0;
+      ++link;
+    }
+    if (needs_uop(i)) {
+      *uop = uop_of(i);
+      set_block(*uop++, *out);
+    }
+    if (is_start(i))
+      *mark++ = {static_cast<u16>(uop - out->code), static_cast<s16>(static_cast<u32>(i.imm) - block.pc), i.attr,
+                 static_cast<u8>(i.disp)};
+  }
   return out;
 }
 

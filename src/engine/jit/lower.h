@@ -14,8 +14,11 @@ u32 pc_field(PcField::Kind kind, u32 pc);
 inline constexpr u32 k_constant_temp = 0;
 
 /// Null when the block has more temps than the context has room for. Block::code has a uop for each IR instruction that
-/// needs one, in order; code[0] lets the interpreter, should it come here, hand the block back to the dispatcher.
+/// needs one, in order; code[0] lets the interpreter, should it come here, hand the block back to the dispatcher. The
+/// others have the block in the place of the handler.
 std::unique_ptr<Block> make_tables(const ir::Block& block, u32 key);
+inline void set_block(Uop& uop, const Block& block) { uop.handler = &block; }
+inline Block* block_of(const Uop& uop) { return static_cast<Block*>(const_cast<void*>(uop.handler)); }
 /// A service may be called for the instruction, or the block left at it.
 bool needs_uop(const ir::Inst& i);
 

@@ -57,7 +57,7 @@ class Comparison {
   bool uops(Recipe& out) const {
     for (u32 k = 0; k < a_.code_count; ++k) {
       const Uop &x = a_.code[k], &y = b_.code[k];
-      if (x.handler != y.handler || x.dst != y.dst || x.a != y.a || x.b != y.b || x.c != y.c) return false;
+      if (x.dst != y.dst || x.a != y.a || x.b != y.b || x.c != y.c) return false;
       if (x.imm != y.imm) {
         if (x.imm >> 32 != y.imm >> 32 || static_cast<u32>(y.imm - x.imm) != moved()) return false;
         out.imms.push_back(k);
@@ -120,9 +120,8 @@ class Comparison {
       }
       if (begin + 8 <= size) {
         const u64 p = read<u64>(&x[begin]), q = read<u64>(&y[begin]);
-        if (p == reinterpret_cast<u64>(&a_) && q == reinterpret_cast<u64>(&b_)) note(Recipe::Kind::Block);
-        if (same_member(p, q, a_.code.get(), b_.code.get(), a_.code_count)) note(Recipe::Kind::Uop);
-        if (same_member(p, q, a_.links.get(), b_.links.get(), a_.link_count)) note(Recipe::Kind::Link);
+        if (same_member(p, q, a_.code, b_.code, a_.code_count)) note(Recipe::Kind::Uop);
+        if (same_member(p, q, a_.links, b_.links, a_.link_count)) note(Recipe::Kind::Link);
       }
     }
     return explanations == 1 ? found : std::nullopt;
@@ -158,19 +157,15 @@ std::unique_ptr<Block> move(const Block& from, u32 pc, u8* rw, const u8* exec) {
   out->host_size = from.host_size;
   out->compiled = true;
   out->patch_base = rw;
-  out->code_count = from.code_count;
-  out->code = std::make_unique<Uop[]>(from.code_count);
-  std::copy_n(from.code.get(), from.code_count, out->code.get());
+  out->make_tables(from.code_count, from.link_count, from.mark_count);
+  std::copy_n(from.code, from.code_count, out->code);
   for (const u32 k : recipe.imms) {
     u64& imm = out->code[k].imm;
     imm = (imm & ~u64{0xffffffff}) | static_cast<u32>(imm + by);
   }
   for (const u32 k : recipe.disps) out->code[k].disp += by;
-  out->mark_count = from.mark_count;
-  out->marks = std::make_unique<InsnMark[]>(from.mark_count);
-  std::copy_n(from.marks.get(), from.mark_count, out->marks.get());
-  out->link_count = from.link_count;
-  out->links = std::make_unique<Link[]>(from.link_count);
+  for (u32 k = 1; k < out->code_count; ++k) set_block(out->code[k], *out);
+  std::copy_n(from.marks, from.mark_count, out->marks);
   for (u32 k = 0; k < from.link_count; ++k) {
     const Link& old = from.links[k];
     Link& link = out->links[k];
@@ -194,9 +189,8 @@ std::unique_ptr<Block> move(const Block& from, u32 pc, u8* rw, const u8* exec) {
     switch (fix.kind) {
       case Recipe::Kind::Pc: write(at, read<u32>(at) + by); break;
       case Recipe::Kind::Outside: write(at, read<u32>(at) - static_cast<u32>(exec - code_of(from))); break;
-      case Recipe::Kind::Block: shift(&from, out.get()); break;
-      case Recipe::Kind::Uop: shift(from.code.get(), out->code.get()); break;
-      case Recipe::Kind::Link: shift(from.links.get(), out->links.get()); break;
+      case Recipe::Kind::Uop: shift(from.code, out->code); break;
+      case Recipe::Kind::Link: shift(from.links, out->links); break;
     }
   }
   return out;

@@ -18,8 +18,7 @@ struct Recipe {
   enum class Kind : u8 {
     Pc,       ///< 32 bits that move with the program counter
     Outside,  ///< displacement from the block's code to code that stays where it is
-    Block,    ///< 64-bit address of the block, of one of its uops, of one of its links
-    Uop,
+    Uop,      ///< 64-bit address of one of the block's uops, of one of its links
     Link,
   };
   struct Fix {

@@ -137,7 +137,7 @@ void Emitter::slow_access(const Inst& i, bool keep_xmm, bool window) {
   name_uop();
   const Service load = window ? Service::WindowLoad : Service::Load;
   const Service store = window ? Service::WindowStore : Service::Store;
-  call_service(is_store(i) ? store : load, true, keep_xmm);
+  call_service(is_store(i) ? store : load, keep_xmm);
   if (is_store(i) || finish_loaded_xmm(i)) return;
   if (i.op == Op::Load64)
     finish64(i.dst, rax);

@@ -83,8 +83,7 @@ void Emitter::emit_goto(u32 index, std::optional<u8> cc) {
       recover_flags(index);
       park();
       set_pc(static_cast<u32>(block_->insts[head_at_[head] + 1].imm));
-      mov(eax, static_cast<u32>(Leave::Attention));
-      jmp(stub(stubs_.leave), T_NEAR);
+      jmp(stub(stubs_.attention), T_NEAR);
     });
   } else if (cc || head_at_[head] != at + 1) {
     jmp(heads_[head], T_NEAR);

@@ -54,11 +54,10 @@ void Emitter::emit_world_switch(const Inst& i) {
   place_constant(i);
   park();
   name_uop();
-  mov(ptr[rbp + offsetof(Context, at)], rdx);
   if (last) {
     if (i.op != Op::ExitReturn) set_pc(static_cast<u32>(next->imm));
     mov(eax, static_cast<u32>(Leave::EmulateLast));
-    jmp(stub(stubs_.leave), T_NEAR);
+    jmp(stub(stubs_.leave_at), T_NEAR);
     return;
   }
   const Label resume = label();

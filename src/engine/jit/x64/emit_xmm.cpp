@@ -271,7 +271,7 @@ void Emitter::emit_slow(const Inst& i, const ColdXmm& cold) {
   cold_dirty_->clear();  // it does not look at extension registers
   place_constant(i);
   name_uop();
-  call_service(Service::Helper, false, cold.keep);
+  call_service(Service::Helper, cold.keep);
   if (cold.result.x >= 0) move_from_frame(cold.result.value, Xmm(cold.result.x), cold.result.type);
 }
 

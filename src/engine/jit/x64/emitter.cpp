@@ -71,7 +71,7 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
     jne(other, T_NEAR);
     add_cold([this, other] {
       L(other);
-      leave_from_entry(Leave::Lookup);
+      leave_from_entry(stubs_.lookup);
     });
   }
   if (options_.count_instructions && !region_) add(qword[rbp + offsetof(Context, instructions)], block.insn_count);
@@ -82,7 +82,7 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
   load_units();
   add_cold([this, attention] {
     L(attention);
-    leave_from_entry(Leave::Attention);
+    leave_from_entry(stubs_.attention);
   });
   for (index_ = 0; index_ < block.insts.size();) {
     const Inst& i = block.insts[index_];
@@ -114,12 +114,11 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
 }
 
 /// Before anything of the block has run.
-void Emitter::leave_from_entry(Leave why) {
+void Emitter::leave_from_entry(std::size_t stub_for_it) {
   set_pc(block_->pc);
   // Who entered the block took ITSTATE out of the state; it must be found there again.
   if (const u8 it = frontend::Context::it_of(out_->key)) mov(byte[rbp + AV_STATE(it)], it);
-  mov(eax, static_cast<u32>(why));
-  jmp(stub(stubs_.leave), T_NEAR);
+  jmp(stub(stub_for_it), T_NEAR);
 }
 
 // --- operands
@@ -324,20 +323,12 @@ void Emitter::emit(const Inst& i) {
   reached_ = false;
 }
 
-/// rdx = the uop that stands for the current instruction; the context learns which block runs.
-void Emitter::name_uop() {
-  mov(rdx, reinterpret_cast<u64>(out_));
-  mov(ptr[rbp + offsetof(Context, block)], rdx);
-  mov(rdx, reinterpret_cast<u64>(&out_->code[uop_index_[index_]]));
-}
+/// rdx = the uop that stands for the current instruction, which knows its block.
+void Emitter::name_uop() { mov(rdx, reinterpret_cast<u64>(&out_->code[uop_index_[index_]])); }
 
-void Emitter::call_service(Service s, bool may_raise, bool keep_xmm) {
+void Emitter::call_service(Service s, bool keep_xmm) {
   park();
   call(stub((keep_xmm ? stubs_.service_keeping_xmm : stubs_.service)[static_cast<u32>(s)]));
-  if (may_raise) {
-    cmp(dword[rbp + offsetof(Context, raised)], 0);
-    jne(stub(stubs_.raised));
-  }
   if (region_ || s == Service::Helper || s == Service::Trap) load_copies();  // it may have written any register
 }
 
@@ -352,8 +343,7 @@ void Emitter::emit_helper(const Inst& i) {
   if (leaves(index_)) return emit_world_switch(i);
   place_constant(i);
   name_uop();
-  const u8 effects = ir::info(i.op).effects;
-  call_service(effects & ir::Trap ? Service::Trap : Service::Helper, effects & (ir::Mem | ir::Trap));
+  call_service(ir::info(i.op).effects & ir::Trap ? Service::Trap : Service::Helper);
 }
 
 // --- exits
@@ -362,16 +352,14 @@ void Emitter::emit_helper(const Inst& i) {
 void Emitter::emit_leave(Leave why) {
   park();
   name_uop();
-  mov(ptr[rbp + offsetof(Context, at)], rdx);
   mov(eax, static_cast<u32>(why));
-  jmp(stub(stubs_.leave), T_NEAR);
+  jmp(stub(stubs_.leave_at), T_NEAR);
 }
 
 void Emitter::emit_sync_exit(u32 pc) {
   park();
   set_pc(pc);
-  mov(eax, static_cast<u32>(Leave::Sync));
-  jmp(stub(stubs_.leave), T_NEAR);
+  jmp(stub(stubs_.sync), T_NEAR);
 }
 
 void Emitter::set_pc(u32 pc) { mov(dword[rbp + AV_STATE(r) + 60], pc); }
@@ -420,8 +408,7 @@ void Emitter::count_loop(u32 pc) {
   add_cold([this, hot, pc] {
     L(hot);
     set_pc(pc);
-    mov(eax, static_cast<u32>(Leave::Hot));
-    jmp(stub(stubs_.leave), T_NEAR);
+    jmp(stub(stubs_.hot), T_NEAR);
   });
 }
 
@@ -444,11 +431,8 @@ void Emitter::leave_unlinked(Link& link, Label unlinked) {
   add_cold([this, unlinked, &link] {
     L(unlinked);
     if (link.patch) link.unlinked = static_cast<s32>(getCurr() - (link.patch + 4));
-    mov(rdx, reinterpret_cast<u64>(&link));
-    mov(ptr[rbp + offsetof(Context, link)], rdx);
-    set_pc(link.pc);
-    mov(eax, static_cast<u32>(Leave::Lookup));
-    jmp(stub(stubs_.leave), T_NEAR);
+    if (link.patch) mov(rdx, reinterpret_cast<u64>(&link));  // elsewhere it is there
+    jmp(stub(stubs_.unlinked), T_NEAR);
   });
 }
 

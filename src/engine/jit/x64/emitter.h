@@ -367,7 +367,7 @@ class Emitter : private Assembler {
   void emit_head(const Inst& i);
   void emit_goto(u32 index, std::optional<u8> cc);
   void emit_leave(Leave why);
-  void leave_from_entry(Leave why);
+  void leave_from_entry(std::size_t stub_for_it);
   void emit_sync_exit(u32 pc);
   /// `from`: address of the instruction that leaves.
   void exit_direct(Link& link, u32 from);
@@ -380,7 +380,7 @@ class Emitter : private Assembler {
   u8* align_displacement(std::size_t opcode_bytes);
   void set_pc(u32 pc);
   void name_uop();
-  void call_service(Service s, bool may_raise, bool keep_xmm = false);
+  void call_service(Service s, bool keep_xmm = false);
   /// In a region a copy may be newer than the context. Before whatever may look at the context or goes on elsewhere,
   /// park() stores the copies and gives borrowed host registers back to the guest registers they belong to.
   void park();

@@ -19,23 +19,35 @@ class StubEmitter : public Xbyak::CodeGenerator {
     emit_enter();
     s.leave = start();
     emit_leave();
+    s.leave_at = start();
+    mov(ptr[rbp + offsetof(Context, at)], rdx);
+    mov(rdx, ptr[rdx + offsetof(Uop, handler)]);  // its block: see make_tables
+    mov(ptr[rbp + offsetof(Context, block)], rdx);
+    jmp(at(s.leave), T_NEAR);
+    s.attention = leave_for(s, Leave::Attention);
+    s.hot = leave_for(s, Leave::Hot);
+    s.sync = leave_for(s, Leave::Sync);
+    s.unlinked = start();
+    mov(ptr[rbp + offsetof(Context, link)], rdx);
+    mov(eax, ptr[rdx + offsetof(Link, pc)]);
+    mov(dword[rbp + guest(15)], eax);
+    s.lookup = leave_for(s, Leave::Lookup);
     for (u32 k = 0; k < static_cast<u32>(Service::Count); ++k) {
       s.service[k] = start();
       const bool fp = static_cast<Service>(k) == Service::Helper || static_cast<Service>(k) == Service::Trap;
-      emit_service(services[k], fp, false);
+      const bool may_raise = static_cast<Service>(k) <= Service::Trap;
+      emit_service(services[k], fp, false, may_raise);
       s.service_keeping_xmm[k] = start();
-      emit_service(services[k], fp, true);
+      emit_service(services[k], fp, true, may_raise);
     }
     s.world_switch = start();
     emit_world_switch(s);
-    s.lookup = start();
-    mov(eax, static_cast<u32>(Leave::Lookup));
-    jmp(static_cast<const void*>(getCode() + s.leave), T_NEAR);
     s.miss = start();
     emit_miss(s);
     s.stale = start();
     emit_stale_probe(*this, at(s.miss));
     s.raised = start();
+    L(raised_);
     emit_raised(s);
     s.interwork = start();
     xor_(dword[rbp + k_psr], arm::k_psr_t);
@@ -57,6 +69,12 @@ class StubEmitter : public Xbyak::CodeGenerator {
   std::size_t start() {
     align(16);
     return getSize();
+  }
+  std::size_t leave_for(const Stubs& s, Leave why) {
+    const std::size_t here = getSize();
+    mov(eax, static_cast<u32>(why));
+    jmp(at(s.leave), T_NEAR);
+    return here;
   }
   void load_pinned() {
     for (u32 n = 0; n < k_pinned.size(); ++n)
@@ -85,7 +103,7 @@ class StubEmitter : public Xbyak::CodeGenerator {
     ret();
   }
   /// `fp`: the function looks at the host's FP flags.
-  void emit_service(ServiceFunction function, bool fp, bool keep_xmm) {
+  void emit_service(ServiceFunction function, bool fp, bool keep_xmm, bool may_raise) {
     constexpr u32 k_first = XmmCache::k_first, k_end = XmmCache::k_end;
     const u32 frame = keep_xmm ? 8 + 16 * (k_end - k_first) : 8;
     const auto slot = [this](u32 x) { return ptr[rsp + 16 * (x - k_first)]; };
@@ -101,14 +119,24 @@ class StubEmitter : public Xbyak::CodeGenerator {
     add(rsp, frame);
     load_pinned();
     if (fp) ldmxcsr(dword[rbp + offsetof(Context, mxcsr)]);
-    ret();
+    if (may_raise) {
+      Xbyak::Label raised;
+      cmp(dword[rbp + offsetof(Context, raised)], 0);
+      jne(raised);
+      ret();
+      L(raised);
+      add(rsp, 8);
+      jmp(raised_, T_NEAR);
+    } else {
+      ret();
+    }
   }
   void emit_world_switch(const Stubs& s) {
     mov(ptr[rbp + offsetof(Context, resume)], rax);
     mov(ptr[rbp + offsetof(Context, lent[0])], r14);
     mov(ptr[rbp + offsetof(Context, lent[1])], r15);
     mov(eax, static_cast<u32>(Leave::Emulate));
-    jmp(at(s.leave), T_NEAR);
+    jmp(at(s.leave_at), T_NEAR);
   }
   void emit_raised(const Stubs& s) {
     mov(eax, dword[rbp + offsetof(Context, raised)]);
@@ -134,6 +162,7 @@ class StubEmitter : public Xbyak::CodeGenerator {
   }
 
   const StubOptions options_;
+  Xbyak::Label raised_;
 };
 
 }  // namespace
