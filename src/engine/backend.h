@@ -25,8 +25,9 @@ class Backend {
   virtual std::unique_ptr<Block> make_cold(const ir::Block&, u32, u32) { AV_UNREACHABLE(); }
   /// `known`, moved to `pc`; null when it has to be translated for it.
   virtual std::unique_ptr<Block> move(const Block&, u32) { return nullptr; }
-  /// move() can, or will when it has seen more translations of the same bytes.
-  virtual bool may_move(const Block&) const { return false; }
+  /// move() can do it, or may when it has seen more translations of the same bytes.
+  enum class Movable : u8 { No, Perhaps, Yes };
+  virtual Movable may_move(const Block&) const { return Movable::No; }
   /// `block` was translated from the same bytes as `known`: learns how to move it.
   virtual void learn(const Block&, Block&) {}
   /// Runs from `block` on until something needs the dispatcher.

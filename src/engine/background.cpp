@@ -64,7 +64,9 @@ void BackgroundCompiler::work() {
     const CompileJob job = jobs_.front();
     jobs_.pop_front();
     guard.unlock();
+    quiet_epoch_ = shared_.code.epoch();
     job.region ? compile_region(shared_, job, true) : compile_block(job);
+    quiet_epoch_ = ~u64{0};
     guard.lock();
   }
 }
@@ -81,6 +83,8 @@ void BackgroundCompiler::compile_block(const CompileJob& job) {
   auto block = shared_.backend->make_aside(ir_block_, block_key(job.key, ir_block_.fp));
   if (!block || !block->compiled) return;
   block->pa = job.pa;
+  const Block* const known = shared_.code.find_anywhere(job.pa, job.key);
+  if (known && known->pc != job.pc) shared_.backend->learn(*known, *block);
   shared_.code.publish_hot(std::move(block), source);
 }
 

@@ -2,8 +2,9 @@
 // Compiles on a thread of its own what vCPUs have found to run often, while they go on interpreting it, on hosts that
 // have a CPU to spare.
 //
-// Nothing here holds a block: a job says where one is. What was compiled takes the place of the interpreted form under
-// the code cache's lock, if that is still there and memory still has the bytes; so it is watched like any block.
+// A job says where a block is. What was compiled takes the place of the interpreted form under the code cache's lock,
+// if that is still there and memory still has the bytes; so it is watched like any block.
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -44,11 +45,13 @@ class BackgroundCompiler {
 
   /// (any thread) The job's bytes must be RAM's. False: there is more to do than the thread can keep up with.
   bool offer(const CompileJob& job);
+  /// (any thread) As InterpreterVcpu::quiet_epoch().
+  u64 quiet_epoch() const { return quiet_epoch_.load(); }
 
  private:
   static constexpr std::size_t k_most_jobs = 256;
   /// Waking the thread takes a vCPU as long as compiling a third of a block: single blocks wait for others.
-  static constexpr std::size_t k_worth_waking = 4;
+  static constexpr std::size_t k_worth_waking = 8;
 
   void work();
   void compile_block(const CompileJob& job);
@@ -58,6 +61,7 @@ class BackgroundCompiler {
   std::condition_variable_any more_;
   std::deque<CompileJob> jobs_;
   bool asleep_ = false, stop_ = false;
+  std::atomic<u64> quiet_epoch_{~u64{0}};
   ir::Block ir_block_;  ///< of the thread: the memory stays
   std::thread thread_;
 };

@@ -83,37 +83,40 @@ struct alignas(64) Block {
   Block* older_copy = nullptr;      ///< next of the code cache's table by physical address
 
   u32 insn_count = 0;
-  u32 before = 0;                      ///< bytes of a region that lie before pc
-  u32 bytes = 0;                       ///< from pc - before
-  bool region = false;                 ///< compiled from several blocks (region.h)
-  std::atomic<bool> no_region{false};  ///< none is to be tried here (again)
+  u32 before = 0;  ///< bytes of a region that lie before pc
+  u32 bytes = 0;   ///< from pc - before
   u32 host_size = 0;
-  bool compiled = false;
+  u32 code_count = 0, link_count = 0, mark_count = 0;
   /// Interpreted at first: how often it may still run so. At 0 the dispatcher has it compiled.
   std::atomic<u32> cold_runs{k_stays_interpreted};
-  std::atomic<bool> offered{false};  ///< to the background compiler
-  std::vector<PcField> pc_fields;
-  u8* patch_base = nullptr;                   ///< where `host` can be written
-  std::shared_ptr<const jit::Recipe> recipe;  ///< how it differs from what it is at other addresses (jit/move.h)
-  std::unique_ptr<Block> twin;                ///< with --verify: the interpreted form of a compiled block
+  std::atomic<bool> offered{false};    ///< to the background compiler
+  std::atomic<bool> no_region{false};  ///< none is to be tried here (again)
+  bool compiled = false;
+  bool region = false;  ///< compiled from several blocks (region.h)
+  bool dead = false;    ///< guarded by the code cache's lock
+
+  // Guarded by the code cache's lock.
+  u32 page_index[2] = {0, 0};                  ///< its places in the code cache's lists of its pages
+  u32 copies = 0;                              ///< at most so many have it and those before it (CodeCache::note_copy)
+  u32 runs_seen = 0;                           ///< cold_runs, when CodeCache::trim() came by last
+  Block *colder = nullptr, *warmer = nullptr;  ///< neighbours among those that may yet be compiled (likewise)
+  u64 death_epoch = 0;
+  std::vector<Link*> incoming;
+
   // In one piece of memory, which make_tables() takes.
   std::unique_ptr<std::byte[]> tables;
   Uop* code = nullptr;
   Link* links = nullptr;
   InsnMark* marks = nullptr;
-  u32 code_count = 0, link_count = 0, mark_count = 0;
+  u8* patch_base = nullptr;  ///< where `host` can be written
+  std::vector<PcField> pc_fields;
+  std::shared_ptr<const jit::Recipe> recipe;  ///< how it differs from what it is at other addresses (jit/move.h)
+  std::unique_ptr<Block> twin;                ///< with --verify: the interpreted form of a compiled block
 
-  // Guarded by the code cache's lock.
-  Block *colder = nullptr, *warmer = nullptr;  ///< neighbours among those that may yet be compiled (CodeCache::trim)
-  u32 runs_seen = 0;                           ///< cold_runs, when trim() came by last
-  bool dead = false;
-  u64 death_epoch = 0;
-  std::vector<Link*> incoming;
-
-  /// Has been interpreted as often as it may.
   /// Once: room for so many of each, and they are made.
   void make_tables(u32 uops, u32 exits, u32 insns);
   bool may_get_hot() const { return cold_runs.load(std::memory_order_relaxed) != k_stays_interpreted; }
+  /// Has been interpreted as often as it may.
   bool is_hot() const { return cold_runs.load(std::memory_order_relaxed) == 0; }
   /// It is a translation for the context of `wanted`, a key without k_key_fp.
   bool serves(u32 wanted) const { return key == (wanted | k_key_fp) || key == base_key(wanted); }

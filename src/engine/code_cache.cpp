@@ -79,12 +79,22 @@ const Block* CodeCache::find_anywhere(GuestPa pa, u32 key) {
 /// Of too many copies the oldest goes.
 void CodeCache::note_copy(Block* block) {
   if (block->is_fixed()) return;
+  const auto is_copy = [block](const Block* b) {
+    return b->pa == block->pa && base_key(b->key) == base_key(block->key);
+  };
   Block*& newest = copies_of(block->pa, block->key);
+  Block* older = newest;
+  while (older && !is_copy(older)) older = older->older_copy;
   block->older_copy = newest;
+  block->copies = older ? older->copies + 1 : 1;
   newest = block;
-  u32 copies = 0;
-  for (Block* b = block; b; b = b->older_copy)
-    if (b->pa == block->pa && base_key(b->key) == base_key(block->key) && ++copies > k_most_copies) return replace(b);
+  if (block->copies <= k_most_copies) return;
+  block->copies = 0;  // some may be gone: they are counted
+  for (Block* b = block; b; b = b->older_copy) {
+    if (!is_copy(b)) continue;
+    if (block->copies == k_most_copies) return replace(b);
+    ++block->copies;
+  }
 }
 
 /// `block` dies.
@@ -123,13 +133,6 @@ Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source
   return put();
 }
 
-/// Other code of the same bytes under the same key.
-const Block* CodeCache::compiled_copy(const Block& block) {
-  for (const Block* b = copies_of(block.pa, block.key); b; b = b->older_copy)
-    if (b->pa == block.pa && b->key == block.key && b->compiled && b->pc != block.pc) return b;
-  return nullptr;
-}
-
 bool CodeCache::publish_hot(std::unique_ptr<Block> block, const CodeSource& source) {
   const std::lock_guard guard(lock_);
   Block* const there = find_equal(*block);
@@ -139,7 +142,6 @@ bool CodeCache::publish_hot(std::unique_ptr<Block> block, const CodeSource& sour
     backend_.release(*block);
     return false;
   }
-  if (const Block* const copy = compiled_copy(*block)) backend_.learn(*copy, *block);
   replace(there);
   insert(std::move(block));
   aside_.fetch_add(1, std::memory_order_relaxed);
@@ -148,8 +150,7 @@ bool CodeCache::publish_hot(std::unique_ptr<Block> block, const CodeSource& sour
 
 /// Kills `block`: another one comes in its place, on bytes that are marked.
 void CodeCache::replace(Block* block) {
-  std::erase(pages_.at(block->pa.value >> k_page_bits), block);
-  if (block->straddles()) std::erase(pages_.at(block->second_page.value >> k_page_bits), block);
+  leave_pages(block);
   kill(block);
   epoch_.fetch_add(1);
 }
@@ -175,6 +176,24 @@ bool CodeCache::publish_region(std::unique_ptr<Block> region, std::span<const u3
   return true;
 }
 
+void CodeCache::join_page(Block* block, u32 which, GuestPa pa) {
+  Page& page = pages_[pa.value >> k_page_bits];
+  block->page_index[which] = static_cast<u32>(page.size());
+  page.push_back({block, which});
+}
+
+void CodeCache::leave_page(Block* block, u32 which, Page& page) {
+  const u32 index = block->page_index[which];
+  page[index] = page.back();
+  page[index].block->page_index[page[index].which] = index;
+  page.pop_back();
+}
+
+void CodeCache::leave_pages(Block* block) {
+  leave_page(block, 0, pages_.at(block->pa.value >> k_page_bits));
+  if (block->straddles()) leave_page(block, 1, pages_.at(block->second_page.value >> k_page_bits));
+}
+
 Block* CodeCache::insert(std::unique_ptr<Block> block) {
   Block* const inserted = block.get();
   block->exec_id.store(mmu::exec_id(block->pc, block->pa), std::memory_order_relaxed);
@@ -182,8 +201,8 @@ Block* CodeCache::insert(std::unique_ptr<Block> block) {
   published_.fetch_add(1, std::memory_order_relaxed);
   regions_.fetch_add(block->region, std::memory_order_relaxed);
   count_live(*block, 1);
-  pages_[block->pa.value >> k_page_bits].push_back(inserted);
-  if (block->straddles()) pages_[block->second_page.value >> k_page_bits].push_back(inserted);
+  join_page(inserted, 0, block->pa);
+  if (block->straddles()) join_page(inserted, 1, block->second_page);
   if (++block_count_ > buckets_.size()) grow();
   auto& bucket = bucket_of(block->pa, block->pc, block->key);
   block->chain = std::move(bucket);
@@ -224,11 +243,9 @@ void CodeCache::trim() {
       warm(block);
       continue;
     }
-    for (const GuestPa pa : {block->pa, block->second_page}) {
-      if (pa == k_no_page) continue;
-      std::erase(pages_.at(pa.value >> k_page_bits), block);
-      frames.push_back(pa.value >> k_page_bits);
-    }
+    leave_pages(block);
+    frames.push_back(block->pa.value >> k_page_bits);
+    if (block->straddles()) frames.push_back(block->second_page.value >> k_page_bits);
     kill(block);
   }
   std::sort(frames.begin(), frames.end());
@@ -298,8 +315,8 @@ void CodeCache::remark(u64 frame, const Page& page) {
   const GuestPa pa(frame << k_page_bits);
   if (!frames_.ram().contains(pa)) return;
   u64 lines = 0;
-  for (const Block* block : page) {
-    const auto [first, last] = bytes_in_frame(*block, frame);
+  for (const Member& member : page) {
+    const auto [first, last] = bytes_in_frame(*member.block, frame);
     lines |= mmu::FrameTable::line_mask(GuestPa(first), static_cast<u32>(last - first + 1));
   }
   frames_.code_lines(pa).store(lines);
@@ -356,19 +373,16 @@ bool CodeCache::kill_on_page(u64 frame, u64 first, u64 last) {
   const auto it = pages_.find(frame);
   if (it == pages_.end()) return false;
   std::vector<Block*> hit;
-  std::erase_if(it->second, [&](Block* block) {
-    const auto [begin, end] = bytes_in_frame(*block, frame);
-    if (begin > last || end < first) return false;
-    hit.push_back(block);
-    return true;
-  });
+  for (const Member& member : it->second) {
+    const auto [begin, end] = bytes_in_frame(*member.block, frame);
+    if (begin <= last && end >= first) hit.push_back(member.block);
+  }
   if (hit.empty()) return false;
   for (Block* block : hit) {
-    for (const u64 other : {block->pa.value >> k_page_bits, block->second_page.value >> k_page_bits}) {
-      const auto page = other == frame ? pages_.end() : pages_.find(other);
-      if (page == pages_.end()) continue;
-      std::erase(page->second, block);
-      remark(other, page->second);
+    leave_pages(block);
+    for (const GuestPa pa : {block->pa, block->second_page}) {
+      const u64 other = pa.value >> k_page_bits;
+      if (pa != k_no_page && other != frame) remark(other, pages_.at(other));
     }
     kill(block);
   }

@@ -102,7 +102,12 @@ class CodeCache {
   static constexpr u64 k_eviction_parts = 8;  ///< one of so many goes at a time
   u64 dead_bytes() const { return dead_bytes_.load(std::memory_order_relaxed); }
 
-  using Page = std::vector<Block*>;
+  /// A block with a byte in a frame, which is its first or its second.
+  struct Member {
+    Block* block;
+    u32 which;
+  };
+  using Page = std::vector<Member>;
   /// So many blocks of the same bytes under the same key, of those that can be moved, at different virtual addresses.
   /// Programs at random addresses come and go; without a bound what they leave would fill the memory.
   static constexpr u32 k_most_copies = 8;
@@ -120,7 +125,6 @@ class CodeCache {
   Block* find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
   Block* find_equal(const Block& block);
   Block* insert(std::unique_ptr<Block> block);
-  const Block* compiled_copy(const Block& block);
   void note_copy(Block* block);
   void kill_copy(Block* block);
   void mark(GuestPa pa, u32 size);
@@ -129,6 +133,9 @@ class CodeCache {
   void replace(Block* block);
   bool kill_range(GuestPa pa, u64 size);
   bool kill_on_page(u64 frame, u64 first, u64 last);
+  void join_page(Block* block, u32 which, GuestPa pa);
+  static void leave_page(Block* block, u32 which, Page& page);
+  void leave_pages(Block* block);
   void unlink(Block* block);
   void warm(Block* block);
   void forget_cold(Block* block);

@@ -126,8 +126,8 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     if (cold_runs && known) {
       if (!known->compiled)
         cold_runs = known->cold_runs.load(std::memory_order_relaxed) / 2;
-      else if (shared_.backend->may_move(*known))
-        cold_runs = 0;
+      else if (shared_.backend->may_move(*known) != Backend::Movable::No)
+        cold_runs = shared_.background ? 1 : 0;
     }
     auto block = known && known->compiled && known->pc != pc ? shared_.backend->move(*known, pc) : nullptr;
     const bool moved = block != nullptr;
@@ -214,7 +214,8 @@ bool InterpreterVcpu::offer(const CompileJob& job) {
 bool InterpreterVcpu::compile_later(Block& block, const CompileJob& job) {
   if (block.offered.exchange(true, std::memory_order_relaxed)) return false;
   const Block* const known = shared_.code.find_anywhere(job.pa, job.key);
-  if ((known && known->compiled && shared_.backend->may_move(*known)) || !offer(job)) return false;
+  const bool can_move = known && known->compiled && shared_.backend->may_move(*known) == Backend::Movable::Yes;
+  if (can_move || !offer(job)) return false;
   if (job.key & k_key_window) window_block_made();
   block.cold_runs = 2 * shared_.backend->cold_runs();
   return true;

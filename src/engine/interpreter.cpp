@@ -17,6 +17,7 @@ void Shared::reclaim_code() {
     if (epoch < quiet) vcpu->request_attention();
     quiet = std::min(quiet, epoch);
   }
+  if (background) quiet = std::min(quiet, background->quiet_epoch());
   code.reclaim(quiet);
 }
 

@@ -261,7 +261,7 @@ std::unique_ptr<Block> Compiler::make_cold(const ir::Block& ir_block, u32 key, u
 }
 
 std::unique_ptr<Block> Compiler::move(const Block& known, u32 pc) {
-  if (!may_move(known) || !known.recipe || !known.recipe->confirmed) return nullptr;
+  if (may_move(known) != Movable::Yes) return nullptr;
   const std::lock_guard guard(lock_);
   u8* const at = memory_.allocate(known.host_size);
   if (!at) return nullptr;
@@ -270,9 +270,10 @@ std::unique_ptr<Block> Compiler::move(const Block& known, u32 pc) {
   return block;
 }
 
-bool Compiler::may_move(const Block& known) const {
+Backend::Movable Compiler::may_move(const Block& known) const {
   // (By way of a window: the accesses are known to the fault handler by their addresses.)
-  return options_.move_code && !(known.key & k_key_window) && !(known.recipe && !known.recipe->usable);
+  if (!options_.move_code || (known.key & k_key_window) || (known.recipe && !known.recipe->usable)) return Movable::No;
+  return known.recipe && known.recipe->confirmed ? Movable::Yes : Movable::Perhaps;
 }
 
 void Compiler::learn(const Block& known, Block& block) {

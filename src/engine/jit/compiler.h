@@ -29,7 +29,7 @@ class Compiler final : public Backend {
   }
   std::unique_ptr<Block> make_cold(const ir::Block& block, u32 key, u32 runs) override;
   std::unique_ptr<Block> move(const Block& known, u32 pc) override;
-  bool may_move(const Block& known) const override;
+  Movable may_move(const Block& known) const override;
   void learn(const Block& known, Block& block) override;
   Leave execute(Context* context, Block* block) override;
   Leave resume(Context* context) override;
