@@ -20,7 +20,7 @@ class Former {
 
   std::optional<Region> form() {
     if (!discover() || !keep_loop()) return {};
-    if (!split()) return {};
+    if (!split() && !(keep_inner() && split())) return {};
     place();
     return join();
   }
@@ -84,6 +84,25 @@ class Former {
     }
     std::erase_if(blocks_, [&](const auto& entry) { return !has(entry.first); });
     return loop;
+  }
+
+  /// Too many: drops the loops around that of pc_, which get back to it only from before. False: there is none.
+  bool keep_inner() {
+    std::vector<u32> kept;
+    const auto has = [&](u32 pc) { return std::find(kept.begin(), kept.end(), pc) != kept.end(); };
+    for (bool more = true; more;) {
+      more = false;
+      for (const auto& [pc, block] : blocks_) {
+        bool leads = false;
+        for_each_target(block, [&](u32 target) { leads |= target == pc_ ? pc >= pc_ : has(target); });
+        if (!leads || has(pc)) continue;
+        kept.push_back(pc);
+        more = true;
+      }
+    }
+    const bool fewer = kept.size() < blocks_.size();
+    std::erase_if(blocks_, [&](const auto& entry) { return entry.first != pc_ && !has(entry.first); });
+    return has(pc_) && fewer;
   }
 
   /// A block that runs into another one ends there.

@@ -70,6 +70,7 @@ class Loops {
     const u32 stop = k_code + static_cast<u32>(c.code.size());
     const bool thumb = c.isa != frontend::Isa::A32;
     const Result theirs = interpreted_.run(at, stop, thumb), ours = compiled_.run(at, stop, thumb);
+    if (overwritten(c)) return make_equal(c);
     std::string text;
     const MachineState &a = ours.state, &b = theirs.state;
     if (ours.outcome != theirs.outcome) text = "    outcomes differ\n";
@@ -82,11 +83,8 @@ class Loops {
     }
     if (std::memcmp(compiled_.ram(k_ram_base), interpreted_.ram(k_ram_base), k_system - k_ram_base) != 0) {
       text += "    memory differs\n";
-      for (u32 p = k_ram_base; p < k_system; p += 0x1000)
-        if (std::memcmp(compiled_.ram(p), interpreted_.ram(p), 0x1000) != 0)
-          compiled_.write_code(p, interpreted_.ram(p), 0x1000);
+      make_equal(c);
     }
-    if (std::memcmp(interpreted_.ram(k_code), c.code.data(), c.code.size()) != 0) lay(c);  // it wrote over itself
     if (text.empty()) {
       ++(ours.outcome == Outcome::Normal ? ended_ : raised_);
       return;
@@ -94,6 +92,19 @@ class Loops {
     if (failed_++ < options_.show)
       std::printf("%s    %s, %s\n%s", describe(at).c_str(), outcome_name(ours.outcome), outcome_name(theirs.outcome),
                   text.c_str());
+  }
+
+  /// A loop that wrote over itself may go on with the old instructions: it made no ISB (A3.5.4).
+  bool overwritten(const Case& c) {
+    const auto changed = [&c](Subject& s) { return std::memcmp(s.ram(k_code), c.code.data(), c.code.size()) != 0; };
+    return changed(compiled_) || changed(interpreted_);
+  }
+
+  void make_equal(const Case& c) {
+    lay(c);
+    for (u32 p = k_ram_base; p < k_system; p += 0x1000)
+      if (std::memcmp(compiled_.ram(p), interpreted_.ram(p), 0x1000) != 0)
+        compiled_.write_code(p, interpreted_.ram(p), 0x1000);
   }
 
   static void note(std::string& text, const std::string& name, u64 a, u64 b) {

@@ -182,10 +182,22 @@ void Emitter::plan_flags(u32 index) {
       edges.push_back(std::move(edge));
     }
   };
+  // What stands where control joins: skips leave it as it is at them, for their labels.
+  std::vector<std::pair<u64, FlagSource>> at_labels;
+  bool reached = true;
   for (u32 k = index + 1; k < insts.size() && (left & ~hot); ++k) {
     const Inst& i = insts[k];
     const u8 effects = ir::info(i.op).effects;
     if (i.op == Op::Head) break;
+    if (i.op == Op::Label) {
+      for (const auto& [label, there] : at_labels) {
+        if (label != i.imm) continue;
+        s.operands = there.operands && (!reached || s.operands);
+        s.result = there.result && (!reached || s.result);
+        reached = true;
+      }
+      continue;
+    }
     if (i.op == Op::Goto) {
       follow(k, static_cast<u32>(i.imm));
       break;
@@ -210,8 +222,10 @@ void Emitter::plan_flags(u32 index) {
       for (u32 j = 0; j < count; ++j) s.write(insts[k + j].dst);
       k += count - 1;
       continue;
-    } else if (i.op == Op::SkipUnless) {
-      want(k);
+    } else if (i.op == Op::SkipUnless || i.op == Op::SkipIf) {
+      if (i.op == Op::SkipUnless) want(k);
+      at_labels.emplace_back(i.imm, s);
+      reached = i.op == Op::SkipIf || static_cast<arm::Cond>(i.attr) <= arm::Cond::AL;
     } else if (writes_flags(i.op)) {
       if (effects & Effect::FlagsR) hot |= left & flags_read(i);
       if (!runs_inline(i) || conditional_[k]) {
