@@ -135,12 +135,13 @@ void Emitter::plan_flags(u32 index) {
       points.push_back({k, index, left, !s.operands});
   };
   const auto want = [&](u32 k) {  // a condition
-    const u8 read = ir::flags_read_by(insts[k].attr);
+    const u8 cond = insts[k].op == Op::CondValue ? static_cast<u8>(insts[k].imm) : insts[k].attr;
+    const u8 read = ir::flags_read_by(cond);
     if (!(read & left) || at_host_[k] >= 0) return;
     if (insts[index].op == Op::FpscrToFlags && (read & ~left) == 0 && fp_decides(index, k)) return;
     u8 cc = 0;
     const bool one_source =
-        (read & ~left) == 0 && host_condition(flags_kind(insts[index]), static_cast<arm::Cond>(insts[k].attr), cc);
+        (read & ~left) == 0 && host_condition(flags_kind(insts[index]), static_cast<arm::Cond>(cond), cc);
     if (one_source && (s.operands || s.result))
       remake_[k] = {static_cast<int>(index), !s.operands};
     else
@@ -242,6 +243,8 @@ void Emitter::plan_flags(u32 index) {
         if (!conditional_[k]) break;
         continue;
       }
+    } else if (i.op == Op::CondValue) {
+      want(k);
     } else if (effects & Effect::FlagsR && at_host_[k] != static_cast<int>(index)) {
       hot |= left & flags_read(i);
     }

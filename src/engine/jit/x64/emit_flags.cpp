@@ -124,11 +124,15 @@ u8 Emitter::emit_skip_test(const Inst& i) {
     test(a, a);
     return 4;
   }
-  const auto cond = static_cast<arm::Cond>(i.attr);
+  return emit_test(static_cast<arm::Cond>(i.attr));
+}
+
+/// The host condition that says whether `cond`, which the instruction at index_ looks at, is true.
+u8 Emitter::emit_test(arm::Cond cond) {
   int source = at_host_[index_];
   if (const Remake& r = remake_[index_]; source < 0 && r.source >= 0) {
     source = r.source;
-    make_host_flags(static_cast<u32>(source), r.from_result, !(ir::flags_read_by(i.attr) & 3));
+    make_host_flags(static_cast<u32>(source), r.from_result, !(ir::flags_read_by(static_cast<u8>(cond)) & 3));
   }
   if (source < 0) return test_condition(cond);
   u8 cc = 0;
@@ -258,6 +262,12 @@ void Emitter::make_host_flags(u32 source, bool from_result, bool nz_only) {
       cmp(a, use(i, i.b, ecx));
     return;
   }
+  if (i.op == Op::SubF && from_result && host_reg(i.b) != k_not_pinned && host_reg(i.dst) != k_not_pinned) {
+    const Reg32 b(host_reg(i.b)), d(host_reg(i.dst));
+    lea(edx, ptr[d.cvt64() + b.cvt64()]);
+    cmp(edx, b);
+    return;
+  }
   load_to(i, i.b, ecx);
   load_to(i, from_result ? i.dst : i.a, edx);
   if (from_result) i.op == Op::SubF ? add(edx, ecx) : sub(edx, ecx);
@@ -270,12 +280,7 @@ void Emitter::emit_condition_value(const Inst& i) {
   if (cond >= arm::Cond::AL) {
     mov(d, 1);
   } else {
-    u8 cc = 0;
-    if (const int source = at_host_[index_]; source >= 0)
-      host_condition(flags_kind(block_->insts[static_cast<u32>(source)]), cond, cc);
-    else
-      cc = test_condition(cond);
-    setcc(cc, al);
+    setcc(emit_test(cond), al);
     movzx(d, al);
   }
   finish(i.dst, d);

@@ -162,6 +162,7 @@ class Emitter : private Assembler {
   void emit_parallel(const Inst& i);
   void store_flags(u8 mask, HostFlags kind);
   u8 emit_skip_test(const Inst& i);
+  u8 emit_test(arm::Cond cond);
   void emit_skip(const Inst& i);
   u8 test_condition(arm::Cond cond);  ///< from the stored flags; returns the host condition that means true
   void setcc(u8 cc, const Xbyak::Operand& d);
