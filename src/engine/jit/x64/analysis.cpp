@@ -117,11 +117,45 @@ void Emitter::analyse_temps() {
       t.in_eax = true;
       continue;
     }
+    t.in_ecx = is_next_operand(k);
     t.in_eax = is_split(k);
     t.folded = is_folded_shift(k);
-    if (t.memory || t.in_eax || t.folded || t.def != static_cast<int>(k) || busy_until > t.def) continue;
+    if (t.memory || t.in_eax || t.in_ecx || t.folded || t.def != static_cast<int>(k) || busy_until > t.def) continue;
     t.in_reg = true;
     busy_until = t.last;
+  }
+}
+
+/// The instruction at `index` makes, in whatever register, what the next one adds, compares or the like, and only that.
+bool Emitter::is_next_operand(u32 index) const {
+  const auto& insts = block_->insts;
+  const Inst& i = insts[index];
+  const TempInfo& t = temps_[i.dst.temp_number()];
+  if (t.memory || t.uses != 1 || t.last != static_cast<int>(index) + 1 || is_folded_shift(index)) return false;
+  switch (i.op) {
+    case Op::Shl:
+    case Op::Shr:
+    case Op::Sar:
+    case Op::Ror:
+      if (!i.b.is_imm()) return false;
+      break;
+    case Op::Not:
+    case Op::SExt8:
+    case Op::SExt16:
+    case Op::ZExt8:
+    case Op::ZExt16: break;
+    default: return false;
+  }
+  const Inst& next = insts[index + 1];
+  switch (next.op) {
+    case Op::Add:
+    case Op::Sub:
+    case Op::And:
+    case Op::Or:
+    case Op::Xor:
+    case Op::AddF:
+    case Op::SubF: return next.b == i.dst && next.a != i.dst;
+    default: return false;
   }
 }
 

@@ -77,6 +77,14 @@ void Emitter::emit_binary(const Inst& i) {
       return finish(i.dst, Reg32(rd));
     }
   }
+  if (i.op == Op::AndNot && host_.bmi1 && !i.b.is_imm() && !i.a.is_imm()) {
+    const Reg32 d = target(i.dst, eax), b = use(i, i.b, ecx);
+    if (host_reg(i.a) != k_not_pinned)
+      andn(d, b, Reg32(host_reg(i.a)));
+    else
+      andn(d, b, dword[rbp + memory_offset(i.a)]);
+    return finish(i.dst, d);
+  }
   if (i.op == Op::AndNot) {
     load_to(i, i.b, ecx);
     not_(ecx);
@@ -95,9 +103,16 @@ void Emitter::emit_binary(const Inst& i) {
     return finish(i.dst, edx);
   }
   if (i.op == Op::Mul) {
-    load_to(i, i.a, eax);
-    imul(eax, use(i, i.b, ecx));
-    return finish(i.dst, eax);
+    Value a = i.a, b = i.b;
+    if (a.is_imm() || b == i.dst || host_reg(a) == k_not_pinned) std::swap(a, b);
+    Reg32 d = target(i.dst, eax);
+    if (b.is_imm() || (aliases(b, d) && a != b)) d = eax;
+    load_to(i, a, d);
+    if (b.is_imm() || host_reg(b) != k_not_pinned)
+      imul(d, use(i, b, ecx));
+    else
+      imul(d, dword[rbp + memory_offset(b)]);
+    return finish(i.dst, d);
   }
   finish(i.dst, arithmetic(i, i.op));
   nz_of_ = i.dst;
@@ -307,21 +322,19 @@ void Emitter::emit_unary(const Inst& i) {
       bswap(eax);
       return finish(i.dst, eax);
     case Op::SExt8:
-      load_to(i, i.a, eax);
-      movsx(d, al);
-      break;
     case Op::SExt16:
-      load_to(i, i.a, eax);
-      movsx(d, ax);
-      break;
     case Op::ZExt8:
-      load_to(i, i.a, eax);
-      movzx(d, al);
+    case Op::ZExt16: {
+      const bool is_byte = i.op == Op::SExt8 || i.op == Op::ZExt8;
+      const auto extend = [&](const auto& a) { i.op == Op::SExt8 || i.op == Op::SExt16 ? movsx(d, a) : movzx(d, a); };
+      if (const int a = host_reg(i.a); a == k_not_pinned && !i.a.is_imm()) {
+        is_byte ? extend(byte[rbp + memory_offset(i.a)]) : extend(word[rbp + memory_offset(i.a)]);
+      } else {
+        const Reg32 r = use(i, i.a, eax);
+        is_byte ? extend(r.cvt8()) : extend(r.cvt16());
+      }
       break;
-    case Op::ZExt16:
-      load_to(i, i.a, eax);
-      movzx(d, ax);
-      break;
+    }
     default: AV_UNREACHABLE();
   }
   finish(i.dst, d);

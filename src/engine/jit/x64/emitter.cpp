@@ -9,7 +9,7 @@ namespace armvisor::engine::jit {
 HostFeatures HostFeatures::detect() {
   const Xbyak::util::Cpu cpu;
   using C = Xbyak::util::Cpu;
-  return {cpu.has(C::tBMI2), cpu.has(C::tLZCNT), cpu.has(C::tAVX),
+  return {cpu.has(C::tBMI1), cpu.has(C::tBMI2), cpu.has(C::tLZCNT), cpu.has(C::tAVX),
           cpu.has(C::tFMA),  cpu.has(C::tSSE41), cpu.has(C::tAVX2)};
 }
 
@@ -127,6 +127,7 @@ int Emitter::host_reg(Value v) const {
   if (v.is_reg()) return guest_host_[v.reg_number()];
   if (v.is_temp() && temps_[v.temp_number()].in_reg) return k_temp;
   if (v.is_temp() && temps_[v.temp_number()].in_eax) return Xbyak::Operand::EAX;
+  if (v.is_temp() && temps_[v.temp_number()].in_ecx) return Xbyak::Operand::ECX;
   return k_not_pinned;
 }
 

@@ -22,7 +22,7 @@ namespace armvisor::engine::jit {
 
 /// What a host must have for the faster forms; detected once.
 struct HostFeatures {
-  bool bmi2 = false, lzcnt = false, avx = false, fma = false, sse41 = false, avx2 = false;
+  bool bmi1 = false, bmi2 = false, lzcnt = false, avx = false, fma = false, sse41 = false, avx2 = false;
   static HostFeatures detect();
 };
 
@@ -55,6 +55,7 @@ class Emitter : private Assembler {
     bool memory = false;
     bool in_reg = false;
     bool in_eax = false;  ///< an address that the next instruction uses, or what the next two split
+    bool in_ecx = false;  ///< the second operand of the next instruction
     bool folded = false;  ///< a shifted register that the next instruction adds
   };
   /// An extension register that a region keeps in host registers, or several that it also uses as one.
@@ -91,6 +92,7 @@ class Emitter : private Assembler {
   int find_flags_at_host(u32 index) const;
   int carry_at_host(u32 index) const;
   bool is_split(u32 index) const;
+  bool is_next_operand(u32 index) const;
   bool is_folded_shift(u32 index) const;
   u8 flags_read(const Inst& i) const;
   /// The skip at `index` only jumps over one direct exit: a branch out of the block's straight run.
