@@ -131,6 +131,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   void tick_window();
   void charge_window(s32 cost);
   void window_block_made();
+  void look_ahead(u32 va);
 
   // --- blocks (fetch.cpp)
   Block* find_block();

@@ -24,6 +24,7 @@ constexpr u64 k_many_switches = 16;
 /// In microseconds: what a tick, some 4 ms, earns, when a window is used again, and what can be saved up.
 constexpr s32 k_tick_earns = 400, k_enough = 1200, k_most_credit = 40'000;
 constexpr s32 k_fault_costs = 4, k_map_costs = 10, k_drop_costs = 6, k_block_costs = 12;
+constexpr u32 k_pages_ahead = 15;
 /// All windows of a machine may have this many pages: two host mappings each, of 65530.
 constexpr u32 k_most_pages = 24 * 1024;
 
@@ -95,6 +96,26 @@ void InterpreterVcpu::charge_window(s32 cost) {
 /// A block that goes by way of the window was made, which there is beside the one that does not.
 void InterpreterVcpu::window_block_made() { charge_window(k_block_costs); }
 
+/// Pages behind that of `va` come to the TLB, as a host may do ahead of time (B3.10.1), so that they can be mapped with
+/// it where they follow each other in memory: for a program that goes through memory page by page. Those of the same
+/// MiB, which one table translates.
+void InterpreterVcpu::look_ahead(u32 va) {
+  const mmu::Space& space = tlb_.current();
+  if (!space.window->has(va - k_page_size, false)) return;
+  for (u32 k = 1; k <= k_pages_ahead; ++k) {
+    const u32 at = (va & ~k_page_mask) + k * k_page_size;
+    if ((at ^ va) >> 20 != 0 || space.window->has(at, false)) return;
+    if (space.data[0][(at >> k_page_bits) % mmu::k_tlb_entries].read_tag == at) continue;
+    arm::Translation t;
+    bool keep = false;
+    if (walk_to_keep(at, arm::Access::Read, false, t, keep) || !keep || t.type != arm::MemoryType::Normal) return;
+    const GuestPa frame(t.pa.value & ~u64{k_page_mask});
+    if (!shared_.ram.contains(frame, k_page_size)) return;
+    tlb_.fill_data(at, t, false, shared_.ram.host(frame), true, false);
+    count(Counter::HiddenData);
+  }
+}
+
 /// An access by way of the window has faulted and was done by way of the TLB. The next one to that page is to hit. An
 /// instruction that goes again and again where no window can help is translated anew, without.
 void InterpreterVcpu::window_missed(u32 va, u32 size, bool write) {
@@ -110,6 +131,7 @@ void InterpreterVcpu::window_missed(u32 va, u32 size, bool write) {
     if (mapped == Mapped::Now) charge_window(k_map_costs);
     return mapped;
   };
+  look_ahead(va);
   Mapped mapped = map(va);
   const u32 last = va + size - 1;
   if ((va ^ last) >> k_page_bits != 0 && mapped != Mapped::No) mapped = map(last);

@@ -177,7 +177,7 @@ TEST_F(EngineWindows, RandomSequencesAgreeWithTheInterpreter) {
   static constexpr u32 k_accesses[] = {0xe5901000, 0xe5801000, 0xe5d01000, 0xe5c01000, 0xe1d010b0, 0xe1c010b0,
                                        0xe1c020d0, 0xe1c020f0, 0xe89001fe, 0xe88001fe, 0xe5901004, 0xe5001004,
                                        0xe1d010d0, 0xe4901004, 0xe4801004, 0xe1901f9f};
-  std::array<bool, k_page_count> valid{};
+  std::array<bool, k_page_count> valid{}, global{};
   for (u32 step = 0; step < 6000; ++step) {
     const u32 page = below(k_page_count), va = k_pages + page * 0x1000;
     const std::string what = "step " + std::to_string(step);
@@ -187,8 +187,12 @@ TEST_F(EngineWindows, RandomSequencesAgreeWithTheInterpreter) {
         u32 descriptor = small_page(frame(below(k_frame_count)), k_ap[below(6)]);
         if (below(6) == 0) descriptor = 0;
         if (below(12) == 0) descriptor = k_device | 3u << 4 | 1u << 2 | 2;
+        const bool own = below(2) != 0;  // of the ASID, not global
+        if (descriptor != 0 && own) descriptor |= 1u << 11;
         map(page, descriptor);
-        const u32 how = below(4);
+        u32 how = below(4);
+        if (how == 2 && global[page]) how = 3;  // TLBIASID leaves it, so whether the old one still holds is open
+        global[page] = descriptor != 0 && !own;
         if (valid[page] || below(4) == 0) {
           static constexpr u32 k_ops[] = {k_tlbimva, k_tlbimvaa, k_tlbiasid, k_tlbiall};
           both([&](World& w) { w.run_kernel(k_ops[how], how < 2 ? va | 1 : 1); });
