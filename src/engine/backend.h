@@ -43,6 +43,8 @@ class Backend {
   virtual void release(Block&) {}            ///< no vCPU can be in the block any more
   /// Context::instructions is of all of them.
   virtual bool counts_instructions() const { return true; }
+  /// vCPUs that spin are to give their host CPU away, if there are fewer of these.
+  virtual bool yields_spinners() const { return true; }
   /// When make_aside() is to be used: if the host has a CPU for it, or always.
   enum class Aside : u8 { Never, WithCpu, Always };
   virtual Aside compiles_aside() const { return Aside::Never; }

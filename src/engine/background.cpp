@@ -1,7 +1,6 @@
 #include "engine/background.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 
 #include <array>
@@ -32,11 +31,6 @@ BackgroundCompiler::~BackgroundCompiler() {
   }
   more_.notify_one();
   thread_.join();
-}
-
-bool has_cpu_beside(u32 vcpus) {
-  cpu_set_t cpus;
-  return sched_getaffinity(0, sizeof cpus, &cpus) == 0 && static_cast<u32>(CPU_COUNT(&cpus)) > vcpus;
 }
 
 bool BackgroundCompiler::offer(const CompileJob& job) {

@@ -33,9 +33,6 @@ struct CompileJob {
 /// that Backend::make_aside() is for.
 void compile_region(Shared& shared, const CompileJob& job, bool aside);
 
-/// The host has a CPU beside those that so many vCPUs keep busy.
-bool has_cpu_beside(u32 vcpus);
-
 class BackgroundCompiler {
  public:
   explicit BackgroundCompiler(Shared& shared);

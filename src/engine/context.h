@@ -74,6 +74,7 @@ struct Context {
   u8 edge = 0;                            ///< generated code: how control came to the last head; see Emitter::Edge
   u32 flag_operands[2] = {0, 0};          ///< generated code: see Emitter::Edge::saved
   bool has_tickets = false;               ///< a barrier must wait for requests to other vCPUs
+  s32 barriers_left = 0;                  ///< below 0, or with has_tickets, a barrier of privileged code goes to C++
   u64 host_to_pa = 0;                     ///< physical address of RAM - its host address
   const void* exclusive_slots = nullptr;  ///< ExclusiveTable's
   measure::Counters counters;

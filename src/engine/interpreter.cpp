@@ -1,3 +1,5 @@
+#include <sched.h>
+
 #include <algorithm>
 
 #include "base/assert.h"
@@ -8,6 +10,11 @@
 #include "engine/vcpu.h"
 
 namespace armvisor::engine {
+
+u32 count_host_cpus() {
+  cpu_set_t cpus;
+  return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? static_cast<u32>(CPU_COUNT(&cpus)) : 1;
+}
 
 void Shared::reclaim_code() {
   ++reclaims;  // before the vCPUs are looked at: one that enters run() later sees it
@@ -65,7 +72,7 @@ class TranslatingEngine final : public Engine, private WriteWatch {
     using Aside = Backend::Aside;
     const Aside when = shared_.backend->compiles_aside();
     const bool may = shared_.backend->cold_runs() != 0 && !shared_.config.translator && !shared_.config.trace;
-    return may && (when == Aside::Always || (when == Aside::WithCpu && has_cpu_beside(shared_.config.vcpus)));
+    return may && (when == Aside::Always || (when == Aside::WithCpu && shared_.host_cpus > shared_.config.vcpus));
   }
 
   void watched_written(GuestPa pa, u32 size) override {

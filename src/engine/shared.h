@@ -19,6 +19,8 @@ class InterpreterVcpu;
 
 inline constexpr u32 k_max_vcpus = 8;  ///< bits of FrameTable::writers
 
+u32 count_host_cpus();  ///< that this process may use
+
 struct Shared {
   Shared(const EngineConfig& c, std::unique_ptr<Backend> b)
       : config(c), ram(*c.ram), port(*c.port), frames(*c.ram), backend(std::move(b)), code(frames, *backend) {}
@@ -30,6 +32,7 @@ struct Shared {
   std::unique_ptr<Backend> backend;
   CodeCache code;
   ExclusiveTable exclusives;
+  const u32 host_cpus = count_host_cpus();
   measure::TickScale tick_scale;
   std::unique_ptr<Verifier> verifier;  ///< with --verify
   std::vector<std::unique_ptr<InterpreterVcpu>> vcpus;

@@ -1,4 +1,6 @@
 // The world of a vCPU's system registers, and requests among vCPUs.
+#include <chrono>
+#include <limits>
 #include <thread>
 #include <utility>
 
@@ -81,13 +83,13 @@ void InterpreterVcpu::await_posted() {
     const u64 posted = shared_.vcpus[k]->posted();
     if (shared_.vcpus[k]->has_served(posted)) continue;
     tickets_[k] = posted;
-    context_.has_tickets = true;
+    context_.has_tickets = true, context_.barriers_left = 0;
   }
 }
 
 u64 InterpreterVcpu::ask(u32 vcpu, const Request& request) {
   tickets_[vcpu] = shared_.vcpus[vcpu]->post(request);
-  context_.has_tickets = true;
+  context_.has_tickets = true, context_.barriers_left = 0;
   return tickets_[vcpu];
 }
 
@@ -132,7 +134,14 @@ void InterpreterVcpu::wait_for_tickets() {
 void InterpreterVcpu::fence() {
   count(Counter::LightBarrier);
   full_fence();
-  if (context_.has_tickets) wait_for_tickets();
+  if (!context_.has_tickets && (!context_.s.privileged() || --context_.barriers_left >= 0)) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (context_.has_tickets)
+    wait_for_tickets();
+  else if (yields_when_spinning_ && now - barriers_began_ < k_spin_time)
+    yield_ = true, request_attention();
+  barriers_began_ = now;
+  context_.barriers_left = yields_when_spinning_ ? k_spin_barriers : std::numeric_limits<s32>::max();
 }
 
 void InterpreterVcpu::table_hint(TableHint hint, GuestPa frame, u32) {

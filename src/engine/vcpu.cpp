@@ -1,6 +1,7 @@
 #include "engine/vcpu.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.h"
 
@@ -40,7 +41,8 @@ InterpreterVcpu::InterpreterVcpu(Shared& shared, u32 index)
     : context_{},
       shared_(shared),
       index_(index),
-      tlb_(shared.frames, *this, index, shared.config.mmu, context_.counters) {
+      tlb_(shared.frames, *this, index, shared.config.mmu, context_.counters),
+      yields_when_spinning_(shared.host_cpus < shared.config.vcpus && shared.backend->yields_spinners()) {
   context_.vcpu = this;
   std::fill(std::begin(context_.heat), std::end(context_.heat), shared.backend->hot());
   context_.host_to_pa = shared.ram.base().value - reinterpret_cast<u64>(shared.ram.host(shared.ram.base()));
@@ -103,7 +105,10 @@ bool may_connect(const Link& link, const Block& block) {
 Exit InterpreterVcpu::run() {
   const RunScope scope(*this);
   while (true) {
-    if (context_.attention.load(std::memory_order_relaxed) && serve()) return Exit::Kicked;
+    if (context_.attention.load(std::memory_order_relaxed)) {
+      if (serve()) return Exit::Kicked;
+      if (std::exchange(yield_, false)) return Exit::Yield;
+    }
     if (context_.lines.load(std::memory_order_relaxed)) take_interrupts();
     Block* const block = find_block();
     Link* const link = context_.link;

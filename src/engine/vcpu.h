@@ -2,6 +2,7 @@
 // A vCPU of the interpreter: the dispatcher around execute(), its view of memory, and its system registers' world.
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <optional>
 
 #include "arm/cp15.h"
@@ -197,6 +198,13 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   u64 switches_at_tick_ = 0;                ///< Counter::SpaceSwitch at the last tick_window()
   u64 window_changes_ = 0;                  ///< SoftTlb::window_changes() that Context::window_ready is of
   std::array<u64, k_max_vcpus> tickets_{};  ///< last request to each vCPU that a barrier must wait for; 0: none
+  /// Loops of a kernel that wait for another vCPU make barriers in quick succession (Linux's cpu_relax): so many in so
+  /// little time. (Programs whose threads share a lock come to as many without waiting.)
+  static constexpr s32 k_spin_barriers = 1000;
+  static constexpr std::chrono::microseconds k_spin_time{40};
+  const bool yields_when_spinning_;  ///< the host has fewer CPUs
+  std::chrono::steady_clock::time_point barriers_began_;
+  bool yield_ = false;  ///< leave run() with Exit::Yield
   std::atomic<u8> event_{0};
   std::atomic<bool> kicked_{false}, in_guest_{false}, inside_run_{false};
   u64 seen_reclaims_ = 0;

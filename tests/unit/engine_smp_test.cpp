@@ -6,12 +6,18 @@ namespace {
 
 constexpr u32 k_code = k_ram + 0x8000, k_data = k_ram + 0x20000;
 
+constexpr u32 k_max_test_vcpus = 8;
+
 /// Runs every vCPU from its own address until it stops.
 void run_all(Machine& m, std::initializer_list<u32> starts) {
   std::vector<std::thread> threads;
   u32 k = 0;
   for (const u32 pc : starts) {
-    threads.emplace_back([&m, pc, k] { EXPECT_EQ(m.run(pc, k), Exit::Kicked); });
+    threads.emplace_back([&m, pc, k] {
+      Exit exit = m.run(pc, k);
+      while (exit == Exit::Yield) exit = m.engine->vcpu(k).run();
+      EXPECT_EQ(exit, Exit::Kicked);
+    });
     ++k;
   }
   for (auto& t : threads) t.join();
@@ -154,6 +160,27 @@ TEST(EngineSmp, LineRaisedFromOutsideInterruptsALoop) {
   m.engine->vcpu(0).set_line(k_line_irq, true);
   runner.join();
   EXPECT_EQ(m.state().mode(), arm::k_mode_irq);
+}
+
+TEST(EngineSmp, KernelThatSpinsGivesTheHostCpuAway) {
+  if (!jit_available() || std::getenv("ARMVISOR_TEST_VERIFY")) GTEST_SKIP() << "of compiled code at its own speed";
+  Machine m(k_max_test_vcpus, {}, {}, "jit");
+  if (std::thread::hardware_concurrency() >= k_max_test_vcpus) GTEST_SKIP() << "as many host CPUs as vCPUs";
+  m.words(k_code, {
+                      0xe2500001,  // subs r0, r0, #1
+                      0xf57ff05b,  // dmb ish
+                      0xf57ff05b,  // dmb ish
+                      0xf57ff05b,  // dmb ish
+                      0x1afffffa,  // bne to the first
+                      k_stop,
+                  });
+  m.reg(0) = 4'000'000;
+  EXPECT_EQ(m.run(k_code), Exit::Yield);
+  arm::change_mode(m.state(), arm::k_mode_usr);
+  m.words(k_ram + 4, {k_stop});  // Undefined Instruction: HVC at PL0
+  m.state().cp15.vbar = k_ram;
+  m.reg(0) = 100'000;
+  EXPECT_EQ(m.run(k_code), Exit::Kicked);
 }
 
 TEST(EngineSmp, SendEventWakesWaitForEvent) {

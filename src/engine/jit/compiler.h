@@ -24,6 +24,7 @@ class Compiler final : public Backend {
   std::unique_ptr<Block> make(const ir::Block& block, u32 key) override;
   u32 cold_runs() const override { return static_cast<u32>(options_.warm); }
   std::unique_ptr<Block> make_aside(const ir::Block& block, u32 key) override;
+  bool yields_spinners() const override { return options_.spin_yield; }
   Aside compiles_aside() const override {
     return options_.background_always ? Aside::Always : options_.background ? Aside::WithCpu : Aside::Never;
   }

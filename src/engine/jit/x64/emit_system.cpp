@@ -186,8 +186,13 @@ bool Emitter::emit_exclusive(const Inst& i) {
 
 bool Emitter::emit_fence(const Inst& i) {
   const Label slow = label(), back = label();
-  cmp(byte[rbp + AV_CONTEXT(has_tickets)], 0);
-  jne(slow, T_NEAR);
+  if (frontend::Context::privileged_of(out_->key)) {
+    sub(dword[rbp + AV_CONTEXT(barriers_left)], 1);
+    js(slow, T_NEAR);
+  } else {
+    cmp(byte[rbp + AV_CONTEXT(has_tickets)], 0);
+    jne(slow, T_NEAR);
+  }
   lock();
   or_(dword[rsp], 0);
   count(Counter::FastBarrier);
