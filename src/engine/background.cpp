@@ -1,11 +1,10 @@
 #include "engine/background.h"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <array>
 
-#include "base/assert.h"
+#include "base/quiet_thread.h"
 #include "engine/code_cache.h"
 #include "engine/guest_access.h"
 #include "engine/region.h"
@@ -16,13 +15,7 @@
 
 namespace armvisor::engine {
 
-BackgroundCompiler::BackgroundCompiler(Shared& shared) : shared_(shared) {
-  sigset_t all, old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);  // signals are for other threads
-  thread_ = std::thread([this] { work(); });
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
-}
+BackgroundCompiler::BackgroundCompiler(Shared& shared) : shared_(shared), thread_(quiet_thread([this] { work(); })) {}
 
 BackgroundCompiler::~BackgroundCompiler() {
   {
@@ -66,14 +59,13 @@ void BackgroundCompiler::work() {
 }
 
 void BackgroundCompiler::compile_block(const CompileJob& job) {
-  CodeSource source;
-  source.first = job.host;
-  source.count = source.first_bytes = std::min(k_page_size - (job.pc & k_page_mask), k_max_insns * 4);
+  CodeSource source(job.pc, job.host);
   source.read();
   ir_block_.insts.clear();
   if (!frontend::translate(job.context, job.pc, {source.bytes, source.count}, {.max_insns = k_max_insns}, ir_block_))
     return;
   ir::sink_compares(ir_block_);
+  ir::assert_valid(ir_block_);
   auto block = shared_.backend->make_aside(ir_block_, block_key(job.key, ir_block_.fp));
   if (!block || !block->compiled) return;
   block->pa = job.pa;
@@ -93,10 +85,7 @@ void compile_region(Shared& shared, const CompileJob& job, bool aside) {
   };
   const auto region = form_region(job.pc, job.context, bytes, known);
   if (!region) return;
-#ifndef NDEBUG
-  const std::string problem = ir::verify(region->block);
-  if (!problem.empty()) assertion_failed((problem + "\n" + ir::print(region->block)).c_str(), __FILE__, __LINE__);
-#endif
+  ir::assert_valid(region->block);
   const u32 key = block_key(job.key, region->block.fp);
   auto block = aside ? shared.backend->make_aside(region->block, key) : shared.backend->make(region->block, key);
   if (!block || !block->compiled) return;

@@ -7,6 +7,7 @@
 //
 // Lifetime: a killed block can still be running. It is freed when every vCPU has passed a point where it holds no
 // block since (see Epochs).
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -27,6 +28,15 @@ inline constexpr u32 k_max_insns = 64;  ///< of a block
 
 /// The bytes that a block was translated from and where they are.
 struct CodeSource {
+  CodeSource() = default;
+  /// What a block at `pc` may be made from: `first` is where its bytes are, `second` where those of the next page are,
+  /// for a 32-bit Thumb instruction that lies across its end.
+  CodeSource(u32 pc, const u8* at, const u8* next = nullptr)
+      : first(at),
+        second(next),
+        first_bytes(std::min(k_page_size - (pc & k_page_mask), k_max_insns * 4)),
+        count(next ? 4 : first_bytes) {}
+
   const u8* first = nullptr;   ///< host address of pc
   const u8* second = nullptr;  ///< host address of the second page, for a straddling block
   u32 first_bytes = 0;         ///< bytes of `bytes` that lie in the first page
@@ -147,15 +157,16 @@ class CodeCache {
   /// Those that are not fixed, by what copies have in common: the newest of a hash, chained by Block::older_copy.
   std::vector<Block*> copies_{1u << 14};
   u64 block_count_ = 0;
-  std::unordered_map<u64, Page> pages_;  ///< blocks with a byte in the frame
+  std::unordered_map<u64, Page> pages_;            ///< blocks with a byte in the frame
   Block *coldest_ = nullptr, *warmest_ = nullptr;  ///< of those that may yet be compiled
   std::atomic<u64> cold_bytes_{0};                 ///< that these take
   std::atomic<Clock::time_point> next_trim_{Clock::now() + k_trim_interval};
-  u64 eviction_frame_ = 0;               ///< from which evict() goes on
+  u64 eviction_frame_ = 0;  ///< from which evict() goes on
   std::vector<std::unique_ptr<Block>> dead_;
   std::atomic<u64> epoch_{1}, bytes_{0}, dead_bytes_{0};
   // What stats() tells; changed under the lock, read without.
-  std::atomic<u64> published_{0}, regions_{0}, aside_{0}, regions_aside_{0}, killed_{0}, evictions_{0}, live_{0}, guest_bytes_{0}, host_bytes_{0};
+  std::atomic<u64> published_{0}, regions_{0}, aside_{0}, regions_aside_{0}, killed_{0}, evictions_{0}, live_{0},
+      guest_bytes_{0}, host_bytes_{0};
 };
 
 }  // namespace armvisor::engine

@@ -5,7 +5,6 @@
 #include "base/assert.h"
 #include "engine/guest_access.h"
 #include "engine/lower.h"
-#include "engine/region.h"
 #include "engine/trace.h"
 #include "engine/vcpu.h"
 #include "frontend/decoder.h"
@@ -114,11 +113,7 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     request_attention();  // where what died is freed
   }
   if (shared_.code.wants_trim()) shared_.code.trim();
-  CodeSource source;
-  source.first = first;
-  source.second = second;
-  source.first_bytes = std::min(k_page_size - (pc & k_page_mask), k_max_insns * 4);
-  source.count = second ? 4 : source.first_bytes;
+  CodeSource source(pc, first, second);
   frontend::Limits limits{.max_insns = second ? 1 : k_max_insns};
   while (true) {
     const Block* const known = second || shared_.config.translator ? nullptr : shared_.code.find_anywhere(pa, key);
@@ -146,10 +141,7 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     }
     const u32 own_key = moved ? known->key : block_key(key, ir_block.fp);
     ir::sink_compares(ir_block);
-#ifndef NDEBUG
-    const std::string problem = ir_block.insts.empty() ? "" : ir::verify(ir_block);
-    if (!problem.empty()) assertion_failed((problem + "\n" + ir::print(ir_block)).c_str(), __FILE__, __LINE__);
-#endif
+    if (!ir_block.insts.empty()) ir::assert_valid(ir_block);
     if (!moved)
       block = cold_runs ? shared_.backend->make_cold(ir_block, own_key, cold_runs)
                         : shared_.backend->make(ir_block, own_key);

@@ -76,20 +76,25 @@ void InterpreterVcpu::broadcast(const Request& request) {
   }
 }
 
+/// The next barrier waits for the request.
+void InterpreterVcpu::await_ticket(u32 vcpu, u64 ticket) {
+  tickets_[vcpu] = ticket;
+  context_.has_tickets = true;
+  context_.barriers_left = 0;  // so that it comes to C++
+}
+
 /// The next barrier waits for what the other vCPUs have been asked so far.
 void InterpreterVcpu::await_posted() {
   for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
     if (k == index_) continue;
     const u64 posted = shared_.vcpus[k]->posted();
     if (shared_.vcpus[k]->has_served(posted)) continue;
-    tickets_[k] = posted;
-    context_.has_tickets = true, context_.barriers_left = 0;
+    await_ticket(k, posted);
   }
 }
 
 u64 InterpreterVcpu::ask(u32 vcpu, const Request& request) {
-  tickets_[vcpu] = shared_.vcpus[vcpu]->post(request);
-  context_.has_tickets = true, context_.barriers_left = 0;
+  await_ticket(vcpu, shared_.vcpus[vcpu]->post(request));
   return tickets_[vcpu];
 }
 

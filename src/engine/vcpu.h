@@ -166,6 +166,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   void maintain(const Request& request, bool inner_shareable);
   void apply(const Request& request);
   void broadcast(const Request& request);
+  void await_ticket(u32 vcpu, u64 ticket);
   void await_posted();
   void wait_for_tickets();
 

@@ -116,5 +116,7 @@ std::string print(const Block& block);
 bool parse(std::string_view text, Block& block, std::string& error);
 /// Checks every invariant stated above; empty when the block is well formed, else the first violation.
 std::string verify(const Block& block);
+/// In builds with assertions.
+void assert_valid(const Block& block);
 
 }  // namespace armvisor::ir

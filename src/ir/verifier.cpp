@@ -8,6 +8,7 @@
 //  5. memory sizes, masks and conditions are in range;
 //  6. control does not fall out of the end, and an Insn starts before the first instruction that may raise;
 //  7. a region begins with a Head; heads are defined once, and temps do not outlive the block that a Head begins.
+#include "base/assert.h"
 #include "ir/ir.h"
 
 namespace armvisor::ir {
@@ -198,5 +199,12 @@ class Verifier {
 }  // namespace
 
 std::string verify(const Block& block) { return Verifier(block).run(); }
+
+void assert_valid([[maybe_unused]] const Block& block) {
+#ifndef NDEBUG
+  const std::string problem = verify(block);
+  if (!problem.empty()) assertion_failed((problem + "\n" + print(block)).c_str(), __FILE__, __LINE__);
+#endif
+}
 
 }  // namespace armvisor::ir

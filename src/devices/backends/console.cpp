@@ -1,8 +1,6 @@
 #include "devices/backends/console.h"
 
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -13,6 +11,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "base/quiet_thread.h"
 
 namespace armvisor::devices {
 namespace {
@@ -54,11 +53,7 @@ void HostConsole::start(Input input, std::function<void()> quit) {
   if (in_fd_ < 0) return;
   input_ = std::move(input);
   quit_ = std::move(quit);
-  sigset_t all, old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  thread_ = quiet_thread([this] { run(); });
 }
 
 void HostConsole::room() {

@@ -2,8 +2,6 @@
 
 #include <arpa/inet.h>
 #include <libslirp.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +11,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "base/quiet_thread.h"
 
 namespace armvisor::devices {
 namespace {
@@ -150,11 +149,7 @@ SlirpNetwork::~SlirpNetwork() {
 
 void SlirpNetwork::start(NetworkClient& client) {
   client_ = &client;
-  sigset_t all, old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);  // signals, SIGPIPE too, are for other threads
-  thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  thread_ = quiet_thread([this] { run(); });
 }
 
 void SlirpNetwork::stop() {

@@ -1,14 +1,13 @@
 #include "devices/virtio/blk.h"
 
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "base/bits.h"
+#include "base/quiet_thread.h"
 #include "base/log.h"
 
 namespace armvisor::devices::virtio {
@@ -111,12 +110,7 @@ Block::Block(std::unique_ptr<DiskBackend> backend, BlockOptions options)
   put(config_, MaxWriteZeroesSeg, k_max_ranges);
   put(config_, WriteZeroesMayUnmap, u8{1});
 
-  // Signals are for other threads; a blocked SIGXFSZ leaves the error with the write that hit the limit.
-  sigset_t all, old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  worker_ = std::thread([this] { work(); });
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  worker_ = quiet_thread([this] { work(); });
 }
 
 Block::~Block() {

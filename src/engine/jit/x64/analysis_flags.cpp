@@ -3,6 +3,7 @@
 // Nothing but an abort, an interrupt or an exit looks at most flags. As long as the operands of the instruction that
 // made them stand, or its result, a cold path can make them again (Recovery), and so can a condition (Remake).
 #include <algorithm>
+#include <utility>
 
 #include "engine/jit/x64/emitter.h"
 #include "ir/passes/flag_liveness.h"
@@ -274,6 +275,7 @@ bool Emitter::walk_from_head(u32 head, u8 mask, F f, std::vector<Pass>& passed) 
     u8 mask;
   };
   std::vector<State> states = {{head, 0, mask}};
+  bool grown = true;
   const auto pass = [&](u32 at, u32 to, u16 changed, u8 left) {
     if ((left &= live_at_head_[to]) == 0) return true;
     if (std::any_of(edges_.begin(), edges_.end(), [at](const Edge& e) { return e.skip == at; })) return false;
@@ -281,21 +283,19 @@ bool Emitter::walk_from_head(u32 head, u8 mask, F f, std::vector<Pass>& passed) 
       passed.push_back({at, to});
     for (State& s : states)
       if (s.head == to) {
+        grown |= (changed & ~s.changed) || (left & ~s.mask);
         s.changed |= changed;
         s.mask |= left;
         return true;
       }
+    grown = true;
     states.push_back({to, changed, left});
     return states.size() <= k_max_passed;
   };
   const auto anywhere = [](u32, u16, u8) { return true; };
-  for (std::size_t n = 0; n < states.size();) {
-    const std::vector<State> before = states;
-    for (n = 0; n < states.size(); ++n)
+  while (std::exchange(grown, false))
+    for (std::size_t n = 0; n < states.size(); ++n)
       if (!walk_block(states[n].head, states[n].changed, states[n].mask, anywhere, pass)) return false;
-    const auto same = [](const State& a, const State& b) { return a.changed == b.changed && a.mask == b.mask; };
-    if (!std::equal(before.begin(), before.end(), states.begin(), states.end(), same)) n = 0;
-  }
   return std::all_of(states.begin(), states.end(), [&](const State& s) {
     return walk_block(s.head, s.changed, s.mask, f, [](u32, u32, u16, u8) { return true; });
   });

@@ -46,7 +46,7 @@ class StubEmitter : public Xbyak::CodeGenerator {
     emit_miss(s);
     s.stale = start();
     emit_stale_probe(*this, at(s.miss));
-    s.raised = start();
+    start();
     L(raised_);
     emit_raised(s);
     s.interwork = start();

@@ -35,7 +35,6 @@ struct Stubs {
   std::size_t sync = 0;              ///< likewise, Leave::Sync
   std::size_t unlinked = 0;          ///< leaves by the exit whose Link is rdx
   std::size_t world_switch = 0;      ///< leaves at the uop rdx with Leave::Emulate, to go on at rax
-  std::size_t raised = 0;            ///< after a service that raised: leaves with Context::raised, or enters the abort
   std::size_t branch = 0;            ///< PC = eax with CPSR.T in bit 0: jumps to its block, or leaves
   std::size_t miss = 0;              ///< likewise, leaves
   std::size_t stale = 0;             ///< likewise, when the jump cache may have the block under an old tag
@@ -43,7 +42,8 @@ struct Stubs {
   std::size_t interwork = 0;         ///< BXWritePC(eax) that changes CPSR.T
   std::size_t exception_return = 0;  ///< PC = eax, CPSR = ecx, from a privileged mode with SCTLR.NMFI clear
   std::size_t supervisor_call = 0;   ///< SVC outside IT blocks; eax = address of the next instruction
-  /// call: a = rax, b = rdx, c = rcx; result rax. One that raises goes on at `raised` instead of returning.
+  /// call: a = rax, b = rdx, c = rcx; result rax. One that raises does not return: the
+  /// stub leaves with Context::raised, or enters the abort.
   std::size_t service[static_cast<std::size_t>(Service::Count)] = {};
   std::size_t service_keeping_xmm[static_cast<std::size_t>(Service::Count)] = {};  ///< xmm3-xmm15 stay, too
   std::size_t size = 0;
