@@ -182,6 +182,7 @@ Fault translate_short(const Walk& w, Translation& out) {
   out.pa = GuestPa(leaf.base);
   out.page_bits = leaf.page_bits;
   out.global = !leaf.not_global;
+  out.domain = static_cast<u8>(leaf.domain);
   const ShortAttributes a = short_attributes(w.s, leaf.tex_cb, leaf.shared);
   out.type = a.type;
   out.par_attributes = a.par | (leaf.supersection ? k_par_ss : 0);

@@ -25,6 +25,7 @@ struct Translation {
   GuestPa pa;          ///< of the byte asked for
   u32 page_bits = 12;  ///< log2 of the region that one descriptor maps
   bool global = true;  ///< not tagged with an ASID
+  u8 domain = 0;       ///< short-descriptor format
   MemoryType type = MemoryType::Normal;
   u64 par_attributes = 0;  ///< attribute bits of PAR for ATS1C* in the current format, address field clear
   // What each privilege may do. A TLB fills its entry from these, so one walk serves later accesses of other kinds.

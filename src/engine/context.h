@@ -46,10 +46,11 @@ inline constexpr u8 k_no_simple_bank = 0x80;
 struct Views {
   static constexpr u64 k_no_dacr = ~u64{0};
   u64 dacr = k_no_dacr;  ///< k_no_dacr: these are no views
-  u64 window = 0;        ///< GS base of unprivileged blocks (windows.cpp), 0 if they need none
   mmu::Space* space = nullptr;
   Views* other = nullptr;
-  View view[2];  ///< by privilege
+  // By privilege.
+  u64 window[2] = {0, 0};  ///< GS base of its blocks (windows.cpp), 0 if they need none
+  View view[2];
 };
 
 struct Context {
@@ -61,6 +62,7 @@ struct Context {
   Views kept_views[2];
   /// The Views::window that unprivileged blocks may be entered with at once; with others, C++ goes first.
   u64 window_ready = 0;
+  u64 gs_base = 0;  ///< the host's, as far as known
   std::atomic<u32> attention{0};  ///< not 0: go to the dispatcher at the next block boundary
   Block* block = nullptr;         ///< being executed
   const Uop* at = nullptr;        ///< the uop that left the block, or is in a slow path

@@ -184,6 +184,7 @@ void InterpreterVcpu::make_region() {
   context_.link = nullptr;
   u32& heat = context_.heat[heat_index(pc)];
   heat = shared_.backend->hot();
+  if (s.privileged()) tick_window();  // it may be that no interrupt ever comes
   if (!fetch_page(pc, page, host)) return;
   const u32 key = context_.now.key[s.thumb()] | context_.now.fp;
   const auto block_at = [&](u32 at) { return shared_.code.find(page + (at & k_page_mask), at, key, k_no_page); };

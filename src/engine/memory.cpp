@@ -97,7 +97,7 @@ bool InterpreterVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out)
   if (!host && !write) host = const_cast<u8*>(shared_.port.rom_page(frame));
   out.host = host ? reinterpret_cast<u64>(host) + (va & k_page_mask) : 0;
   if (!host || !keep) return true;
-  tlb().fill_data(va, t, privileged, host, out.ram, write);
+  tlb().fill_data(va, t, privileged, host, out.ram);
   count(Counter::HiddenData);
   return true;
 }
@@ -179,7 +179,7 @@ void InterpreterVcpu::written(GuestPa pa, u32 size) {
   if (marks & k_frame_table) {
     tlb_.table_written(pa, size);
     if (tlb_.changes() != views_changes_) request_attention();
-    if (!context_.s.privileged()) tlb().settle_window();  // the block may go on by way of it
+    if (!context_.s.privileged()) tlb().settle_window(false);  // the block may go on by way of it
   }
   if (!(marks & k_frame_code)) return;
   count(Counter::CodeWrite);

@@ -105,6 +105,8 @@ void InterpreterVcpu::apply(const Request& r) {
     tlb_.apply(r);
   else if (tlb_.drop_writes(r.pa))
     wrote_unseen(r.pa);
+  // (Code that uses this window may be what goes on.)
+  charge_window(tlb_.settle_window(true), true);
   if (tlb_.changes() != views_changes_) sync();
 }
 

@@ -77,7 +77,7 @@ void InterpreterVcpu::enter_run() {
     seen_reclaims_ = reclaims;
   }
   in_guest_.store(true);
-  window_base_ = 0;  // the thread may be another one
+  context_.gs_base = 0;  // the thread may be another one
   context_.window_ready = k_no_window_ready;
   context_.block = nullptr;
   context_.link = nullptr;
@@ -159,7 +159,7 @@ void InterpreterVcpu::sync() {
   if (context_.views) tlb_.set_current(*context_.views->space);
   mmu::Space& space = tlb_.select(context_.s);
   const bool privileged = context_.s.privileged();
-  if (!privileged) prepare_window();
+  prepare_window(privileged);
   context_.views = &views_for(space, keys);
   window_ready();
   context_.now = context_.views->view[privileged];
@@ -177,7 +177,8 @@ Views& InterpreterVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
   key.dacr = 0;
   const View(&old)[2] = (context_.views ? context_.views : &kept[0])->view;
   if (tlb_.changes() != views_changes_ || !(key == views_key_) ||
-      ((old[0].key[0] & ~k_key_window) | old[0].fp) != keys[0] || (old[1].key[0] | old[1].fp) != keys[1]) {
+      ((old[0].key[0] & ~k_key_window) | old[0].fp) != keys[0] ||
+      ((old[1].key[0] & ~k_key_window) | old[1].fp) != keys[1]) {
     for (Views& v : kept) v.dacr = Views::k_no_dacr;
     views_changes_ = tlb_.changes();
     views_key_ = key;
@@ -188,10 +189,10 @@ Views& InterpreterVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
   v.dacr = dacr;
   v.space = &space;
   v.other = &kept[&v == &kept[0]];
-  v.window = window_of(space, keys[0]);
   for (const bool p : {false, true}) {
     View& view = v.view[p];
-    const u32 arm = base_key(keys[p]) | (!p && v.window > k_window_wanted ? k_key_window : 0);
+    v.window[p] = window_of(p, keys[p]);
+    const u32 arm = base_key(keys[p]) | (v.window[p] > k_window_wanted ? k_key_window : 0);
     view = {.tlb = space.data[p],
             .exec = space.exec[p],
             .tag = u64{tlb_.exec_number(p, arm)} << 32,
@@ -200,6 +201,8 @@ Views& InterpreterVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
             .fp = keys[p] & frontend::Context::k_fp_key};
     if (!p || space.own_privileged || !space.all_spaces) view.salt = jump_salt(space.id + 1);
   }
+  // Generated code that changes DACR goes on in its block, and so with the same window.
+  if (v.other->window[1] != v.window[1]) v.other->dacr = Views::k_no_dacr;
   return v;
 }
 
@@ -230,7 +233,7 @@ void InterpreterVcpu::take_interrupts() {
     arm::take_exception(s, arm::Exception::Fiq, s.r[15], 4);
     count(Counter::Fiq);
   } else if ((lines & k_line_irq) && !(s.psr & arm::k_psr_i)) {
-    if (!s.privileged()) tick_window();
+    tick_window();
     arm::take_exception(s, arm::Exception::Irq, s.r[15], 4);
     count(Counter::Irq);
   } else {

@@ -125,12 +125,13 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   u32 mark_pc() const { return context_.block->pc + mark().offset; }
 
   // --- host-MMU windows (windows.cpp)
-  void prepare_window();
+  void prepare_window(bool privileged);
   void window_ready();
-  u64 window_of(const mmu::Space& space, u32 key) const;
-  bool attach_window();
+  u64 window_of(bool privileged, u32 key);
+  bool attach_window(bool privileged);
   void tick_window();
-  void charge_window(s32 cost);
+  void charge_window(s32 cost, bool privileged);
+  void charge_window(const mmu::Window::Settled& done, bool privileged);
   void window_block_made();
   void look_ahead(u32 va);
 
@@ -195,8 +196,11 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   std::unique_ptr<Journal> journal_;  ///< with --verify
   mmu::TlbEntry* no_tlb_ = nullptr;   ///< when set, stands for the TLB
   Mailbox mailbox_;
-  u64 window_base_ = 0;                     ///< that the host is set up for; 0: not known
-  u64 switches_at_tick_ = 0;                ///< Counter::SpaceSwitch at the last tick_window()
+  /// Of the last tick_window() that counted: the time, Counter::SpaceSwitch, and how many blocks had been made.
+  struct WindowTick {
+    std::chrono::steady_clock::time_point time;
+    u64 switches = 0, blocks = 0;
+  } window_ticks_[2];                       ///< by privilege
   u64 window_changes_ = 0;                  ///< SoftTlb::window_changes() that Context::window_ready is of
   std::array<u64, k_max_vcpus> tickets_{};  ///< last request to each vCPU that a barrier must wait for; 0: none
   /// Loops of a kernel that wait for another vCPU make barriers in quick succession (Linux's cpu_relax): so many in so

@@ -54,9 +54,8 @@ void GuestRam::mark_written(GuestPa pa, u64 size) {
   const u64 end = pa.value + size;
   for (u64 at = pa.value; at < end;) {
     const u64 next = std::min(end, align_down(at, u64{k_page_size}) + k_page_size);
-    auto& frame = marks(GuestPa(at));
-    const u8 before = frame.fetch_or(k_frame_dirty);
-    if ((before & (k_frame_code | k_frame_table)) && watch_) watch_->watched_written(GuestPa(at), static_cast<u32>(next - at));
+    const u8 now = marks(GuestPa(at)).load(std::memory_order_relaxed);
+    if ((now & (k_frame_code | k_frame_table)) && watch_) watch_->watched_written(GuestPa(at), static_cast<u32>(next - at));
     at = next;
   }
 }

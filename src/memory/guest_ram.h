@@ -14,8 +14,7 @@ namespace armvisor {
 /// Marks in the frame table. Set and cleared atomically; read racily by writers, see WriteWatch.
 enum FrameMark : u8 {
   k_frame_code = 1,   ///< some engine holds blocks decoded from this frame
-  k_frame_dirty = 2,  ///< written since the mark was last cleared
-  k_frame_table = 4,  ///< a shadow entry was derived from a guest translation table in it
+  k_frame_table = 2,  ///< a shadow entry was derived from a guest translation table in it
 };
 
 /// Told when a frame with k_frame_code or k_frame_table is written by something other than a vCPU's own TLB path (a

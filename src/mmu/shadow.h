@@ -73,8 +73,8 @@ class Shadow {
   enum class Keep { Yes, No, WalkAgain };
   /// May the result of a walk along `path` be entered?
   Keep may_keep(u32 va, const arm::Translation& t, const WalkPath& path);
-  void fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram, bool write) {
-    tlb_.fill_data(va, t, privileged, host, ram, write);
+  void fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram) {
+    tlb_.fill_data(va, t, privileged, host, ram);
   }
   bool fill_exec(u32 va, const arm::Translation& t, bool privileged) { return tlb_.fill_exec(va, t, privileged); }
 
@@ -83,9 +83,15 @@ class Shadow {
   bool drop_writes(GuestPa pa) { return tlb_.drop_writes(pa); }
 
   // Windows, as SoftTlb's.
-  bool attach_window(u32 max_pages) { return tlb_.attach_window(max_pages); }
-  SoftTlb::Mapped map_window(u32 va, bool write) { return tlb_.map_window(va, write); }
-  u32 settle_window() { return tlb_.settle_window(); }
+  bool attach_window(u32 max_pieces) { return tlb_.attach_window(max_pieces); }
+  /// (Only entries that belong to ASIDs are shared by all that has global pages.)
+  bool attach_global_window(u32 max_pieces) {
+    return policy_ == Policy::Asid && tlb_.attach_global_window(max_pieces);
+  }
+  Window* window(bool privileged) { return tlb_.window(privileged); }
+  WindowUse& window_use(bool privileged) { return tlb_.window_use(privileged); }
+  SoftTlb::Mapped map_window(u32 va, bool write, bool privileged) { return tlb_.map_window(va, write, privileged); }
+  Window::Settled settle_window(bool privileged) { return tlb_.settle_window(privileged); }
   u64 window_changes() const { return tlb_.window_changes(); }
   void window_changed() { tlb_.window_changed(); }
   WindowCounts window_counts() const { return tlb_.window_counts(); }

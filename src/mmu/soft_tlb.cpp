@@ -235,27 +235,26 @@ void SoftTlb::renew_page(u32 va, const Asid* asid) {
     }
 }
 
-void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram, bool write) {
+/// The frame may be written unseen by way of `page` from now on.
+bool SoftTlb::may_write(GuestPa frame, u32 page) {
+  if (!frames_.allow_unseen_writes(frame, writer_bit_)) return false;
+  u32& at = written_at_[frames_.index(frame)];
+  if (at != (page | 1)) at = at == 0 ? page | 1 : k_many;
+  return true;
+}
+
+void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram) {
   Space& space = *current_;
   const u32 page = va & k_page_of, k = (va >> k_page_bits) % k_tlb_entries;
   const GuestPa frame(t.pa.value & ~u64{k_page_mask});
   TlbEntry e{tag_none(k), tag_none(k), reinterpret_cast<u64>(host)};
   const bool normal = t.type == arm::MemoryType::Normal;
-  bool writable = false;
   const bool tagged = normal || !(space.key.config & k_sctlr_m);
   if (tagged && (privileged ? t.pl1_read : t.pl0_read)) e.read_tag = page;
-  if (tagged && ram && (privileged ? t.pl1_write : t.pl0_write)) {
-    auto& marks = frames_.ram().marks(frame);
-    if (write && !(marks.load(std::memory_order_relaxed) & k_frame_dirty)) marks.fetch_or(k_frame_dirty);
-    writable = marks.load(std::memory_order_relaxed) & k_frame_dirty;
-    if (writable && frames_.allow_unseen_writes(frame, writer_bit_)) {
-      e.write_tag = page;
-      u32& at = written_at_[frames_.index(frame)];
-      if (at != (page | 1)) at = at == 0 ? page | 1 : k_many;
-    }
-  }
+  const bool writable = tagged && ram && (privileged ? t.pl1_write : t.pl0_write);
+  if (writable && may_write(frame, page)) e.write_tag = page;
   space.data[privileged][k] = e;
-  space.data_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, normal, writable};
+  space.data_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, normal, writable, static_cast<u8>(t.domain & 15)};
   space.note_size(va, t.page_bits);
   note_filled(va, t.page_bits);
 }
@@ -270,7 +269,7 @@ bool SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
   }
   const u32 k = (va >> k_page_bits) % k_exec_entries;
   space.exec[privileged][k] = exec_id(va, t.pa);
-  space.exec_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, true, false};
+  space.exec_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, true, false, static_cast<u8>(t.domain & 15)};
   space.note_size(va, t.page_bits);
   note_filled(va, t.page_bits);
   space.epoch_of(privileged).note(va, t.page_bits, t.global);
@@ -286,6 +285,7 @@ u32 SoftTlb::clear(Space& space) {
 u32 SoftTlb::drop_all() {
   u32 count = 0;
   for (auto& space : spaces_) count += clear(*space);
+  drop_global_window();
   renew_all();
   return count;
 }
@@ -327,6 +327,7 @@ u32 SoftTlb::drop_page(u32 va, const Asid* asid) {
     drop_in_window(*space, va, bits, false);
     space->forget_large(va);
   }
+  drop_in_global_window(va);
   renew_page(va, asid);
   return count;
 }
@@ -358,6 +359,7 @@ bool SoftTlb::drop_writes(GuestPa pa) {
         if (table[k].write_tag != tag_none(k) && table[k].host == host) forbid_writes(table[k], k);
     if (space->window) space->window->drop_writes(frame.value - frames_.ram().base().value);
   }
+  if (global_.window) global_.window->drop_writes(frame.value - frames_.ram().base().value);
   return true;
 }
 

@@ -6,8 +6,8 @@
 //   e = &table[(va >> 12) & (k_tlb_entries - 1)];
 //   offset = va - e->read_tag;   hit = offset <= 0x1000 - size;   host address = e->host + offset
 //
-// so accesses that cross a page miss, and so do pages whose accesses must be seen: devices, ROM and code (writes),
-// clean frames (writes; the miss sets the dirty mark). Unaligned accesses hit: pages with the MMU on that are not
+// so accesses that cross a page miss, and so do pages whose accesses must be seen: devices, ROM and code (writes).
+// Unaligned accesses hit: pages with the MMU on that are not
 // Normal memory never have a tag, and with the MMU off every access is checked for alignment first
 // (frontend::Context::align_strict).
 //
@@ -58,15 +58,23 @@ struct SpaceKey {
   static SpaceKey of(const arm::CpuState& s, Policy policy = Policy::Asid);
 };
 
+/// What the engine's choice of who has a window is made from (engine/windows.cpp).
+struct WindowUse {
+  u32 ticks = 0;   ///< times that code was found running that would use it, since translations were last dropped
+  s32 credit = 0;  ///< microseconds that may be spent on the window
+  bool on = false;
+};
+
 /// The tables of one guest address space. Index 1 is for privileged accesses, 0 for unprivileged ones.
 struct Space {
   TlbEntry data[2][k_tlb_entries];
   u64 exec[2][k_exec_entries];
   struct Meta {
     u8 page_bits;  ///< of the descriptor that the entry came from
-    bool global;
-    bool normal;    ///< data side: Normal memory, so that unaligned accesses are allowed
-    bool writable;  ///< data side: may be written, seen or unseen, without a further walk
+    bool global : 1;
+    bool normal : 1;    ///< data side: Normal memory, so that unaligned accesses are allowed
+    bool writable : 1;  ///< data side: RAM that may be written, seen or unseen
+    u8 domain : 4;
   };
   Meta data_meta[2][k_tlb_entries];
   Meta exec_meta[2][k_exec_entries];
@@ -87,12 +95,7 @@ struct Space {
 
   /// Of unprivileged accesses, or null. Holds nothing that the space could not have in `data`.
   Window* window = nullptr;
-  /// What the engine's choice of spaces for windows is made from (engine/windows.cpp).
-  struct WindowUse {
-    u32 ticks = 0;   ///< interrupts that found it running since its translations were last dropped
-    s32 credit = 0;  ///< microseconds that may be spent on its window
-    bool on = false;
-  } window_use;
+  WindowUse window_use;
 
   u32 clear();  ///< drops every entry; returns how many there were, or 0 for an empty space
   bool covers(u32 va) const { return covered[va >> 26] >> (va >> 20 & 63) & 1; }
@@ -149,8 +152,8 @@ class SoftTlb {
   bool numbers_wrapped() { return std::exchange(wrapped_, false); }
 
   /// Enters a translation for data accesses of privilege `privileged` to the page of `va`, whose first byte is at
-  /// `host`. `ram`: the page is RAM and may be written. For a write access the frame's dirty mark is set.
-  void fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram, bool write);
+  /// `host`. `ram`: the page is RAM, which may be written.
+  void fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram);
   /// Code in the page is known by the number of `privileged` from now on. False: that number has just changed.
   bool fill_exec(u32 va, const arm::Translation& t, bool privileged);
 
@@ -165,16 +168,28 @@ class SoftTlb {
   /// time: the frame may have been written unseen.
   bool drop_writes(GuestPa pa);
 
-  // Windows (soft_tlb_window.cpp). attach_window() gives the current space one, taking it from the space that has not
-  // run for longest if need be; false when there is none. Spaces lose it with their last translation.
-  bool attach_window(u32 max_pages);
+  // Windows (soft_tlb_window.cpp). attach_window() gives the current space one for unprivileged accesses, taking it from
+  // the space that has not run for longest if need be; false when there is none. Spaces lose it with their last
+  // translation.
+  bool attach_window(u32 max_pieces);
   void detach_window(Space& space);
+  /// Makes the window of privileged accesses that of the current space. It has global pages only, so it is the same for
+  /// all ASIDs, as entries of a TLB for global pages are (B3.9.1).
+  bool attach_global_window(u32 max_pieces);
+  /// The window of the current space's accesses of privilege `privileged`, or null.
+  Window* window(bool privileged) { return privileged ? global_window() : current_->window; }
+  /// What its use is decided from; also while the space has none.
+  WindowUse& window_use(bool privileged) { return privileged ? global_.use : current_->window_use; }
   enum class Mapped : u8 { Already, Now, No, Full };
-  /// Puts the page of `va` into the current space's window, if the TLB has it for unprivileged accesses of that kind.
-  /// Pages beside it that the TLB has too, with the frames that follow, come along.
-  Mapped map_window(u32 va, bool write);
-  /// To be called before unprivileged code runs on when something may have been dropped; says how many pages were.
-  u32 settle_window() { return current_->window ? current_->window->settle() : 0; }
+  /// Puts the page of `va` into the current space's window, if the TLB has it for accesses of that kind. Pages beside
+  /// it come along, if they are of the same section, or the TLB has them too, with the frames that follow. After Full
+  /// it is empty.
+  Mapped map_window(u32 va, bool write, bool privileged);
+  /// To be called before code that uses the window runs on when something may have been dropped.
+  Window::Settled settle_window(bool privileged) {
+    Window* const w = privileged ? global_.window.get() : current_->window;
+    return w ? w->settle() : Window::Settled();
+  }
   /// Grows when a window lost pages, or a space its window; changes() grows with it.
   u64 window_changes() const { return window_changes_; }
   void window_changed() {
@@ -190,8 +205,14 @@ class SoftTlb {
     bool writable, global;
     bool operator==(const Mappable&) const = default;
   };
-  bool mappable(u32 va, Mappable& out) const;
+  bool mappable(u32 va, bool privileged, Mappable& out) const;
+  void widen_in_section(const Window& window, const Space::Meta& meta, u32& first, u32& count, Mappable& here);
+  void note_global(u32 va, const Space::Meta& meta);
+  Window* global_window();
   void drop_in_window(Space& space, u32 va, u32 bits, bool only_global);
+  void drop_in_global_window(u32 va);
+  void drop_global_window();
+  bool may_write(GuestPa frame, u32 page);
   u32 clear(Space& space);
   Space* find(const SpaceKey& key);
   Space& room();
@@ -229,6 +250,15 @@ class SoftTlb {
   std::vector<std::pair<SpaceKey, std::unique_ptr<ExecEpoch>>> all_spaces_;
   ExecEpoch noted_;  ///< what all of them together know, or have known: most flushes need look no further
   std::vector<std::unique_ptr<Window>> windows_;
+  /// The window of privileged accesses.
+  struct GlobalWindow {
+    std::unique_ptr<Window> window;
+    SpaceKey key;              ///< what its pages are of, but for ASID and DACR
+    u32 dacr = 0, domains = 0;  ///< fields of DACR that its pages depend on, and their mask
+    MibSet large{};            ///< a page in it came from a descriptor of more than 4 KiB
+    u32 largest = 0;           ///< page_bits of the largest of these
+    WindowUse use;
+  } global_;
   std::vector<Window*> free_windows_;
   u64 clock_ = 0, changes_ = 0, window_changes_ = 0;
   u32 next_number_ = 0;

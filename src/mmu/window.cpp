@@ -9,100 +9,124 @@ namespace {
 
 constexpr u32 k_page_count = 1u << 20;
 constexpr int k_reserve = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+/// A change in the middle of a mapping makes three of it.
+constexpr u32 k_pieces_more = 2;
 /// From this many dropped pages on, one call for all costs less than one for each run of them.
 constexpr std::size_t k_clear_all = 64;
 
 }  // namespace
 
-std::unique_ptr<Window> Window::create(int memfd, u32 max_pages) {
-  const auto reserve = [](std::size_t size, int protection) -> Mapping {
-    void* const p = ::mmap(nullptr, size, protection, k_reserve, -1, 0);
-    return p == MAP_FAILED ? Mapping() : Mapping(p, size);
+std::unique_ptr<Window> Window::create(int memfd, u64 size, u32 max_pieces) {
+  const auto reserve = [](std::size_t bytes, int protection) -> Mapping {
+    void* const p = ::mmap(nullptr, bytes, protection, k_reserve, -1, 0);
+    return p == MAP_FAILED ? Mapping() : Mapping(p, bytes);
   };
   Mapping space = reserve(k_bytes, PROT_NONE);
-  Mapping slots = reserve(k_page_count * sizeof(u16), PROT_READ | PROT_WRITE);
-  if (!space || !slots) return nullptr;
-  return std::unique_ptr<Window>(new Window(std::move(space), std::move(slots), memfd, max_pages));
+  Mapping pages = reserve(k_page_count * sizeof(u32), PROT_READ | PROT_WRITE);
+  Mapping places = reserve((size >> k_page_bits) * sizeof(u32), PROT_READ | PROT_WRITE);
+  if (!space || !pages || !places) return nullptr;
+  return std::unique_ptr<Window>(
+      new Window(std::move(space), std::move(pages), std::move(places), memfd, max_pieces));
 }
 
-Window::Window(Mapping space, Mapping slots, int memfd, u32 max_pages)
-    : space_(std::move(space)), slots_(std::move(slots)), memfd_(memfd), max_pages_(std::min(max_pages, k_max_pages)) {}
+Window::Window(Mapping space, Mapping pages, Mapping places, int memfd, u32 max_pieces)
+    : space_(std::move(space)),
+      pages_(std::move(pages)),
+      places_(std::move(places)),
+      memfd_(memfd),
+      max_pieces_(max_pieces) {}
+
+template <class F>
+void Window::for_each(u32 first, u32 end, F f) const {
+  while (first < end) {
+    const u32 mib = first / k_pages_per_mib, next = std::min(end, (mib + 1) * k_pages_per_mib);
+    for (; in_mib_[mib] != 0 && first < next; ++first)
+      if (page(first) != 0) f(first);
+    first = next;
+  }
+}
 
 bool Window::has(u32 va, bool write) const {
-  const u16 at = slot(va >> k_page_bits);
-  return at != 0 && (!write || pages_[at - 1].writable);
+  const u32 p = page(va >> k_page_bits);
+  return p != 0 && (!write || (p & k_writable));
 }
 
-bool Window::map(u32 va, u64 offset, u32 count, bool writable, bool global) {
+bool Window::map(u32 va, u64 offset, u32 count, bool writable, bool global, bool populate) {
   const u32 first = va >> k_page_bits;
   settle();
-  if (pages_.size() + count > max_pages_) return false;
+  if (pieces_ + k_pieces_more > max_pieces_) return false;
   const int protection = PROT_READ | (writable ? PROT_WRITE : 0);
   const std::size_t bytes = std::size_t{count} << k_page_bits;
-  if (::mmap(host(first), bytes, protection, MAP_SHARED | MAP_FIXED | MAP_POPULATE, memfd_,
-             static_cast<off_t>(offset)) == MAP_FAILED)
-    return false;
+  const int flags = MAP_SHARED | MAP_FIXED | (populate ? MAP_POPULATE : 0);
+  if (::mmap(host(first), bytes, protection, flags, memfd_, static_cast<off_t>(offset)) == MAP_FAILED) return false;
+  pieces_ += k_pieces_more;
+  const u32 rights = k_mapped | (writable ? k_writable : 0) | (global ? k_global : 0);
   for (u32 k = 0; k < count; ++k) {
-    const Page page{first + k, static_cast<u32>(offset >> k_page_bits) + k, writable, global};
-    u16& place = slot(first + k);
-    if (place != 0) {
-      pages_[place - 1] = page;
-    } else {
-      pages_.push_back(page);
-      place = static_cast<u16>(pages_.size());
-    }
+    const u32 frame = static_cast<u32>(offset >> k_page_bits) + k;
+    u32 &p = page(first + k), &at = place(frame);
+    if (p == 0) ++in_mib_[(first + k) / k_pages_per_mib], ++size_;
+    p = frame << k_frame_shift | rights;
+    if (at != first + k + 1) at = at == 0 ? first + k + 1 : k_many;
   }
   counts_.mapped += count;
   return true;
 }
 
-void Window::remove(u32 at) {
-  slot(pages_[at].number) = 0;
-  stale_.push_back(pages_[at].number);
-  pages_[at] = pages_.back();
-  pages_.pop_back();
-  if (at < pages_.size()) slot(pages_[at].number) = static_cast<u16>(at + 1);
+void Window::remove(u32 number) {
+  u32& p = page(number);
+  if (u32& at = place(p >> k_frame_shift); at == number + 1) at = 0;
+  p = 0;
+  --in_mib_[number / k_pages_per_mib];
+  --size_;
+  stale_.push_back(number);
   ++counts_.dropped;
 }
 
-template <class F>
-void Window::drop_if(F f) {
-  for (u32 at = size(); at-- > 0;)
-    if (f(pages_[at])) remove(at);
-}
-
 void Window::drop(u32 va, u32 bits, bool only_global) {
-  if (bits <= k_page_bits) {
-    const u16 place = slot(va >> k_page_bits);
-    if (place != 0 && (!only_global || pages_[place - 1].global)) remove(place - 1u);
-    return;
-  }
-  drop_if(
-      [&](const Page& p) { return (u64{va ^ p.number << k_page_bits} >> bits) == 0 && (!only_global || p.global); });
+  const u32 count = bits <= k_page_bits ? 1 : 1u << (bits - k_page_bits);
+  const u32 first = (va >> k_page_bits) & ~(count - 1);
+  for_each(first, first + count, [&](u32 number) {
+    if (!only_global || (page(number) & k_global)) remove(number);
+  });
 }
 
 void Window::drop_all() {
-  drop_if([](const Page&) { return true; });
+  if (size_ != 0) for_each(0, k_page_count, [this](u32 number) { remove(number); });
 }
 
-void Window::drop_not_global() {
-  drop_if([](const Page& p) { return !p.global; });
+bool Window::protect(u32 number) {
+  page(number) &= ~k_writable;
+  ++counts_.protects;
+  pieces_ += k_pieces_more;
+  if (pieces_ <= max_pieces_ && ::mprotect(host(number), k_page_size, PROT_READ) == 0) return true;
+  drop_all();  // it splits a mapping, for which there is no room
+  clear_host();
+  return false;
 }
 
 void Window::drop_writes(u64 offset) {
-  for (Page& p : pages_) {
-    if (p.frame != offset >> k_page_bits || !p.writable) continue;
-    p.writable = false;
-    ++counts_.protects;
-    if (::mprotect(host(p.number), k_page_size, PROT_READ) == 0) continue;
-    drop_all();  // it splits a mapping, for which the host may have no room
-    return clear_host();
+  const u64 frame = offset >> k_page_bits;
+  const auto is_writable = [&](u32 number) {
+    return page(number) >> k_frame_shift == frame && (page(number) & k_writable);
+  };
+  const u32 at = place(frame);
+  if (at == 0) return;
+  if (at != k_many) {
+    if (is_writable(at - 1)) protect(at - 1);
+    return;
   }
+  std::vector<u32> found;
+  for_each(0, k_page_count, [&](u32 number) {
+    if (is_writable(number)) found.push_back(number);
+  });
+  for (const u32 number : found)
+    if (!protect(number)) return;
 }
 
 bool Window::clear_host(u32 number, u32 count) {
   const std::size_t bytes = std::size_t{count} << k_page_bits;
-  return ::mmap(host(number), bytes, PROT_NONE, k_reserve | MAP_FIXED, -1, 0) != MAP_FAILED;
+  pieces_ += k_pieces_more;
+  return pieces_ <= max_pieces_ && ::mmap(host(number), bytes, PROT_NONE, k_reserve | MAP_FIXED, -1, 0) != MAP_FAILED;
 }
 
 /// Takes out everything; the host needs no room for that.
@@ -110,28 +134,31 @@ void Window::clear_host() {
   stale_.clear();
   void* const all = ::mmap(space_.data(), space_.size(), PROT_NONE, k_reserve | MAP_FIXED, -1, 0);
   AV_ASSERT(all != MAP_FAILED);
+  pieces_ = 0;
 }
 
-u32 Window::settle() {
-  const auto dropped = static_cast<u32>(stale_.size());
-  if (dropped == 0) return 0;
-  if (pages_.empty() && dropped >= k_clear_all) {
+Window::Settled Window::settle() {
+  Settled done{.pages = static_cast<u32>(stale_.size())};
+  if (done.pages == 0) return done;
+  if (size_ == 0 && done.pages >= k_clear_all) {
     clear_host();
-    return dropped;
+    done.calls = 1;
+    return done;
   }
   std::sort(stale_.begin(), stale_.end());
   for (std::size_t k = 0; k < stale_.size();) {
     u32 count = 1;
     while (k + count < stale_.size() && stale_[k + count] == stale_[k] + count) ++count;
+    ++done.calls;
     if (!clear_host(stale_[k], count)) {
       drop_all();
       clear_host();
-      return dropped;
+      return done;
     }
     k += count;
   }
   stale_.clear();
-  return dropped;
+  return done;
 }
 
 }  // namespace armvisor::mmu

@@ -1,6 +1,7 @@
 // The transport's registers, and what a broken or hostile driver can do to a queue.
 #include <gtest/gtest.h>
 
+#include <set>
 #include <thread>
 
 #include "devices/virtio/console.h"
@@ -186,15 +187,21 @@ TEST(VirtioQueue, IndirectTableAfterOrdinaryDescriptors) {
   EXPECT_EQ(used->length, 64u);
 }
 
-TEST(VirtioQueue, DeviceWritesAreMarked) {
+TEST(VirtioQueue, DeviceWritesAreTold) {
+  struct Watch final : WriteWatch {
+    void watched_written(GuestPa pa, u32) override { pages.insert(pa.value >> 12); }
+    std::set<u64> pages;
+  } watch;
   Driver d(rng());
   ASSERT_TRUE(d.bring_up(k_all, 1));
   const GuestPa pa = d.allocate(8192);
-  for (const GuestPa p : {pa, pa + 4096, d.rings[0].used}) d.ram.marks(p) = 0;
+  for (const GuestPa p : {pa, pa + 4096, d.rings[0].used}) d.ram.marks(p) = k_frame_code;
+  d.ram.set_write_watch(&watch);
   d.add(0, {{pa + 4000, 200, true}});
   d.kick(0);
   ASSERT_TRUE(d.poll_used(0));
-  for (const GuestPa p : {pa, pa + 4096, d.rings[0].used}) EXPECT_TRUE(d.ram.marks(p) & k_frame_dirty);
+  for (const GuestPa p : {pa, pa + 4096, d.rings[0].used}) EXPECT_TRUE(watch.pages.contains(p.value >> 12));
+  d.ram.set_write_watch(nullptr);
 }
 
 // A hostile ring: how it is made, and the fault that it must give.

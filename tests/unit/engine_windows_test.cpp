@@ -23,12 +23,12 @@ class World {
     m.put32(k_l1 + 4 * (k_device >> 20), k_device | 3u << 10 | 1u << 2 | 2);
     m.put32(k_l1 + 4 * 0xfff, k_ram | 0x400000 | 3u << 10 | k_normal | 2);  // the last MiB and the first
     m.put32(k_l1, k_ram | 0x500000 | 3u << 10 | k_normal | 2);
-    m.put32(k_l1 + 4 * (k_pages >> 20), k_l2 | 1);
+    m.put32(k_l1 + 4 * (k_pages >> 20), k_l2 | 1u << 5 | 1);  // in domain 1
     arm::CpuState& s = m.state();
     s.cp15.vbar = k_ram;
     s.cp15.sctlr |= 1;
     s.cp15.ttbr0 = k_l1;
-    s.cp15.dacr = 1;
+    s.cp15.dacr = 5;
     s.cp15.contextidr = 1;
   }
 
@@ -67,13 +67,15 @@ class EngineWindows : public ::testing::Test {
     f(*plain);
     f(*windows);
   }
-  void user(u32 slot, std::initializer_list<u32> code, u32 r0) {
+  void user(u32 slot, std::initializer_list<u32> code, u32 r0) { run(arm::k_mode_usr, slot, code, r0); }
+  void run(u32 mode, u32 slot, std::initializer_list<u32> code, u32 r0) {
     const u32 pc = k_user + slot * k_slot_bytes;
     both([&](World& w) {
       w.m.words(pc, code);
       w.m.reg(0) = r0;
       for (u32 n = 1; n < 13; ++n) w.m.reg(n) = n * 0x01010101 + slot;
-      w.run_user(pc);
+      w.in_mode(mode);
+      w.m.run(pc);
     });
   }
   void map(u32 page, u32 descriptor) {
@@ -98,6 +100,7 @@ class EngineWindows : public ::testing::Test {
   }
 
   u64 seen(measure::Counter c) { return windows->m.engine->stats().vcpus[0].counters[static_cast<u32>(c)]; }
+  static bool has_global_window() { return !std::getenv("ARMVISOR_TEST_MMU"); }
   u64 faults_seen() { return seen(measure::Counter::WindowFault); }
 
   std::unique_ptr<World> plain, windows;
@@ -108,6 +111,9 @@ constexpr u32 frame(u32 n) { return k_frames + n * 0x1000; }
 constexpr u32 small_page(u32 pa, u32 ap) {
   return pa | (ap & 3) << 4 | (ap >> 2) << 9 | 1u << 6 | 1u << 3 | 1u << 2 | 2;
 }
+/// The first MiB: a section in domain 2.
+constexpr u32 section(u32 pa, u32 ap) { return pa | (ap & 3) << 10 | (ap >> 2) << 15 | k_normal | 2u << 5 | 2; }
+constexpr u32 k_write_dacr = 0xee030f10;
 constexpr u32 k_tlbiall = 0xee080f17, k_tlbimva = 0xee080f37, k_tlbiasid = 0xee080f57, k_tlbimvaa = 0xee080f77;
 
 TEST_F(EngineWindows, SecondAccessToAPageNeedsNoHelp) {
@@ -118,6 +124,76 @@ TEST_F(EngineWindows, SecondAccessToAPageNeedsNoHelp) {
   for (u32 k = 0; k < 20; ++k) user(1 + k, {0xe5901000, 0xe5802004, 0xe5901008, k_svc}, k_pages);
   EXPECT_EQ(faults_seen(), faults);
   compare("hits");
+}
+
+TEST_F(EngineWindows, PrivilegedCodeHasOneWindowForAllSpaces) {
+  if (!has_global_window()) GTEST_SKIP() << "only with the policy asid";
+  map(0, small_page(frame(0), 1));
+  map(1, small_page(frame(1), 1) | 1u << 11);  // not global
+  run(arm::k_mode_svc, 0, {0xe5901000, 0xe5802004, 0xe5901008, k_svc}, k_pages);
+  const u64 faults = faults_seen();
+  EXPECT_GT(faults, 0u);
+  for (u32 k = 1; k < 20; ++k) {
+    both([&](World& w) { w.m.state().cp15.contextidr = k; });
+    run(arm::k_mode_svc, k, {0xe5901000, 0xe5802004, 0xe5901008, k_svc}, k_pages);
+  }
+  EXPECT_EQ(faults_seen(), faults);
+  compare("global");
+  const u64 maps = seen(measure::Counter::WindowMap);
+  for (u32 k = 20; k < 40; ++k) run(arm::k_mode_svc, k, {0xe5901000, k_svc}, k_pages + 0x1000);
+  EXPECT_EQ(faults_seen(), faults + 20);
+  EXPECT_EQ(seen(measure::Counter::WindowMap), maps);
+  compare("not global");
+}
+
+TEST_F(EngineWindows, ASectionIsMappedAtOnceAndDroppedAtOnce) {
+  run(arm::k_mode_svc, 0, {0xe5901000, k_svc}, 0x3000);
+  const u64 faults = faults_seen();
+  for (u32 k = 1; k < 40; ++k) run(arm::k_mode_svc, k, {0xe5802004, k_svc}, k * 0x1800);
+  if (has_global_window()) {
+    EXPECT_EQ(seen(measure::Counter::WindowMap), 256u);
+    EXPECT_EQ(faults_seen(), faults);
+  }
+  compare("section");
+  both([&](World& w) {
+    w.m.put32(k_l1, section(k_ram | 0x600000, 3));
+    w.run_kernel(k_tlbimva, 0x45001);
+  });
+  run(arm::k_mode_svc, 40, {0xe5901000, 0xe5802008, k_svc}, 0x3000);
+  compare("another section");
+}
+
+// Code in one of the section's frames: it alone is read-only in the window.
+TEST_F(EngineWindows, CodeInASectionIsWrittenByPrivilegedCode) {
+  run(arm::k_mode_svc, 0, {0xe5802000, k_svc}, 0x3000);
+  for (u32 k = 0; k < 20; ++k) {
+    const std::array<u8, 8> code = {static_cast<u8>(k), 0, 0xa0, 0xe3, 0x1e, 0xff, 0x2f, 0xe1};  // mov r0, #k; bx lr
+    both([&](World& w) { EXPECT_TRUE(w.m.ram.write(GuestPa(k_ram + 0x504000), code)); });
+    // Three times: call it; add one to it, by way of the section; call it again.
+    run(arm::k_mode_svc, 1 + k,
+        {0xe3a05901, 0xe2855802, 0xe1a06000, 0xe12fff36, 0xe5961000, 0xe2811001, 0xe5861000, 0xe12fff36, 0xe5862ffc,
+         k_svc},
+        0x4000);
+    compare("code " + std::to_string(k));
+    EXPECT_EQ(windows->m.reg(0), k + 1);
+  }
+}
+
+TEST_F(EngineWindows, DomainsDecideByWhatDacrSays) {
+  map(0, small_page(frame(0), 1));
+  u32 slot = 0;
+  for (u32 k = 0; k < 40; ++k) {
+    // Client, no access, manager: of the pages' domain, then of the section's.
+    static constexpr u32 k_dacr[] = {0x15, 0x11, 0x1d, 0x05, 0x15, 0x01};
+    const u32 dacr = k_dacr[k % 6];
+    // mcr dacr; isb; ldr r1, [r2]; ldr r3, [r4]
+    both([&](World& w) { w.m.put32(k_l1, section(k_ram | 0x500000, 1)); });
+    run(arm::k_mode_svc, slot, {k_write_dacr, 0xf57ff06f, 0xe59f2008, 0xe5921000, 0xe5812000, k_svc, k_pages}, dacr);
+    compare("page, DACR " + std::to_string(dacr));
+    run(arm::k_mode_svc, slot + 1, {k_write_dacr, 0xf57ff06f, 0xe3a02a03, 0xe5921000, 0xe5823000, k_svc}, dacr);
+    compare("section, DACR " + std::to_string(dacr));
+    slot = (slot + 2) % 8;
+  }
 }
 
 TEST_F(EngineWindows, AccessAcrossTheEndOfTheAddressSpaceWraps) {
@@ -181,7 +257,23 @@ TEST_F(EngineWindows, RandomSequencesAgreeWithTheInterpreter) {
   for (u32 step = 0; step < 6000; ++step) {
     const u32 page = below(k_page_count), va = k_pages + page * 0x1000;
     const std::string what = "step " + std::to_string(step);
-    switch (below(8)) {
+    switch (below(10)) {
+      case 8: {  // another section, or another DACR
+        if (below(2) == 0) {
+          static constexpr u32 k_dacr[] = {0x15, 0x15, 0x05, 0x11, 0x1d, 0x35};
+          const u32 dacr = k_dacr[below(6)];
+          both([&](World& w) { w.run_kernel(k_write_dacr, dacr); });
+          break;
+        }
+        const u32 pa = k_ram | (below(2) ? 0x500000 : 0x400000), ap = below(3) ? 3 : 1 + below(2);
+        const u32 at = below(256) << 12;
+        const bool all = below(3) == 0;
+        both([&](World& w) {
+          w.m.put32(k_l1, section(pa, ap));
+          w.run_kernel(all ? k_tlbiall : k_tlbimva, at | 1);
+        });
+        break;
+      }
       case 0: {
         static constexpr u32 k_ap[] = {1, 2, 3, 3, 3, 7};
         u32 descriptor = small_page(frame(below(k_frame_count)), k_ap[below(6)]);
@@ -209,8 +301,10 @@ TEST_F(EngineWindows, RandomSequencesAgreeWithTheInterpreter) {
         break;
       }
       default: {
-        u32 offset = below(4) == 0 ? 0xff0 + below(16) : below(3) == 0 ? 0x7f8 + below(16) : below(64) * 4;
-        user(below(k_slots), {k_accesses[below(std::size(k_accesses))], 0xe2811001, k_svc}, va + offset);
+        const u32 offset = below(4) == 0 ? 0xff0 + below(16) : below(3) == 0 ? 0x7f8 + below(16) : below(64) * 4;
+        const u32 base = below(4) == 0 ? below(8) << 12 : va;  // by way of the section
+        run(below(2) ? arm::k_mode_usr : arm::k_mode_svc, below(k_slots),
+            {k_accesses[below(std::size(k_accesses))], 0xe2811001, k_svc}, base + offset);
         compare(what);
       }
     }

@@ -280,7 +280,7 @@ bool Cpu::access(u32 va, arm::Access access, bool privileged, u32 value) {
     if (access == arm::Access::Execute)
       shadow.fill_exec(va, t, privileged);
     else
-      shadow.fill_data(va, t, privileged, world_.ram.host(page), true, write);
+      shadow.fill_data(va, t, privileged, world_.ram.host(page), true);
   }
   if (write) {
     std::memcpy(world_.ram.host(t.pa), &value, sizeof value);

@@ -19,13 +19,13 @@ class SoftTlbTest : public ::testing::Test {
     state.cp15.contextidr = asid;
     tlb.select(SpaceKey::of(state));
   }
-  void fill(u32 va, u32 pa, bool global = false, u32 page_bits = 12, bool write = true) {
+  void fill(u32 va, u32 pa, bool global = false, u32 page_bits = 12) {
     arm::Translation t;
     t.pa = GuestPa(pa);
     t.page_bits = page_bits;
     t.global = global;
     t.pl1_read = t.pl1_write = t.pl1_execute = t.pl0_read = true;
-    tlb.fill_data(va, t, true, ram.host(GuestPa(pa & ~0xfffu)), true, write);
+    tlb.fill_data(va, t, true, ram.host(GuestPa(pa & ~0xfffu)), true);
     tlb.fill_exec(va, t, true);
   }
   void flush_va(u32 va, Asid asid) { tlb.drop_page(va, &asid); }
@@ -46,16 +46,6 @@ TEST_F(SoftTlbTest, EntryGivesTheHostAddress) {
   EXPECT_TRUE(writes(0x1234));
   EXPECT_EQ(entry(0x1000).host, reinterpret_cast<u64>(ram.host(GuestPa(k_ram + 0x5000))));
   EXPECT_FALSE(reads(0x2000));
-}
-
-TEST_F(SoftTlbTest, CleanFrameTakesItsFirstWriteSlowly) {
-  fill(0x1000, k_ram, false, 12, false);
-  EXPECT_TRUE(reads(0x1000));
-  EXPECT_FALSE(writes(0x1000));
-  EXPECT_FALSE(ram.marks(GuestPa(k_ram)) & k_frame_dirty);
-  fill(0x1000, k_ram, false, 12, true);
-  EXPECT_TRUE(writes(0x1000));
-  EXPECT_TRUE(ram.marks(GuestPa(k_ram)) & k_frame_dirty);
 }
 
 TEST_F(SoftTlbTest, CodeFrameNeverGetsAWriteEntry) {

@@ -34,6 +34,18 @@ void count_trap(Xbyak::CodeGenerator& c, measure::Counter counter) {
   c.inc(qword[rbp + AV_CONTEXT(counters) + measure::Counters::offset(counter)]);
 }
 
+/// r15 = Views::window of the code that is entered.
+void use_window(Xbyak::CodeGenerator& c) {
+  Xbyak::Label done;
+  c.cmp(r15, ptr[rbp + AV_CONTEXT(gs_base)]);
+  c.je(done);
+  c.cmp(r15, k_window_wanted);
+  c.jbe(done);
+  c.mov(ptr[rbp + AV_CONTEXT(gs_base)], r15);
+  for (const int byte : {0xf3, 0x49, 0x0f, 0xae, 0xdf}) c.db(byte);  // wrgsbase r15
+  c.L(done);
+}
+
 void leave_to_dispatcher(Xbyak::CodeGenerator& c, const Stubs& stubs, Service service) {
   c.call(static_cast<const void*>(c.getCode() + stubs.service[static_cast<u32>(service)]));
   c.jmp(static_cast<const void*>(c.getCode() + stubs.lookup), Xbyak::CodeGenerator::T_NEAR);
@@ -57,7 +69,7 @@ void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, const St
   c.jne(slow, c.T_NEAR);
   if (options.windows) {
     c.mov(r14, ptr[rbp + AV_CONTEXT(views)]);
-    c.mov(r14, ptr[r14 + offsetof(Views, window)]);
+    c.mov(r14, ptr[r14 + offsetof(Views, window[0])]);
     c.cmp(r14, ptr[rbp + AV_CONTEXT(window_ready)]);
     c.jne(slow, c.T_NEAR);
   }
@@ -101,6 +113,11 @@ void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, const St
   c.lea(rdx, ptr[r14 + offsetof(Views, view[1])]);
   c.lea(r15, ptr[r14 + offsetof(Views, view[0])]);
   c.cmove(rdx, r15);
+  if (options.windows) {
+    c.mov(r15, ptr[r14 + offsetof(Views, window[1])]);
+    c.cmove(r15, ptr[r14 + offsetof(Views, window[0])]);
+    use_window(c);
+  }
   emit_take_view(c);
   emit_jump_probe(c, c.getCode() + stubs.stale);
   c.L(slow);
@@ -108,7 +125,7 @@ void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, const St
 }
 
 // As arm::take_exception. To C++ goes what changes E, and modes that are FIQ or invalid.
-void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs, bool count) {
+void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs, const StubOptions& options) {
   constexpr u32 k_svc = static_cast<u32>(arm::Bank::Svc);
   constexpr u32 k_vector = 8;
   Xbyak::Label slow;
@@ -125,7 +142,7 @@ void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs, bool coun
   c.test(ecx, k_no_simple_bank);
   c.jnz(slow, c.T_NEAR);
 
-  if (count) count_trap(c, measure::Counter::FastSvc);
+  if (options.count_traps) count_trap(c, measure::Counter::FastSvc);
   // SPSR: as arm::cpsr, with ITSTATE 0.
   c.mov(edx, dword[rbp + AV_STATE(n)]);
   c.bswap(edx);
@@ -158,6 +175,10 @@ void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs, bool coun
   c.shl(r14d, k_psr_t_bit);
   c.or_(dword[rbp + AV_STATE(psr)], r14d);
   c.mov(rdx, ptr[rbp + AV_CONTEXT(views)]);
+  if (options.windows) {
+    c.mov(r15, ptr[rdx + offsetof(Views, window[1])]);
+    use_window(c);
+  }
   c.add(rdx, offsetof(Views, view[1]));
   emit_take_view(c);
   emit_jump_probe(c, c.getCode() + stubs.stale);

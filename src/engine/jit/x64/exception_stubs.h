@@ -6,9 +6,8 @@
 
 namespace armvisor::engine::jit {
 
-// Emit what Stubs says of the member of the same name. They need BMI2. `count`, StubOptions::count_traps: with their
-// counter.
+// Emit what Stubs says of the member of the same name. They need BMI2.
 void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, const StubOptions& options);
-void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs, bool count);
+void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs, const StubOptions& options);
 
 }  // namespace armvisor::engine::jit

@@ -56,7 +56,7 @@ class StubEmitter : public Xbyak::CodeGenerator {
     s.exception_return = start();
     emit_exception_return(*this, s, options_);
     s.supervisor_call = start();
-    emit_supervisor_call(*this, s, options_.count_traps);
+    emit_supervisor_call(*this, s, options_);
     s.size = getSize();
     return s;
   }

@@ -13,12 +13,13 @@ constexpr unsigned long k_hwcap2_fsgsbase = 1ul << 1;
 
 // A signal handler has nothing but globals to go by.
 thread_local const WindowFaults* t_running = nullptr;
-thread_local u64 t_window = 0;
 struct sigaction g_previous;
 
 void handle(int number, siginfo_t* info, void* context) {
   auto& pc = static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP];
-  const u64 offset = reinterpret_cast<u64>(info->si_addr) - t_window;
+  u64 base;  // generated code sets it by itself
+  asm volatile("rdgsbase %0" : "=r"(base));
+  const u64 offset = reinterpret_cast<u64>(info->si_addr) - base;
   if (const WindowFaults* const faults = t_running; faults && offset < mmu::Window::k_bytes) {
     if (const u8* const cold = faults->cold_path(reinterpret_cast<const u8*>(pc))) {
       pc = reinterpret_cast<greg_t>(cold);
@@ -82,7 +83,6 @@ WindowFaults::Scope::Scope(const WindowFaults* faults) { t_running = faults; }
 WindowFaults::Scope::~Scope() { t_running = nullptr; }
 
 void set_window_base(u64 base) {
-  t_window = base;
   asm volatile("wrgsbase %0" ::"r"(base));
 }
 
