@@ -233,7 +233,8 @@ void InterpreterVcpu::take_interrupts() {
     arm::take_exception(s, arm::Exception::Fiq, s.r[15], 4);
     count(Counter::Fiq);
   } else if ((lines & k_line_irq) && !(s.psr & arm::k_psr_i)) {
-    tick_window();
+    if (!waited_) tick_window();
+    waited_ = false;
     arm::take_exception(s, arm::Exception::Irq, s.r[15], 4);
     count(Counter::Irq);
   } else {
@@ -298,7 +299,8 @@ std::optional<Exit> InterpreterVcpu::leave_block(Leave why) {
     case Leave::Smc: return hypercall(true);
     case Leave::Wfi:
       s.r[15] = static_cast<u32>(context_.at->imm);
-      if (!line_pending()) return Exit::Wait;
+      waited_ = !line_pending();
+      if (waited_) return Exit::Wait;
       break;
     case Leave::Wfe:
       s.r[15] = static_cast<u32>(context_.at->imm);

@@ -209,7 +209,8 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   static constexpr std::chrono::microseconds k_spin_time{40};
   const bool yields_when_spinning_;  ///< the host has fewer CPUs
   std::chrono::steady_clock::time_point barriers_began_;
-  bool yield_ = false;  ///< leave run() with Exit::Yield
+  bool yield_ = false;   ///< leave run() with Exit::Yield
+  bool waited_ = false;  ///< for an interrupt, since the last
   std::atomic<u8> event_{0};
   std::atomic<bool> kicked_{false}, in_guest_{false}, inside_run_{false};
   u64 seen_reclaims_ = 0;

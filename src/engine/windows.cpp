@@ -20,7 +20,6 @@ using measure::Counter;
 
 namespace {
 
-constexpr u32 k_ticks_before = 3;
 /// So many changes of the space since the tick before, and one earns nothing: each costs some time, too. Nor does
 /// privileged code of which so many blocks are new: as long as a kernel starts up, it is not worth while.
 constexpr u64 k_many_switches = 16, k_many_blocks = 32;
@@ -89,12 +88,14 @@ void InterpreterVcpu::tick_window() {
   const u64 switches = tick.switches - last.switches, blocks = tick.blocks - last.blocks;
   last = tick;
   mmu::WindowUse& use = tlb().window_use(privileged);
-  const bool is_new = privileged && blocks > k_many_blocks;
-  if (is_new) use.ticks = 0;
-  if (switches > k_many_switches || is_new) return;
+  if (privileged && blocks > k_many_blocks) {
+    if (!use.on) use.ticks = 0;
+    return;
+  }
+  if (!privileged && switches > k_many_switches) return;
   const auto earned = static_cast<s32>(std::min<s64>(elapsed.count() / k_earned_share, k_tick_earns));
   use.credit = std::min(use.credit + earned, k_most_credit[privileged]);
-  if (++use.ticks < k_ticks_before || use.on || use.credit < k_enough) return;
+  if (++use.ticks < use.needed || use.on || use.credit < k_enough) return;
   use.on = attach_window(privileged);
   if (!use.on) return;
   tlb_.window_changed();

@@ -61,6 +61,7 @@ struct SpaceKey {
 /// What the engine's choice of who has a window is made from (engine/windows.cpp).
 struct WindowUse {
   u32 ticks = 0;   ///< times that code was found running that would use it, since translations were last dropped
+  u32 needed = 3;  ///< so many before it is on
   s32 credit = 0;  ///< microseconds that may be spent on the window
   bool on = false;
 };

@@ -99,7 +99,10 @@ void SoftTlb::drop_in_global_window(u32 va) {
 
 void SoftTlb::drop_global_window() {
   GlobalWindow& g = global_;
-  if (g.use.on) window_changed();
+  if (g.use.on) {
+    window_changed();
+    g.use.needed = g.use.ticks < 2 * g.use.needed + 4 ? std::min(g.use.needed * 2, 24u) : std::max(g.use.needed / 2, 3u);
+  }
   g.use.on = false;
   g.use.ticks = 0;
   if (!g.window) return;
