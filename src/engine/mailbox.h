@@ -27,9 +27,9 @@ class Mailbox {
   u64 posted() const { return posted_.load(); }
   bool served(u64 ticket) const { return served_.load() >= ticket; }
 
-  /// Owner: calls f for each request in order.
-  template <class F>
-  void serve(F f) {
+  /// Owner: calls f for each request in order, then `finish`; after that they count as served.
+  template <class F, class G>
+  void serve(F f, G finish) {
     std::vector<Request> now;
     u64 ticket = 0;
     {
@@ -38,6 +38,7 @@ class Mailbox {
       ticket = posted_.load();
     }
     for (const Request& r : now) f(r);
+    finish();
     served_.store(ticket);
   }
 

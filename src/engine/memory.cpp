@@ -179,7 +179,7 @@ void InterpreterVcpu::written(GuestPa pa, u32 size) {
   if (marks & k_frame_table) {
     tlb_.table_written(pa, size);
     if (tlb_.changes() != views_changes_) request_attention();
-    if (!context_.s.privileged()) tlb().settle_window(false);  // the block may go on by way of it
+    if (!context_.s.privileged()) tlb().settle_window();  // the block may go on by way of it
   }
   if (!(marks & k_frame_code)) return;
   count(Counter::CodeWrite);

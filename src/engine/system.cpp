@@ -47,6 +47,7 @@ void InterpreterVcpu::tlb_flush_va_all_asids(u32 va, bool inner_shareable) {
 void InterpreterVcpu::maintain(const Request& r, bool inner_shareable) {
   if (tlb_.is_coherent()) serve_mailbox();
   apply(r);
+  if (!tlb_.global_window_is_settled()) context_.barriers_left = 0;  // the DSB that must follow goes to C++
   if (!inner_shareable) return;
   if (tlb_.needs_broadcast())
     broadcast(r);
@@ -105,8 +106,6 @@ void InterpreterVcpu::apply(const Request& r) {
     tlb_.apply(r);
   else if (tlb_.drop_writes(r.pa))
     wrote_unseen(r.pa);
-  // (Code that uses this window may be what goes on.)
-  charge_window(tlb_.settle_window(true), true);
   if (tlb_.changes() != views_changes_) sync();
 }
 
@@ -119,10 +118,12 @@ void InterpreterVcpu::wrote_unseen(GuestPa pa) {
 
 void InterpreterVcpu::serve_mailbox() {
   if (mailbox_.empty()) return;
-  mailbox_.serve([this](const Request& r) {
-    count(Counter::FlushRemote);
-    apply(r);
-  });
+  mailbox_.serve(
+      [this](const Request& r) {
+        count(Counter::FlushRemote);
+        apply(r);
+      },
+      [this] { settle_global_window(); });
 }
 
 void InterpreterVcpu::wait_for_tickets() {
@@ -141,6 +142,7 @@ void InterpreterVcpu::wait_for_tickets() {
 void InterpreterVcpu::fence() {
   count(Counter::LightBarrier);
   full_fence();
+  settle_global_window();
   if (!context_.has_tickets && (!context_.s.privileged() || --context_.barriers_left >= 0)) return;
   const auto now = std::chrono::steady_clock::now();
   if (context_.has_tickets)

@@ -133,6 +133,10 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   void charge_window(s32 cost, bool privileged);
   void charge_window(const mmu::Window::Settled& done, bool privileged);
   void window_block_made();
+  void settle_global_window() {
+    if (!tlb_.global_window_is_settled()) check_global_window();
+  }
+  void check_global_window();
   void look_ahead(u32 va);
 
   // --- blocks (fetch.cpp)

@@ -8,8 +8,9 @@
 // the last; while there is none left, the TLB is used, and the window is kept.
 //
 // Blocks with k_key_window run only when the window is settled and the GS base is its own. Generated code enters
-// unprivileged code when Context::window_ready says so; it is taken back whenever a window loses something. Windows of
-// privileged code are settled at once, because it may be what goes on.
+// unprivileged code when Context::window_ready says so; it is taken back whenever a window loses something. The window
+// of privileged code, which goes on after TLB maintenance, is settled at the next barrier, or before another vCPU is
+// told that its request has been served: until then what was flushed may still be used (B3.10.5).
 #include <algorithm>
 
 #include "engine/vcpu.h"
@@ -29,7 +30,8 @@ constexpr std::chrono::microseconds k_tick_distance{900};
 /// tick earns a tenth of the time since the last.
 constexpr s32 k_earned_share = 10, k_tick_earns = 400, k_enough = 1200, k_most_credit[] = {40'000, 8'000};
 constexpr s32 k_fault_costs = 4, k_map_costs = 10, k_drop_costs = 6, k_block_costs = 12;
-constexpr u32 k_drop_pages_per_us = 16;
+constexpr u32 k_drop_pages_per_us = 16, k_walks_per_us = 8;
+constexpr u32 k_most_walks = 1024;
 constexpr u32 k_pages_ahead = 15;
 /// All windows of a machine may have so many of the host's mappings, of 65530.
 constexpr u32 k_most_pieces = 48 * 1024;
@@ -51,7 +53,10 @@ void InterpreterVcpu::prepare_window(bool privileged) {
   if (mode == Backend::Windows::Off) return;
   mmu::WindowUse& use = tlb_.window_use(privileged);
   if (mode == Backend::Windows::AtOnce && !(tlb_.window(privileged) && use.on)) use.on = attach_window(privileged);
-  charge_window(tlb_.settle_window(privileged), privileged);
+  if (privileged)
+    settle_global_window();
+  else
+    charge_window(tlb_.settle_window(), false);
 }
 
 /// Context::views has been chosen.
@@ -122,7 +127,30 @@ void InterpreterVcpu::charge_window(const mmu::Window::Settled& done, bool privi
 /// A block that goes by way of the window was made, which there is beside the one that does not.
 void InterpreterVcpu::window_block_made() {
   tlb();
-  charge_window(k_block_costs, context_.s.privileged());
+  if (!context_.s.privileged()) charge_window(k_block_costs, false);
+}
+
+/// What maintenance has named goes from the host's tables. Linux flushes everything with each fork (where an erratum of
+/// the Cortex-A9 may be there), and all of its direct map with pages that it frees. What its kernel has is the same
+/// afterwards; so the tables are looked at, and pages that they still translate so are kept, as if they had been mapped
+/// right after.
+void InterpreterVcpu::check_global_window() {
+  u32 walks = 0, first = 1, last = 0;
+  arm::Translation t;
+  bool good = false;
+  const auto done = tlb().settle_global_window([&](u32 va, u64 offset, bool writable) {
+    if (va < first || va > last) {
+      if (++walks > k_most_walks) return false;
+      good = !walk(va, arm::Access::Read, true, t) && t.global && t.type == arm::MemoryType::Normal;
+      const u32 mask = (1u << t.page_bits) - 1;
+      first = good ? va & ~mask : va;
+      last = first | (good ? mask : k_page_mask);
+      t.pa = GuestPa(t.pa.value - (va - first));
+    }
+    return good && t.pa.value + (va - first) == shared_.ram.base().value + offset && (!writable || t.pl1_write);
+  });
+  charge_window(static_cast<s32>(walks / k_walks_per_us), true);
+  charge_window(done, true);
 }
 
 /// Pages behind that of `va` come to the TLB, as a host may do ahead of time (B3.10.1), so that they can be mapped with

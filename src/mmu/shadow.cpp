@@ -143,7 +143,7 @@ void Shadow::flush(const Request& r) {
   if (policy_ == Policy::Flush)
     count = tlb_.drop_all();
   else if (r.kind == Request::Kind::FlushAll)
-    count = tlb_.drop_all();
+    count = tlb_.drop_entries();
   else if (r.kind == Request::Kind::FlushAsid)
     count = tlb_.drop_not_global(r.asid);
   else

@@ -91,7 +91,12 @@ class Shadow {
   Window* window(bool privileged) { return tlb_.window(privileged); }
   WindowUse& window_use(bool privileged) { return tlb_.window_use(privileged); }
   SoftTlb::Mapped map_window(u32 va, bool write, bool privileged) { return tlb_.map_window(va, write, privileged); }
-  Window::Settled settle_window(bool privileged) { return tlb_.settle_window(privileged); }
+  Window::Settled settle_window() { return tlb_.settle_window(); }
+  bool global_window_is_settled() const { return tlb_.global_window_is_settled(); }
+  template <class F>
+  Window::Settled settle_global_window(F f) {
+    return tlb_.settle_global_window(f);
+  }
   u64 window_changes() const { return tlb_.window_changes(); }
   void window_changed() { tlb_.window_changed(); }
   WindowCounts window_counts() const { return tlb_.window_counts(); }

@@ -283,10 +283,16 @@ u32 SoftTlb::clear(Space& space) {
 }
 
 u32 SoftTlb::drop_all() {
+  drop_global_window();
+  return drop_entries();
+}
+
+u32 SoftTlb::drop_entries() {
   u32 count = 0;
   for (auto& space : spaces_) count += clear(*space);
-  drop_global_window();
   renew_all();
+  global_.suspect.fill(~u64{0});
+  global_.any_suspect = true;
   return count;
 }
 

@@ -160,6 +160,7 @@ class SoftTlb {
 
   // Dropping entries. Each returns how many.
   u32 drop_all();
+  u32 drop_entries();                       ///< all of them; what the global window has is only suspect
   u32 drop_not_global(Asid asid);           ///< of the spaces of this ASID
   u32 drop_page(u32 va, const Asid* asid);  ///< TLBIMVA, or without an ASID TLBIMVAA: large pages go whole
   u32 drop_space(Space& s);
@@ -186,10 +187,23 @@ class SoftTlb {
   /// it come along, if they are of the same section, or the TLB has them too, with the frames that follow. After Full
   /// it is empty.
   Mapped map_window(u32 va, bool write, bool privileged);
-  /// To be called before code that uses the window runs on when something may have been dropped.
-  Window::Settled settle_window(bool privileged) {
-    Window* const w = privileged ? global_.window.get() : current_->window;
-    return w ? w->settle() : Window::Settled();
+  /// To be called before code that uses the current space's window runs on when something may have been dropped.
+  Window::Settled settle_window() { return current_->window ? current_->window->settle() : Window::Settled(); }
+  bool global_window_is_settled() const {
+    return !global_.window || (!global_.any_suspect && global_.window->is_settled());
+  }
+  /// Likewise for the global window. Where all was flushed, or a section, its pages are kept for which the tables say
+  /// the same as before: f(va, offset of the frame in the memfd, writable).
+  template <class F>
+  Window::Settled settle_global_window(F f) {
+    GlobalWindow& g = global_;
+    if (!g.window) return {};
+    if (g.any_suspect && !global_window()) drop_global_window();
+    for (u32 mib = 0; g.any_suspect && mib < 4096; ++mib)
+      if (in_mib(g.suspect, mib << 20)) g.window->keep_if(mib, f);
+    if (g.any_suspect) g.suspect.fill(0);
+    g.any_suspect = false;
+    return g.window->settle();
   }
   /// Grows when a window lost pages, or a space its window; changes() grows with it.
   u64 window_changes() const { return window_changes_; }
@@ -257,6 +271,8 @@ class SoftTlb {
     SpaceKey key;              ///< what its pages are of, but for ASID and DACR
     u32 dacr = 0, domains = 0;  ///< fields of DACR that its pages depend on, and their mask
     MibSet large{};            ///< a page in it came from a descriptor of more than 4 KiB
+    MibSet suspect{};          ///< flushed as a whole; what is there may still be right
+    bool any_suspect = false;
     u32 largest = 0;           ///< page_bits of the largest of these
     WindowUse use;
   } global_;

@@ -92,9 +92,9 @@ void SoftTlb::note_global(u32 va, const Space::Meta& meta) {
 void SoftTlb::drop_in_global_window(u32 va) {
   GlobalWindow& g = global_;
   if (!g.window || g.window->size() == 0) return;
-  const bool large = in_mib(g.large, va);
-  g.window->drop(va, large ? g.largest : k_page_bits, false);
-  if (large) mark_mib(g.large, va, g.largest, false);
+  if (!in_mib(g.large, va)) return g.window->drop(va, k_page_bits, false);
+  mark_mib(g.suspect, va, g.largest, true);
+  g.any_suspect = true;
 }
 
 void SoftTlb::drop_global_window() {
@@ -109,6 +109,8 @@ void SoftTlb::drop_global_window() {
   g.window->drop_all();
   g.large.fill(0);
   g.largest = 0;
+  g.suspect.fill(0);
+  g.any_suspect = false;
 }
 
 bool SoftTlb::mappable(u32 va, bool privileged, Mappable& out) const {

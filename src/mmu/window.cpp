@@ -7,7 +7,6 @@
 namespace armvisor::mmu {
 namespace {
 
-constexpr u32 k_page_count = 1u << 20;
 constexpr int k_reserve = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 /// A change in the middle of a mapping makes three of it.
 constexpr u32 k_pieces_more = 2;
@@ -35,16 +34,6 @@ Window::Window(Mapping space, Mapping pages, Mapping places, int memfd, u32 max_
       places_(std::move(places)),
       memfd_(memfd),
       max_pieces_(max_pieces) {}
-
-template <class F>
-void Window::for_each(u32 first, u32 end, F f) const {
-  while (first < end) {
-    const u32 mib = first / k_pages_per_mib, next = std::min(end, (mib + 1) * k_pages_per_mib);
-    for (; in_mib_[mib] != 0 && first < next; ++first)
-      if (page(first) != 0) f(first);
-    first = next;
-  }
-}
 
 bool Window::has(u32 va, bool write) const {
   const u32 p = page(va >> k_page_bits);

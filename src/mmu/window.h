@@ -6,6 +6,7 @@
 // A page is in a window only while the space could have it in its TLB, with the same rights. What the guest invalidates
 // is taken out of the books at once, and out of the host's tables by settle(), before code that uses it runs again.
 // Only the vCPU's own thread may use the object.
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <vector>
@@ -39,6 +40,14 @@ class Window {
   /// Takes out the pages of the 2^bits bytes around `va`; with `only_global`, those of them that are.
   void drop(u32 va, u32 bits, bool only_global);
   void drop_all();
+  /// Of the MiB `mib`, takes out the pages for which f(va, offset of the frame in the memfd, writable) does not hold.
+  template <class F>
+  void keep_if(u32 mib, F f) {
+    for_each(mib * k_pages_per_mib, (mib + 1) * k_pages_per_mib, [&](u32 number) {
+      const u32 p = page(number);
+      if (!f(number << k_page_bits, u64{p >> k_frame_shift} << k_page_bits, (p & k_writable) != 0)) remove(number);
+    });
+  }
   /// Makes the mappings of the frame at `offset` read-only.
   void drop_writes(u64 offset);
   struct Settled {
@@ -54,7 +63,7 @@ class Window {
  private:
   // Of a page: its frame << k_frame_shift and what follows, or 0.
   static constexpr u32 k_mapped = 1, k_writable = 2, k_global = 4, k_frame_shift = 3;
-  static constexpr u32 k_pages_per_mib = 256;
+  static constexpr u32 k_page_count = 1u << 20, k_pages_per_mib = 256;
   static constexpr u32 k_many = ~u32{0};
 
   Window(Mapping space, Mapping pages, Mapping places, int memfd, u32 max_pieces);
@@ -67,7 +76,14 @@ class Window {
   void clear_host();
   /// f(number) for each page of [first, end) that is mapped.
   template <class F>
-  void for_each(u32 first, u32 end, F f) const;
+  void for_each(u32 first, u32 end, F f) const {
+    while (first < end) {
+      const u32 mib = first / k_pages_per_mib, next = std::min(end, (mib + 1) * k_pages_per_mib);
+      for (; in_mib_[mib] != 0 && first < next; ++first)
+        if (page(first) != 0) f(first);
+      first = next;
+    }
+  }
 
   Mapping space_;
   Mapping pages_;   ///< u32 per page of the guest's addresses

@@ -163,6 +163,43 @@ TEST_F(EngineWindows, ASectionIsMappedAtOnceAndDroppedAtOnce) {
   compare("another section");
 }
 
+// Privileged code changes a descriptor of what it has in its window, flushes, and goes on.
+TEST_F(EngineWindows, BehindTheBarrierTheNewDescriptorCounts) {
+  map(0, small_page(frame(0), 1));
+  u32 slot = 0;
+  for (u32 k = 0; k < 60; ++k) {
+    const u32 flush = (k % 2 ? 0xee080f37 : 0xee080f17) | 3u << 12;  // TLBIMVA or TLBIALL, R3
+    const bool page = k % 3 == 0;
+    const u32 descriptor = page ? small_page(frame(k % 4), k % 5 == 0 ? 5 : 1)
+                                : section(k_ram | (k % 4 < 2 ? 0x500000 : 0x400000), k % 5 == 0 ? 5 : 1);
+    // ldr r1, =descriptor; ldr r2, =its place; ldr r3, =address; bic r0, r3, #1; ldr r4, [r0]; str r1, [r2]; dsb;
+    // flush; dsb; ldr r5, [r0]; str r5, [r0, #4]; svc
+    run(arm::k_mode_svc, slot,
+        {0xe59f1028, 0xe59f2028, 0xe59f3028, 0xe3c30001, 0xe5904000, 0xe5821000, 0xf57ff04f, flush, 0xf57ff04f,
+         0xe5905000, 0xe5805004, k_svc, descriptor, page ? k_l2 : k_l1, page ? k_pages | 1 : 0x7001},
+        0);
+    compare("step " + std::to_string(k));
+    slot = (slot + 1) % 16;
+  }
+}
+
+TEST_F(EngineWindows, WhatAFlushLeavesAsItWasStays) {
+  if (!has_global_window()) GTEST_SKIP() << "only with the policy asid";
+  map(0, small_page(frame(0), 1));
+  const auto touch = [&](u32 slot) {
+    run(arm::k_mode_svc, slot, {0xe5901000, 0xe5802004, k_svc}, k_pages);
+    run(arm::k_mode_svc, slot + 1, {0xe5901000, 0xe5802004, k_svc}, 0x3000);
+  };
+  touch(0);
+  for (u32 k = 0; k < 20; ++k) {
+    both([&](World& w) { w.run_kernel(k % 2 ? k_tlbiall : k_tlbimva, 0x45001); });
+    const u64 faults = faults_seen();
+    touch(2 + 2 * k);
+    EXPECT_EQ(faults_seen(), faults);
+    compare("kept");
+  }
+}
+
 // Code in one of the section's frames: it alone is read-only in the window.
 TEST_F(EngineWindows, CodeInASectionIsWrittenByPrivilegedCode) {
   run(arm::k_mode_svc, 0, {0xe5802000, k_svc}, 0x3000);
