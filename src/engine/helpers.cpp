@@ -104,9 +104,12 @@ bool read_sys32(Context& c, const Uop& u) {
 }
 bool write_sys32(Context& c, const Uop& u) {
   // The CP15 form of DSB (B4.2.5) waits for broadcast maintenance like the instruction does.
-  static const arm::SysRegId dsb = arm::find_sysreg32(15, 0, 7, 10, 4);
+  static const arm::SysRegId dsb = arm::find_sysreg32(15, 0, 7, 10, 4), dacr = arm::find_sysreg32(15, 0, 3, 0, 0);
   const auto id = static_cast<arm::SysRegId>(u.imm);
-  count(c, Counter::LightSysWrite, Counter::HeavySysWrite);
+  if (id == dacr)
+    count(c, Counter::LightDomains, Counter::HeavyDomains);
+  else
+    count(c, Counter::LightSysWrite, Counter::HeavySysWrite);
   if (id == dsb) c.vcpu->fence();
   return arm::write_sysreg(c.s, *c.vcpu, id, r32(c, u.a));
 }
@@ -183,12 +186,12 @@ bool fpscr_to_flags(Context& c, const Uop&) {
   return true;
 }
 bool read_fpexc(Context& c, const Uop& u) {
-  count(c, Counter::LightFpSystem, Counter::HeavyFpSystem);
+  count(c, Counter::LightFpEnable, Counter::HeavyFpEnable);
   r32(c, u.dst) = c.s.fpexc;
   return true;
 }
 bool write_fpexc(Context& c, const Uop& u) {
-  count(c, Counter::LightFpSystem, Counter::HeavyFpSystem);
+  count(c, Counter::LightFpEnable, Counter::HeavyFpEnable);
   c.s.fpexc = r32(c, u.a) & 1u << 30;  // EN; EX and the rest read as zero on this CPU
   return true;
 }

@@ -149,6 +149,7 @@ void InterpreterVcpu::check_global_window() {
     }
     return good && t.pa.value + (va - first) == shared_.ram.base().value + offset && (!writable || t.pl1_write);
   });
+  count(Counter::WindowCheck, walks);
   charge_window(static_cast<s32>(walks / k_walks_per_us), true);
   charge_window(done, true);
 }

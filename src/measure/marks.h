@@ -19,7 +19,7 @@ struct MarkTotal {
 
 class Marks {
  public:
-  static constexpr std::size_t k_max = 64;  ///< different names, as a guest may make any number
+  static constexpr std::size_t k_max = 128;  ///< different names, as a guest may make any number
   static constexpr std::size_t k_max_name = 16;
   enum class Outcome { Done, BadName, NoRoom, NotOpen };
 

@@ -134,7 +134,7 @@ u32 pair_subroutine(A& a, const Loop& loop) {
 const std::vector<CalibrationLoop>& calibration_loops() {
   static const std::vector<CalibrationLoop> all = [] {
     std::vector<CalibrationLoop> out;
-    for (const Loop& loop : loops()) out.push_back({loop.term});
+    for (const Loop& loop : loops()) out.push_back({loop.term, loop.windowed});
     return out;
   }();
   return all;

@@ -14,6 +14,7 @@ inline constexpr u32 k_calibration_base = 0x40010000;
 /// A loop of the guest. Its mark's name is mark_of(its place in the list).
 struct CalibrationLoop {
   std::string_view term;  ///< what it was made to show, as measure::Calibration names it
+  bool windowed;          ///< counts in a machine with host-MMU windows, in no other
 };
 const std::vector<CalibrationLoop>& calibration_loops();
 std::string mark_of(std::size_t loop);

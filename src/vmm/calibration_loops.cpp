@@ -46,6 +46,7 @@ void stm_user(A& a) { a.word(0xe8c86000); }  // stm r8, {sp, lr}^
 void ldm_user(A& a) { a.word(0xe8d86000), a.word(A::k_isb); }
 void spare_page(A& a) { a.mov(8, k_data + 0x1000); }
 void counter(A& a) { a.word(0xec510f1e); }          // MRRC of CNTVCT
+void read_fpexc(A& a) { a.word(0xeef80a10); }       // VMRS of FPEXC
 void select_event(A& a) { a.mcr(0, 0, 9, 12, 5); }  // MCR of PMSELR
 void to_system_and_back(A& a) { a.cps(k_system), a.cps(k_supervisor); }
 void svc(A& a) { a.word(k_svc); }
@@ -156,11 +157,14 @@ const std::vector<Loop>& loops() {
       {"light.data-abort", 20'000, 2'000, nowhere, load},
       {"light.fp-system", 100'000, 10'000, nothing, [](A& a) { a.word(0xeef10a10); }},  // vmrs r0, fpscr
       {"light.event", 50'000, 5'000, nothing, [](A& a) { a.word(0xe320f004); }},
-      {"heavy.psr", 50'000, 10'000, nothing, to_system_and_back},
+      {"heavy.psr", 50'000, 10'000, nothing, [](A& a) { read_cpsr(a), a.word(0xe121f000); }},  // msr cpsr_c, r0
       {"heavy.banked", 50'000, 10'000, spare_page, stm_user},
       {"heavy.sysreg-read", 50'000, 10'000, nothing, counter},
       {"heavy.sysreg-write", 50'000, 10'000, nothing, select_event},
-      {"heavy.fp-system", 50'000, 10'000, nothing, [](A& a) { a.word(0xeef80a10); }},  // vmrs r0, fpexc
+      {"light.domains", 50'000, 10'000, nothing, toggle_domains, client_of_domain_0},
+      {"heavy.domains", 50'000, 10'000, nothing, toggle_domains, client_of_domain_0, true},
+      {"light.fp-enable", 50'000, 10'000, nothing, read_fpexc},
+      {"heavy.fp-enable", 50'000, 10'000, nothing, read_fpexc},
       {"shadow.switches", 50'000, 10'000, nothing,
        [](A& a) {  // two ASIDs in turn
          a.mov(0, 1), a.mcr(0, 0, 13, 0, 1);
@@ -182,8 +186,8 @@ const std::vector<Loop>& loops() {
          a.ldr(1, 8);
        },
        [](A& a) { a.ldr(0, 9), a.str(1, 8); }},
-      {"heavy.return", 50'000, 10'000, spsr_is_cpsr, return_to_next},
-      {"heavy.svc", 50'000, 10'000, enter_user, svc, leave_user},
+      {"heavy.return", 50'000, 10'000, spsr_is_cpsr, return_to_next, nullptr, true},
+      {"heavy.svc", 50'000, 10'000, enter_user, svc, leave_user, true},
       {"code.lookups", 50'000, 5'000, [](A& a) { a.mov(8, k_pair), a.mov(9, k_other_of_pair); }, [](A& a) { a.bx(8); }},
       {"heavy.data-abort", 20'000, 2'000, nowhere, load},
       {"exception.prefetch-abort", 20'000, 2'000, nowhere,
@@ -212,6 +216,17 @@ const std::vector<Loop>& loops() {
        [](A& a) { tlbiall(a), each_page(a, k_data_va, 256, [](A& b) { b.ldr(2, 1); }); }},
       {"shadow.hidden-exec", 400, 20, nothing,
        [](A& a) { tlbiall(a), each_page(a, k_code_va, 64, [](A& b) { b.blx(1); }); }},
+      {"shadow.window-faults", 100, 10, nothing,
+       [](A& a) {
+         each_page(a, k_data_va, 256, [](A& b) {
+           b.mcr(1, 0, 8, 7, 3);  // TLBIMVAA
+           b.word(k_dsb);
+           b.ldr(2, 1);
+         });
+       },
+       nullptr, true},
+      {"shadow.window-checks", 1'000, 100, [](A& a) { each_page(a, k_data_va, 256, [](A& b) { b.ldr(2, 1); }); },
+       [](A& a) { tlbiall(a), a.word(k_dsb); }, nullptr, true},
       {"code.code-writes", 20'000, 2'000, [](A& a) { a.mov(8, k_code + 0x800); }, [](A& a) { a.str(0, 8); }},
       {"device.gic-distributor", 20'000, 2'000, [](A& a) { a.mov(8, k_gicd); }, [](A& a) { a.ldr(0, 8, 4); }},
       {"device.gic-cpu-interface", 20'000, 2'000, [](A& a) { a.mov(8, k_gicc); },

@@ -23,17 +23,20 @@ struct Kind {
 };
 
 std::vector<Kind> kinds() {
-  std::vector<Kind> all(5);
+  std::vector<Kind> all(6);
   for (Kind& kind : all) {
     kind.jit.count_instructions = true;
     kind.jit.warm = 0;
-    kind.jit.background = false;
+    kind.jit.background = kind.jit.windows = false;
   }
   engine::JitOptions& calls = all[1].jit;  // operations that generated code does itself are light traps
-  calls.inline_exclusives = calls.inline_system = calls.inline_banks = false;
+  calls.inline_exclusives = calls.inline_system = calls.inline_banks = calls.inline_domains = false;
   AV_ASSERT(engine::set_trap_level("all", all[2].jit));
   all[3].mmu = engine::MmuPolicy::Rmap;
   all[4].jit.warm = engine::JitOptions{}.warm;
+  // Loads mostly have windows for what is not new: with each change of privilege another.
+  all[5].jit = all[2].jit;
+  all[5].jit.windows = all[5].jit.windows_at_once = true;
   return all;
 }
 
@@ -122,8 +125,10 @@ Result<measure::Calibration> calibrate(const CalibrationPlan& plan) {
     for (const Kind& kind : all) {
       AV_TRY_ASSIGN(auto measured, measure_loops(file, kind));
       if (loops.empty()) loops = measured;
-      for (std::size_t k = 0; k < loops.size(); ++k)
-        if (!loops[k].shows_term()) loops[k] = std::move(measured[k]);
+      for (std::size_t k = 0; k < loops.size(); ++k) {
+        const bool is_its = kind.jit.windows || !calibration_loops()[k].windowed;
+        if (is_its && !loops[k].shows_term()) loops[k] = std::move(measured[k]);
+      }
       if (plan.progress) plan.progress(++done, machines);
     }
     for (const auto& [term, ns] : measure::solve(loops)) seen[term].push_back(ns);

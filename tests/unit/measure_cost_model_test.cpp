@@ -125,7 +125,7 @@ TEST(CostModel, EveryTrapAndExceptionIsPricedOrIncludedElsewhere) {
   // What is left without a price by this version, and why, is in docs/cost-model.md.
   const std::set<std::string> known = {
       "exception.fiq",   "code.moves",          "shadow.tlbi-remote",   "shadow.tables",        "shadow.tables-let-go",
-      "shadow.not-kept", "shadow.window-pages", "shadow.window-faults", "shadow.window-enters", "shadow.window-leaves"};
+      "shadow.not-kept", "shadow.window-enters", "shadow.window-leaves"};
   std::set<std::string> without;
   all.costs["device.other"] = {1, 0};
 #define PRICED(counter) all.costs[full_name(info(Counter::counter))] = {1, 0};

@@ -37,10 +37,10 @@ TEST_F(Calibrator, FindsACostForEveryLoop) {
   u32 told = 0;
   const auto result = calibrate({.rounds = 2, .version = "test", .progress = [&](u32 done, u32 of) {
                                    EXPECT_EQ(done, ++told);
-                                   EXPECT_EQ(of, 10u);
+                                   EXPECT_EQ(of, 12u);
                                  }});
   ASSERT_TRUE(result) << result.error().message;
-  EXPECT_EQ(told, 10u);
+  EXPECT_EQ(told, 12u);
   EXPECT_EQ(result->version, "test");
   EXPECT_EQ(result->rounds, 2u);
   EXPECT_EQ(result->host, host_name());

@@ -48,7 +48,7 @@ bool Emitter::emit_sysreg(const Inst& i) {
     case Op::ReadSys: {
       const arm::SysReg& r = arm::sysregs()[i.imm];
       if ((r.read_offset < 0 && !r.constant) || r.is64) return false;
-      count(Counter::FastSysRead);
+      if (frontend::Context::privileged_of(out_->key)) count(Counter::FastSysRead);  // else a program may do it
       const Reg32 d = target(i.dst, eax);
       r.constant ? mov(d, static_cast<u32>(r.constant_value)) : mov(d, dword[rbp + r.read_offset]);
       finish(i.dst, d);
@@ -62,7 +62,7 @@ bool Emitter::emit_sysreg(const Inst& i) {
       }
       if (r.name == "DACR") return emit_write_dacr(i);
       if (r.write_offset < 0 || r.is64 || r.effect != arm::SysEffect::None) return false;
-      count(Counter::FastSysWrite);
+      if (frontend::Context::privileged_of(out_->key)) count(Counter::FastSysWrite);
       load_to(i, i.a, eax);
       if (r.write_mask != ~0u) and_(eax, r.write_mask);
       mov(dword[rbp + r.write_offset], eax);
