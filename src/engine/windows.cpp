@@ -104,6 +104,7 @@ void InterpreterVcpu::tick_window() {
   use.on = attach_window(privileged);
   if (!use.on) return;
   tlb_.window_changed();
+  request_attention();
   count(Counter::WindowEnter);
 }
 

@@ -7,7 +7,7 @@ namespace armvisor::measure {
 namespace {
 
 using Json = nlohmann::json;
-constexpr u32 k_format = 1;
+constexpr u32 k_format = 2;
 
 }  // namespace
 

@@ -187,10 +187,10 @@ TEST(Calibration, IsWrittenAndReadAgain) {
 
 TEST(Calibration, OfAnotherFormIsRefused) {
   for (const char* text :
-       {"", "{", "[]", "{}", R"({"format":2})", R"({"format":1,"version":"1","host":"h","rounds":1})",
-        R"({"format":1,"version":"1","host":"h","rounds":1,"costs":{"x":{"ns":"a","spread":1}}})",
-        R"({"format":1,"version":"1","host":"h","rounds":1,"costs":{},"fit":{"loads":1}})",
-        R"({"format":1,"version":1,"host":"h","rounds":1,"costs":{}})"}) {
+       {"", "{", "[]", "{}", R"({"format":1})", R"({"format":2,"version":"1","host":"h","rounds":1})",
+        R"({"format":2,"version":"1","host":"h","rounds":1,"costs":{"x":{"ns":"a","spread":1}}})",
+        R"({"format":2,"version":"1","host":"h","rounds":1,"costs":{},"fit":{"loads":1}})",
+        R"({"format":2,"version":1,"host":"h","rounds":1,"costs":{}})"}) {
     const auto read = parse_calibration(text, "my-costs");
     ASSERT_FALSE(read) << text;
     EXPECT_EQ(read.error().kind, ErrorKind::BadInput);
