@@ -57,7 +57,7 @@ void VcpuThread::wake() {
 }
 
 void VcpuThread::event() {
-  if (!sleeping_.load()) return;
+  if (!in_wfe_.load()) return;
   {
     const std::lock_guard guard(mutex_);
     event_ = true;
@@ -185,8 +185,10 @@ void VcpuThread::wait_for_interrupt(std::unique_lock<std::mutex>& lock) {
 
 void VcpuThread::wait_for_event(std::unique_lock<std::mutex>& lock) {
   event_ = false;
+  in_wfe_ = true;
   fall_asleep();
   changed_.wait_for(lock, k_wait_event, [this] { return stop_ || event_ || vcpu_.line_pending(); });
+  in_wfe_ = false;
 }
 
 }  // namespace armvisor::vmm

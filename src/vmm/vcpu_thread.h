@@ -51,6 +51,7 @@ class VcpuThread {
   CrashWatch crash_watch_;
   std::atomic<bool> sleeping_{true};
   std::atomic<bool> sample_{false};
+  std::atomic<bool> in_wfe_{false};  ///< asleep in WFE, not WFI, which no SEV ends: Linux makes one with each unlock
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
