@@ -27,6 +27,7 @@ bool InterpreterVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
   if (static_cast<u32>(id) == va >> k_page_bits) {
     pa = mmu::exec_frame(id);
   } else {
+    const mmu::Shadow::Walk walking(tlb_, has_others());
     arm::Translation t;
     bool keep = false;
     if (const arm::Fault fault = walk_to_keep(va, arm::Access::Execute, s.privileged(), t, keep)) {

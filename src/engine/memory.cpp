@@ -82,6 +82,7 @@ bool InterpreterVcpu::cached_place(u32 va, bool write, bool unprivileged, Place&
 bool InterpreterVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out) {
   if (cached_place(va, write, unprivileged, out)) return true;
   const bool privileged = context_.s.privileged() && !unprivileged;
+  const mmu::Shadow::Walk walking(tlb_, has_others());
   arm::Translation t;
   bool keep = false;
   fault_ = walk_to_keep(va, write ? arm::Access::Write : arm::Access::Read, privileged, t, keep);

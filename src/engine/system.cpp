@@ -72,16 +72,40 @@ u64 InterpreterVcpu::post(const Request& request) {
 }
 
 void InterpreterVcpu::broadcast(const Request& request) {
-  for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
-    if (k != index_) ask(k, request);
+  if (joins_pending(request)) return;
+  post_pending();
+  const bool pages = request.kind == Request::Kind::FlushVa || request.kind == Request::Kind::FlushVaAllAsids;
+  if (pages) {
+    pending_ = request;
+    await_barrier();
+    return;
   }
+  for (u32 k = 0; k < shared_.vcpus.size(); ++k)
+    if (k != index_) ask(k, request);
+}
+
+/// Maintenance of a page that follows those waited for: they become one request, which is posted before the barrier
+/// that waits for it, or whenever this vCPU comes by.
+bool InterpreterVcpu::joins_pending(const Request& r) {
+  Request& p = pending_;
+  if (p.pages == 0 || r.kind != p.kind || r.asid != p.asid) return false;
+  if (r.va >> k_page_bits != (p.va >> k_page_bits) + p.pages) return false;
+  ++p.pages;
+  return true;
+}
+
+void InterpreterVcpu::post_pending() {
+  if (pending_.pages == 0) return;
+  full_fence();
+  for (u32 k = 0; k < shared_.vcpus.size(); ++k)
+    if (k != index_ && shared_.vcpus[k]->tlb_.needs(pending_)) ask(k, pending_);
+  pending_.pages = 0;
 }
 
 /// The next barrier waits for the request.
 void InterpreterVcpu::await_ticket(u32 vcpu, u64 ticket) {
   tickets_[vcpu] = ticket;
-  context_.has_tickets = true;
-  context_.barriers_left = 0;  // so that it comes to C++
+  await_barrier();
 }
 
 /// The next barrier waits for what the other vCPUs have been asked so far.
@@ -127,6 +151,7 @@ void InterpreterVcpu::serve_mailbox() {
 }
 
 void InterpreterVcpu::wait_for_tickets() {
+  post_pending();
   while (std::exchange(context_.has_tickets, false)) {  // serving the mailbox may ask for more
     for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
       if (tickets_[k] == 0) continue;

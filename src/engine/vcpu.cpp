@@ -87,6 +87,7 @@ void InterpreterVcpu::enter_run() {
 
 void InterpreterVcpu::leave_run() {
   note_instructions();
+  post_pending();
   in_guest_.store(false);
   inside_run_.store(false);
 }
@@ -135,6 +136,7 @@ bool InterpreterVcpu::serve() {
   context_.link = nullptr;
   note_instructions();
   if (kicked_.exchange(false)) return true;
+  post_pending();
   serve_mailbox();
   // Dead blocks are found by nobody, so the jump cache may keep them until they are to be freed.
   const u64 epoch = shared_.code.epoch();

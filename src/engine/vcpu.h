@@ -170,7 +170,15 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   void serve_mailbox();
   void maintain(const Request& request, bool inner_shareable);
   void apply(const Request& request);
+  bool has_others() const { return shared_.vcpus.size() > 1; }
   void broadcast(const Request& request);
+  bool joins_pending(const Request& request);
+  void post_pending();
+  /// The next barrier comes to C++, and waits for the tickets.
+  void await_barrier() {
+    context_.has_tickets = true;
+    context_.barriers_left = 0;
+  }
   void await_ticket(u32 vcpu, u64 ticket);
   void await_posted();
   void wait_for_tickets();
@@ -206,6 +214,8 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
     u64 switches = 0, blocks = 0;
   } window_ticks_[2];                       ///< by privilege
   u64 window_changes_ = 0;                  ///< SoftTlb::window_changes() that Context::window_ready is of
+  /// Maintenance of pages that the other vCPUs are still to be asked for; none: no pages.
+  Request pending_{.kind = Request::Kind::FlushVa, .asid = Asid(), .pa = GuestPa(), .pages = 0};
   std::array<u64, k_max_vcpus> tickets_{};  ///< last request to each vCPU that a barrier must wait for; 0: none
   /// Loops of a kernel that wait for another vCPU make barriers in quick succession (Linux's cpu_relax): so many in so
   /// little time. (Programs whose threads share a lock come to as many without waiting.)

@@ -168,6 +168,7 @@ void InterpreterVcpu::look_ahead(u32 va) {
     const u32 at = (va & ~k_page_mask) + k * k_page_size;
     if ((at ^ va) >> 20 != 0 || window.has(at, false)) return;
     if (space.data[privileged][(at >> k_page_bits) % mmu::k_tlb_entries].read_tag == at) continue;
+    const mmu::Shadow::Walk walking(tlb_, has_others());
     arm::Translation t;
     bool keep = false;
     if (walk_to_keep(at, arm::Access::Read, privileged, t, keep) || !keep || t.type != arm::MemoryType::Normal) return;

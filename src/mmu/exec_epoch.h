@@ -5,6 +5,7 @@
 // of the execute-side table is replaced by another page's changes nothing that is mapped: B3.10 demands that
 // maintenance be seen, not that the TLB forget.)
 #include <array>
+#include <atomic>
 
 #include "base/types.h"
 
@@ -21,6 +22,27 @@ inline void mark_mib(MibSet& set, u32 va, u32 page_bits, bool in) {
   }
 }
 inline bool in_mib(const MibSet& set, u32 va) { return set[va >> 26] >> (va >> 20 & 63) & 1; }
+
+/// A MibSet that other threads may read.
+class SharedMibSet {
+ public:
+  bool has(u32 va) const { return bits_[va >> 26].load(std::memory_order_relaxed) >> (va >> 20 & 63) & 1; }
+  /// (its owner only) As mark_mib().
+  void mark(u32 va, u32 page_bits, bool in) {
+    const u32 mib = page_bits <= 20 ? 1 : 1u << (page_bits - 20), first = (va >> 20) & ~(mib - 1);
+    for (u32 k = first; k < first + mib; ++k) {
+      std::atomic<u64>& word = bits_[k >> 6];
+      const u64 bit = u64{1} << (k & 63), now = word.load(std::memory_order_relaxed);
+      word.store(in ? now | bit : now & ~bit, std::memory_order_relaxed);
+    }
+  }
+  void clear() {
+    for (auto& word : bits_) word.store(0, std::memory_order_relaxed);
+  }
+
+ private:
+  std::array<std::atomic<u64>, 64> bits_{};
+};
 
 class ExecEpoch {
  public:

@@ -20,6 +20,7 @@ struct Request {
   u32 va = 0;
   GuestPa pa;
   u32 size = 0;
+  u32 pages = 1;  ///< from va on, of FlushVa and FlushVaAllAsids
 };
 
 }  // namespace armvisor::mmu

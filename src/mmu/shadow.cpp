@@ -128,7 +128,7 @@ void Shadow::apply(const Request& r) {
   switch (r.kind) {
     case Request::Kind::Forget:
       for (u32 k = 0; k < tlb_.space_count(); ++k) map_.take_space(k, [this](u64 frame) { released(frame); });
-      tlb_.drop_all();
+      tlb_.drop_entries();
       break;
     case Request::Kind::DropDerived: drop_derived(r.pa, r.size); break;
     case Request::Kind::DropTable: drop_table(r.pa); break;
@@ -147,7 +147,7 @@ void Shadow::flush(const Request& r) {
   else if (r.kind == Request::Kind::FlushAsid)
     count = tlb_.drop_not_global(r.asid);
   else
-    count = tlb_.drop_page(r.va, r.kind == Request::Kind::FlushVa ? &r.asid : nullptr);
+    count = tlb_.drop_pages(r.va, r.pages, r.kind == Request::Kind::FlushVa ? &r.asid : nullptr);
   counters_.add(Counter::FlushDrop, count);
 }
 

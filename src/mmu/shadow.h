@@ -101,6 +101,27 @@ class Shadow {
   void window_changed() { tlb_.window_changed(); }
   WindowCounts window_counts() const { return tlb_.window_counts(); }
 
+  /// (any thread) Maintenance of these pages has to reach this vCPU. The asker has made a full fence after its writes
+  /// to tables.
+  bool needs(const Request& r) const { return policy_ != Policy::Asid || tlb_.may_have_any(r.va, r.pages); }
+  /// While there is one, translations are looked up that will be entered.
+  class Walk {
+   public:
+    /// `others`: there are some who may ask needs().
+    Walk(Shadow& shadow, bool others) : tlb_(shadow.tlb_), others_(others) {
+      if (others_) tlb_.begin_walk();
+    }
+    ~Walk() {
+      if (others_) tlb_.end_walk();
+    }
+    Walk(const Walk&) = delete;
+    Walk& operator=(const Walk&) = delete;
+
+   private:
+    SoftTlb& tlb_;
+    const bool others_;
+  };
+
   /// True when TLB maintenance for all vCPUs must reach their shadows.
   bool needs_broadcast() const { return !is_coherent() || frames_.unguarded.load() != 0; }
 

@@ -131,8 +131,8 @@ SoftTlb::SoftTlb(FrameTable& frames, u32 vcpu)
     : frames_(frames),
       writer_bit_(static_cast<u8>(1u << vcpu)),
       written_at_(static_cast<u32*>(std::calloc(frames.ram().size() >> k_page_bits, sizeof(u32)))),
-      filled_(static_cast<u64*>(std::calloc(1u << (32 - k_page_bits - 6), sizeof(u64)))) {
-  AV_ASSERT(written_at_ && filled_);
+      filled_(std::make_unique<std::atomic<u64>[]>(1u << (32 - k_page_bits - 6))) {
+  AV_ASSERT(written_at_);
 }
 
 Space* SoftTlb::find(const SpaceKey& key) {
@@ -315,8 +315,12 @@ u32 SoftTlb::drop_not_global(Asid asid) {
 }
 
 u32 SoftTlb::drop_page(u32 va, const Asid* asid) {
+  drop_in_global_window(va);
   if (!may_have(va)) return 0;
-  if (!asid) filled_[va >> 18] &= ~(u64{1} << (va >> k_page_bits & 63));
+  if (!asid) {
+    write_filled(va, false);
+    large_.mark(va, 20, false);  // every large page there goes whole
+  }
   u32 count = 0;
   for (auto& space : spaces_) {
     if (space->empty) continue;
@@ -333,9 +337,37 @@ u32 SoftTlb::drop_page(u32 va, const Asid* asid) {
     drop_in_window(*space, va, bits, false);
     space->forget_large(va);
   }
-  drop_in_global_window(va);
   renew_page(va, asid);
   return count;
+}
+
+u32 SoftTlb::drop_pages(u32 va, u32 pages, const Asid* asid) {
+  constexpr u32 k_word = 64;
+  u32 count = 0, number = va >> k_page_bits;
+  const u32 end = std::min(number + pages, 1u << (32 - k_page_bits));
+  while (number < end) {
+    const u32 at = number << k_page_bits;
+    const bool suspect = global_.large.has(at) && !in_mib(global_.suspect, at);
+    if (number % k_word == 0 && end - number >= k_word && filled_word(at) == 0 && !large_.has(at) && !suspect) {
+      number += k_word;
+      continue;
+    }
+    count += drop_page(at | (va & k_page_mask), asid);
+    ++number;
+  }
+  return count;
+}
+
+bool SoftTlb::may_have_any(u32 va, u32 pages) const {
+  if (walking_.load() != 0) return true;
+  const u32 first = va >> k_page_bits, end = std::min(first + pages, 1u << (32 - k_page_bits));
+  for (u32 number = first; number < end;) {
+    const u32 at = number << k_page_bits, next = std::min(end, (number | 63) + 1);
+    const u64 mask = ~u64{0} >> (63 - (next - number - 1)) << (number & 63);
+    if ((filled_word(at) & mask) != 0 || large_.has(at) || global_.large.has(at)) return true;
+    number = next;
+  }
+  return false;
 }
 
 u32 SoftTlb::drop_range(Space& space, u32 va, u32 bits) {

@@ -14,6 +14,7 @@
 // What a space stands for, and when its entries go, is the business of Shadow. Only the vCPU's own thread may use the
 // object.
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <utility>
@@ -163,8 +164,17 @@ class SoftTlb {
   u32 drop_entries();                       ///< all of them; what the global window has is only suspect
   u32 drop_not_global(Asid asid);           ///< of the spaces of this ASID
   u32 drop_page(u32 va, const Asid* asid);  ///< TLBIMVA, or without an ASID TLBIMVAA: large pages go whole
+  u32 drop_pages(u32 va, u32 pages, const Asid* asid);
   u32 drop_space(Space& s);
   u32 drop_range(Space& s, u32 va, u32 bits);  ///< [va, va + 1 << bits), aligned, of one space
+
+  // Does maintenance by another vCPU concern this one? Its own thread says when it is about to walk tables, and, with
+  // full fences between, either its walk sees what the other wrote before, or the other sees that it walks.
+  void begin_walk() { walking_.store(1); }
+  void end_walk() { walking_.store(0, std::memory_order_release); }
+  /// (any thread) May have entries for [va, va + pages), or be about to enter what it read earlier. The asker has made
+  /// a full fence.
+  bool may_have_any(u32 va, u32 pages) const;
 
   /// Drops write permission for the frame of `pa` from every entry; true when there may have been one since the last
   /// time: the frame may have been written unseen.
@@ -240,10 +250,15 @@ class SoftTlb {
   void renew_page(u32 va, const Asid* asid);
 
   /// True when a space may have entries that maintenance of `va` is to drop.
-  bool may_have(u32 va) const { return (filled_[va >> 18] >> (va >> k_page_bits & 63) & 1) || in_mib(large_, va); }
+  bool may_have(u32 va) const { return (filled_word(va) >> (va >> k_page_bits & 63) & 1) || large_.has(va); }
+  u64 filled_word(u32 va) const { return filled_[va >> 18].load(std::memory_order_relaxed); }
+  void write_filled(u32 va, bool in) {
+    const u64 bit = u64{1} << (va >> k_page_bits & 63), now = filled_word(va);
+    filled_[va >> 18].store(in ? now | bit : now & ~bit, std::memory_order_relaxed);
+  }
   void note_filled(u32 va, u32 page_bits) {
-    filled_[va >> 18] |= u64{1} << (va >> k_page_bits & 63);
-    if (page_bits > k_page_bits) mark_mib(large_, va, page_bits, true);
+    write_filled(va, true);
+    if (page_bits > k_page_bits) large_.mark(va, page_bits, true);
   }
 
   struct Free {
@@ -259,8 +274,9 @@ class SoftTlb {
   std::unique_ptr<u32[], Free> written_at_;
   /// Bit per page of the address space: entries were made for it since maintenance for all ASIDs last named it. Kernels
   /// flush long ranges, most of whose pages nobody has used.
-  std::unique_ptr<u64[], Free> filled_;
-  MibSet large_{};  ///< an entry in it came from a descriptor of more than 4 KiB
+  std::unique_ptr<std::atomic<u64>[]> filled_;
+  SharedMibSet large_;  ///< likewise, from a descriptor of more than 4 KiB
+  std::atomic<u32> walking_{0};
   /// Privileged code on global pages, by all that translation depends on but the ASID.
   std::vector<std::pair<SpaceKey, std::unique_ptr<ExecEpoch>>> all_spaces_;
   ExecEpoch noted_;  ///< what all of them together know, or have known: most flushes need look no further
@@ -270,7 +286,7 @@ class SoftTlb {
     std::unique_ptr<Window> window;
     SpaceKey key;              ///< what its pages are of, but for ASID and DACR
     u32 dacr = 0, domains = 0;  ///< fields of DACR that its pages depend on, and their mask
-    MibSet large{};            ///< a page in it came from a descriptor of more than 4 KiB
+    SharedMibSet large;        ///< a page in it came from a descriptor of more than 4 KiB
     MibSet suspect{};          ///< flushed as a whole; what is there may still be right
     bool any_suspect = false;
     u32 largest = 0;           ///< page_bits of the largest of these

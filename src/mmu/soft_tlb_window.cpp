@@ -79,7 +79,7 @@ Window* SoftTlb::global_window() {
 void SoftTlb::note_global(u32 va, const Space::Meta& meta) {
   GlobalWindow& g = global_;
   if (meta.page_bits > k_page_bits) {
-    mark_mib(g.large, va, meta.page_bits, true);
+    g.large.mark(va, meta.page_bits, true);
     g.largest = std::max<u32>(g.largest, meta.page_bits);
   }
   const u32 mask = 3u << (2 * meta.domain);
@@ -92,7 +92,8 @@ void SoftTlb::note_global(u32 va, const Space::Meta& meta) {
 void SoftTlb::drop_in_global_window(u32 va) {
   GlobalWindow& g = global_;
   if (!g.window || g.window->size() == 0) return;
-  if (!in_mib(g.large, va)) return g.window->drop(va, k_page_bits, false);
+  if (!g.large.has(va)) return g.window->drop(va, k_page_bits, false);
+  if (in_mib(g.suspect, va)) return;
   mark_mib(g.suspect, va, g.largest, true);
   g.any_suspect = true;
 }
@@ -107,7 +108,7 @@ void SoftTlb::drop_global_window() {
   g.use.ticks = 0;
   if (!g.window) return;
   g.window->drop_all();
-  g.large.fill(0);
+  g.large.clear();
   g.largest = 0;
   g.suspect.fill(0);
   g.any_suspect = false;

@@ -81,7 +81,7 @@ static void test_marks(void) {
   CHECK_EQ(CALL(7, 0x61616161, 0xff0a0d1b, 0, 0), INVALID_PARAMETER);
   u32 made = 1;
   while (made < 1000 && CALL(7, 0x61616161, 0x41414141 + (made & 15) + (made >> 4 << 8), 0, 0) == SUCCESS) ++made;
-  CHECK_EQ(made, 64);
+  CHECK_EQ(made, 128);
   CHECK_EQ(CALL(7, 0x7a7a7a7a, 0, 0, 0), NO_ROOM);
   test_end();
 }

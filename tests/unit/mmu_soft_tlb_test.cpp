@@ -290,5 +290,40 @@ TEST_F(ExecNumbers, AreGivenUpWithASpaceThatIsRecycled) {
   EXPECT_NE(number(false), user);
 }
 
+// What another vCPU asks before it leaves one out of its maintenance.
+TEST_F(SoftTlbTest, SaysWhetherItMayHaveAnyOfARange) {
+  EXPECT_FALSE(tlb.may_have_any(0, 1u << 20));
+  fill(0x41000, k_ram);
+  EXPECT_TRUE(tlb.may_have_any(0x41000, 1));
+  EXPECT_TRUE(tlb.may_have_any(0x3f000, 3));
+  EXPECT_FALSE(tlb.may_have_any(0x3f000, 2));
+  EXPECT_FALSE(tlb.may_have_any(0x42000, (1u << 20) - 0x42));
+  EXPECT_EQ(tlb.drop_pages(0, 1u << 20, nullptr), 2u);  // data and execute side
+  EXPECT_FALSE(tlb.may_have_any(0, 1u << 20));
+  fill(0xfffff000, k_ram);
+  EXPECT_TRUE(tlb.may_have_any(0xfff00000, 256));
+  EXPECT_TRUE(tlb.may_have_any(0xfffff000, 5));  // ends with the address space
+  tlb.drop_pages(0xfffff000, 5, nullptr);
+  fill(0x312000, k_ram + 0x112000, true, 20);
+  EXPECT_TRUE(tlb.may_have_any(0x3ff000, 1));  // of the same section
+  EXPECT_FALSE(tlb.may_have_any(0x400000, 256));
+  EXPECT_EQ(tlb.drop_pages(0x300000, 256, nullptr), 2u);
+  EXPECT_FALSE(tlb.may_have_any(0x300000, 256));
+  tlb.begin_walk();
+  EXPECT_TRUE(tlb.may_have_any(0x400000, 1));
+  tlb.end_walk();
+  EXPECT_FALSE(tlb.may_have_any(0x400000, 1));
+}
+
+TEST_F(SoftTlbTest, MaintenanceOfOneAsidLeavesWhatOthersMayHave) {
+  fill(0x1000, k_ram);
+  use(2);
+  fill(0x1000, k_ram + 0x1000);
+  const Asid one{1};
+  tlb.drop_pages(0, 16, &one);
+  EXPECT_TRUE(reads(0x1000));
+  EXPECT_TRUE(tlb.may_have_any(0, 16));
+}
+
 }  // namespace
 }  // namespace armvisor::mmu
