@@ -22,7 +22,9 @@ static void invalidate(u32 n, u32 round) {
   switch (round & 3) {
     case 0: WRITE_CP15(0, c8, c3, 0, 0); break;        // TLBIALLIS
     case 1: WRITE_CP15(0, c8, c3, 1, PAGE(n)); break;  // TLBIMVAIS
-    default: WRITE_CP15(0, c8, c3, 3, PAGE(n)); break; // TLBIMVAAIS
+    case 2: WRITE_CP15(0, c8, c3, 3, PAGE(n)); break;  // TLBIMVAAIS
+    default:                                           // of pages in a row
+      for (u32 k = 0; k < 4; ++k) WRITE_CP15(0, c8, c3, 3, PAGE((n & ~3u) + k));
   }
   dsb();
   isb();
