@@ -200,7 +200,8 @@ void InterpreterVcpu::make_region() {
 
 /// False: this thread has to do it.
 bool InterpreterVcpu::offer(const CompileJob& job) {
-  return shared_.background && shared_.ram.contains(job.pa) && shared_.background->offer(job);
+  return shared_.background && shared_.ram.contains(job.pa) && shared_.has_spare_cpu() &&
+         shared_.background->offer(job);
 }
 
 /// `block`, interpreted as often as it may, is compiled by another thread; meanwhile it is interpreted some more times.

@@ -28,6 +28,14 @@ void Shared::reclaim_code() {
   code.reclaim(quiet);
 }
 
+bool Shared::has_spare_cpu() const {
+  if (backend->compiles_aside() == Backend::Aside::Always) return true;
+  if (host_cpus > config.vcpus) return true;
+  u32 running = 0;
+  for (const auto& vcpu : vcpus) running += vcpu->is_running();
+  return running < host_cpus;
+}
+
 namespace {
 
 class TranslatingEngine final : public Engine, private WriteWatch {
@@ -72,7 +80,7 @@ class TranslatingEngine final : public Engine, private WriteWatch {
     using Aside = Backend::Aside;
     const Aside when = shared_.backend->compiles_aside();
     const bool may = shared_.backend->cold_runs() != 0 && !shared_.config.translator && !shared_.config.trace;
-    return may && (when == Aside::Always || (when == Aside::WithCpu && shared_.host_cpus > shared_.config.vcpus));
+    return may && (when == Aside::Always || (when == Aside::WithCpu && shared_.host_cpus > 1));
   }
 
   void watched_written(GuestPa pa, u32 size) override {

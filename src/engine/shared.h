@@ -41,6 +41,8 @@ struct Shared {
   std::atomic<u64> reclaims{0};  ///< calls of reclaim_code()
   /// Frees dead blocks that no vCPU can be in; asks the vCPUs to pass a quiet point when there is much to free.
   void reclaim_code();
+  /// Fewer vCPUs run now than the host has CPUs, so another thread takes none of them its own.
+  bool has_spare_cpu() const;
 };
 
 }  // namespace armvisor::engine

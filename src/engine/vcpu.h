@@ -74,6 +74,8 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   u64 posted() const { return mailbox_.posted(); }
   /// Has served the request, or runs no guest code now and serves it before it does again.
   bool has_served(u64 ticket) const { return mailbox_.served(ticket) || !in_guest_.load(); }
+  /// (any thread) It does not wait for anything.
+  bool is_running() const { return inside_run_.load(std::memory_order_relaxed); }
   /// Epoch of the code cache up to which this vCPU holds no block; ~0 when it is not in run().
   u64 quiet_epoch() const { return inside_run_.load() ? quiet_epoch_.load() : ~u64{0}; }
   const measure::Counters& counters() const { return context_.counters; }
