@@ -62,7 +62,7 @@ struct Context {
   Views kept_views[2];
   /// The Views::window that unprivileged blocks may be entered with at once; with others, C++ goes first.
   u64 window_ready = 0;
-  u64 gs_base = 0;  ///< the host's, as far as known
+  u64 gs_base = 0;                ///< the host's, as far as known
   std::atomic<u32> attention{0};  ///< not 0: go to the dispatcher at the next block boundary
   Block* block = nullptr;         ///< being executed
   const Uop* at = nullptr;        ///< the uop that left the block, or is in a slow path

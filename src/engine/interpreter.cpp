@@ -29,8 +29,7 @@ void Shared::reclaim_code() {
 }
 
 bool Shared::has_spare_cpu() const {
-  if (backend->compiles_aside() == Backend::Aside::Always) return true;
-  if (host_cpus > config.vcpus) return true;
+  if (backend->compiles_aside() == Backend::Aside::Always || host_cpus > config.vcpus) return true;
   u32 running = 0;
   for (const auto& vcpu : vcpus) running += vcpu->is_running();
   return running < host_cpus;

@@ -214,8 +214,8 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   struct WindowTick {
     std::chrono::steady_clock::time_point time;
     u64 switches = 0, blocks = 0;
-  } window_ticks_[2];                       ///< by privilege
-  u64 window_changes_ = 0;                  ///< SoftTlb::window_changes() that Context::window_ready is of
+  } window_ticks_[2];       ///< by privilege
+  u64 window_changes_ = 0;  ///< SoftTlb::window_changes() that Context::window_ready is of
   /// Maintenance of pages that the other vCPUs are still to be asked for; none: no pages.
   Request pending_{.kind = Request::Kind::FlushVa, .asid = Asid(), .pa = GuestPa(), .pages = 0};
   std::array<u64, k_max_vcpus> tickets_{};  ///< last request to each vCPU that a barrier must wait for; 0: none

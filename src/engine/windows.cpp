@@ -2,10 +2,10 @@
 // windows of address spaces, for unprivileged accesses, and one of a vCPU's privileged accesses, with global pages.
 //
 // A page costs some 10 us to map and a fault 3 us, what they save is nanoseconds; so windows are for what stays. A
-// space gets one when several interrupts in a row found its user code running with no flush of its ASID between,
-// privileged code when they found it running with no flush of everything. (Code that masks interrupts is noticed when
-// loops of it are hot.) Each such tick earns time to spend on the window, if the vCPU has hardly changed spaces since
-// the last; while there is none left, the TLB is used, and the window is kept.
+// space gets one when several interrupts in a row found its user code running with no flush of its ASID between, if the
+// vCPU hardly changed spaces; privileged code when they found it running, and little of it new. (Code that masks
+// interrupts is noticed when loops of it are hot.) Each such tick earns time to spend on the window; while there is
+// none left, the TLB is used, and the window is kept.
 //
 // Blocks with k_key_window run only when the window is settled and the GS base is its own. Generated code enters
 // unprivileged code when Context::window_ready says so; it is taken back whenever a window loses something. The window
@@ -21,8 +21,9 @@ using measure::Counter;
 
 namespace {
 
-/// So many changes of the space since the tick before, and one earns nothing: each costs some time, too. Nor does
-/// privileged code of which so many blocks are new: as long as a kernel starts up, it is not worth while.
+constexpr u32 k_ticks_before = 3;
+/// So many changes of the space since the tick before, and one earns user code nothing: each costs some time, too. So
+/// many blocks that are new, and it earns privileged code nothing: while a kernel starts up, that is not worth while.
 constexpr u64 k_many_switches = 16, k_many_blocks = 32;
 /// Interrupts that follow each other faster are one tick.
 constexpr std::chrono::microseconds k_tick_distance{900};
@@ -100,7 +101,7 @@ void InterpreterVcpu::tick_window() {
   if (!privileged && switches > k_many_switches) return;
   const auto earned = static_cast<s32>(std::min<s64>(elapsed.count() / k_earned_share, k_tick_earns));
   use.credit = std::min(use.credit + earned, k_most_credit[privileged]);
-  if (++use.ticks < use.needed || use.on || use.credit < k_enough) return;
+  if (++use.ticks < k_ticks_before || use.on || use.credit < k_enough) return;
   use.on = attach_window(privileged);
   if (!use.on) return;
   tlb_.window_changed();
@@ -125,7 +126,8 @@ void InterpreterVcpu::charge_window(const mmu::Window::Settled& done, bool privi
                 privileged);
 }
 
-/// A block that goes by way of the window was made, which there is beside the one that does not.
+/// A block that goes by way of the window was made, which there is beside the one that does not. (There is one kernel,
+/// and what it has made so stays.)
 void InterpreterVcpu::window_block_made() {
   tlb();
   if (!context_.s.privileged()) charge_window(k_block_costs, false);

@@ -55,7 +55,8 @@ void GuestRam::mark_written(GuestPa pa, u64 size) {
   for (u64 at = pa.value; at < end;) {
     const u64 next = std::min(end, align_down(at, u64{k_page_size}) + k_page_size);
     const u8 now = marks(GuestPa(at)).load(std::memory_order_relaxed);
-    if ((now & (k_frame_code | k_frame_table)) && watch_) watch_->watched_written(GuestPa(at), static_cast<u32>(next - at));
+    if ((now & (k_frame_code | k_frame_table)) && watch_)
+      watch_->watched_written(GuestPa(at), static_cast<u32>(next - at));
     at = next;
   }
 }

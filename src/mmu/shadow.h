@@ -85,9 +85,7 @@ class Shadow {
   // Windows, as SoftTlb's.
   bool attach_window(u32 max_pieces) { return tlb_.attach_window(max_pieces); }
   /// (Only entries that belong to ASIDs are shared by all that has global pages.)
-  bool attach_global_window(u32 max_pieces) {
-    return policy_ == Policy::Asid && tlb_.attach_global_window(max_pieces);
-  }
+  bool attach_global_window(u32 max_pieces) { return policy_ == Policy::Asid && tlb_.attach_global_window(max_pieces); }
   Window* window(bool privileged) { return tlb_.window(privileged); }
   WindowUse& window_use(bool privileged) { return tlb_.window_use(privileged); }
   SoftTlb::Mapped map_window(u32 va, bool write, bool privileged) { return tlb_.map_window(va, write, privileged); }

@@ -254,7 +254,8 @@ void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* 
   const bool writable = tagged && ram && (privileged ? t.pl1_write : t.pl0_write);
   if (writable && may_write(frame, page)) e.write_tag = page;
   space.data[privileged][k] = e;
-  space.data_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, normal, writable, static_cast<u8>(t.domain & 15)};
+  space.data_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, normal, writable,
+                                    static_cast<u8>(t.domain & 15)};
   space.note_size(va, t.page_bits);
   note_filled(va, t.page_bits);
 }
@@ -269,7 +270,8 @@ bool SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
   }
   const u32 k = (va >> k_page_bits) % k_exec_entries;
   space.exec[privileged][k] = exec_id(va, t.pa);
-  space.exec_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, true, false, static_cast<u8>(t.domain & 15)};
+  space.exec_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, true, false,
+                                    static_cast<u8>(t.domain & 15)};
   space.note_size(va, t.page_bits);
   note_filled(va, t.page_bits);
   space.epoch_of(privileged).note(va, t.page_bits, t.global);

@@ -62,7 +62,6 @@ struct SpaceKey {
 /// What the engine's choice of who has a window is made from (engine/windows.cpp).
 struct WindowUse {
   u32 ticks = 0;   ///< times that code was found running that would use it, since translations were last dropped
-  u32 needed = 3;  ///< so many before it is on
   s32 credit = 0;  ///< microseconds that may be spent on the window
   bool on = false;
 };
@@ -180,8 +179,8 @@ class SoftTlb {
   /// time: the frame may have been written unseen.
   bool drop_writes(GuestPa pa);
 
-  // Windows (soft_tlb_window.cpp). attach_window() gives the current space one for unprivileged accesses, taking it from
-  // the space that has not run for longest if need be; false when there is none. Spaces lose it with their last
+  // Windows (soft_tlb_window.cpp). attach_window() gives the current space one for unprivileged accesses, taking it
+  // from the space that has not run for longest if need be; false when there is none. Spaces lose it with their last
   // translation.
   bool attach_window(u32 max_pieces);
   void detach_window(Space& space);
@@ -284,12 +283,12 @@ class SoftTlb {
   /// The window of privileged accesses.
   struct GlobalWindow {
     std::unique_ptr<Window> window;
-    SpaceKey key;              ///< what its pages are of, but for ASID and DACR
+    SpaceKey key;               ///< what its pages are of, but for ASID and DACR
     u32 dacr = 0, domains = 0;  ///< fields of DACR that its pages depend on, and their mask
-    SharedMibSet large;        ///< a page in it came from a descriptor of more than 4 KiB
-    MibSet suspect{};          ///< flushed as a whole; what is there may still be right
+    SharedMibSet large;         ///< a page in it came from a descriptor of more than 4 KiB
+    MibSet suspect{};           ///< flushed as a whole; what is there may still be right
     bool any_suspect = false;
-    u32 largest = 0;           ///< page_bits of the largest of these
+    u32 largest = 0;  ///< page_bits of the largest of these
     WindowUse use;
   } global_;
   std::vector<Window*> free_windows_;

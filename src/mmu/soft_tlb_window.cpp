@@ -100,10 +100,7 @@ void SoftTlb::drop_in_global_window(u32 va) {
 
 void SoftTlb::drop_global_window() {
   GlobalWindow& g = global_;
-  if (g.use.on) {
-    window_changed();
-    g.use.needed = g.use.ticks < 2 * g.use.needed + 4 ? std::min(g.use.needed * 2, 24u) : std::max(g.use.needed / 2, 3u);
-  }
+  if (g.use.on) window_changed();
   g.use.on = false;
   g.use.ticks = 0;
   if (!g.window) return;
@@ -125,8 +122,8 @@ bool SoftTlb::mappable(u32 va, bool privileged, Mappable& out) const {
   return e.read_tag == page && meta.normal && out.offset < ram.size() && (!privileged || meta.global);
 }
 
-/// [first, first + count pages), of one section with `meta`, becomes what may be mapped of it together: as far as frames
-/// may be written like those that it begins with.
+/// [first, first + count pages), of one section with `meta`, becomes what may be mapped of it together: as far as
+/// frames may be written like those that it begins with.
 void SoftTlb::widen_in_section(const Window& window, const Space::Meta& meta, u32& first, u32& count, Mappable& here) {
   const GuestRam& ram = frames_.ram();
   const u32 mask = (1u << k_section_bits) - 1;

@@ -24,8 +24,7 @@ std::unique_ptr<Window> Window::create(int memfd, u64 size, u32 max_pieces) {
   Mapping pages = reserve(k_page_count * sizeof(u32), PROT_READ | PROT_WRITE);
   Mapping places = reserve((size >> k_page_bits) * sizeof(u32), PROT_READ | PROT_WRITE);
   if (!space || !pages || !places) return nullptr;
-  return std::unique_ptr<Window>(
-      new Window(std::move(space), std::move(pages), std::move(places), memfd, max_pieces));
+  return std::unique_ptr<Window>(new Window(std::move(space), std::move(pages), std::move(places), memfd, max_pieces));
 }
 
 Window::Window(Mapping space, Mapping pages, Mapping places, int memfd, u32 max_pieces)

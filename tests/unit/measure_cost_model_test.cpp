@@ -123,9 +123,9 @@ TEST(CostModel, EveryTrapAndExceptionIsPricedOrIncludedElsewhere) {
   Calibration all;
   for (u32 k = 0; k < k_counters; ++k) s.vcpus[0].counters[k] = 1;
   // What is left without a price by this version, and why, is in docs/cost-model.md.
-  const std::set<std::string> known = {
-      "exception.fiq",   "code.moves",          "shadow.tlbi-remote",   "shadow.tables",        "shadow.tables-let-go",
-      "shadow.not-kept", "shadow.window-enters", "shadow.window-leaves"};
+  const std::set<std::string> known = {"exception.fiq",        "code.moves",           "shadow.tlbi-remote",
+                                       "shadow.tables",        "shadow.tables-let-go", "shadow.not-kept",
+                                       "shadow.window-enters", "shadow.window-leaves"};
   std::set<std::string> without;
   all.costs["device.other"] = {1, 0};
 #define PRICED(counter) all.costs[full_name(info(Counter::counter))] = {1, 0};

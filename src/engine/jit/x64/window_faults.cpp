@@ -82,8 +82,6 @@ const u8* WindowFaults::cold_path(const u8* pc) const {
 WindowFaults::Scope::Scope(const WindowFaults* faults) { t_running = faults; }
 WindowFaults::Scope::~Scope() { t_running = nullptr; }
 
-void set_window_base(u64 base) {
-  asm volatile("wrgsbase %0" ::"r"(base));
-}
+void set_window_base(u64 base) { asm volatile("wrgsbase %0" ::"r"(base)); }
 
 }  // namespace armvisor::engine::jit
