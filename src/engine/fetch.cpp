@@ -104,6 +104,7 @@ void InterpreterVcpu::know(u32 target, Block* block) {
   // (An entry whose page has left the execute-side table is not noted; a straddling block's second page may do that.)
   const u64 id = context_.now.exec[(target >> k_page_bits) % mmu::k_exec_entries];
   if (static_cast<u32>(id) != target >> k_page_bits) return;
+  if (!block->serves(context_.now.key[target & 1] | context_.now.fp)) return;  // the view has changed meanwhile
   context_.jump[jump_index(target, static_cast<u32>(context_.now.salt))] = {context_.now.tag | target, block};
 }
 

@@ -47,7 +47,7 @@ void InterpreterVcpu::tlb_flush_va_all_asids(u32 va, bool inner_shareable) {
 void InterpreterVcpu::maintain(const Request& r, bool inner_shareable) {
   if (tlb_.is_coherent()) serve_mailbox();
   apply(r);
-  if (!tlb_.global_window_is_settled()) context_.barriers_left = 0;  // the DSB that must follow goes to C++
+  if (!tlb_.global_window_is_settled()) await_barrier();
   if (!inner_shareable) return;
   if (tlb_.needs_broadcast())
     broadcast(r);
@@ -147,7 +147,10 @@ void InterpreterVcpu::serve_mailbox() {
         count(Counter::FlushRemote);
         apply(r);
       },
-      [this] { settle_global_window(); });
+      [this] {
+        tlb();
+        settle_global_window();
+      });
 }
 
 void InterpreterVcpu::wait_for_tickets() {
@@ -167,6 +170,7 @@ void InterpreterVcpu::wait_for_tickets() {
 void InterpreterVcpu::fence() {
   count(Counter::LightBarrier);
   full_fence();
+  tlb();
   settle_global_window();
   if (!context_.has_tickets && (!context_.s.privileged() || --context_.barriers_left >= 0)) return;
   const auto now = std::chrono::steady_clock::now();

@@ -98,6 +98,8 @@ namespace {
 /// have changed in the block.
 bool may_connect(const Link& link, const Block& block) {
   if (block.straddles()) return false;
+  // A block may end in another view than the one that it was entered in, with another window or none.
+  if ((link.owner->key ^ block.key) & k_key_window) return false;
   return !link.same_page || (link.owner->pa.value ^ block.pa.value) >> k_page_bits == 0;
 }
 
@@ -164,6 +166,9 @@ void InterpreterVcpu::sync() {
   prepare_window(privileged);
   context_.views = &views_for(space, keys);
   window_ready();
+  const bool windowed = context_.views->view[privileged].key[0] & k_key_window;
+  if (windowed != std::exchange(windowed_[privileged], windowed))
+    request_attention();  // the block is of the other kind
   context_.now = context_.views->view[privileged];
   if (no_tlb_) context_.now.tlb = no_tlb_;
   if (tlb_.numbers_wrapped()) forget_jumps();

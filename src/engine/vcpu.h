@@ -215,6 +215,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
     std::chrono::steady_clock::time_point time;
     u64 switches = 0, blocks = 0;
   } window_ticks_[2];       ///< by privilege
+  bool windowed_[2] = {};   ///< by privilege: the last view's blocks had k_key_window
   u64 window_changes_ = 0;  ///< SoftTlb::window_changes() that Context::window_ready is of
   /// Maintenance of pages that the other vCPUs are still to be asked for; none: no pages.
   Request pending_{.kind = Request::Kind::FlushVa, .asid = Asid(), .pa = GuestPa(), .pages = 0};

@@ -112,7 +112,7 @@ void InterpreterVcpu::tick_window() {
 void InterpreterVcpu::charge_window(s32 cost, bool privileged) {
   if (shared_.backend->windows() != Backend::Windows::On) return;
   mmu::WindowUse& use = tlb_.window_use(privileged);
-  use.credit -= cost;
+  use.credit = std::max(use.credit - cost, -k_most_credit[privileged]);
   if (use.credit >= 0 || !use.on) return;
   use.on = false;
   tlb_.window_changed();
@@ -141,7 +141,7 @@ void InterpreterVcpu::check_global_window() {
   u32 walks = 0, first = 1, last = 0;
   arm::Translation t;
   bool good = false;
-  const auto done = tlb().settle_global_window([&](u32 va, u64 offset, bool writable) {
+  const auto done = tlb_.settle_global_window([&](u32 va, u64 offset, bool writable) {
     if (va < first || va > last) {
       if (++walks > k_most_walks) return false;
       good = !walk(va, arm::Access::Read, true, t) && t.global && t.type == arm::MemoryType::Normal;
@@ -150,7 +150,8 @@ void InterpreterVcpu::check_global_window() {
       last = first | (good ? mask : k_page_mask);
       t.pa = GuestPa(t.pa.value - (va - first));
     }
-    return good && t.pa.value + (va - first) == shared_.ram.base().value + offset && (!writable || t.pl1_write);
+    return good && tlb_.fits_global_window(va, t) && t.pa.value + (va - first) == shared_.ram.base().value + offset &&
+           (!writable || t.pl1_write);
   });
   count(Counter::WindowCheck, walks);
   charge_window(static_cast<s32>(walks / k_walks_per_us), true);
@@ -202,6 +203,10 @@ void InterpreterVcpu::window_missed(u32 va, u32 size, bool write) {
   Mapped mapped = map(va);
   const u32 last = va + size - 1;
   if ((va ^ last) >> k_page_bits != 0 && mapped != Mapped::No) mapped = map(last);
+  if (tlb_.changes() != views_changes_) {  // the window may not be that of the other DACR's view any more
+    context_.views->other->dacr = Views::k_no_dacr;
+    request_attention();
+  }
   if (mapped == Mapped::Already || mapped == Mapped::Now) return;
   if (mapped == Mapped::Full) return charge_window(k_most_credit[privileged], privileged);
   if (!shared_.backend->avoid_window(mark_pc())) return;

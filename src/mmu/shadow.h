@@ -90,6 +90,7 @@ class Shadow {
   WindowUse& window_use(bool privileged) { return tlb_.window_use(privileged); }
   SoftTlb::Mapped map_window(u32 va, bool write, bool privileged) { return tlb_.map_window(va, write, privileged); }
   Window::Settled settle_window() { return tlb_.settle_window(); }
+  bool fits_global_window(u32 va, const arm::Translation& t) const { return tlb_.fits_global_window(va, t); }
   bool global_window_is_settled() const { return tlb_.global_window_is_settled(); }
   template <class F>
   Window::Settled settle_global_window(F f) {

@@ -293,8 +293,10 @@ u32 SoftTlb::drop_entries() {
   u32 count = 0;
   for (auto& space : spaces_) count += clear(*space);
   renew_all();
-  global_.suspect.fill(~u64{0});
-  global_.any_suspect = true;
+  if (global_.window) {
+    global_.suspect.fill(~u64{0});
+    global_.any_suspect = true;
+  }
   return count;
 }
 
@@ -334,7 +336,7 @@ u32 SoftTlb::drop_page(u32 va, const Asid* asid) {
     }
     // A piece of a large page goes with any address inside it. Everything in reach of the largest page goes, so that
     // the next flush of an address there, which will often follow at once, has nothing to look for.
-    const u32 bits = space->largest;
+    const u32 bits = std::max(space->largest, 20u);  // what is known of sizes is known by MiB
     count += drop_if(*space, [va, bits](const Space::Meta&, u32 page) { return (u64{va ^ page} >> bits) == 0; });
     drop_in_window(*space, va, bits, false);
     space->forget_large(va);
@@ -369,7 +371,7 @@ bool SoftTlb::may_have_any(u32 va, u32 pages) const {
     if ((filled_word(at) & mask) != 0 || large_.has(at) || global_.large.has(at)) return true;
     number = next;
   }
-  return false;
+  return unsettled_.load();
 }
 
 u32 SoftTlb::drop_range(Space& space, u32 va, u32 bits) {

@@ -199,7 +199,8 @@ class SoftTlb {
   /// To be called before code that uses the current space's window runs on when something may have been dropped.
   Window::Settled settle_window() { return current_->window ? current_->window->settle() : Window::Settled(); }
   bool global_window_is_settled() const {
-    return !global_.window || (!global_.any_suspect && global_.window->is_settled());
+    return !global_.window ||
+           (!global_.any_suspect && global_.window->is_settled() && !unsettled_.load(std::memory_order_relaxed));
   }
   /// Likewise for the global window. Where all was flushed, or a section, its pages are kept for which the tables say
   /// the same as before: f(va, offset of the frame in the memfd, writable).
@@ -212,7 +213,16 @@ class SoftTlb {
       if (in_mib(g.suspect, mib << 20)) g.window->keep_if(mib, f);
     if (g.any_suspect) g.suspect.fill(0);
     g.any_suspect = false;
-    return g.window->settle();
+    const Window::Settled done = g.window->settle();
+    unsettled_.store(false);
+    return done;
+  }
+  /// A page of the global window that has become part of what `t` translates may stay: what the window knows of domains
+  /// and sizes covers it.
+  bool fits_global_window(u32 va, const arm::Translation& t) const {
+    const GlobalWindow& g = global_;
+    return (g.domains >> (2 * t.domain) & 3) == 3 &&
+           (t.page_bits <= k_page_bits || (g.large.has(va) && t.page_bits <= g.largest));
   }
   /// Grows when a window lost pages, or a space its window; changes() grows with it.
   u64 window_changes() const { return window_changes_; }
@@ -227,6 +237,7 @@ class SoftTlb {
   struct Mappable {
     u64 offset;
     bool writable, global;
+    u32 page_bits, domain;
     bool operator==(const Mappable&) const = default;
   };
   bool mappable(u32 va, bool privileged, Mappable& out) const;
@@ -250,10 +261,10 @@ class SoftTlb {
 
   /// True when a space may have entries that maintenance of `va` is to drop.
   bool may_have(u32 va) const { return (filled_word(va) >> (va >> k_page_bits & 63) & 1) || large_.has(va); }
-  u64 filled_word(u32 va) const { return filled_[va >> 18].load(std::memory_order_relaxed); }
+  u64 filled_word(u32 va) const { return filled_[va >> 18].load(std::memory_order_acquire); }
   void write_filled(u32 va, bool in) {
     const u64 bit = u64{1} << (va >> k_page_bits & 63), now = filled_word(va);
-    filled_[va >> 18].store(in ? now | bit : now & ~bit, std::memory_order_relaxed);
+    filled_[va >> 18].store(in ? now | bit : now & ~bit, std::memory_order_release);
   }
   void note_filled(u32 va, u32 page_bits) {
     write_filled(va, true);
@@ -276,6 +287,7 @@ class SoftTlb {
   std::unique_ptr<std::atomic<u64>[]> filled_;
   SharedMibSet large_;  ///< likewise, from a descriptor of more than 4 KiB
   std::atomic<u32> walking_{0};
+  std::atomic<bool> unsettled_{false};  ///< the host may still map pages of the global window that were flushed
   /// Privileged code on global pages, by all that translation depends on but the ASID.
   std::vector<std::pair<SpaceKey, std::unique_ptr<ExecEpoch>>> all_spaces_;
   ExecEpoch noted_;  ///< what all of them together know, or have known: most flushes need look no further

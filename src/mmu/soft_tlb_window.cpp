@@ -89,13 +89,17 @@ void SoftTlb::note_global(u32 va, const Space::Meta& meta) {
   window_changed();  // with another DACR it may not be the space's any more
 }
 
+/// Before the page's bit in filled_ goes: may_have_any() looks at one after the other.
 void SoftTlb::drop_in_global_window(u32 va) {
   GlobalWindow& g = global_;
   if (!g.window || g.window->size() == 0) return;
-  if (!g.large.has(va)) return g.window->drop(va, k_page_bits, false);
-  if (in_mib(g.suspect, va)) return;
-  mark_mib(g.suspect, va, g.largest, true);
-  g.any_suspect = true;
+  if (!g.large.has(va)) {
+    g.window->drop(va, k_page_bits, false);
+  } else if (!in_mib(g.suspect, va)) {
+    mark_mib(g.suspect, va, g.largest, true);
+    g.any_suspect = true;
+  }
+  if (!global_window_is_settled()) unsettled_.store(true);
 }
 
 void SoftTlb::drop_global_window() {
@@ -119,6 +123,8 @@ bool SoftTlb::mappable(u32 va, bool privileged, Mappable& out) const {
   out.offset = e.host - reinterpret_cast<u64>(ram.host(ram.base()));
   out.writable = e.write_tag == page;
   out.global = meta.global;
+  out.page_bits = meta.page_bits;
+  out.domain = meta.domain;
   return e.read_tag == page && meta.normal && out.offset < ram.size() && (!privileged || meta.global);
 }
 
@@ -150,7 +156,7 @@ SoftTlb::Mapped SoftTlb::map_window(u32 va, bool write, bool privileged) {
   const auto continues = [&](u32 at, u64 offset) {
     Mappable there;
     return !w.has(at, here.writable) && mappable(at, privileged, there) &&
-           there == Mappable{offset, here.writable, here.global};
+           there == Mappable{offset, here.writable, here.global, here.page_bits, here.domain};
   };
   const Space::Meta& meta = current_->data_meta[privileged][(va >> k_page_bits) % k_tlb_entries];
   const bool section = meta.page_bits >= k_section_bits;

@@ -42,6 +42,7 @@ bool Window::has(u32 va, bool write) const {
 bool Window::map(u32 va, u64 offset, u32 count, bool writable, bool global, bool populate) {
   const u32 first = va >> k_page_bits;
   settle();
+  if (pieces_ + k_pieces_more > max_pieces_ && size_ == 0) clear_host();
   if (pieces_ + k_pieces_more > max_pieces_) return false;
   const int protection = PROT_READ | (writable ? PROT_WRITE : 0);
   const std::size_t bytes = std::size_t{count} << k_page_bits;

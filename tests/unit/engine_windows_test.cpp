@@ -183,6 +183,76 @@ TEST_F(EngineWindows, BehindTheBarrierTheNewDescriptorCounts) {
   }
 }
 
+// What a flush keeps must be known by its new domain and size.
+TEST_F(EngineWindows, AFlushKeepsNothingWhoseDomainOrSizeChanged) {
+  map(0, small_page(frame(0), 1));
+  const auto load = [&](u32 slot, u32 at, const char* what) {
+    run(arm::k_mode_svc, slot, {0xe5901000, 0xe5802004, k_svc}, at);
+    compare(what);
+  };
+  load(0, k_pages, "domain 1");
+  both([&](World& w) {
+    w.m.put32(k_l1 + 4 * (k_pages >> 20), k_l2 | 3u << 5 | 1);  // domain 3
+    w.m.state().cp15.dacr |= 1u << 6;
+    w.run_kernel(k_tlbiall, 0);
+  });
+  load(1, k_pages, "domain 3");
+  both([&](World& w) { w.run_kernel(k_write_dacr, 0x15); });
+  load(2, k_pages, "domain 3, without access");
+  // Pages of the MiB 0x900 become its section, which is flushed by another address.
+  both([&](World& w) {
+    w.m.put32(k_l1 + 4 * 0x900, (k_l2 + 0x400) | 1);
+    w.m.put32(k_l2 + 0x400 + 4, small_page(k_ram + 0x501000, 1));
+    w.run_kernel(k_tlbiall, 0);
+  });
+  load(3, 0x90001000, "small page");
+  both([&](World& w) {
+    w.m.put32(k_l1 + 4 * 0x900, section(k_ram + 0x500000, 1));
+    w.run_kernel(k_tlbiall, 0);
+  });
+  load(4, 0x90001000, "section");
+  both([&](World& w) {
+    w.m.put32(k_l1 + 4 * 0x900, section(k_ram + 0x400000, 1));
+    w.run_kernel(k_tlbimva, 0x90044001);
+  });
+  load(5, 0x90001000, "another section");
+}
+
+// Both values have been used, so the change is one in place; only then comes the first page of the domain.
+TEST_F(EngineWindows, DacrChangedInPlaceTakesAccessAway) {
+  map(0, small_page(frame(0), 1));
+  for (u32 k = 0; k < 8; ++k)
+    // r6 = client of domain 1, r7 = no access: r6; r7; r6; ldr; r7; isb; ldr
+    run(arm::k_mode_svc, k,
+        {0xe3a06005, 0xe3a07001, 0xee036f10, 0xf57ff06f, 0xee037f10, 0xf57ff06f, 0xee036f10, 0xf57ff06f, 0xe5901000,
+         0xee037f10, 0xf57ff06f, 0xe5902000, k_svc},
+        k_pages),
+        compare("in place " + std::to_string(k));
+  EXPECT_EQ(windows->mode(), arm::k_mode_abt);
+}
+
+TEST_F(EngineWindows, ChangesOfTheContextInTheMiddleOfABlock) {
+  map(0, small_page(frame(0), 1));
+  map(1, small_page(frame(1), 1));
+  for (u32 k = 0; k < 30; ++k) {
+    // ldr; mcr of TTBCR, CONTEXTIDR or DACR; ldr; tlbimva of the page without a barrier, the register again; b; ldr
+    static constexpr u32 k_register[] = {0xee023f50, 0xee0d3f30, 0xee033f10};
+    static constexpr u32 k_values[] = {0x20, 2, 0x5};
+    const u32 set = k_register[k % 3], value = k_values[k % 3];
+    both([&](World& w) { w.m.put32(k_l2, small_page(frame(k % 4), k % 5 ? 1 : 5)); });
+    run(arm::k_mode_svc, k % 10,
+        {0xe5901000, 0xe3a03000 | value, set, 0xe5902004, 0xee080f37, 0xe3a03000 | (k % 3 == 2 ? 0x15 : k % 3), set,
+         0xf57ff04f, 0xf57ff06f, 0xeaffffff, 0xe5904000, k_svc},
+        k_pages + (k & 1) * 0x1000);
+    compare("context " + std::to_string(k));
+    both([&](World& w) {
+      w.m.state().cp15.ttbcr = 0;
+      w.m.state().cp15.dacr = 0x15;
+      w.run_kernel(k_tlbiall, 0);
+    });
+  }
+}
+
 TEST_F(EngineWindows, WhatAFlushLeavesAsItWasStays) {
   if (!has_global_window()) GTEST_SKIP() << "only with the policy asid";
   map(0, small_page(frame(0), 1));

@@ -325,5 +325,31 @@ TEST_F(SoftTlbTest, MaintenanceOfOneAsidLeavesWhatOthersMayHave) {
   EXPECT_TRUE(tlb.may_have_any(0, 16));
 }
 
+TEST_F(SoftTlbTest, LargePagesOfOneMibAreFlushedOneByOne) {
+  fill(0x0, k_ram, false, 16);
+  fill(0x10000, k_ram + 0x10000, false, 16);
+  tlb.drop_page(0x1000, nullptr);
+  tlb.drop_page(0x15000, nullptr);
+  EXPECT_FALSE(reads(0x0));
+  EXPECT_FALSE(reads(0x10000));
+}
+
+TEST_F(SoftTlbTest, AWindowThatWasFullHasRoomWhenItIsEmpty) {
+  const auto window = Window::create(ram.memfd(), ram.size(), 8);
+  ASSERT_TRUE(window);
+  u32 refused = 0;
+  for (u32 k = 0; k < 100; ++k) {
+    if (!window->map(k << 12, 0, 1, true, true, false)) {
+      ++refused;
+      window->drop_all();
+      EXPECT_TRUE(window->map(k << 12, 0, 1, true, true, false)) << k;
+    }
+    EXPECT_TRUE(window->has(k << 12, true));
+    window->drop(k << 12, 12, false);
+    if (k % 3 == 0) window->settle();
+  }
+  EXPECT_LT(refused, 60u);
+}
+
 }  // namespace
 }  // namespace armvisor::mmu
