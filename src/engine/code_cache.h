@@ -107,7 +107,7 @@ class CodeCache {
   /// Half of all code runs a few times, much of it never again; the interpreted form takes a kilobyte a block. (By size
   /// alone large programs would lose what they run again soon.)
   using Clock = std::chrono::steady_clock;
-  static constexpr u64 k_cold_bytes = 8u << 20;
+  static constexpr u64 k_cold_bytes = 12u << 20;
   static constexpr std::chrono::seconds k_trim_interval{2};
   static constexpr u64 k_eviction_parts = 8;  ///< one of so many goes at a time
   u64 dead_bytes() const { return dead_bytes_.load(std::memory_order_relaxed); }
