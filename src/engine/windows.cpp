@@ -138,20 +138,15 @@ void InterpreterVcpu::window_block_made() {
 /// afterwards; so the tables are looked at, and pages that they still translate so are kept, as if they had been mapped
 /// right after.
 void InterpreterVcpu::check_global_window() {
-  u32 walks = 0, first = 1, last = 0;
-  arm::Translation t;
-  bool good = false;
-  const auto done = tlb_.settle_global_window([&](u32 va, u64 offset, bool writable) {
-    if (va < first || va > last) {
-      if (++walks > k_most_walks) return false;
-      good = !walk(va, arm::Access::Read, true, t) && t.global && t.type == arm::MemoryType::Normal;
-      const u32 mask = (1u << t.page_bits) - 1;
-      first = good ? va & ~mask : va;
-      last = first | (good ? mask : k_page_mask);
-      t.pa = GuestPa(t.pa.value - (va - first));
-    }
-    return good && tlb_.fits_global_window(va, t) && t.pa.value + (va - first) == shared_.ram.base().value + offset &&
-           (!writable || t.pl1_write);
+  u32 walks = 0;
+  const auto done = tlb_.settle_global_window([&](u32 va) -> mmu::Window::Extent {
+    arm::Translation t;
+    const bool mapped = ++walks <= k_most_walks && !walk(va, arm::Access::Read, true, t) && t.global &&
+                        t.type == arm::MemoryType::Normal && tlb_.fits_global_window(va, t);
+    if (!mapped) return {.first = va, .last = va | k_page_mask};
+    const u32 mask = (1u << std::min(t.page_bits, 20u)) - 1;  // what is known of sizes is known by MiB
+    const u64 origin = t.pa.value - shared_.ram.base().value - va;
+    return {.first = va & ~mask, .last = va | mask, .origin = origin, .mapped = true, .writable = t.pl1_write};
   });
   count(Counter::WindowCheck, walks);
   charge_window(static_cast<s32>(walks / k_walks_per_us), true);

@@ -93,8 +93,8 @@ class Shadow {
   bool fits_global_window(u32 va, const arm::Translation& t) const { return tlb_.fits_global_window(va, t); }
   bool global_window_is_settled() const { return tlb_.global_window_is_settled(); }
   template <class F>
-  Window::Settled settle_global_window(F f) {
-    return tlb_.settle_global_window(f);
+  Window::Settled settle_global_window(F look) {
+    return tlb_.settle_global_window(look);
   }
   u64 window_changes() const { return tlb_.window_changes(); }
   void window_changed() { tlb_.window_changed(); }

@@ -203,16 +203,17 @@ class SoftTlb {
            (!global_.any_suspect && global_.window->is_settled() && !unsettled_.load(std::memory_order_relaxed));
   }
   /// Likewise for the global window. Where all was flushed, or a section, its pages are kept for which the tables say
-  /// the same as before: f(va, offset of the frame in the memfd, writable).
+  /// the same as before: look(va) is a Window::Extent.
   template <class F>
-  Window::Settled settle_global_window(F f) {
+  Window::Settled settle_global_window(F look) {
     GlobalWindow& g = global_;
     if (!g.window) return {};
     if (g.any_suspect && !global_window()) drop_global_window();
-    for (u32 mib = 0; g.any_suspect && mib < 4096; ++mib)
-      if (in_mib(g.suspect, mib << 20)) g.window->keep_if(mib, f);
-    if (g.any_suspect) g.suspect.fill(0);
-    g.any_suspect = false;
+    if (g.any_suspect) {
+      g.window->keep_what_holds(g.suspect, look);
+      g.suspect.fill(0);
+      g.any_suspect = false;
+    }
     const Window::Settled done = g.window->settle();
     unsettled_.store(false);
     return done;

@@ -53,7 +53,7 @@ bool Window::map(u32 va, u64 offset, u32 count, bool writable, bool global, bool
   for (u32 k = 0; k < count; ++k) {
     const u32 frame = static_cast<u32>(offset >> k_page_bits) + k;
     u32 &p = page(first + k), &at = place(frame);
-    if (p == 0) ++in_mib_[(first + k) / k_pages_per_mib], ++size_;
+    if (p == 0) add(first + k, frame);
     p = frame << k_frame_shift | rights;
     if (at != first + k + 1) at = at == 0 ? first + k + 1 : k_many;
   }
@@ -61,12 +61,25 @@ bool Window::map(u32 va, u64 offset, u32 count, bool writable, bool global, bool
   return true;
 }
 
+/// The page, which was not mapped, will be, to `frame`.
+void Window::add(u32 number, u32 frame) {
+  Mib& m = mibs_[number / k_pages_per_mib];
+  const u64 origin = (u64{frame} << k_page_bits) - (u64{number} << k_page_bits);
+  if (m.pages == 0) {
+    m = {.origin = origin};
+    mark_mib(used_, number << k_page_bits, k_page_bits, true);
+  }
+  m.even &= m.origin == origin;
+  ++m.pages;
+  ++size_;
+}
+
 void Window::remove(u32 number) {
   u32& p = page(number);
   if (u32& at = place(p >> k_frame_shift); at == number + 1) at = 0;
   p = 0;
-  --in_mib_[number / k_pages_per_mib];
   --size_;
+  if (--mibs_[number / k_pages_per_mib].pages == 0) mark_mib(used_, number << k_page_bits, k_page_bits, false);
   stale_.push_back(number);
   ++counts_.dropped;
 }

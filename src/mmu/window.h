@@ -8,11 +8,13 @@
 // Only the vCPU's own thread may use the object.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <memory>
 #include <vector>
 
 #include "base/fd.h"
 #include "base/types.h"
+#include "mmu/mib_set.h"
 
 namespace armvisor::mmu {
 
@@ -40,14 +42,15 @@ class Window {
   /// Takes out the pages of the 2^bits bytes around `va`; with `only_global`, those of them that are.
   void drop(u32 va, u32 bits, bool only_global);
   void drop_all();
-  /// Of the MiB `mib`, takes out the pages for which f(va, offset of the frame in the memfd, writable) does not hold.
+  /// What tables say of the addresses first to last: they are at these plus `origin` in the memfd, if anywhere.
+  struct Extent {
+    u32 first = 1, last = 0;
+    u64 origin = 0;
+    bool mapped = false, writable = false;
+  };
+  /// Of the MiBs given, takes out the pages of which look(va), the Extent that `va` is in, does not say what is mapped.
   template <class F>
-  void keep_if(u32 mib, F f) {
-    for_each(mib * k_pages_per_mib, (mib + 1) * k_pages_per_mib, [&](u32 number) {
-      const u32 p = page(number);
-      if (!f(number << k_page_bits, u64{p >> k_frame_shift} << k_page_bits, (p & k_writable) != 0)) remove(number);
-    });
-  }
+  void keep_what_holds(const MibSet& mibs, F look);
   /// Makes the mappings of the frame at `offset` read-only.
   void drop_writes(u64 offset);
   struct Settled {
@@ -65,10 +68,16 @@ class Window {
   static constexpr u32 k_mapped = 1, k_writable = 2, k_global = 4, k_frame_shift = 3;
   static constexpr u32 k_page_count = 1u << 20, k_pages_per_mib = 256;
   static constexpr u32 k_many = ~u32{0};
+  struct Mib {
+    u16 pages = 0;      ///< that are mapped
+    bool even = true;   ///< all of them at their address plus `origin` in the memfd
+    u64 origin = 0;
+  };
 
   Window(Mapping space, Mapping pages, Mapping places, int memfd, u32 max_pieces);
   u32& page(u32 number) const { return reinterpret_cast<u32*>(pages_.data())[number]; }
   u32& place(u64 frame) const { return reinterpret_cast<u32*>(places_.data())[frame]; }
+  void add(u32 number, u32 frame);
   void remove(u32 number);
   bool protect(u32 number);
   u8* host(u32 number) const { return space_.data() + (std::size_t{number} << k_page_bits); }
@@ -79,7 +88,7 @@ class Window {
   void for_each(u32 first, u32 end, F f) const {
     while (first < end) {
       const u32 mib = first / k_pages_per_mib, next = std::min(end, (mib + 1) * k_pages_per_mib);
-      for (; in_mib_[mib] != 0 && first < next; ++first)
+      for (; mibs_[mib].pages != 0 && first < next; ++first)
         if (page(first) != 0) f(first);
       first = next;
     }
@@ -88,7 +97,8 @@ class Window {
   Mapping space_;
   Mapping pages_;   ///< u32 per page of the guest's addresses
   Mapping places_;  ///< u32 per frame: number of the page that it is mapped at + 1, 0: at none, k_many: perhaps at more
-  std::array<u16, 4096> in_mib_{};  ///< pages mapped, by MiB
+  std::array<Mib, 4096> mibs_{};
+  MibSet used_{};  ///< those with pages
   int memfd_;
   u32 size_ = 0;
   u32 pieces_ = 0;  ///< the host has at most so many mappings for it
@@ -96,5 +106,26 @@ class Window {
   std::vector<u32> stale_;  ///< numbers of pages that the host still maps
   WindowCounts counts_;
 };
+
+template <class F>
+void Window::keep_what_holds(const MibSet& mibs, F look) {
+  constexpr u32 k_mib_bits = 20, k_last_of_mib = (1u << k_mib_bits) - 1;
+  Extent now;
+  for (u32 word = 0; word < mibs.size(); ++word) {
+    for (u64 left = mibs[word] & used_[word]; left != 0; left &= left - 1) {
+      const u32 mib = word * 64 + static_cast<u32>(std::countr_zero(left)), start = mib << k_mib_bits;
+      const Mib& m = mibs_[mib];
+      for (u32 number = mib * k_pages_per_mib; number < (mib + 1) * k_pages_per_mib; ++number) {
+        const u32 p = page(number), va = number << k_page_bits;
+        if (p == 0) continue;
+        if (va < now.first || va > now.last) now = look(va);
+        const bool whole = now.first <= start && now.last >= start + k_last_of_mib;
+        if (whole && now.mapped && now.writable && m.even && m.origin == now.origin) break;
+        const u64 origin = (u64{p >> k_frame_shift} << k_page_bits) - va;
+        if (!now.mapped || origin != now.origin || (!now.writable && (p & k_writable))) remove(number);
+      }
+    }
+  }
+}
 
 }  // namespace armvisor::mmu
