@@ -126,11 +126,32 @@ u64 InterpreterVcpu::ask(u32 vcpu, const Request& request) {
 bool InterpreterVcpu::has_served(u32 vcpu, u64 ticket) const { return shared_.vcpus[vcpu]->has_served(ticket); }
 
 void InterpreterVcpu::apply(const Request& r) {
-  if (r.kind != Request::Kind::DropWrites)
+  if (r.kind == Request::Kind::FlushAll)
+    with_tables([&](const mmu::Tables& tables) { tlb_.apply(r, &tables); });
+  else if (r.kind != Request::Kind::DropWrites)
     tlb_.apply(r);
   else if (tlb_.drop_writes(r.pa))
     wrote_unseen(r.pa);
   if (tlb_.changes() != views_changes_) sync();
+}
+
+/// Calls f with the tables in force.
+template <class F>
+void InterpreterVcpu::with_tables(F f) {
+  const mmu::Shadow::Walk walking(tlb_, has_others());
+  u32 walks = 0;
+  const auto translate_code = [&](u32 va, arm::Translation& out) {
+    ++walks;
+    return !walk(va, arm::Access::Execute, true, out);
+  };
+  f(mmu::Tables{mmu::SpaceKey::of(context_.s, tlb_.policy()), bases(), translate_code});
+  count(Counter::FlushCheck, walks);
+}
+
+/// Guests that flush everything right before they change tables may count on a TLB that has nothing yet; though the
+/// architecture does not promise them one (B3.10.1), what was kept is to be right by the new tables, too.
+void InterpreterVcpu::keep_by_new_tables() {
+  with_tables([this](const mmu::Tables& tables) { tlb_.keep_global(tables); });
 }
 
 /// Writes through entries since the frame was marked were not seen: what was derived from it may be of older bytes.

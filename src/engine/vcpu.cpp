@@ -161,6 +161,7 @@ void InterpreterVcpu::sync() {
     keys[privileged] = context.key();
   }
   if (context_.views) tlb_.set_current(*context_.views->space);
+  if (tlb_.kept_by_others(bases())) keep_by_new_tables();
   mmu::Space& space = tlb_.select(context_.s);
   const bool privileged = context_.s.privileged();
   prepare_window(privileged);
@@ -201,12 +202,12 @@ Views& InterpreterVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
     v.window[p] = window_of(p, keys[p]);
     const u32 arm = base_key(keys[p]) | (v.window[p] > k_window_wanted ? k_key_window : 0);
     view = {.tlb = space.data[p],
-            .exec = space.exec[p],
+            .exec = space.exec_of(p),
             .tag = u64{tlb_.exec_number(p, arm)} << 32,
             .key = {arm, arm | k_thumb},
             .salt = 0,
             .fp = keys[p] & frontend::Context::k_fp_key};
-    if (!p || space.own_privileged || !space.all_spaces) view.salt = jump_salt(space.id + 1);
+    if (!space.shares_code(p)) view.salt = jump_salt(space.id + 1);
   }
   // Generated code that changes DACR goes on in its block, and so with the same window.
   if (v.other->window[1] != v.window[1]) v.other->dacr = Views::k_no_dacr;

@@ -172,6 +172,10 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   void serve_mailbox();
   void maintain(const Request& request, bool inner_shareable);
   void apply(const Request& request);
+  template <class F>
+  void with_tables(F f);
+  std::array<u64, 2> bases() const { return {context_.s.cp15.ttbr0, context_.s.cp15.ttbr1}; }
+  void keep_by_new_tables();
   bool has_others() const { return shared_.vcpus.size() > 1; }
   void broadcast(const Request& request);
   bool joins_pending(const Request& request);

@@ -31,7 +31,7 @@ constexpr std::chrono::microseconds k_tick_distance{900};
 /// tick earns a tenth of the time since the last.
 constexpr s32 k_earned_share = 10, k_tick_earns = 400, k_enough = 1200, k_most_credit[] = {40'000, 8'000};
 constexpr s32 k_fault_costs = 4, k_map_costs = 10, k_drop_costs = 6, k_block_costs = 12;
-constexpr u32 k_drop_pages_per_us = 16, k_walks_per_us = 8;
+constexpr u32 k_drop_pages_per_us = 16, k_walks_per_us = 16;
 constexpr u32 k_most_walks = 1024;
 constexpr u32 k_pages_ahead = 15;
 /// All windows of a machine may have so many of the host's mappings, of 65530.
@@ -144,11 +144,11 @@ void InterpreterVcpu::check_global_window() {
     const bool mapped = ++walks <= k_most_walks && !walk(va, arm::Access::Read, true, t) && t.global &&
                         t.type == arm::MemoryType::Normal && tlb_.fits_global_window(va, t);
     if (!mapped) return {.first = va, .last = va | k_page_mask};
-    const u32 mask = (1u << std::min(t.page_bits, 20u)) - 1;  // what is known of sizes is known by MiB
+    const u32 mask = (1u << std::min(t.page_bits, mmu::k_mib_bits)) - 1;  // what is known of sizes is known by MiB
     const u64 origin = t.pa.value - shared_.ram.base().value - va;
     return {.first = va & ~mask, .last = va | mask, .origin = origin, .mapped = true, .writable = t.pl1_write};
   });
-  count(Counter::WindowCheck, walks);
+  count(Counter::FlushCheck, walks);
   charge_window(static_cast<s32>(walks / k_walks_per_us), true);
   charge_window(done, true);
 }

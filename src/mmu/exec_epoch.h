@@ -11,6 +11,14 @@
 
 namespace armvisor::mmu {
 
+inline constexpr u32 k_exec_entries = 1024;
+
+/// Execute side: virtual page number | physical frame number << 32, or k_exec_none. While there is an entry,
+/// maintenance of its page renews the numbers that code in it is known by (ExecEpoch).
+inline constexpr u64 k_exec_none = ~u64{0};
+constexpr u64 exec_id(u32 va, GuestPa pa) { return u64{va >> k_page_bits} | (pa.value >> k_page_bits) << 32; }
+constexpr GuestPa exec_frame(u64 id) { return GuestPa((id >> 32) << k_page_bits); }
+
 class ExecEpoch {
  public:
   /// The number for `key`, 0 if it has none.
@@ -23,6 +31,7 @@ class ExecEpoch {
 
   /// Code at `va` is known under these numbers; its descriptor maps 1 << page_bits bytes.
   void note(u32 va, u32 page_bits, bool global) {
+    any_ = true;
     any_global_ |= global;
     if (page_bits <= k_page_bits) {
       const u32 bit = hash(va);
@@ -38,7 +47,15 @@ class ExecEpoch {
     return (in_mib(small_, va) && (pages_[bit / 64] >> bit % 64 & 1)) || in_mib(large_, va);
   }
   bool any_global() const { return any_global_; }
-  bool unused() const { return next_ == 0; }
+  /// Notes what `other` has noted, too.
+  void add(const ExecEpoch& other) {
+    any_ |= other.any_;
+    any_global_ |= other.any_global_;
+    for (u32 k = 0; k < pages_.size(); ++k) pages_[k] |= other.pages_[k];
+    for (u32 k = 0; k < small_.size(); ++k) small_[k] |= other.small_[k];
+    for (u32 k = 0; k < large_.size(); ++k) large_[k] |= other.large_[k];
+  }
+  bool unused() const { return next_ == 0 && !any_; }
   void renew() {
     if (!unused()) *this = {};
   }
@@ -56,7 +73,7 @@ class ExecEpoch {
   MibSet small_{};  ///< pages of 4 KiB
   MibSet large_{};  ///< by MiB: part of it came from a descriptor of more than 4 KiB
   u32 next_ = 0;
-  bool any_global_ = false;
+  bool any_ = false, any_global_ = false;
 };
 
 }  // namespace armvisor::mmu

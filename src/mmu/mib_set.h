@@ -7,10 +7,12 @@
 
 namespace armvisor::mmu {
 
+inline constexpr u32 k_mib_bits = 20;
+
 /// f(index of a word, bit) for each MiB that the page of 1 << page_bits bytes around `va` touches.
 template <class F>
 void for_each_mib(u32 va, u32 page_bits, F f) {
-  const u32 mib = page_bits <= 20 ? 1 : 1u << (page_bits - 20), first = (va >> 20) & ~(mib - 1);
+  const u32 mib = page_bits <= k_mib_bits ? 1 : 1u << (page_bits - k_mib_bits), first = (va >> k_mib_bits) & ~(mib - 1);
   for (u32 k = first; k < first + mib; ++k) f(k >> 6, u64{1} << (k & 63));
 }
 
@@ -20,12 +22,12 @@ using MibSet = std::array<u64, 64>;
 inline void mark_mib(MibSet& set, u32 va, u32 page_bits, bool in) {
   for_each_mib(va, page_bits, [&](u32 k, u64 bit) { set[k] = in ? set[k] | bit : set[k] & ~bit; });
 }
-inline bool in_mib(const MibSet& set, u32 va) { return set[va >> 26] >> (va >> 20 & 63) & 1; }
+inline bool in_mib(const MibSet& set, u32 va) { return set[va >> 26] >> (va >> k_mib_bits & 63) & 1; }
 
 /// A MibSet that other threads may read.
 class SharedMibSet {
  public:
-  bool has(u32 va) const { return bits_[va >> 26].load(std::memory_order_relaxed) >> (va >> 20 & 63) & 1; }
+  bool has(u32 va) const { return bits_[va >> 26].load(std::memory_order_relaxed) >> (va >> k_mib_bits & 63) & 1; }
   /// (its owner only) As mark_mib().
   void mark(u32 va, u32 page_bits, bool in) {
     for_each_mib(va, page_bits, [&](u32 k, u64 bit) {

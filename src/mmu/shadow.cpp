@@ -44,6 +44,7 @@ Space& Shadow::select(const arm::CpuState& s) {
   return tlb_.select(key, [this](Space& space) {
     counters_.add(Counter::SpaceEviction);
     map_.take_space(space.id, [this](u64 frame) { released(frame); });
+    if (is_coherent()) tlb_.drop_space(space);
   });
 }
 
@@ -124,26 +125,26 @@ void Shadow::released(u64 frame) {
 
 // --- letting go
 
-void Shadow::apply(const Request& r) {
+void Shadow::apply(const Request& r, const Tables* tables) {
   switch (r.kind) {
     case Request::Kind::Forget:
       for (u32 k = 0; k < tlb_.space_count(); ++k) map_.take_space(k, [this](u64 frame) { released(frame); });
-      tlb_.drop_entries();
+      tlb_.drop_entries(nullptr);
       break;
     case Request::Kind::DropDerived: drop_derived(r.pa, r.size); break;
     case Request::Kind::DropTable: drop_table(r.pa); break;
     case Request::Kind::DropWrites: break;
-    default: flush(r); break;
+    default: flush(r, tables); break;
   }
 }
 
-void Shadow::flush(const Request& r) {
+void Shadow::flush(const Request& r, const Tables* tables) {
   if (is_coherent()) return;
   u32 count = 0;
   if (policy_ == Policy::Flush)
     count = tlb_.drop_all();
   else if (r.kind == Request::Kind::FlushAll)
-    count = tlb_.drop_entries();
+    count = tlb_.drop_entries(tables);
   else if (r.kind == Request::Kind::FlushAsid)
     count = tlb_.drop_not_global(r.asid);
   else

@@ -78,9 +78,11 @@ class Shadow {
   }
   bool fill_exec(u32 va, const arm::Translation& t, bool privileged) { return tlb_.fill_exec(va, t, privileged); }
 
-  /// Does what a request asks, but for DropWrites.
-  void apply(const Request& r);
+  /// Does what a request asks, but for DropWrites. `tables`: those in force, for what may stay when all is flushed.
+  void apply(const Request& r, const Tables* tables = nullptr);
   bool drop_writes(GuestPa pa) { return tlb_.drop_writes(pa); }
+  void keep_global(const Tables& tables) { tlb_.keep_global(&tables); }
+  bool kept_by_others(const std::array<u64, 2>& bases) const { return tlb_.kept_by_others(bases); }
 
   // Windows, as SoftTlb's.
   bool attach_window(u32 max_pieces) { return tlb_.attach_window(max_pieces); }
@@ -143,7 +145,7 @@ class Shadow {
   void drop_claim(u64 frame);
   void released(u64 frame);
   void tell(const Request& r);
-  void flush(const Request& r);
+  void flush(const Request& r, const Tables* tables);
   void drop_derived(GuestPa pa, u32 size);
   void drop_table(GuestPa pa);
   bool became_data(u64 frame);

@@ -1,6 +1,7 @@
 #include "mmu/soft_tlb.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "base/assert.h"
@@ -8,12 +9,7 @@
 namespace armvisor::mmu {
 namespace {
 
-// SCTLR (B4.1.130): M, WXN, UWXN, EE, TRE, AFE.
 constexpr u32 k_sctlr_m = 1u << 0;
-constexpr u32 k_sctlr_translation = k_sctlr_m | 1u << 19 | 1u << 20 | 1u << 25 | 1u << 28 | 1u << 29;
-constexpr u32 k_ttbcr_eae = 1u << 31;
-constexpr u32 k_short_base = ~0x7fu;
-constexpr u64 k_long_base = 0xffffffffe0;
 
 constexpr u32 k_page_of = ~k_page_mask;
 
@@ -37,19 +33,26 @@ void clear_exec(Space& space, bool privileged) {
   for (u64& e : space.exec[privileged]) drop(e);
 }
 
+/// f(k) for each bit k that is set.
+template <std::size_t N, class F>
+void for_each_bit(const std::array<u64, N>& bits, F f) {
+  for (u32 word = 0; word < N; ++word)
+    for (u64 left = bits[word]; left != 0; left &= left - 1) f(word * 64 + static_cast<u32>(std::countr_zero(left)));
+}
+
 /// Drops the live entries for which f(meta, page address) holds.
 template <class F>
 u32 drop_if(Space& space, F f) {
   u32 count = 0;
   for (int p = 0; p < 2; ++p) {
-    for (u32 k = 0; k < k_tlb_entries; ++k) {
+    for_each_bit(space.data_used[p], [&](u32 k) {
       TlbEntry& e = space.data[p][k];
       if (is_live(e, k) && f(space.data_meta[p][k], page_of(e, k))) count += drop(e, k);
-    }
-    for (u32 k = 0; k < k_exec_entries; ++k) {
+    });
+    for_each_bit(space.exec_used[p], [&](u32 k) {
       u64& e = space.exec[p][k];
       if (e != k_exec_none && f(space.exec_meta[p][k], static_cast<u32>(e) << k_page_bits)) count += drop(e);
-    }
+    });
   }
   return count;
 }
@@ -72,43 +75,11 @@ u32 drop_small(Space& space, u32 va, F may_drop) {
 
 }  // namespace
 
-SpaceKey SpaceKey::of(const arm::CpuState& s, Policy policy) {
-  SpaceKey k;
-  const arm::Cp15State& c = s.cp15;
-  if (!(c.sctlr & k_sctlr_m)) return k;  // flat: nothing else counts
-  k.config = c.sctlr & k_sctlr_translation;
-  k.ttbcr = c.ttbcr;
-  k.mair0 = c.mair0;
-  k.mair1 = c.mair1;
-  const bool long_format = c.ttbcr & k_ttbcr_eae;
-  if (!long_format) k.dacr = c.dacr;
-  if (!is_coherent(policy)) k.asid = arm::current_asid(s);
-  if (policy != Policy::Asid) {  // without the ASID, and without the attributes of table walks, which mean nothing here
-    k.table0 = long_format ? c.ttbr0 & k_long_base : static_cast<u32>(c.ttbr0) & k_short_base;
-    k.table1 = long_format ? c.ttbr1 & k_long_base : static_cast<u32>(c.ttbr1) & k_short_base;
-  }
-  return k;
-}
-
-SpaceKey SpaceKey::without_asid() const {
-  SpaceKey k = *this;
-  k.asid = Asid();
-  return k;
-}
-
 u32 Space::clear() {
   if (empty) return 0;
-  u32 count = 0;
-  for (auto& table : data)
-    for (u32 k = 0; k < k_tlb_entries; ++k) {
-      count += is_live(table[k], k);
-      drop(table[k], k);
-    }
-  for (auto& table : exec)
-    for (u64& e : table) {
-      count += e != k_exec_none;
-      drop(e);
-    }
+  const u32 count = drop_if(*this, [](const Meta&, u32) { return true; });
+  for (auto& used : data_used) used = {};
+  for (auto& used : exec_used) used = {};
   empty = true;
   large.fill(0);
   largest = 0;
@@ -148,8 +119,10 @@ Space& SoftTlb::room() {
                               [](const auto& a, const auto& b) { return a->last_use < b->last_use; });
   Space& space = *spaces_.emplace_back(std::make_unique_for_overwrite<Space>());
   space.id = static_cast<u32>(spaces_.size() - 1);
-  space.empty = false;
-  space.clear();
+  for (auto& table : space.data)
+    for (u32 k = 0; k < k_tlb_entries; ++k) drop(table[k], k);
+  for (auto& table : space.exec)
+    for (u64& e : table) drop(e);
   return space;
 }
 
@@ -160,22 +133,20 @@ void SoftTlb::begin(Space& space, const SpaceKey& key) {
   ++changes_;
   space.own_privileged = false;
   space.key = key;
-  space.all_spaces = &all_spaces(key.without_asid());
+  space.global_code = &code_for(key);
 }
 
-ExecEpoch& SoftTlb::all_spaces(const SpaceKey& key) {
-  for (auto& entry : all_spaces_)
-    if (entry.first == key) return *entry.second;
-  if (all_spaces_.size() >= k_max_spaces) {  // the others find theirs no more and have their own from now on
-    for (auto& space : spaces_) {
-      space->all_spaces = nullptr;
-      space->epoch[1].renew();
-      clear_exec(*space, true);
-    }
-    all_spaces_.clear();
-    ++changes_;
+/// That which spaces of `key` may use. If none may, one that none uses becomes it.
+GlobalCode& SoftTlb::code_for(const SpaceKey& key) {
+  for (auto& code : global_code_)
+    if (code->serves(key)) return *code;
+  for (auto& code : global_code_) {
+    const auto uses = [&code](const auto& space) { return space->global_code == code.get(); };
+    if (std::ranges::any_of(spaces_, uses)) continue;
+    *code = GlobalCode(key);
+    return *code;
   }
-  return *all_spaces_.emplace_back(key, std::make_unique<ExecEpoch>()).second;
+  return *global_code_.emplace_back(std::make_unique<GlobalCode>(key));
 }
 
 u32 SoftTlb::exec_number(bool privileged, u32 key) {
@@ -197,21 +168,19 @@ void SoftTlb::renew(Space& space, bool privileged) {
   if (epoch.unused()) return;
   epoch.renew();
   ++changes_;
-  if (!space.shares_epoch(privileged)) clear_exec(space, privileged);
+  clear_exec(space, privileged);
 }
 
-void SoftTlb::renew_shared(ExecEpoch& epoch) {
-  if (epoch.unused()) return;
-  epoch.renew();
+void SoftTlb::renew(GlobalCode& code) {
+  if (code.epoch().unused()) return;
+  code.clear();
   ++changes_;
-  for (auto& space : spaces_)
-    if (space->all_spaces == &epoch && space->shares_epoch(true)) clear_exec(*space, true);
 }
 
 void SoftTlb::renew_all() {
   for (auto& space : spaces_)
     for (const bool privileged : {false, true}) renew(*space, privileged);
-  for (auto& entry : all_spaces_) renew_shared(*entry.second);
+  for (auto& code : global_code_) renew(*code);
   noted_ = {};
 }
 
@@ -220,14 +189,14 @@ void SoftTlb::renew_range(Space& space, u32 va, u32 bits) {
   const auto may_know = [&](const ExecEpoch& epoch) { return bits > k_page_bits || epoch.may_know(va); };
   for (const bool privileged : {false, true})
     if (may_know(space.epoch[privileged])) renew(space, privileged);
-  if (space.all_spaces && may_know(*space.all_spaces)) renew_shared(*space.all_spaces);
+  if (may_know(space.global_code->epoch())) renew(*space.global_code);
 }
 
 /// Gives up the numbers under which code at `va` may be known; of `asid` only, or of code on global pages, if given.
 void SoftTlb::renew_page(u32 va, const Asid* asid) {
   if (!noted_.may_know(va)) return;
-  for (auto& entry : all_spaces_)
-    if (entry.second->may_know(va)) renew_shared(*entry.second);
+  for (auto& code : global_code_)
+    if (code->epoch().may_know(va)) renew(*code);
   for (auto& space : spaces_)
     for (const bool privileged : {false, true}) {
       const ExecEpoch& epoch = space->epoch[privileged];
@@ -254,6 +223,7 @@ void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* 
   const bool writable = tagged && ram && (privileged ? t.pl1_write : t.pl0_write);
   if (writable && may_write(frame, page)) e.write_tag = page;
   space.data[privileged][k] = e;
+  space.data_used[privileged][k / 64] |= u64{1} << k % 64;
   space.data_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, normal, writable,
                                     static_cast<u8>(t.domain & 15)};
   space.note_size(va, t.page_bits);
@@ -262,21 +232,37 @@ void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* 
 
 bool SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
   Space& space = *current_;
-  const bool parts = space.shares_epoch(privileged) && !t.global;
+  note_filled(va, t.page_bits);
+  noted_.note(va, t.page_bits, t.global);
+  if (space.shares_code(privileged) && t.global) {
+    fill_global_code(va, t);
+    return true;
+  }
+  const bool parts = space.shares_code(privileged);
   if (parts) {
-    clear_exec(space, true);  // what was noted with the others' is not noted here
     space.own_privileged = true;
     ++changes_;
   }
   const u32 k = (va >> k_page_bits) % k_exec_entries;
   space.exec[privileged][k] = exec_id(va, t.pa);
+  space.exec_used[privileged][k / 64] |= u64{1} << k % 64;
   space.exec_meta[privileged][k] = {static_cast<u8>(t.page_bits), t.global, true, false,
                                     static_cast<u8>(t.domain & 15)};
   space.note_size(va, t.page_bits);
-  note_filled(va, t.page_bits);
-  space.epoch_of(privileged).note(va, t.page_bits, t.global);
-  noted_.note(va, t.page_bits, t.global);
+  space.epoch[privileged].note(va, t.page_bits, t.global);
   return !parts;
+}
+
+void SoftTlb::fill_global_code(u32 va, const arm::Translation& t) {
+  GlobalCode& code = *current_->global_code;
+  const bool more = !code.depends_on(t.domain);
+  code.fill(va, t, current_->key.dacr);
+  if (!more) return;
+  for (auto& space : spaces_) {
+    if (space->global_code != &code || code.serves(space->key)) continue;
+    space->global_code = &code_for(space->key);
+    ++changes_;
+  }
 }
 
 u32 SoftTlb::clear(Space& space) {
@@ -286,24 +272,40 @@ u32 SoftTlb::clear(Space& space) {
 
 u32 SoftTlb::drop_all() {
   drop_global_window();
-  return drop_entries();
+  return drop_entries(nullptr);
 }
 
-u32 SoftTlb::drop_entries() {
+u32 SoftTlb::drop_entries(const Tables* tables) {
   u32 count = 0;
-  for (auto& space : spaces_) count += clear(*space);
-  renew_all();
+  noted_ = {};
+  for (auto& space : spaces_) {
+    count += clear(*space);
+    for (const bool privileged : {false, true}) renew(*space, privileged);
+  }
+  keep_global(tables);
+  kept_ = tables != nullptr;
+  if (tables) kept_by_ = tables->bases;
+  return count;
+}
+
+void SoftTlb::keep_global(const Tables* tables) {
+  kept_ = false;
+  for (auto& code : global_code_) {
+    if (tables && code->serves(tables->key) && code->still_holds(tables->translate_code))
+      noted_.add(code->epoch());
+    else
+      renew(*code);
+  }
   if (global_.window) {
     global_.suspect.fill(~u64{0});
     global_.any_suspect = true;
   }
-  return count;
 }
 
 u32 SoftTlb::drop_space(Space& space) {
   const u32 count = clear(space);
   for (const bool privileged : {false, true}) renew(space, privileged);
-  if (space.all_spaces) renew_shared(*space.all_spaces);
+  renew(*space.global_code);
   return count;
 }
 

@@ -16,6 +16,7 @@
 #include <array>
 #include <atomic>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -24,7 +25,8 @@
 #include "arm/page_walk.h"
 #include "mmu/exec_epoch.h"
 #include "mmu/frame_table.h"
-#include "mmu/policy.h"
+#include "mmu/global_code.h"
+#include "mmu/space_key.h"
 #include "mmu/window.h"
 
 namespace armvisor::mmu {
@@ -38,32 +40,19 @@ static_assert(sizeof(TlbEntry) == 16);
 inline constexpr u32 k_tlb_entries = 512;
 /// The tag that no address looked up in place k is in the page of.
 constexpr u32 tag_none(u32 k) { return (k ^ 1) << k_page_bits; }
-inline constexpr u32 k_exec_entries = 1024;
-
-/// Execute side: virtual page number | physical frame number << 32, or k_exec_none. While there is an entry,
-/// maintenance of its page renews the numbers that code in it is known by (ExecEpoch).
-inline constexpr u64 k_exec_none = ~u64{0};
-constexpr u64 exec_id(u32 va, GuestPa pa) { return u64{va >> k_page_bits} | (pa.value >> k_page_bits) << 32; }
-constexpr GuestPa exec_frame(u64 id) { return GuestPa((id >> 32) << k_page_bits); }
-
-/// What selects a space: everything that a translation depends on, but that Policy::Asid leaves out the bases of the
-/// tables, because like the architecture's TLB (B3.9) its entries belong to an ASID, and the coherent policies leave
-/// out the ASID, because their entries belong to the tables.
-struct SpaceKey {
-  u32 config = 0;  ///< SCTLR bits that translation depends on
-  u32 ttbcr = 0, dacr = 0, mair0 = 0, mair1 = 0;
-  u64 table0 = 0, table1 = 0;
-  Asid asid;
-  bool operator==(const SpaceKey&) const = default;
-  SpaceKey without_asid() const;
-  static SpaceKey of(const arm::CpuState& s, Policy policy = Policy::Asid);
-};
 
 /// What the engine's choice of who has a window is made from (engine/windows.cpp).
 struct WindowUse {
   u32 ticks = 0;   ///< times that code was found running that would use it, since translations were last dropped
   s32 credit = 0;  ///< microseconds that may be spent on the window
   bool on = false;
+};
+
+/// Tables that are in force: what a space of `key` could have of the page of `va` for privileged execution; false: none.
+struct Tables {
+  SpaceKey key;
+  std::array<u64, 2> bases;  ///< TTBR0 and TTBR1
+  std::function<bool(u32 va, arm::Translation& out)> translate_code;
 };
 
 /// The tables of one guest address space. Index 1 is for privileged accesses, 0 for unprivileged ones.
@@ -79,15 +68,19 @@ struct Space {
   };
   Meta data_meta[2][k_tlb_entries];
   Meta exec_meta[2][k_exec_entries];
+  // Bit per entry: made since the space was last cleared.
+  std::array<u64, k_tlb_entries / 64> data_used[2]{};
+  std::array<u64, k_exec_entries / 64> exec_used[2]{};
   SpaceKey key;
   u32 id = 0;  ///< place among the vCPU's spaces
   u64 last_use = 0;
-  ExecEpoch epoch[2];               ///< [1] only when `own_privileged`
-  ExecEpoch* all_spaces = nullptr;  ///< of privileged code on global pages, which is the same for all ASIDs
-  bool own_privileged = false;      ///< privileged code runs on pages of this ASID alone
-  bool shares_epoch(bool privileged) const { return privileged && !own_privileged && all_spaces; }
-  ExecEpoch& epoch_of(bool privileged) { return shares_epoch(privileged) ? *all_spaces : epoch[privileged]; }
-  bool empty = false;  ///< no entry was made since it was last cleared
+  ExecEpoch epoch[2];                 ///< [1], as exec[1], only when `own_privileged`
+  GlobalCode* global_code = nullptr;  ///< which privileged code runs by, but when `own_privileged`
+  bool own_privileged = false;        ///< privileged code runs on pages of this ASID alone
+  bool shares_code(bool privileged) const { return privileged && !own_privileged; }
+  ExecEpoch& epoch_of(bool privileged) { return shares_code(privileged) ? global_code->epoch() : epoch[privileged]; }
+  u64* exec_of(bool privileged) { return shares_code(privileged) ? global_code->entries() : exec[privileged]; }
+  bool empty = true;  ///< no entry was made in its own tables since it was last cleared
   MibSet large{};      ///< an entry in it came from a descriptor of more than 4 KiB
   u32 largest = 0;     ///< page_bits of the largest of these
   /// Bit per MiB (coherent policies): writes to all tables on the way to it are followed, so what a walk finds there
@@ -160,7 +153,12 @@ class SoftTlb {
 
   // Dropping entries. Each returns how many.
   u32 drop_all();
-  u32 drop_entries();                       ///< all of them; what the global window has is only suspect
+  u32 drop_entries(const Tables* tables);  ///< all of them, but for global pages see keep_global()
+  /// What the global window has is only suspect, and privileged code on global pages stays if `tables` say of it what
+  /// they said before.
+  void keep_global(const Tables* tables);
+  /// All was dropped, and what was kept then was right by tables at other bases.
+  bool kept_by_others(const std::array<u64, 2>& bases) const { return kept_ && bases != kept_by_; }
   u32 drop_not_global(Asid asid);           ///< of the spaces of this ASID
   u32 drop_page(u32 va, const Asid* asid);  ///< TLBIMVA, or without an ASID TLBIMVAA: large pages go whole
   u32 drop_pages(u32 va, u32 pages, const Asid* asid);
@@ -253,9 +251,10 @@ class SoftTlb {
   Space* find(const SpaceKey& key);
   Space& room();
   void begin(Space& space, const SpaceKey& key);
-  ExecEpoch& all_spaces(const SpaceKey& key);
+  GlobalCode& code_for(const SpaceKey& key);
   void renew(Space& space, bool privileged);
-  void renew_shared(ExecEpoch& epoch);
+  void renew(GlobalCode& code);
+  void fill_global_code(u32 va, const arm::Translation& t);
   void renew_all();
   void renew_range(Space& space, u32 va, u32 bits);
   void renew_page(u32 va, const Asid* asid);
@@ -289,8 +288,7 @@ class SoftTlb {
   SharedMibSet large_;  ///< likewise, from a descriptor of more than 4 KiB
   std::atomic<u32> walking_{0};
   std::atomic<bool> unsettled_{false};  ///< the host may still map pages of the global window that were flushed
-  /// Privileged code on global pages, by all that translation depends on but the ASID.
-  std::vector<std::pair<SpaceKey, std::unique_ptr<ExecEpoch>>> all_spaces_;
+  std::vector<std::unique_ptr<GlobalCode>> global_code_;
   ExecEpoch noted_;  ///< what all of them together know, or have known: most flushes need look no further
   std::vector<std::unique_ptr<Window>> windows_;
   /// The window of privileged accesses.
@@ -308,6 +306,8 @@ class SoftTlb {
   u64 clock_ = 0, changes_ = 0, window_changes_ = 0;
   u32 next_number_ = 0;
   bool wrapped_ = false;
+  bool kept_ = false;               ///< since all was dropped, keep_global() has not been asked again
+  std::array<u64, 2> kept_by_{};  ///< bases of the tables that it was asked with
 };
 
 }  // namespace armvisor::mmu

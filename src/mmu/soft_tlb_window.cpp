@@ -53,8 +53,7 @@ bool SoftTlb::attach_global_window(u32 max_pieces) {
   GlobalWindow& g = global_;
   if (!g.window) g.window = Window::create(frames_.ram().memfd(), frames_.ram().size(), max_pieces);
   if (!g.window) return false;
-  SpaceKey key = current_->key.without_asid();
-  key.dacr = 0;
+  const SpaceKey key = current_->key.of_global_pages();
   if (!(key == g.key)) {
     drop_global_window();
     g.window->settle();

@@ -54,6 +54,7 @@ bool Window::map(u32 va, u64 offset, u32 count, bool writable, bool global, bool
     const u32 frame = static_cast<u32>(offset >> k_page_bits) + k;
     u32 &p = page(first + k), &at = place(frame);
     if (p == 0) add(first + k, frame);
+    mibs_[(first + k) / k_pages_per_mib].writable |= writable;
     p = frame << k_frame_shift | rights;
     if (at != first + k + 1) at = at == 0 ? first + k + 1 : k_many;
   }

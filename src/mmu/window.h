@@ -69,8 +69,10 @@ class Window {
   static constexpr u32 k_page_count = 1u << 20, k_pages_per_mib = 256;
   static constexpr u32 k_many = ~u32{0};
   struct Mib {
-    u16 pages = 0;      ///< that are mapped
-    bool even = true;   ///< all of them at their address plus `origin` in the memfd
+    u16 pages = 0;        ///< that are mapped
+    bool even = true;     ///< all of them at their address plus `origin` in the memfd
+    bool writable = false;  ///< perhaps some
+    bool section = true;    ///< a guess: one descriptor maps all of it
     u64 origin = 0;
   };
 
@@ -109,21 +111,23 @@ class Window {
 
 template <class F>
 void Window::keep_what_holds(const MibSet& mibs, F look) {
-  constexpr u32 k_mib_bits = 20, k_last_of_mib = (1u << k_mib_bits) - 1;
+  constexpr u32 k_last_of_mib = (1u << k_mib_bits) - 1;
   Extent now;
   for (u32 word = 0; word < mibs.size(); ++word) {
     for (u64 left = mibs[word] & used_[word]; left != 0; left &= left - 1) {
       const u32 mib = word * 64 + static_cast<u32>(std::countr_zero(left)), start = mib << k_mib_bits;
-      const Mib& m = mibs_[mib];
-      for (u32 number = mib * k_pages_per_mib; number < (mib + 1) * k_pages_per_mib; ++number) {
+      Mib& m = mibs_[mib];
+      if (m.section) {
+        now = look(start);
+        m.section = now.mapped && now.first <= start && now.last >= start + k_last_of_mib;
+        if (m.section && m.even && m.origin == now.origin && (now.writable || !m.writable)) continue;
+      }
+      for_each(mib * k_pages_per_mib, (mib + 1) * k_pages_per_mib, [&](u32 number) {
         const u32 p = page(number), va = number << k_page_bits;
-        if (p == 0) continue;
         if (va < now.first || va > now.last) now = look(va);
-        const bool whole = now.first <= start && now.last >= start + k_last_of_mib;
-        if (whole && now.mapped && now.writable && m.even && m.origin == now.origin) break;
         const u64 origin = (u64{p >> k_frame_shift} << k_page_bits) - va;
         if (!now.mapped || origin != now.origin || (!now.writable && (p & k_writable))) remove(number);
-      }
+      });
     }
   }
 }

@@ -225,7 +225,7 @@ const std::vector<Loop>& loops() {
          });
        },
        nullptr, true},
-      {"shadow.window-checks", 1'000, 100, [](A& a) { each_page(a, k_data_va, 256, [](A& b) { b.ldr(2, 1); }); },
+      {"shadow.checks", 1'000, 100, [](A& a) { each_page(a, k_data_va, 256, [](A& b) { b.ldr(2, 1); }); },
        [](A& a) { tlbiall(a), a.word(k_dsb); }, nullptr, true},
       {"code.code-writes", 20'000, 2'000, [](A& a) { a.mov(8, k_code + 0x800); }, [](A& a) { a.str(0, 8); }},
       {"device.gic-distributor", 20'000, 2'000, [](A& a) { a.mov(8, k_gicd); }, [](A& a) { a.ldr(0, 8, 4); }},

@@ -177,7 +177,10 @@ void Cpu::apply(const Request& r) {
     if (shadow.drop_writes(r.pa) && world_.frames.table_users(r.pa)) wrote_unseen(r.pa);
     return;
   }
-  shadow.apply(r);
+  const Tables tables{SpaceKey::of(s, shadow.policy()), {}, [this](u32 va, arm::Translation& out) {
+                        return !arm::translate(s, *this, va, arm::Access::Execute, true, out);
+                      }};
+  shadow.apply(r, &tables);
   switch (r.kind) {
     case Request::Kind::FlushAll: flushed_all = world_.now; break;
     case Request::Kind::FlushAsid: flushed_asid[r.asid.value] = world_.now; break;
@@ -242,9 +245,9 @@ bool Cpu::hit(u32 va, arm::Access access, bool privileged, u32 value) {
   const u32 page = va & ~k_page_mask;
   if (access == arm::Access::Execute) {
     const u32 k = (va >> 12) % k_exec_entries;
-    const u64 id = space.exec[privileged][k];
+    const u64 id = space.exec_of(privileged)[k];
     if (static_cast<u32>(id) != va >> 12) return false;
-    check(va, access, privileged, exec_frame(id).value >> 12, space.exec_meta[privileged][k].global);
+    check(va, access, privileged, exec_frame(id).value >> 12, space.shares_code(privileged) || space.exec_meta[privileged][k].global);
     return true;
   }
   const u32 k = (va >> 12) % k_tlb_entries;

@@ -19,8 +19,9 @@ class SoftTlbTest : public ::testing::Test {
     state.cp15.contextidr = asid;
     tlb.select(SpaceKey::of(state));
   }
-  void fill(u32 va, u32 pa, bool global = false, u32 page_bits = 12) {
+  void fill(u32 va, u32 pa, bool global = false, u32 page_bits = 12, u8 domain = 0) {
     arm::Translation t;
+    t.domain = domain;
     t.pa = GuestPa(pa);
     t.page_bits = page_bits;
     t.global = global;
@@ -32,7 +33,7 @@ class SoftTlbTest : public ::testing::Test {
   const TlbEntry& entry(u32 va) { return tlb.current()->data[1][(va >> 12) % k_tlb_entries]; }
   bool reads(u32 va) { return entry(va).read_tag == (va & ~0xfffu); }
   bool writes(u32 va) { return entry(va).write_tag == (va & ~0xfffu); }
-  bool executes(u32 va) { return static_cast<u32>(tlb.current()->exec[1][(va >> 12) % k_exec_entries]) == va >> 12; }
+  bool executes(u32 va) { return static_cast<u32>(tlb.current()->exec_of(true)[(va >> 12) % k_exec_entries]) == va >> 12; }
 
   GuestRam ram;
   FrameTable frames;
@@ -163,7 +164,20 @@ class ExecNumbers : public SoftTlbTest {
  protected:
   u32 number(bool privileged = true, u32 key = 1) { return tlb.exec_number(privileged, key); }
   /// Code at `va` has run in privileged mode.
-  void run(u32 va, bool global = true, u32 page_bits = 12) { fill(va, k_ram + 0x5000, global, page_bits); }
+  void run(u32 va, bool global = true, u32 page_bits = 12, u8 domain = 0) {
+    fill(va, k_ram + 0x5000, global, page_bits, domain);
+  }
+  /// Everything is flushed, and tables of the current space map [0, 16 MiB) by `page_bits` from `base` on.
+  void flush_all(u32 base, u32 page_bits, bool global = true, u8 domain = 0) {
+    const Tables tables{SpaceKey::of(state), {}, [=](u32 va, arm::Translation& t) {
+                          t.pa = GuestPa(base + va);
+                          t.page_bits = page_bits;
+                          t.global = global;
+                          t.domain = domain;
+                          return va < 16u << 20;
+                        }};
+    tlb.drop_entries(&tables);
+  }
 };
 
 TEST_F(ExecNumbers, DifferByKeyAndPrivilege) {
@@ -185,14 +199,89 @@ TEST_F(ExecNumbers, OfPrivilegedGlobalCodeSurviveAContextSwitch) {
   EXPECT_EQ(number(false), user);
 }
 
-TEST_F(ExecNumbers, DifferByDacr) {
+TEST_F(ExecNumbers, DifferByWhatDacrSaysOfTheCodesDomains) {
+  run(0x1000, true, 12, 1);
   const u32 one = number();
-  state.cp15.dacr = 1;
+  state.cp15.dacr = 1;  // domain 0
+  use(1);
+  EXPECT_EQ(number(), one);
+  EXPECT_TRUE(executes(0x1000));
+  state.cp15.dacr = 5;
   use(1);
   EXPECT_NE(number(), one);
+  EXPECT_FALSE(executes(0x1000));
   state.cp15.dacr = 0;
   use(1);
   EXPECT_EQ(number(), one);
+}
+
+TEST_F(ExecNumbers, PartWhenCodeOfADomainIsMetThatDacrDiffersIn) {
+  state.cp15.dacr = 4;
+  use(2);
+  const u32 other = number();
+  state.cp15.dacr = 0;
+  use(1);
+  EXPECT_EQ(number(), other);
+  const u64 changes = tlb.changes();
+  run(0x1000, true, 12, 1);
+  EXPECT_NE(tlb.changes(), changes);
+  state.cp15.dacr = 4;
+  use(2);
+  EXPECT_NE(number(), other);
+  EXPECT_FALSE(executes(0x1000));
+}
+
+TEST_F(ExecNumbers, OfGlobalCodeSurviveAFlushThatChangesNothing) {
+  constexpr u32 base = k_ram - 0x100000;
+  fill(0x101000, base + 0x101000, true, 20);
+  fill(0x103000, base + 0x103000, true, 20);
+  const u32 before = number(), user = number(false);
+  flush_all(base, 20);
+  EXPECT_EQ(number(), before);
+  EXPECT_TRUE(executes(0x101000));
+  EXPECT_TRUE(executes(0x103000));
+  EXPECT_FALSE(reads(0x101000));
+  EXPECT_NE(number(false), user);
+  // As with code that was looked up just now, maintenance of its pages finds it.
+  tlb.drop_page(0x1ff000, nullptr);
+  EXPECT_NE(number(), before);
+  EXPECT_FALSE(executes(0x103000));
+}
+
+TEST_F(ExecNumbers, OfGlobalCodeAreGivenUpWhenTablesSaySomethingElse) {
+  constexpr u32 base = k_ram - 0x100000;
+  const auto given_up = [this](auto flush) {
+    fill(0x101000, base + 0x101000, true, 20);
+    const u32 before = number();
+    flush();
+    EXPECT_NE(number(), before);
+    EXPECT_FALSE(executes(0x101000));
+  };
+  given_up([&] { flush_all(base + 0x100000, 20); });
+  given_up([&] { flush_all(base, 12); });
+  given_up([&] { flush_all(base, 20, false); });
+  given_up([&] { flush_all(base, 20, true, 1); });
+  given_up([&] { tlb.drop_entries(nullptr); });
+  given_up([&] {
+    run(0x202000);  // it had another frame than as a part of a section
+    flush_all(base, 20);
+  });
+  given_up([&] {  // tables of another world say nothing of this one
+    state.cp15.ttbcr = 1;
+    flush_all(base, 20);
+    state.cp15.ttbcr = 0;
+  });
+}
+
+TEST_F(ExecNumbers, OfGlobalCodeAreGivenUpWhenThereIsTooMuchToLookAt) {
+  constexpr u32 base = k_ram + 0x5000;
+  for (u32 k = 0; k < 256; ++k) fill(k << 12, base + (k << 12), true);
+  const u32 before = number();
+  flush_all(base, 12);
+  EXPECT_EQ(number(), before);
+  fill(256 << 12, base + (256 << 12), true);
+  flush_all(base, 12);
+  EXPECT_NE(number(), before);
 }
 
 TEST_F(ExecNumbers, AreGivenUpWhenAPageThatRanIsFlushed) {
@@ -225,8 +314,9 @@ TEST_F(ExecNumbers, LeaveNoEntryThatIsNotNoted) {
 
 TEST_F(SoftTlbTest, AFlushFindsALargePageByAnyOfItsAddresses) {
   fill(0x200000, k_ram, true, 21);
-  EXPECT_EQ(tlb.drop_page(0x3ff000, nullptr), 2u);
+  EXPECT_EQ(tlb.drop_page(0x3ff000, nullptr), 1u);
   EXPECT_FALSE(reads(0x200000));
+  EXPECT_FALSE(executes(0x200000));
   fill(0x5000, k_ram);
   EXPECT_EQ(tlb.drop_page(0x5000, nullptr), 2u);
   EXPECT_EQ(tlb.drop_page(0x5000, nullptr), 0u);
