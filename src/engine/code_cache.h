@@ -103,7 +103,7 @@ class CodeCache {
   void stats(measure::Snapshot& out) const;  ///< (any thread)
 
  private:
-  static constexpr u64 k_reclaim_bytes = 8u << 20, k_limit_bytes = 384u << 20;
+  static constexpr u64 k_reclaim_bytes = 2u << 20, k_limit_bytes = 384u << 20;
   /// Half of all code runs a few times, much of it never again; the interpreted form takes a kilobyte a block. (By size
   /// alone large programs would lose what they run again soon.)
   using Clock = std::chrono::steady_clock;
