@@ -33,13 +33,17 @@ void InterpreterVcpu::tlb_flush_asid(Asid asid, bool inner_shareable) {
   maintain({.kind = Request::Kind::FlushAsid, .asid = asid, .pa = GuestPa()}, inner_shareable);
 }
 
+// (Kernels flush long ranges page by page, most of which nobody has used.)
+
 void InterpreterVcpu::tlb_flush_va(u32 va, Asid asid, bool inner_shareable) {
   count(Counter::FlushVa);
+  if (!has_others() && tlb_.has_nothing_of(va)) return;
   maintain({.kind = Request::Kind::FlushVa, .asid = asid, .va = va, .pa = GuestPa()}, inner_shareable);
 }
 
 void InterpreterVcpu::tlb_flush_va_all_asids(u32 va, bool inner_shareable) {
   count(Counter::FlushVaAll);
+  if (!has_others() && tlb_.has_nothing_of(va)) return;
   maintain({.kind = Request::Kind::FlushVaAllAsids, .asid = Asid(), .va = va, .pa = GuestPa()}, inner_shareable);
 }
 
@@ -148,8 +152,8 @@ void InterpreterVcpu::with_tables(F f) {
   count(Counter::FlushCheck, walks);
 }
 
-/// Guests that flush everything right before they change tables may count on a TLB that has nothing yet; though the
-/// architecture does not promise them one (B3.10.1), what was kept is to be right by the new tables, too.
+/// Guests that flush everything right before they change tables may count on a TLB that has nothing yet. Though the
+/// architecture does not promise them one (B3.10.1), what was kept is to be right by the tables that come next, too.
 void InterpreterVcpu::keep_by_new_tables() {
   with_tables([this](const mmu::Tables& tables) { tlb_.keep_global(tables); });
 }

@@ -39,7 +39,7 @@ class ExecEpoch {
       mark_mib(small_, va, page_bits, true);
       return;
     }
-    if (in_mib(large_, va)) return;
+    if (page_bits <= k_mib_bits && in_mib(large_, va)) return;
     mark_mib(large_, va, page_bits, true);
   }
   bool may_know(u32 va) const {

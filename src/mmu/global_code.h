@@ -22,8 +22,8 @@ class GlobalCode {
 
   /// A space of `key` may use it.
   bool serves(const SpaceKey& key) const { return key.of_global_pages() == key_ && !((key.dacr ^ dacr_) & domains_); }
-  /// Its pages depend on what DACR says of `domain`.
-  bool depends_on(u32 domain) const { return domains_ & mask_of(domain); }
+  /// If it gets a page of `domain` by one value of DACR, spaces with the other may not use it any more.
+  bool would_part(u32 one, u32 other, u32 domain) const { return (one ^ other) & mask_of(domain) & ~domains_; }
 
   u64* entries() { return entries_; }
   ExecEpoch& epoch() { return epoch_; }

@@ -123,6 +123,8 @@ class Shadow {
     const bool others_;
   };
 
+  /// A flush of the page of `va` has nothing to do here.
+  bool has_nothing_of(u32 va) const { return policy_ == Policy::Asid && tlb_.has_nothing_of(va); }
   /// True when TLB maintenance for all vCPUs must reach their shadows.
   bool needs_broadcast() const { return !is_coherent() || frames_.unguarded.load() != 0; }
 

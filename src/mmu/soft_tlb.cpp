@@ -234,10 +234,7 @@ bool SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
   Space& space = *current_;
   note_filled(va, t.page_bits);
   noted_.note(va, t.page_bits, t.global);
-  if (space.shares_code(privileged) && t.global) {
-    fill_global_code(va, t);
-    return true;
-  }
+  if (space.shares_code(privileged) && t.global) return fill_global_code(va, t);
   const bool parts = space.shares_code(privileged);
   if (parts) {
     space.own_privileged = true;
@@ -253,16 +250,22 @@ bool SoftTlb::fill_exec(u32 va, const arm::Translation& t, bool privileged) {
   return !parts;
 }
 
-void SoftTlb::fill_global_code(u32 va, const arm::Translation& t) {
+/// False: numbers have changed.
+bool SoftTlb::fill_global_code(u32 va, const arm::Translation& t) {
   GlobalCode& code = *current_->global_code;
-  const bool more = !code.depends_on(t.domain);
-  code.fill(va, t, current_->key.dacr);
-  if (!more) return;
-  for (auto& space : spaces_) {
-    if (space->global_code != &code || code.serves(space->key)) continue;
-    space->global_code = &code_for(space->key);
-    ++changes_;
-  }
+  const u32 dacr = current_->key.dacr;
+  const auto parts = [&](const auto& space) {
+    return space->global_code == &code && code.would_part(space->key.dacr, dacr, t.domain);
+  };
+  const bool part = std::ranges::any_of(spaces_, parts);
+  // What spaces have derived from tables is to be in the code that they use; so nothing stays in what some leave.
+  if (part) renew(code);
+  code.fill(va, t, dacr);
+  if (!part) return true;
+  for (auto& space : spaces_)
+    if (space->global_code == &code && !code.serves(space->key)) space->global_code = &code_for(space->key);
+  ++changes_;
+  return false;
 }
 
 u32 SoftTlb::clear(Space& space) {
@@ -283,13 +286,13 @@ u32 SoftTlb::drop_entries(const Tables* tables) {
     for (const bool privileged : {false, true}) renew(*space, privileged);
   }
   keep_global(tables);
-  kept_ = tables != nullptr;
   if (tables) kept_by_ = tables->bases;
+  kept_[0] = kept_[1] = tables != nullptr;
   return count;
 }
 
 void SoftTlb::keep_global(const Tables* tables) {
-  kept_ = false;
+  for (const u32 k : {0, 1}) kept_[k] &= tables && tables->bases[k] == kept_by_[k];
   for (auto& code : global_code_) {
     if (tables && code->serves(tables->key) && code->still_holds(tables->translate_code))
       noted_.add(code->epoch());

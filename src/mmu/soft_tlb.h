@@ -148,7 +148,7 @@ class SoftTlb {
   /// Enters a translation for data accesses of privilege `privileged` to the page of `va`, whose first byte is at
   /// `host`. `ram`: the page is RAM, which may be written.
   void fill_data(u32 va, const arm::Translation& t, bool privileged, u8* host, bool ram);
-  /// Code in the page is known by the number of `privileged` from now on. False: that number has just changed.
+  /// Code in the page is known by the number of `privileged` from now on. False: numbers and tables have just changed.
   bool fill_exec(u32 va, const arm::Translation& t, bool privileged);
 
   // Dropping entries. Each returns how many.
@@ -157,13 +157,22 @@ class SoftTlb {
   /// What the global window has is only suspect, and privileged code on global pages stays if `tables` say of it what
   /// they said before.
   void keep_global(const Tables* tables);
-  /// All was dropped, and what was kept then was right by tables at other bases.
-  bool kept_by_others(const std::array<u64, 2>& bases) const { return kept_ && bases != kept_by_; }
+  /// All was dropped, and what was kept then was right by tables at other bases; the first change of each counts.
+  bool kept_by_others(const std::array<u64, 2>& bases) const {
+    return (kept_[0] && bases[0] != kept_by_[0]) || (kept_[1] && bases[1] != kept_by_[1]);
+  }
   u32 drop_not_global(Asid asid);           ///< of the spaces of this ASID
   u32 drop_page(u32 va, const Asid* asid);  ///< TLBIMVA, or without an ASID TLBIMVAA: large pages go whole
   u32 drop_pages(u32 va, u32 pages, const Asid* asid);
   u32 drop_space(Space& s);
   u32 drop_range(Space& s, u32 va, u32 bits);  ///< [va, va + 1 << bits), aligned, of one space
+
+  /// Dropping the page of `va` would change nothing.
+  bool has_nothing_of(u32 va) const {
+    const GlobalWindow& g = global_;
+    if (may_have(va)) return false;
+    return !g.window || (g.large.has(va) ? in_mib(g.suspect, va) : !g.window->has(va, false));
+  }
 
   // Does maintenance by another vCPU concern this one? Its own thread says when it is about to walk tables, and, with
   // full fences between, either its walk sees what the other wrote before, or the other sees that it walks.
@@ -254,7 +263,7 @@ class SoftTlb {
   GlobalCode& code_for(const SpaceKey& key);
   void renew(Space& space, bool privileged);
   void renew(GlobalCode& code);
-  void fill_global_code(u32 va, const arm::Translation& t);
+  bool fill_global_code(u32 va, const arm::Translation& t);
   void renew_all();
   void renew_range(Space& space, u32 va, u32 bits);
   void renew_page(u32 va, const Asid* asid);
@@ -306,8 +315,8 @@ class SoftTlb {
   u64 clock_ = 0, changes_ = 0, window_changes_ = 0;
   u32 next_number_ = 0;
   bool wrapped_ = false;
-  bool kept_ = false;               ///< since all was dropped, keep_global() has not been asked again
-  std::array<u64, 2> kept_by_{};  ///< bases of the tables that it was asked with
+  std::array<u64, 2> kept_by_{};  ///< bases of the tables that keep_global() was asked with when all was dropped
+  bool kept_[2] = {};             ///< it has not been asked with another since then
 };
 
 }  // namespace armvisor::mmu

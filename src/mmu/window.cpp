@@ -50,11 +50,14 @@ bool Window::map(u32 va, u64 offset, u32 count, bool writable, bool global, bool
   if (::mmap(host(first), bytes, protection, flags, memfd_, static_cast<off_t>(offset)) == MAP_FAILED) return false;
   pieces_ += k_pieces_more;
   const u32 rights = k_mapped | (writable ? k_writable : 0) | (global ? k_global : 0);
+  const u64 origin = offset - (u64{first} << k_page_bits);
   for (u32 k = 0; k < count; ++k) {
     const u32 frame = static_cast<u32>(offset >> k_page_bits) + k;
     u32 &p = page(first + k), &at = place(frame);
-    if (p == 0) add(first + k, frame);
-    mibs_[(first + k) / k_pages_per_mib].writable |= writable;
+    if (p == 0) add(first + k, origin);
+    Mib& m = mibs_[(first + k) / k_pages_per_mib];
+    m.writable |= writable;
+    m.even &= m.origin == origin;
     p = frame << k_frame_shift | rights;
     if (at != first + k + 1) at = at == 0 ? first + k + 1 : k_many;
   }
@@ -62,15 +65,13 @@ bool Window::map(u32 va, u64 offset, u32 count, bool writable, bool global, bool
   return true;
 }
 
-/// The page, which was not mapped, will be, to `frame`.
-void Window::add(u32 number, u32 frame) {
+/// The page, which was not mapped, will be, at its address plus `origin` in the memfd.
+void Window::add(u32 number, u64 origin) {
   Mib& m = mibs_[number / k_pages_per_mib];
-  const u64 origin = (u64{frame} << k_page_bits) - (u64{number} << k_page_bits);
   if (m.pages == 0) {
     m = {.origin = origin};
     mark_mib(used_, number << k_page_bits, k_page_bits, true);
   }
-  m.even &= m.origin == origin;
   ++m.pages;
   ++size_;
 }

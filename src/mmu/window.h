@@ -36,8 +36,7 @@ class Window {
   /// The page of `va` is mapped, for writes too if `write`.
   bool has(u32 va, bool write) const;
   /// Maps `count` pages at `va` from `offset` of the memfd on, `populate`: into the host's tables, too. Those that are
-  /// there already must have the same frame; they get the rights given. False when there is no room: there will be when
-  /// everything has been dropped.
+  /// there already are replaced. False when there is no room: there will be when everything has been dropped.
   bool map(u32 va, u64 offset, u32 count, bool writable, bool global, bool populate);
   /// Takes out the pages of the 2^bits bytes around `va`; with `only_global`, those of them that are.
   void drop(u32 va, u32 bits, bool only_global);
@@ -69,8 +68,8 @@ class Window {
   static constexpr u32 k_page_count = 1u << 20, k_pages_per_mib = 256;
   static constexpr u32 k_many = ~u32{0};
   struct Mib {
-    u16 pages = 0;        ///< that are mapped
-    bool even = true;     ///< all of them at their address plus `origin` in the memfd
+    u16 pages = 0;          ///< that are mapped
+    bool even = true;       ///< all of them at their address plus `origin` in the memfd
     bool writable = false;  ///< perhaps some
     bool section = true;    ///< a guess: one descriptor maps all of it
     u64 origin = 0;
@@ -79,7 +78,7 @@ class Window {
   Window(Mapping space, Mapping pages, Mapping places, int memfd, u32 max_pieces);
   u32& page(u32 number) const { return reinterpret_cast<u32*>(pages_.data())[number]; }
   u32& place(u64 frame) const { return reinterpret_cast<u32*>(places_.data())[frame]; }
-  void add(u32 number, u32 frame);
+  void add(u32 number, u64 origin);
   void remove(u32 number);
   bool protect(u32 number);
   u8* host(u32 number) const { return space_.data() + (std::size_t{number} << k_page_bits); }

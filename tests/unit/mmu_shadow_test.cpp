@@ -46,6 +46,8 @@ class Cpu final : public Peers, public arm::WalkMemory {
   void apply(const Request& r);
   void barrier();
   void maintain(const Request& r, bool inner_shareable);
+  /// The state's translation context has changed.
+  void select();
   /// As an engine does it. False: a fault.
   bool access(u32 va, arm::Access access, bool privileged, u32 value = 0);
 
@@ -71,8 +73,18 @@ class Cpu final : public Peers, public arm::WalkMemory {
   bool hit(u32 va, arm::Access access, bool privileged, u32 value);
   void check(u32 va, arm::Access access, bool privileged, u64 frame, bool global);
   bool may_be_old(u32 va, bool global) const;
+  bool executes(u32 va, bool privileged);
+  void know(u32 va, bool privileged, GuestPa frame, bool global);
+  Tables tables();
   WalkPath path_;
   bool recording_ = false;
+  /// What an engine knows code by (its jump cache).
+  struct Known {
+    u32 number;
+    u64 frame;
+    bool global;
+  };
+  std::unordered_map<u64, Known> known_;  ///< by page and privilege
 };
 
 class World final : private WriteWatch {
@@ -172,15 +184,25 @@ void Cpu::serve() {
   unseen = 0;
 }
 
+Tables Cpu::tables() {
+  const auto translate_code = [this](u32 va, arm::Translation& out) {
+    return !arm::translate(s, *this, va, arm::Access::Execute, true, out);
+  };
+  return {SpaceKey::of(s, shadow.policy()), {s.cp15.ttbr0, s.cp15.ttbr1}, translate_code};
+}
+
+void Cpu::select() {
+  if (shadow.kept_by_others({s.cp15.ttbr0, s.cp15.ttbr1})) shadow.keep_global(tables());
+  shadow.select(s);
+}
+
 void Cpu::apply(const Request& r) {
   if (r.kind == Request::Kind::DropWrites) {
     if (shadow.drop_writes(r.pa) && world_.frames.table_users(r.pa)) wrote_unseen(r.pa);
     return;
   }
-  const Tables tables{SpaceKey::of(s, shadow.policy()), {}, [this](u32 va, arm::Translation& out) {
-                        return !arm::translate(s, *this, va, arm::Access::Execute, true, out);
-                      }};
-  shadow.apply(r, &tables);
+  const Tables now = tables();
+  shadow.apply(r, &now);
   switch (r.kind) {
     case Request::Kind::FlushAll: flushed_all = world_.now; break;
     case Request::Kind::FlushAsid: flushed_asid[r.asid.value] = world_.now; break;
@@ -241,15 +263,9 @@ void Cpu::check(u32 va, arm::Access access, bool privileged, u64 frame, bool glo
 
 /// Through an entry, as generated code does it.
 bool Cpu::hit(u32 va, arm::Access access, bool privileged, u32 value) {
+  if (access == arm::Access::Execute) return executes(va, privileged);
   Space& space = shadow.current();
   const u32 page = va & ~k_page_mask;
-  if (access == arm::Access::Execute) {
-    const u32 k = (va >> 12) % k_exec_entries;
-    const u64 id = space.exec_of(privileged)[k];
-    if (static_cast<u32>(id) != va >> 12) return false;
-    check(va, access, privileged, exec_frame(id).value >> 12, space.shares_code(privileged) || space.exec_meta[privileged][k].global);
-    return true;
-  }
   const u32 k = (va >> 12) % k_tlb_entries;
   const TlbEntry e = space.data[privileged][k];
   const bool write = access == arm::Access::Write;
@@ -261,6 +277,28 @@ bool Cpu::hit(u32 va, arm::Access access, bool privileged, u32 value) {
     if (world_.is_table(pa)) world_.table_changed(index_);
   }
   return true;
+}
+
+/// Through the jump cache, or through an entry, which makes what is known of the page good again.
+bool Cpu::executes(u32 va, bool privileged) {
+  Space& space = shadow.current();
+  const u32 k = (va >> 12) % k_exec_entries, number = shadow.exec_number(privileged, 1);
+  if (shadow.numbers_wrapped()) known_.clear();
+  const auto it = known_.find(u64{va >> 12} << 1 | u64{privileged});
+  if (it != known_.end() && it->second.number == number) {
+    check(va, arm::Access::Execute, privileged, it->second.frame, it->second.global);
+    return true;
+  }
+  const u64 id = space.exec_of(privileged)[k];
+  if (static_cast<u32>(id) != va >> 12) return false;
+  const bool global = space.shares_code(privileged) || space.exec_meta[privileged][k].global;
+  check(va, arm::Access::Execute, privileged, exec_frame(id).value >> 12, global);
+  know(va, privileged, exec_frame(id), global);
+  return true;
+}
+
+void Cpu::know(u32 va, bool privileged, GuestPa frame, bool global) {
+  known_[u64{va >> 12} << 1 | u64{privileged}] = {shadow.exec_number(privileged, 1), frame.value >> 12, global};
 }
 
 bool Cpu::access(u32 va, arm::Access access, bool privileged, u32 value) {
@@ -280,10 +318,12 @@ bool Cpu::access(u32 va, arm::Access access, bool privileged, u32 value) {
   if (!world_.ram.contains(page, k_page_size)) return false;
   const bool write = access == arm::Access::Write;
   if (answer == Shadow::Keep::Yes) {
-    if (access == arm::Access::Execute)
+    if (access == arm::Access::Execute) {
       shadow.fill_exec(va, t, privileged);
-    else
+      know(va, privileged, t.pa, t.global);
+    } else {
       shadow.fill_data(va, t, privileged, world_.ram.host(page), true);
+    }
   }
   if (write) {
     std::memcpy(world_.ram.host(t.pa), &value, sizeof value);
@@ -375,7 +415,7 @@ void World::change_context(Cpu& cpu) {
     default: set_tables(cpu); break;
   }
   cpu.base_changed = now;
-  cpu.shadow.select(cpu.s);
+  cpu.select();
 }
 
 /// By a store of the guest, if the linear map is still there.
@@ -522,6 +562,29 @@ TEST_F(ShadowPolicy, OneDescriptorCostsOneEntry) {
   EXPECT_EQ(kept(), 63u);
   EXPECT_TRUE(cpu.access(va_of(5), arm::Access::Read, true));
   EXPECT_EQ(kept(), 64u);
+}
+
+TEST_F(ShadowPolicy, CodeThatSpacesShareGoesWithWhatOneOfThemDerivedItFrom) {
+  Cpu& cpu = start(Policy::Rmap);
+  const auto run = [&](u32 dacr, u32 va) {
+    cpu.s.cp15.dacr = dacr;
+    cpu.select();
+    return cpu.access(va, arm::Access::Execute, true);
+  };
+  put(world->frame(0) + 4, static_cast<u32>(world->frame(k_table).value) | 0x400 | 1 << 5 | 1);  // 1 MiB: domain 1
+  const auto global = [&](u32 k) { return page(k) & ~(1u << 11); };
+  put(entry(5), global(5));
+  put(world->frame(k_table) + 0x400, global(7));
+  constexpr u32 k_both = 0x5555555d, k_not_one = 0x55555551;  // spaces that have nothing yet
+  ASSERT_TRUE(run(k_not_one, va_of(5)));
+  ASSERT_TRUE(run(k_both, va_of(5)));
+  ASSERT_TRUE(run(k_both, 0x100000));  // from here on they have not the same code
+  store(entry(5), global(6));
+  cpu.barrier();
+  ++world->now;
+  EXPECT_TRUE(run(k_both, va_of(5)));  // (compares with the tables)
+  EXPECT_TRUE(run(k_not_one, va_of(5)));
+  EXPECT_FALSE(run(k_not_one, 0x100000));
 }
 
 TEST_F(ShadowPolicy, MaintenanceAndAsidsCostTheCoherentPoliciesNothing) {

@@ -1,6 +1,8 @@
 // The software TLB: what hits, what a flush kills, what survives a change of address space.
 #include <gtest/gtest.h>
 
+#include <unordered_map>
+
 #include "mmu/soft_tlb.h"
 
 namespace armvisor::mmu {
@@ -222,13 +224,49 @@ TEST_F(ExecNumbers, PartWhenCodeOfADomainIsMetThatDacrDiffersIn) {
   state.cp15.dacr = 0;
   use(1);
   EXPECT_EQ(number(), other);
+  run(0x2000);
   const u64 changes = tlb.changes();
-  run(0x1000, true, 12, 1);
+  arm::Translation t{.pa = GuestPa(k_ram), .domain = 1, .pl1_execute = true};
+  EXPECT_FALSE(tlb.fill_exec(0x1000, t, true));  // views have to be made anew
   EXPECT_NE(tlb.changes(), changes);
+  EXPECT_NE(number(), other);
+  EXPECT_TRUE(executes(0x1000));
+  EXPECT_FALSE(executes(0x2000));
+  EXPECT_TRUE(tlb.fill_exec(0x3000, t, true));
+  const u32 own = number();
   state.cp15.dacr = 4;
   use(2);
   EXPECT_NE(number(), other);
+  EXPECT_NE(number(), own);
   EXPECT_FALSE(executes(0x1000));
+}
+
+TEST_F(ExecNumbers, AreGivenUpByAnyAddressOfAPageLargerThanOneBeforeIt) {
+  run(0x1001000, true, 16);
+  tlb.drop_page(0x1001000, nullptr);
+  run(0x1001000, true, 24);
+  const u32 before = number();
+  tlb.drop_page(0x1301000, nullptr);
+  EXPECT_NE(number(), before);
+  EXPECT_FALSE(executes(0x1001000));
+}
+
+TEST_F(ExecNumbers, TheFirstChangeOfEachBaseIsOneOfTables) {
+  Tables tables{SpaceKey::of(state), {1, 2}, [](u32, arm::Translation&) { return true; }};
+  EXPECT_FALSE(tlb.kept_by_others({3, 4}));
+  tlb.drop_entries(&tables);
+  EXPECT_FALSE(tlb.kept_by_others({1, 2}));
+  EXPECT_TRUE(tlb.kept_by_others({1, 4}));
+  tables.bases = {1, 4};
+  tlb.keep_global(&tables);
+  EXPECT_FALSE(tlb.kept_by_others({1, 4}));
+  EXPECT_FALSE(tlb.kept_by_others({1, 5}));
+  EXPECT_TRUE(tlb.kept_by_others({3, 4}));
+  tables.bases = {3, 4};
+  tlb.keep_global(&tables);
+  EXPECT_FALSE(tlb.kept_by_others({1, 2}));
+  tlb.drop_entries(nullptr);
+  EXPECT_FALSE(tlb.kept_by_others({1, 2}));
 }
 
 TEST_F(ExecNumbers, OfGlobalCodeSurviveAFlushThatChangesNothing) {
@@ -422,6 +460,81 @@ TEST_F(SoftTlbTest, LargePagesOfOneMibAreFlushedOneByOne) {
   tlb.drop_page(0x15000, nullptr);
   EXPECT_FALSE(reads(0x0));
   EXPECT_FALSE(reads(0x10000));
+}
+
+/// A window, and tables as keep_what_holds() asks for them.
+class WindowKeeps : public SoftTlbTest {
+ protected:
+  WindowKeeps() : window(Window::create(ram.memfd(), ram.size(), 1000)) {
+    mibs.fill(~u64{0});
+    said[0xfff] = {.first = 0xfff00000, .last = 0xffffffff, .origin = u64{0} - 0xfff00000, .mapped = true,
+                   .writable = true};
+  }
+  /// Pages are mapped as the section says that the tables have for 0xfff00000.
+  void map(u32 va, u32 count = 1, bool writable = true, u64 moved = 0) {
+    ASSERT_TRUE(window->map(va, (va & 0xfffff) + moved, count, writable, true, false));
+  }
+  void keep() {
+    window->keep_what_holds(mibs, [this](u32 va) {
+      ++looks;
+      const auto it = said.find(va >> 20);
+      return it != said.end() ? it->second : Window::Extent{.first = va & ~k_page_mask, .last = va | k_page_mask};
+    });
+  }
+  std::unique_ptr<Window> window;
+  MibSet mibs{};
+  std::unordered_map<u32, Window::Extent> said;
+  u32 looks = 0;
+};
+
+TEST_F(WindowKeeps, WhatASectionStillMapsForOneLook) {
+  map(0xfff00000, 256);
+  keep();
+  EXPECT_EQ(window->size(), 256u);
+  EXPECT_EQ(looks, 1u);
+  window->drop(0xfff30000, 16, false);
+  keep();
+  EXPECT_EQ(window->size(), 240u);
+  said[0xfff].origin += k_page_size;
+  keep();
+  EXPECT_EQ(window->size(), 0u);
+  EXPECT_FALSE(window->is_settled());
+}
+
+TEST_F(WindowKeeps, NothingThatTablesDoNotMapOrThatIsNotNamed) {
+  map(0xfff01000);
+  map(0x00101000);
+  map(0x00201000);
+  mibs.fill(0);
+  mark_mib(mibs, 0x00100000, 20, true);
+  keep();
+  EXPECT_TRUE(window->has(0xfff01000, true));
+  EXPECT_FALSE(window->has(0x00101000, false));
+  EXPECT_TRUE(window->has(0x00201000, true));
+}
+
+TEST_F(WindowKeeps, WritablePagesOnlyWhereTablesSaySo) {
+  map(0xfff01000);
+  map(0xfff02000, 1, false);
+  said[0xfff].writable = false;
+  keep();
+  EXPECT_FALSE(window->has(0xfff01000, false));
+  EXPECT_TRUE(window->has(0xfff02000, false));
+  keep();
+  EXPECT_TRUE(window->has(0xfff02000, false));
+}
+
+TEST_F(WindowKeeps, NoPageWithAnotherFrameThanTheRestOfItsMib) {
+  map(0xfff01000);
+  map(0xfff02000, 1, false);
+  map(0xfff02000, 1, true, 0x10000);  // in the place of another
+  keep();
+  EXPECT_TRUE(window->has(0xfff01000, true));
+  EXPECT_FALSE(window->has(0xfff02000, false));
+  map(0xfff03000, 1, true, 0x20000);
+  keep();
+  EXPECT_TRUE(window->has(0xfff01000, true));
+  EXPECT_FALSE(window->has(0xfff03000, false));
 }
 
 TEST_F(SoftTlbTest, AWindowThatWasFullHasRoomWhenItIsEmpty) {
