@@ -1,5 +1,6 @@
 #include "engine/block.h"
 
+#include <array>
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -11,43 +12,63 @@
 namespace armvisor::engine {
 namespace {
 
-/// Room for blocks of all machines of the process. What is given back is used again and stays with the process.
-class BlockPool {
+/// Room for blocks and their tables, of all machines of the process. What is given back is used again, for the same
+/// size, and stays with the process.
+class Pool {
  public:
-  void* take() {
+  void* take(std::size_t size) {
+    const std::size_t units = units_of(size);
+    if (units > k_most_units) return allocate(units * k_unit);
     const std::lock_guard guard(lock_);
-    if (!free_) refill();
-    Room* const room = free_;
-    free_ = room->next;
+    Room*& free = free_[units];
+    if (!free && left_ < units) refill();
+    if (!free) return cut(units);
+    Room* const room = free;
+    free = room->next;
     return room;
   }
-  void give(void* block) {
+  void give(void* room, std::size_t size) {
+    const std::size_t units = units_of(size);
+    if (units > k_most_units) return std::free(room);
     const std::lock_guard guard(lock_);
-    free_ = new (block) Room{free_};
+    free_[units] = new (room) Room{free_[units]};
   }
 
  private:
   struct Room {
     Room* next;
   };
-  static constexpr std::size_t k_at_once = 256;
+  static constexpr std::size_t k_unit = alignof(Block), k_most_units = 64, k_chunk_units = (1u << 20) / k_unit;
 
-  void refill() {
-    auto* const bytes = static_cast<std::byte*>(std::aligned_alloc(alignof(Block), k_at_once * sizeof(Block)));
+  static std::size_t units_of(std::size_t size) { return (size + k_unit - 1) / k_unit; }
+  static std::byte* allocate(std::size_t size) {
+    void* const bytes = std::aligned_alloc(k_unit, size);
     if (!bytes) throw std::bad_alloc();
-    for (std::size_t k = k_at_once; k-- > 0;) free_ = new (bytes + k * sizeof(Block)) Room{free_};
+    return static_cast<std::byte*>(bytes);
+  }
+  std::byte* cut(std::size_t units) {
+    left_ -= units;
+    return chunk_ + left_ * k_unit;
+  }
+  void refill() {
+    if (left_ != 0) {
+      const std::size_t units = left_;
+      free_[units] = new (cut(units)) Room{free_[units]};
+    }
+    chunk_ = allocate(k_chunk_units * k_unit);
+    left_ = k_chunk_units;
   }
 
   AdaptiveMutex lock_;
-  Room* free_ = nullptr;
+  std::array<Room*, k_most_units + 1> free_{};
+  std::byte* chunk_ = nullptr;  ///< what was not given out yet: units from its beginning
+  std::size_t left_ = 0;
 };
 
-BlockPool& pool() {
-  static BlockPool* const the_pool = new BlockPool;  // outlives every machine
+Pool& pool() {
+  static Pool* const the_pool = new Pool;  // outlives every machine
   return *the_pool;
 }
-
-}  // namespace
 
 // (AddressSanitizer is to see each block go.)
 #ifdef __SANITIZE_ADDRESS__
@@ -56,14 +77,25 @@ constexpr bool k_pooled = false;
 constexpr bool k_pooled = true;
 #endif
 
+void* take(std::size_t size) {
+  return k_pooled ? pool().take(size) : ::operator new(size, std::align_val_t(alignof(Block)));
+}
+
+void give(void* room, std::size_t size) {
+  if (k_pooled)
+    pool().give(room, size);
+  else
+    ::operator delete(room, std::align_val_t(alignof(Block)));
+}
+
+}  // namespace
+
 static_assert(alignof(Uop) >= alignof(Link) && alignof(Link) >= alignof(InsnMark));
 static_assert(std::is_trivially_destructible_v<Uop> && std::is_trivially_destructible_v<Link>);
 
 void Block::make_tables(u32 uops, u32 exits, u32 insns) {
   code_count = uops, link_count = exits, mark_count = insns;
-  tables =
-      std::make_unique_for_overwrite<std::byte[]>(uops * sizeof(Uop) + exits * sizeof(Link) + insns * sizeof(InsnMark));
-  std::byte* at = tables.get();
+  std::byte* at = tables.take(uops * sizeof(Uop) + exits * sizeof(Link) + insns * sizeof(InsnMark));
   const auto make = [&at]<class T>(T*& table, u32 count) {
     table = reinterpret_cast<T*>(at);
     for (u32 k = 0; k < count; ++k) new (table + k) T;
@@ -74,17 +106,22 @@ void Block::make_tables(u32 uops, u32 exits, u32 insns) {
   make(marks, insns);
 }
 
+PooledBytes::~PooledBytes() {
+  if (bytes_) give(bytes_, size_);
+}
+
+std::byte* PooledBytes::take(std::size_t size) {
+  size_ = size;
+  return bytes_ = static_cast<std::byte*>(engine::take(size));
+}
+
 void* Block::operator new(std::size_t size) {
   AV_ASSERT(size == sizeof(Block));
-  return k_pooled ? pool().take() : ::operator new(size, std::align_val_t(alignof(Block)));
+  return take(size);
 }
 
 void Block::operator delete(void* block) {
-  if (!block) return;
-  if (k_pooled)
-    pool().give(block);
-  else
-    ::operator delete(block, std::align_val_t(alignof(Block)));
+  if (block) give(block, sizeof(Block));
 }
 
 }  // namespace armvisor::engine

@@ -64,8 +64,23 @@ inline constexpr u32 k_stays_interpreted = ~u32{0};  ///< Block::cold_runs of bl
 inline constexpr u64 k_dead_block = ~u64{0} - 1;  ///< equals no entry of the execute-side TLB
 inline constexpr GuestPa k_no_page{~u64{0}};
 
+/// Memory from the pool that blocks are from.
+class PooledBytes {
+ public:
+  PooledBytes() = default;
+  ~PooledBytes();
+  PooledBytes(const PooledBytes&) = delete;
+  PooledBytes& operator=(const PooledBytes&) = delete;
+  std::byte* take(std::size_t size);  ///< once
+
+ private:
+  std::byte* bytes_ = nullptr;
+  std::size_t size_ = 0;
+};
+
 struct alignas(64) Block {
-  // From a pool: there are hundreds of thousands, and the C library is slow where it has to align.
+  // From a pool: there are hundreds of thousands. The C library is slow where it has to align, and asks the host for
+  // each page.
   static void* operator new(std::size_t size);
   static void operator delete(void* block);
 
@@ -104,7 +119,7 @@ struct alignas(64) Block {
   std::vector<Link*> incoming;
 
   // In one piece of memory, which make_tables() takes.
-  std::unique_ptr<std::byte[]> tables;
+  PooledBytes tables;
   Uop* code = nullptr;
   Link* links = nullptr;
   InsnMark* marks = nullptr;
