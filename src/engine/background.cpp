@@ -42,12 +42,17 @@ bool BackgroundCompiler::offer(const CompileJob& job) {
 void BackgroundCompiler::work() {
   pthread_setname_np(pthread_self(), "compiler");
   std::unique_lock guard(lock_);
+  u32 naps = 0;
   while (!stop_) {
     if (jobs_.empty()) {
-      asleep_ = true;
-      more_.wait(guard, [this] { return stop_ || !asleep_; });
+      asleep_ = ++naps > k_most_naps;
+      if (!asleep_)
+        more_.wait_for(guard, k_nap, [this] { return stop_; });
+      else
+        more_.wait(guard, [this] { return stop_ || !asleep_; });
       continue;
     }
+    naps = 0;
     const CompileJob job = jobs_.front();
     jobs_.pop_front();
     guard.unlock();

@@ -5,6 +5,7 @@
 // A job says where a block is. What was compiled takes the place of the interpreted form under the code cache's lock,
 // if that is still there and memory still has the bytes; so it is watched like any block.
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -47,8 +48,11 @@ class BackgroundCompiler {
 
  private:
   static constexpr std::size_t k_most_jobs = 256;
-  /// Waking the thread takes a vCPU as long as compiling a third of a block: single blocks wait for others.
+  /// Waking the thread takes a vCPU as long as compiling a third of a block: single blocks wait for others, and while
+  /// there is often something to do, the thread comes by itself.
   static constexpr std::size_t k_worth_waking = 8;
+  static constexpr std::chrono::microseconds k_nap{200};
+  static constexpr u32 k_most_naps = 10;
 
   void work();
   void compile_block(const CompileJob& job);

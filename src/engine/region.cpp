@@ -86,23 +86,17 @@ class Former {
     return loop;
   }
 
-  /// Too many: drops the loops around that of pc_, which get back to it only from before. False: there is none.
+  /// Too many: drops the loops around that of pc_, which compilers place from its head to its last jump back. (Such a
+  /// loop may also be entered in the middle.) False: there is none.
   bool keep_inner() {
-    std::vector<u32> kept;
-    const auto has = [&](u32 pc) { return std::find(kept.begin(), kept.end(), pc) != kept.end(); };
-    for (bool more = true; more;) {
-      more = false;
-      for (const auto& [pc, block] : blocks_) {
-        bool leads = false;
-        for_each_target(block, [&](u32 target) { leads |= target == pc_ ? pc >= pc_ : has(target); });
-        if (!leads || has(pc)) continue;
-        kept.push_back(pc);
-        more = true;
-      }
-    }
-    const bool fewer = kept.size() < blocks_.size();
-    std::erase_if(blocks_, [&](const auto& entry) { return entry.first != pc_ && !has(entry.first); });
-    return has(pc_) && fewer;
+    u32 last = 0;
+    for (const auto& [pc, block] : blocks_)
+      for_each_target(block, [&](u32 target) {
+        if (target == pc_ && pc >= pc_) last = pc;
+      });
+    const auto dropped =
+        std::erase_if(blocks_, [&](const auto& entry) { return entry.first < pc_ || entry.first > last; });
+    return dropped != 0 && keep_loop();
   }
 
   /// A block that runs into another one ends there.
