@@ -1,5 +1,6 @@
 #include "engine/block.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <mutex>
@@ -40,7 +41,7 @@ class Pool {
   };
   static constexpr std::size_t k_unit = alignof(Block), k_most_units = 64, k_chunk_units = (1u << 20) / k_unit;
 
-  static std::size_t units_of(std::size_t size) { return (size + k_unit - 1) / k_unit; }
+  static std::size_t units_of(std::size_t size) { return std::max<std::size_t>(1, (size + k_unit - 1) / k_unit); }
   static std::byte* allocate(std::size_t size) {
     void* const bytes = std::aligned_alloc(k_unit, size);
     if (!bytes) throw std::bad_alloc();
@@ -95,7 +96,7 @@ static_assert(std::is_trivially_destructible_v<Uop> && std::is_trivially_destruc
 
 void Block::make_tables(u32 uops, u32 exits, u32 insns) {
   code_count = uops, link_count = exits, mark_count = insns;
-  std::byte* at = tables.take(uops * sizeof(Uop) + exits * sizeof(Link) + insns * sizeof(InsnMark));
+  auto* at = static_cast<std::byte*>(take(tables_size()));
   const auto make = [&at]<class T>(T*& table, u32 count) {
     table = reinterpret_cast<T*>(at);
     for (u32 k = 0; k < count; ++k) new (table + k) T;
@@ -106,13 +107,8 @@ void Block::make_tables(u32 uops, u32 exits, u32 insns) {
   make(marks, insns);
 }
 
-PooledBytes::~PooledBytes() {
-  if (bytes_) give(bytes_, size_);
-}
-
-std::byte* PooledBytes::take(std::size_t size) {
-  size_ = size;
-  return bytes_ = static_cast<std::byte*>(engine::take(size));
+Block::~Block() {
+  if (code) give(code, tables_size());
 }
 
 void* Block::operator new(std::size_t size) {

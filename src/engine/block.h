@@ -64,23 +64,14 @@ inline constexpr u32 k_stays_interpreted = ~u32{0};  ///< Block::cold_runs of bl
 inline constexpr u64 k_dead_block = ~u64{0} - 1;  ///< equals no entry of the execute-side TLB
 inline constexpr GuestPa k_no_page{~u64{0}};
 
-/// Memory from the pool that blocks are from.
-class PooledBytes {
- public:
-  PooledBytes() = default;
-  ~PooledBytes();
-  PooledBytes(const PooledBytes&) = delete;
-  PooledBytes& operator=(const PooledBytes&) = delete;
-  std::byte* take(std::size_t size);  ///< once
-
- private:
-  std::byte* bytes_ = nullptr;
-  std::size_t size_ = 0;
-};
-
 struct alignas(64) Block {
-  // From a pool: there are hundreds of thousands. The C library is slow where it has to align, and asks the host for
-  // each page.
+  Block() = default;
+  ~Block();
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  // From a pool, like its tables: there are hundreds of thousands. The C library is slow where it has to align, and
+  // asks the host for each page.
   static void* operator new(std::size_t size);
   static void operator delete(void* block);
 
@@ -95,10 +86,10 @@ struct alignas(64) Block {
   GuestPa pa;                       ///< this and the next two are guarded by the code cache's lock
   GuestPa second_page = k_no_page;  ///< frame of the second page of a block that straddles two
   std::unique_ptr<Block> chain;     ///< next of the same hash
-  Block* older_copy = nullptr;      ///< next of the code cache's table by physical address
+  Block* older_copy = nullptr;      ///< next in the ring of its family (CodeCache::note_copy)
 
-  u32 insn_count = 0;
-  u32 before = 0;  ///< bytes of a region that lie before pc
+  u16 insn_count = 0;
+  u16 before = 0;  ///< bytes of a region that lie before pc
   u32 bytes = 0;   ///< from pc - before
   u32 host_size = 0;
   u32 code_count = 0, link_count = 0, mark_count = 0;
@@ -111,15 +102,16 @@ struct alignas(64) Block {
   bool dead = false;    ///< guarded by the code cache's lock
 
   // Guarded by the code cache's lock.
+  u8 copies = 0;                               ///< of the newest of a family: how many there are
   u32 page_index[2] = {0, 0};                  ///< its places in the code cache's lists of its pages
-  u32 copies = 0;                              ///< at most so many have it and those before it (CodeCache::note_copy)
   u32 runs_seen = 0;                           ///< cold_runs, when CodeCache::trim() came by last
+  Block* newer_copy = nullptr;                 ///< likewise; of the newest, the oldest
+  Block* next_family = nullptr;                ///< of the newest of a family, that of another of the same hash
   Block *colder = nullptr, *warmer = nullptr;  ///< neighbours among those that may yet be compiled (likewise)
   u64 death_epoch = 0;
   std::vector<Link*> incoming;
 
-  // In one piece of memory, which make_tables() takes.
-  PooledBytes tables;
+  // In one piece of memory, which begins with `code`.
   Uop* code = nullptr;
   Link* links = nullptr;
   InsnMark* marks = nullptr;
@@ -130,6 +122,9 @@ struct alignas(64) Block {
 
   /// Once: room for so many of each, and they are made.
   void make_tables(u32 uops, u32 exits, u32 insns);
+  std::size_t tables_size() const {
+    return code_count * sizeof(Uop) + link_count * sizeof(Link) + mark_count * sizeof(InsnMark);
+  }
   bool may_get_hot() const { return cold_runs.load(std::memory_order_relaxed) != k_stays_interpreted; }
   /// Has been interpreted as often as it may.
   bool is_hot() const { return cold_runs.load(std::memory_order_relaxed) == 0; }
@@ -144,10 +139,7 @@ struct alignas(64) Block {
     while (k > 0 && marks[k].first_uop > index) --k;
     return marks[k];
   }
-  u64 footprint() const {
-    return sizeof(Block) + code_count * sizeof(Uop) + link_count * sizeof(Link) + mark_count * sizeof(InsnMark) +
-           host_size + 16;
-  }
+  u64 footprint() const { return sizeof(Block) + tables_size() + host_size + 16; }
 };
 
 }  // namespace armvisor::engine

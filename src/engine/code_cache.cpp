@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/bits.h"
 #include "engine/guest_access.h"
@@ -75,41 +76,60 @@ Block* CodeCache::find(GuestPa pa, u32 pc, u32 key, GuestPa second_page) {
 const Block* CodeCache::find_anywhere(GuestPa pa, u32 key) {
   const std::lock_guard guard(lock_);
   const Block* found = nullptr;
-  for (Block* b = copies_of(pa, key); b; b = b->older_copy) {
-    if (b->pa != pa || !b->serves(key)) continue;
+  const Block* const newest = *family_of(pa, key);
+  for (const Block* b = newest; b; b = b->older_copy != newest ? b->older_copy : nullptr) {
+    if (!b->serves(key)) continue;
     if (b->compiled) return b;
     if (!found) found = b;
   }
   return found;
 }
 
-/// Of too many copies the oldest goes.
+/// Where the newest of the blocks of these bytes is chained, or would be.
+Block** CodeCache::family_of(GuestPa pa, u32 key) {
+  const u64 h = (pa.value ^ u64{base_key(key)} << 40) * 0x9e3779b97f4a7c15ull;
+  Block** place = &families_[(h >> 32) & (families_.size() - 1)];
+  while (*place && ((*place)->pa != pa || base_key((*place)->key) != base_key(key))) place = &(*place)->next_family;
+  return place;
+}
+
+/// Becomes the newest of its family. Of too many the oldest goes.
 void CodeCache::note_copy(Block* block) {
   if (block->is_fixed()) return;
-  const auto is_copy = [block](const Block* b) {
-    return b->pa == block->pa && base_key(b->key) == base_key(block->key);
-  };
-  Block*& newest = copies_of(block->pa, block->key);
-  Block* older = newest;
-  while (older && !is_copy(older)) older = older->older_copy;
-  block->older_copy = newest;
-  block->copies = older ? older->copies + 1 : 1;
-  newest = block;
-  if (block->copies <= k_most_copies) return;
-  block->copies = 0;  // some may be gone: they are counted
-  for (Block* b = block; b; b = b->older_copy) {
-    if (!is_copy(b)) continue;
-    if (block->copies == k_most_copies) return replace(b);
-    ++block->copies;
+  Block** const place = family_of(block->pa, block->key);
+  Block* const newest = std::exchange(*place, block);
+  if (!newest) {
+    block->older_copy = block->newer_copy = block;
+    block->next_family = nullptr;
+    block->copies = 1;
+    return;
   }
+  Block* const oldest = newest->newer_copy;
+  block->older_copy = newest;
+  block->newer_copy = oldest;
+  newest->newer_copy = oldest->older_copy = block;
+  block->next_family = newest->next_family;
+  block->copies = static_cast<u8>(newest->copies + 1);
+  if (block->copies > k_most_copies) replace(oldest);
 }
 
 /// `block` dies.
 void CodeCache::kill_copy(Block* block) {
   if (block->is_fixed()) return;
-  Block** place = &copies_of(block->pa, block->key);
-  while (*place != block) place = &(*place)->older_copy;
-  *place = block->older_copy;
+  Block** const place = family_of(block->pa, block->key);
+  Block* newest = *place;
+  if (block->older_copy == block) {
+    *place = block->next_family;
+    return;
+  }
+  block->newer_copy->older_copy = block->older_copy;
+  block->older_copy->newer_copy = block->newer_copy;
+  if (newest == block) {
+    newest = *place = block->older_copy;
+    newest->next_family = block->next_family;
+    newest->copies = block->copies;
+  }
+  --newest->copies;
 }
 
 Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source, const Block* origin) {
@@ -210,7 +230,7 @@ Block* CodeCache::insert(std::unique_ptr<Block> block) {
   count_live(*block, 1);
   join_page(inserted, 0, block->pa);
   if (block->straddles()) join_page(inserted, 1, block->second_page);
-  if (++block_count_ > buckets_.size()) grow();
+  if (++block_count_ > buckets_.size() / 2) grow();  // what is not there is looked for often
   auto& bucket = bucket_of(block->pa, block->pc, block->key);
   block->chain = std::move(bucket);
   bucket = std::move(block);
@@ -289,8 +309,8 @@ void CodeCache::stats(measure::Snapshot& out) const {
 void CodeCache::grow() {
   std::vector<std::unique_ptr<Block>> old(2 * buckets_.size());
   old.swap(buckets_);
-  std::vector<Block*> old_copies(2 * copies_.size());
-  old_copies.swap(copies_);
+  std::vector<Block*> old_families(2 * families_.size());
+  old_families.swap(families_);
   for (auto& chain : old)
     while (chain) {
       auto& bucket = bucket_of(chain->pa, chain->pc, chain->key);
@@ -299,16 +319,12 @@ void CodeCache::grow() {
       bucket = std::move(chain);
       chain = std::move(rest);
     }
-  // A new chain is part of an old one, in its order.
-  std::vector<Block*> chain;
-  for (Block* b : old_copies) {
-    for (chain.clear(); b; b = b->older_copy) chain.push_back(b);
-    for (; !chain.empty(); chain.pop_back()) {
-      Block*& newest = copies_of(chain.back()->pa, chain.back()->key);
-      chain.back()->older_copy = newest;
-      newest = chain.back();
+  for (Block* newest : old_families)
+    while (newest) {
+      Block* const rest = std::exchange(newest->next_family, nullptr);
+      *family_of(newest->pa, newest->key) = newest;
+      newest = rest;
     }
-  }
 }
 
 void CodeCache::mark(GuestPa pa, u32 size) {

@@ -126,10 +126,7 @@ class CodeCache {
     const u64 h = (pa.value ^ u64{pc} << 20 ^ u64{base_key(key)} << 52) * 0x9e3779b97f4a7c15ull;
     return buckets_[(h >> 32) & (buckets_.size() - 1)];
   }
-  Block*& copies_of(GuestPa pa, u32 key) {
-    const u64 h = (pa.value ^ u64{base_key(key)} << 40) * 0x9e3779b97f4a7c15ull;
-    return copies_[(h >> 32) & (copies_.size() - 1)];
-  }
+  Block** family_of(GuestPa pa, u32 key);
   void grow();
   void count_live(const Block& block, s64 n);
   Block* find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
@@ -154,8 +151,9 @@ class CodeCache {
   Backend& backend_;
   AdaptiveMutex lock_;
   std::vector<std::unique_ptr<Block>> buckets_{1u << 14};  ///< a power of two; chained by Block::chain
-  /// Those that are not fixed, by what copies have in common: the newest of a hash, chained by Block::older_copy.
-  std::vector<Block*> copies_{1u << 14};
+  /// Those that are not fixed, by what copies have in common: the newest of each such family, chained by
+  /// Block::next_family. A family is a ring by Block::older_copy and newer_copy.
+  std::vector<Block*> families_{1u << 14};
   u64 block_count_ = 0;
   std::unordered_map<u64, Page> pages_;            ///< blocks with a byte in the frame
   Block *coldest_ = nullptr, *warmest_ = nullptr;  ///< of those that may yet be compiled

@@ -56,8 +56,8 @@ class GlobalCode {
 
   static u32 mask_of(u32 domain) { return 3u << (2 * domain); }
 
-  SpaceKey key_;                 ///< but for ASID and DACR
-  u32 dacr_ = 0, domains_ = 0;   ///< fields of DACR that its pages depend on, and their mask
+  SpaceKey key_;                ///< but for ASID and DACR
+  u32 dacr_ = 0, domains_ = 0;  ///< fields of DACR that its pages depend on, and their mask
   ExecEpoch epoch_;
   u64 entries_[k_exec_entries];
   std::vector<Seen> seen_;

@@ -48,7 +48,8 @@ struct WindowUse {
   bool on = false;
 };
 
-/// Tables that are in force: what a space of `key` could have of the page of `va` for privileged execution; false: none.
+/// Tables that are in force: what a space of `key` could have of the page of `va` for privileged execution; false:
+/// none.
 struct Tables {
   SpaceKey key;
   std::array<u64, 2> bases;  ///< TTBR0 and TTBR1
@@ -81,8 +82,8 @@ struct Space {
   ExecEpoch& epoch_of(bool privileged) { return shares_code(privileged) ? global_code->epoch() : epoch[privileged]; }
   u64* exec_of(bool privileged) { return shares_code(privileged) ? global_code->entries() : exec[privileged]; }
   bool empty = true;  ///< no entry was made in its own tables since it was last cleared
-  MibSet large{};      ///< an entry in it came from a descriptor of more than 4 KiB
-  u32 largest = 0;     ///< page_bits of the largest of these
+  MibSet large{};     ///< an entry in it came from a descriptor of more than 4 KiB
+  u32 largest = 0;    ///< page_bits of the largest of these
   /// Bit per MiB (coherent policies): writes to all tables on the way to it are followed, so what a walk finds there
   /// may be kept.
   std::array<u64, 64> covered{};

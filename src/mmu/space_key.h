@@ -14,7 +14,8 @@ struct SpaceKey {
   u64 table0 = 0, table1 = 0;
   Asid asid;
   bool operator==(const SpaceKey&) const = default;
-  /// But for ASID and DACR: what translations of global pages depend on, as long as DACR says the same of their domains.
+  /// But for ASID and DACR: what translations of global pages depend on, as long as DACR says the same of their
+  /// domains.
   SpaceKey of_global_pages() const;
   static SpaceKey of(const arm::CpuState& s, Policy policy = Policy::Asid);
 };

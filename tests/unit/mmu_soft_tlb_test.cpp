@@ -35,7 +35,9 @@ class SoftTlbTest : public ::testing::Test {
   const TlbEntry& entry(u32 va) { return tlb.current()->data[1][(va >> 12) % k_tlb_entries]; }
   bool reads(u32 va) { return entry(va).read_tag == (va & ~0xfffu); }
   bool writes(u32 va) { return entry(va).write_tag == (va & ~0xfffu); }
-  bool executes(u32 va) { return static_cast<u32>(tlb.current()->exec_of(true)[(va >> 12) % k_exec_entries]) == va >> 12; }
+  bool executes(u32 va) {
+    return static_cast<u32>(tlb.current()->exec_of(true)[(va >> 12) % k_exec_entries]) == va >> 12;
+  }
 
   GuestRam ram;
   FrameTable frames;
@@ -467,8 +469,8 @@ class WindowKeeps : public SoftTlbTest {
  protected:
   WindowKeeps() : window(Window::create(ram.memfd(), ram.size(), 1000)) {
     mibs.fill(~u64{0});
-    said[0xfff] = {.first = 0xfff00000, .last = 0xffffffff, .origin = u64{0} - 0xfff00000, .mapped = true,
-                   .writable = true};
+    said[0xfff] = {
+        .first = 0xfff00000, .last = 0xffffffff, .origin = u64{0} - 0xfff00000, .mapped = true, .writable = true};
   }
   /// Pages are mapped as the section says that the tables have for 0xfff00000.
   void map(u32 va, u32 count = 1, bool writable = true, u64 moved = 0) {
