@@ -6,64 +6,56 @@
 #include <mutex>
 #include <new>
 #include <type_traits>
+#include <utility>
 
 #include "base/adaptive_mutex.h"
 #include "base/assert.h"
+#include "base/fd.h"
 
 namespace armvisor::engine {
 namespace {
 
 /// Room for blocks and their tables, of all machines of the process. What is given back is used again, for the same
-/// size, and stays with the process.
+/// size, and stays with the process. Beyond k_bytes, and for what is large, the C library serves.
 class Pool {
  public:
   void* take(std::size_t size) {
     const std::size_t units = units_of(size);
-    if (units > k_most_units) return allocate(units * k_unit);
-    const std::lock_guard guard(lock_);
-    Room*& free = free_[units];
-    if (!free && left_ < units) refill();
-    if (!free) return cut(units);
-    Room* const room = free;
-    free = room->next;
+    {
+      const std::lock_guard guard(lock_);
+      if (units <= k_most_units && free_[units]) return std::exchange(free_[units], free_[units]->next);
+      if (units <= k_most_units && left_ >= units) return reserved_.data() + (left_ -= units) * k_unit;
+    }
+    void* const room = std::aligned_alloc(k_unit, units * k_unit);
+    if (!room) throw std::bad_alloc();
     return room;
   }
   void give(void* room, std::size_t size) {
-    const std::size_t units = units_of(size);
-    if (units > k_most_units) return std::free(room);
+    const std::size_t offset = static_cast<std::size_t>(static_cast<std::byte*>(room) - begin());
+    if (offset >= reserved_.size()) return std::free(room);
     const std::lock_guard guard(lock_);
-    free_[units] = new (room) Room{free_[units]};
+    Room*& free = free_[units_of(size)];
+    free = new (room) Room{free};
   }
 
  private:
   struct Room {
     Room* next;
   };
-  static constexpr std::size_t k_unit = alignof(Block), k_most_units = 64, k_chunk_units = (1u << 20) / k_unit;
+  static constexpr std::size_t k_unit = alignof(Block), k_most_units = 32, k_bytes = 256u << 20;
 
   static std::size_t units_of(std::size_t size) { return std::max<std::size_t>(1, (size + k_unit - 1) / k_unit); }
-  static std::byte* allocate(std::size_t size) {
-    void* const bytes = std::aligned_alloc(k_unit, size);
-    if (!bytes) throw std::bad_alloc();
-    return static_cast<std::byte*>(bytes);
-  }
-  std::byte* cut(std::size_t units) {
-    left_ -= units;
-    return chunk_ + left_ * k_unit;
-  }
-  void refill() {
-    if (left_ != 0) {
-      const std::size_t units = left_;
-      free_[units] = new (cut(units)) Room{free_[units]};
-    }
-    chunk_ = allocate(k_chunk_units * k_unit);
-    left_ = k_chunk_units;
+  std::byte* begin() const { return reinterpret_cast<std::byte*>(reserved_.data()); }
+  static Mapping reserve() {
+    void* const p =
+        ::mmap(nullptr, k_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? Mapping() : Mapping(p, k_bytes);
   }
 
   AdaptiveMutex lock_;
+  const Mapping reserved_ = reserve();
+  std::size_t left_ = reserved_.size() / k_unit;  ///< units at its beginning that were not given out yet
   std::array<Room*, k_most_units + 1> free_{};
-  std::byte* chunk_ = nullptr;  ///< what was not given out yet: units from its beginning
-  std::size_t left_ = 0;
 };
 
 Pool& pool() {

@@ -23,15 +23,14 @@ bool same_bytes(const u8* host, std::span<const u8> bytes) {
   return true;
 }
 
-/// Bytes of `block` inside the frame, as [first, last] physical addresses.
-std::pair<u64, u64> bytes_in_frame(const Block& block, u64 frame) {
-  const u64 base = frame << k_page_bits;
-  if (block.straddles() && block.second_page.value == base) {
-    const u64 in_first = k_page_size - (block.pa.value & k_page_mask);
+/// Bytes of `block` inside its first or second page, as [first, last] physical addresses.
+std::pair<u64, u64> bytes_in_page(const Block& block, u32 which) {
+  if (which != 0) {
+    const u64 in_first = k_page_size - (block.pa.value & k_page_mask), base = block.second_page.value;
     return {base, base + block.bytes - in_first - 1};
   }
   const u64 first = block.pa.value - block.before;
-  return {first, std::min(first + block.bytes - 1, base + k_page_mask)};
+  return {first, std::min(first + block.bytes - 1, first | k_page_mask)};
 }
 
 }  // namespace
@@ -339,7 +338,7 @@ void CodeCache::remark(u64 frame, const Page& page) {
   if (!frames_.ram().contains(pa)) return;
   u64 lines = 0;
   for (const Member& member : page) {
-    const auto [first, last] = bytes_in_frame(*member.block, frame);
+    const auto [first, last] = bytes_in_page(*member.block, member.which);
     lines |= mmu::FrameTable::line_mask(GuestPa(first), static_cast<u32>(last - first + 1));
   }
   frames_.code_lines(pa).store(lines);
@@ -397,11 +396,12 @@ bool CodeCache::kill_on_page(u64 frame, u64 first, u64 last) {
   if (it == pages_.end()) return false;
   std::vector<Block*> hit;
   for (const Member& member : it->second) {
-    const auto [begin, end] = bytes_in_frame(*member.block, frame);
+    const auto [begin, end] = bytes_in_page(*member.block, member.which);
     if (begin <= last && end >= first) hit.push_back(member.block);
   }
   if (hit.empty()) return false;
   for (Block* block : hit) {
+    if (block->dead) continue;  // both its pages are this frame
     leave_pages(block);
     for (const GuestPa pa : {block->pa, block->second_page}) {
       const u64 other = pa.value >> k_page_bits;

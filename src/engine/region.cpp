@@ -96,7 +96,22 @@ class Former {
       });
     const auto dropped =
         std::erase_if(blocks_, [&](const auto& entry) { return entry.first < pc_ || entry.first > last; });
-    return dropped != 0 && keep_loop();
+    if (dropped == 0 || !keep_loop()) return false;
+    keep_reached();
+    return true;
+  }
+
+  /// Drops the blocks that are not reached from pc_.
+  void keep_reached() {
+    std::vector<u32> reached, todo = {pc_};
+    while (!todo.empty()) {
+      const u32 pc = todo.back();
+      todo.pop_back();
+      if (!blocks_.contains(pc) || std::ranges::find(reached, pc) != reached.end()) continue;
+      reached.push_back(pc);
+      for_each_target(blocks_.at(pc), [&](u32 target) { todo.push_back(target); });
+    }
+    std::erase_if(blocks_, [&](const auto& e) { return std::ranges::find(reached, e.first) == reached.end(); });
   }
 
   /// A block that runs into another one ends there.

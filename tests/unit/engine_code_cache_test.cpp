@@ -18,8 +18,8 @@ class CodeCacheAlone : public testing::Test {
  protected:
   CodeCacheAlone() : ram(std::move(*GuestRam::create(GuestPa(k_ram), 1u << 20))), frames(ram), cache(frames, backend) {}
 
-  /// A block at `pa` of `bytes`, published; it reaches into the next page if these do.
-  Block* publish(u32 pa, u32 bytes, bool compiled) {
+  /// A block at `pa` of `bytes`, published; if these reach into the next page, that is by `to_next` farther on.
+  Block* publish(u32 pa, u32 bytes, bool compiled, u32 to_next = k_page) {
     auto block = std::make_unique<Block>();
     block->pc = pa;
     block->pa = GuestPa(pa);
@@ -30,7 +30,7 @@ class CodeCacheAlone : public testing::Test {
     source.first_bytes = std::min(bytes, k_page - pa % k_page);
     source.count = bytes;
     if (bytes > source.first_bytes) {
-      block->second_page = GuestPa((pa & ~(k_page - 1)) + k_page);
+      block->second_page = GuestPa((pa & ~(k_page - 1)) + to_next);
       source.second = ram.host(block->second_page);
     }
     source.read();
@@ -66,6 +66,24 @@ TEST_F(CodeCacheAlone, AReplacedBlockOnTwoPagesIsOnNeither) {
   EXPECT_EQ(find(k_ram + k_page - 2, second), nullptr);
   EXPECT_FALSE(cache.written(second, 4));
   EXPECT_FALSE(cache.written(GuestPa(k_ram + k_page - 4), 4));
+}
+
+TEST_F(CodeCacheAlone, BothPagesOfABlockMayBeOneFrame) {
+  const GuestPa frame(k_ram);
+  constexpr u32 pa = k_ram + k_page - 2;
+  for (const u32 written : {k_ram, pa}) {
+    Block* const other = publish(k_ram + 0x100, 8, true);
+    Block* const block = publish(pa, 4, true, 0);
+    EXPECT_EQ(find(pa, frame), block);
+    EXPECT_FALSE(cache.written(GuestPa(k_ram + 0x200), 4));
+    EXPECT_TRUE(cache.written(GuestPa(written), 2));
+    EXPECT_TRUE(block->dead);
+    EXPECT_EQ(find(pa, frame), nullptr);
+    EXPECT_FALSE(other->dead);
+  }
+  Block* const block = publish(pa, 4, true, 0);
+  EXPECT_TRUE(cache.invalidate(frame, k_page));
+  EXPECT_TRUE(block->dead);
 }
 
 }  // namespace
