@@ -33,26 +33,24 @@ void InterpreterVcpu::tlb_flush_asid(Asid asid, bool inner_shareable) {
   maintain({.kind = Request::Kind::FlushAsid, .asid = asid, .pa = GuestPa()}, inner_shareable);
 }
 
-// (Kernels flush long ranges page by page, most of which nobody has used.)
-
 void InterpreterVcpu::tlb_flush_va(u32 va, Asid asid, bool inner_shareable) {
   count(Counter::FlushVa);
-  if (!has_others() && tlb_.has_nothing_of(va)) return;
   maintain({.kind = Request::Kind::FlushVa, .asid = asid, .va = va, .pa = GuestPa()}, inner_shareable);
 }
 
 void InterpreterVcpu::tlb_flush_va_all_asids(u32 va, bool inner_shareable) {
   count(Counter::FlushVaAll);
-  if (!has_others() && tlb_.has_nothing_of(va)) return;
   maintain({.kind = Request::Kind::FlushVaAllAsids, .asid = Asid(), .va = va, .pa = GuestPa()}, inner_shareable);
 }
 
 /// TLB maintenance. Where shadows follow the tables, all that may be missing is what was asked for and not yet served.
 void InterpreterVcpu::maintain(const Request& r, bool inner_shareable) {
   if (tlb_.is_coherent()) serve_mailbox();
-  apply(r);
-  if (!tlb_.global_window_is_settled()) await_barrier();
-  if (!inner_shareable) return;
+  if (!tlb_.has_nothing_of(r)) {
+    apply(r);
+    if (!tlb_.global_window_is_settled()) await_barrier();
+  }
+  if (!inner_shareable || !has_others()) return;
   if (tlb_.needs_broadcast())
     broadcast(r);
   else

@@ -123,8 +123,11 @@ class Shadow {
     const bool others_;
   };
 
-  /// A flush of the page of `va` has nothing to do here.
-  bool has_nothing_of(u32 va) const { return policy_ == Policy::Asid && tlb_.has_nothing_of(va); }
+  /// Maintenance of a page that has nothing to do here. (Kernels flush long ranges, most of which nobody has used.)
+  bool has_nothing_of(const Request& r) const {
+    const bool page = r.kind == Request::Kind::FlushVa || r.kind == Request::Kind::FlushVaAllAsids;
+    return page && policy_ == Policy::Asid && tlb_.has_nothing_of(r.va);
+  }
   /// True when TLB maintenance for all vCPUs must reach their shadows.
   bool needs_broadcast() const { return !is_coherent() || frames_.unguarded.load() != 0; }
 
