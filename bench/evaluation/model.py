@@ -55,8 +55,9 @@ class Model(Section):
         return done.stdout
 
     def steps(self):
-        # One repetition is a calibration, the loads at each level in turn, and the model's word on them.
-        return self.repetitions("errors", "armvisor", self.measure)
+        # One repetition is a calibration, the loads at each level in turn, and the model's word on them. An error has
+        # those of two runs in it, so there are medians even of a quick evaluation.
+        return self.repetitions("errors", "armvisor", self.measure, max(3, self.context.repeats))
 
     def measure(self, problems):
         values = {}
