@@ -1,5 +1,6 @@
 #pragma once
 // Bit fields in the manual's notation: bits<msb, lsb>(x), sign extension, rotation.
+#include <array>
 #include <bit>
 
 #include "base/types.h"
@@ -32,6 +33,13 @@ constexpr u32 sign_extend(u32 x, unsigned width) {
 }
 
 constexpr u32 ror32(u32 x, unsigned n) { return std::rotr(x, static_cast<int>(n & 31)); }
+
+/// f(k) for each bit k that is set, bit 0 of the first word being 0.
+template <std::size_t N, class F>
+void for_each_bit(const std::array<u64, N>& words, F f) {
+  for (u32 k = 0; k < N; ++k)
+    for (u64 left = words[k]; left != 0; left &= left - 1) f(k * 64 + static_cast<u32>(std::countr_zero(left)));
+}
 
 template <class T>
 constexpr T align_down(T x, T a) {

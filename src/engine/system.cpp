@@ -170,10 +170,7 @@ void InterpreterVcpu::serve_mailbox() {
         count(Counter::FlushRemote);
         apply(r);
       },
-      [this] {
-        tlb();
-        settle_global_window();
-      });
+      [this] { settle_between_blocks(); });
 }
 
 void InterpreterVcpu::wait_for_tickets() {
@@ -193,8 +190,7 @@ void InterpreterVcpu::wait_for_tickets() {
 void InterpreterVcpu::fence() {
   count(Counter::LightBarrier);
   full_fence();
-  tlb();
-  settle_global_window();
+  settle_between_blocks();
   if (!context_.has_tickets && (!context_.s.privileged() || --context_.barriers_left >= 0)) return;
   const auto now = std::chrono::steady_clock::now();
   if (context_.has_tickets)

@@ -138,6 +138,11 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   void settle_global_window() {
     if (!tlb_.global_window_is_settled()) check_global_window();
   }
+  /// Likewise; generated code may have chosen another view.
+  void settle_between_blocks() {
+    tlb();
+    settle_global_window();
+  }
   void check_global_window();
   void look_ahead(u32 va);
 

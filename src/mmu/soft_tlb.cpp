@@ -1,15 +1,13 @@
 #include "mmu/soft_tlb.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "base/assert.h"
+#include "base/bits.h"
 
 namespace armvisor::mmu {
 namespace {
-
-constexpr u32 k_sctlr_m = 1u << 0;
 
 constexpr u32 k_page_of = ~k_page_mask;
 
@@ -29,15 +27,8 @@ u32 drop(u64& exec) {
 void forbid_writes(TlbEntry& e, u32 k) { e.write_tag = tag_none(k); }
 
 void clear_exec(Space& space, bool privileged) {
-  if (space.empty) return;
-  for (u64& e : space.exec[privileged]) drop(e);
-}
-
-/// f(k) for each bit k that is set.
-template <std::size_t N, class F>
-void for_each_bit(const std::array<u64, N>& bits, F f) {
-  for (u32 word = 0; word < N; ++word)
-    for (u64 left = bits[word]; left != 0; left &= left - 1) f(word * 64 + static_cast<u32>(std::countr_zero(left)));
+  for_each_bit(space.exec_used[privileged], [&](u32 k) { drop(space.exec[privileged][k]); });
+  space.exec_used[privileged] = {};
 }
 
 /// Drops the live entries for which f(meta, page address) holds.
@@ -218,7 +209,7 @@ void SoftTlb::fill_data(u32 va, const arm::Translation& t, bool privileged, u8* 
   const GuestPa frame(t.pa.value & ~u64{k_page_mask});
   TlbEntry e{tag_none(k), tag_none(k), reinterpret_cast<u64>(host)};
   const bool normal = t.type == arm::MemoryType::Normal;
-  const bool tagged = normal || !(space.key.config & k_sctlr_m);
+  const bool tagged = normal || space.key.is_flat();
   if (tagged && (privileged ? t.pl1_read : t.pl0_read)) e.read_tag = page;
   const bool writable = tagged && ram && (privileged ? t.pl1_write : t.pl0_write);
   if (writable && may_write(frame, page)) e.write_tag = page;
@@ -328,7 +319,7 @@ u32 SoftTlb::drop_page(u32 va, const Asid* asid) {
   if (!may_have(va)) return 0;
   if (!asid) {
     write_filled(va, false);
-    large_.mark(va, 20, false);  // every large page there goes whole
+    large_.mark(va, k_mib_bits, false);  // every large page there goes whole
   }
   u32 count = 0;
   for (auto& space : spaces_) {
@@ -341,7 +332,7 @@ u32 SoftTlb::drop_page(u32 va, const Asid* asid) {
     }
     // A piece of a large page goes with any address inside it. Everything in reach of the largest page goes, so that
     // the next flush of an address there, which will often follow at once, has nothing to look for.
-    const u32 bits = std::max(space->largest, 20u);  // what is known of sizes is known by MiB
+    const u32 bits = std::max(space->largest, k_mib_bits);  // what is known of sizes is known by MiB
     count += drop_if(*space, [va, bits](const Space::Meta&, u32 page) { return (u64{va ^ page} >> bits) == 0; });
     drop_in_window(*space, va, bits, false);
     space->forget_large(va);

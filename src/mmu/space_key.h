@@ -14,6 +14,7 @@ struct SpaceKey {
   u64 table0 = 0, table1 = 0;
   Asid asid;
   bool operator==(const SpaceKey&) const = default;
+  bool is_flat() const { return config == 0; }  ///< the MMU is off
   /// But for ASID and DACR: what translations of global pages depend on, as long as DACR says the same of their
   /// domains.
   SpaceKey of_global_pages() const;

@@ -8,10 +8,11 @@
 // Only the vCPU's own thread may use the object.
 #include <algorithm>
 #include <array>
-#include <bit>
+#include <functional>
 #include <memory>
 #include <vector>
 
+#include "base/bits.h"
 #include "base/fd.h"
 #include "base/types.h"
 #include "mmu/mib_set.h"
@@ -111,24 +112,24 @@ class Window {
 template <class F>
 void Window::keep_what_holds(const MibSet& mibs, F look) {
   constexpr u32 k_last_of_mib = (1u << k_mib_bits) - 1;
+  MibSet left;
+  std::ranges::transform(mibs, used_, left.begin(), std::bit_and());
   Extent now;
-  for (u32 word = 0; word < mibs.size(); ++word) {
-    for (u64 left = mibs[word] & used_[word]; left != 0; left &= left - 1) {
-      const u32 mib = word * 64 + static_cast<u32>(std::countr_zero(left)), start = mib << k_mib_bits;
-      Mib& m = mibs_[mib];
-      if (m.section) {
-        now = look(start);
-        m.section = now.mapped && now.first <= start && now.last >= start + k_last_of_mib;
-        if (m.section && m.even && m.origin == now.origin && (now.writable || !m.writable)) continue;
-      }
-      for_each(mib * k_pages_per_mib, (mib + 1) * k_pages_per_mib, [&](u32 number) {
-        const u32 p = page(number), va = number << k_page_bits;
-        if (va < now.first || va > now.last) now = look(va);
-        const u64 origin = (u64{p >> k_frame_shift} << k_page_bits) - va;
-        if (!now.mapped || origin != now.origin || (!now.writable && (p & k_writable))) remove(number);
-      });
+  for_each_bit(left, [&](u32 mib) {
+    const u32 start = mib << k_mib_bits;
+    Mib& m = mibs_[mib];
+    if (m.section) {
+      now = look(start);
+      m.section = now.mapped && now.first <= start && now.last >= start + k_last_of_mib;
+      if (m.section && m.even && m.origin == now.origin && (now.writable || !m.writable)) return;
     }
-  }
+    for_each(mib * k_pages_per_mib, (mib + 1) * k_pages_per_mib, [&](u32 number) {
+      const u32 p = page(number), va = number << k_page_bits;
+      if (va < now.first || va > now.last) now = look(va);
+      const u64 origin = (u64{p >> k_frame_shift} << k_page_bits) - va;
+      if (!now.mapped || origin != now.origin || (!now.writable && (p & k_writable))) remove(number);
+    });
+  });
 }
 
 }  // namespace armvisor::mmu
