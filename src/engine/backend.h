@@ -15,10 +15,9 @@ struct Context;
 class Backend {
  public:
   virtual ~Backend() = default;
-  /// (any vCPU thread) Null when the block uses more temps than the context has room for.
+  /// (any thread) Null when the block uses more temps than the context has room for; not compiled when there is no room
+  /// for code, and then null if it is a region.
   virtual std::unique_ptr<Block> make(const ir::Block& block, u32 key) = 0;
-  /// Like make(), on the one thread that calls this, while others make blocks. Null or not compiled: there is no room.
-  virtual std::unique_ptr<Block> make_aside(const ir::Block&, u32) { AV_UNREACHABLE(); }
   /// How often a block is interpreted before it is compiled, if that comes first; 0: blocks are made at once.
   virtual u32 cold_runs() const { return 0; }
   /// Like make(), for the first `runs` runs.
@@ -45,7 +44,7 @@ class Backend {
   virtual bool counts_instructions() const { return true; }
   /// vCPUs that spin are to give their host CPU away, if there are fewer of these.
   virtual bool yields_spinners() const { return true; }
-  /// When make_aside() is to be used: if the host has a CPU for it, or always.
+  /// When another thread than the vCPUs' makes blocks: if the host has a CPU for it, or always.
   enum class Aside : u8 { Never, WithCpu, Always };
   virtual Aside compiles_aside() const { return Aside::Never; }
   /// How often a loop runs before it is compiled as a whole.

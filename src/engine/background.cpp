@@ -71,7 +71,7 @@ void BackgroundCompiler::compile_block(const CompileJob& job) {
     return;
   ir::sink_compares(ir_block_);
   ir::assert_valid(ir_block_);
-  auto block = shared_.backend->make_aside(ir_block_, block_key(job.key, ir_block_.fp));
+  auto block = shared_.backend->make(ir_block_, block_key(job.key, ir_block_.fp));
   if (!block || !block->compiled) return;
   block->pa = job.pa;
   const Block* const known = shared_.code.find_anywhere(job.pa, job.key);
@@ -91,8 +91,7 @@ void compile_region(Shared& shared, const CompileJob& job, bool aside) {
   const auto region = form_region(job.pc, job.context, bytes, known);
   if (!region) return;
   ir::assert_valid(region->block);
-  const u32 key = block_key(job.key, region->block.fp);
-  auto block = aside ? shared.backend->make_aside(region->block, key) : shared.backend->make(region->block, key);
+  auto block = shared.backend->make(region->block, block_key(job.key, region->block.fp));
   if (!block || !block->compiled) return;
   block->pa = job.pa;
   if (shared.config.trace) trace_block(*block, region->block, bytes.data() + offset);

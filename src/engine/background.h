@@ -30,8 +30,8 @@ struct CompileJob {
   bool region = false;       ///< the loop to `pc`, not the block alone
 };
 
-/// Puts a region in the place of the block at job.pc, if it is the head of a loop there. `aside`: this is the thread
-/// that Backend::make_aside() is for.
+/// Puts a region in the place of the block at job.pc, if it is the head of a loop there. `aside`: this is no vCPU's
+/// thread.
 void compile_region(Shared& shared, const CompileJob& job, bool aside);
 
 class BackgroundCompiler {

@@ -52,7 +52,8 @@ bool InterpreterVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
   return false;
 }
 
-/// The block at r15, or null when a Prefetch Abort was taken instead.
+/// The block at r15, or null when r15 is to be looked at again: a Prefetch Abort was taken, or there is attention to
+/// pay.
 Block* InterpreterVcpu::find_block() {
   arm::CpuState& s = context_.s;
   const u32 pc = s.r[15];
@@ -69,10 +70,30 @@ Block* InterpreterVcpu::find_block() {
   // (A link to another page asks the execute-side table for that page each time, so it must get there.)
   const bool is_far = context_.link && !context_.link->same_page;
   if (serves && !is_far) return cached;
+  // While this vCPU looks, no other waits for it. If it was asked for something by then, what was found may be of older
+  // tables: the dispatcher serves that and comes again.
+  const u64 served = mailbox_.served();
+  const auto find = [&] {
+    const OutsideGuest outside(mailbox_);
+    return look_up(pc, key, context, serves ? cached : nullptr);
+  };
+  Block* const block = find();
+  if (mailbox_.posted() != served) {
+    request_attention();
+    return nullptr;
+  }
+  if (block) s.it = 0;
+  return block;
+}
+
+/// The block at `pc`, by way of the tables; `cached` if that is it.
+Block* InterpreterVcpu::look_up(u32 pc, u32 key, frontend::Context context, Block* cached) {
+  const arm::CpuState& s = context_.s;
+  const u32 target = pc | u32{s.thumb()};
   GuestPa page, second_page = k_no_page;
   const u8 *first = nullptr, *second = nullptr;
   if (!fetch_page(pc, page, first)) return nullptr;
-  if (serves && cached->exec_id.load() == mmu::exec_id(pc, page)) return cached;
+  if (cached && cached->exec_id.load() == mmu::exec_id(pc, page)) return cached;
   const GuestPa pa(page.value | (pc & k_page_mask));
   first += pc & k_page_mask;
   if (s.thumb() && (pc & k_page_mask) == k_page_size - 2 &&
@@ -95,7 +116,6 @@ Block* InterpreterVcpu::find_block() {
     known = {target, block};
     if (!s.it && !journal_) know(target, block);
   }
-  s.it = 0;
   return block;
 }
 
@@ -196,7 +216,9 @@ void InterpreterVcpu::make_region() {
     return;
   }
   const CompileJob job{frontend::Context::of(s), pc, key, page + (pc & k_page_mask), host + (pc & k_page_mask), true};
-  if (!offer(job)) compile_region(shared_, job, false);
+  if (offer(job)) return;
+  const OutsideGuest outside(mailbox_);
+  compile_region(shared_, job, false);
 }
 
 /// False: this thread has to do it.

@@ -2,11 +2,12 @@
 // Requests that one vCPU makes to another: broadcast TLB maintenance (ARM DDI 0406C B3.10.5), dropping of write entries
 // when a frame comes to hold code or tables, and dropping of what was derived from a table that was written. A target
 // serves its mailbox at block boundaries, and before it runs guest code again; an issuer waits at its next barrier
-// until every target has served, or is not running guest code. A vCPU that waits serves its own mailbox, so that two
-// that wait for each other both go on.
+// until every target has served, or is not running guest code. A vCPU that waits runs none, so two that wait for each
+// other both go on.
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "mmu/request.h"
@@ -25,7 +26,18 @@ class Mailbox {
   }
   bool empty() const { return posted_.load() == served_.load(std::memory_order_relaxed); }
   u64 posted() const { return posted_.load(); }
-  bool served(u64 ticket) const { return served_.load() >= ticket; }
+  u64 served() const { return served_.load(); }
+  /// The owner has served the request, or runs no guest code now and serves it before it does again.
+  bool has_served(u64 ticket) const { return served_.load() >= ticket || !in_guest_.load(); }
+  /// Until has_served(ticket). (Sleeping instead costs more than it gives to others, even where these are many.)
+  void wait_for(u64 ticket) const {
+    while (!has_served(ticket)) std::this_thread::yield();
+  }
+
+  /// Owner: uses no translation and writes no RAM until enter_guest().
+  void leave_guest() { in_guest_.store(false); }
+  /// Owner: what is in the mailbox then is to be served before guest code runs.
+  void enter_guest() { in_guest_.store(true); }
 
   /// Owner: calls f for each request in order, then `finish`; after that they count as served.
   template <class F, class G>
@@ -58,6 +70,19 @@ class Mailbox {
   std::mutex lock_;
   std::vector<Request> requests_;
   std::atomic<u64> posted_{0}, served_{0};
+  std::atomic<bool> in_guest_{false};
+};
+
+/// Within run(): the owner runs no guest code. What the mailbox has afterwards is to be served.
+class OutsideGuest {
+ public:
+  explicit OutsideGuest(Mailbox& mailbox) : mailbox_(mailbox) { mailbox_.leave_guest(); }
+  ~OutsideGuest() { mailbox_.enter_guest(); }
+  OutsideGuest(const OutsideGuest&) = delete;
+  OutsideGuest& operator=(const OutsideGuest&) = delete;
+
+ private:
+  Mailbox& mailbox_;
 };
 
 }  // namespace armvisor::engine

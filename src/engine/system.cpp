@@ -1,7 +1,6 @@
 // The world of a vCPU's system registers, and requests among vCPUs.
 #include <chrono>
 #include <limits>
-#include <thread>
 #include <utility>
 
 #include "engine/vcpu.h"
@@ -114,9 +113,8 @@ void InterpreterVcpu::await_ticket(u32 vcpu, u64 ticket) {
 void InterpreterVcpu::await_posted() {
   for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
     if (k == index_) continue;
-    const u64 posted = shared_.vcpus[k]->posted();
-    if (shared_.vcpus[k]->has_served(posted)) continue;
-    await_ticket(k, posted);
+    const u64 posted = shared_.vcpus[k]->mailbox().posted();
+    if (!has_served(k, posted)) await_ticket(k, posted);
   }
 }
 
@@ -125,7 +123,7 @@ u64 InterpreterVcpu::ask(u32 vcpu, const Request& request) {
   return tickets_[vcpu];
 }
 
-bool InterpreterVcpu::has_served(u32 vcpu, u64 ticket) const { return shared_.vcpus[vcpu]->has_served(ticket); }
+bool InterpreterVcpu::has_served(u32 vcpu, u64 ticket) const { return shared_.vcpus[vcpu]->mailbox().has_served(ticket); }
 
 void InterpreterVcpu::apply(const Request& r) {
   if (r.kind == Request::Kind::FlushAll)
@@ -176,14 +174,11 @@ void InterpreterVcpu::serve_mailbox() {
 void InterpreterVcpu::wait_for_tickets() {
   post_pending();
   while (std::exchange(context_.has_tickets, false)) {  // serving the mailbox may ask for more
-    for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
-      if (tickets_[k] == 0) continue;
-      while (!shared_.vcpus[k]->has_served(tickets_[k])) {
-        serve_mailbox();
-        std::this_thread::yield();
-      }
-      tickets_[k] = 0;
-    }
+    mailbox_.leave_guest();
+    for (u32 k = 0; k < shared_.vcpus.size(); ++k)
+      if (const u64 ticket = std::exchange(tickets_[k], 0)) shared_.vcpus[k]->mailbox().wait_for(ticket);
+    mailbox_.enter_guest();
+    serve_mailbox();
   }
 }
 

@@ -76,7 +76,7 @@ void InterpreterVcpu::enter_run() {
     forget_jumps();
     seen_reclaims_ = reclaims;
   }
-  in_guest_.store(true);
+  mailbox_.enter_guest();
   context_.gs_base = 0;  // the thread may be another one
   context_.window_ready = k_no_window_ready;
   context_.block = nullptr;
@@ -88,7 +88,7 @@ void InterpreterVcpu::enter_run() {
 void InterpreterVcpu::leave_run() {
   note_instructions();
   post_pending();
-  in_guest_.store(false);
+  mailbox_.leave_guest();
   inside_run_.store(false);
 }
 
@@ -333,9 +333,11 @@ std::optional<Exit> InterpreterVcpu::hypercall(bool smc) {
   const u32 pc = mark_pc();
   context_.s.r[15] = context_.at->disp;
   note_instructions();  // a mark reads it
-  in_guest_.store(false);
-  const bool done = shared_.port.hypercall(context_.s, index_, smc, static_cast<u32>(context_.at->imm));
-  in_guest_.store(true);
+  const auto call = [&] {
+    const OutsideGuest outside(mailbox_);
+    return shared_.port.hypercall(context_.s, index_, smc, static_cast<u32>(context_.at->imm));
+  };
+  const bool done = call();
   if (!done) {
     context_.s.it = at.it;
     arm::take_exception(context_.s, arm::Exception::Undefined, pc, at.bytes);

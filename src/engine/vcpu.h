@@ -71,9 +71,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   /// (any thread)
   void request_attention() { context_.attention.store(1); }
   u64 post(const Request& request);
-  u64 posted() const { return mailbox_.posted(); }
-  /// Has served the request, or runs no guest code now and serves it before it does again.
-  bool has_served(u64 ticket) const { return mailbox_.served(ticket) || !in_guest_.load(); }
+  Mailbox& mailbox() { return mailbox_; }
   /// (any thread) It does not wait for anything.
   bool is_running() const { return inside_run_.load(std::memory_order_relaxed); }
   /// Epoch of the code cache up to which this vCPU holds no block; ~0 when it is not in run().
@@ -148,6 +146,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
 
   // --- blocks (fetch.cpp)
   Block* find_block();
+  Block* look_up(u32 pc, u32 key, frontend::Context context, Block* cached);
   void know(u32 target, Block* block);
   bool fetch_page(u32 va, GuestPa& pa, const u8*& host);
   /// `cold_runs`: how often the block is to be interpreted before it is compiled; 0: it is compiled now.
@@ -238,7 +237,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   bool yield_ = false;   ///< leave run() with Exit::Yield
   bool waited_ = false;  ///< for an interrupt, since the last
   std::atomic<u8> event_{0};
-  std::atomic<bool> kicked_{false}, in_guest_{false}, inside_run_{false};
+  std::atomic<bool> kicked_{false}, inside_run_{false};
   u64 seen_reclaims_ = 0;
   std::atomic<u64> quiet_epoch_{0};
 };

@@ -94,7 +94,7 @@ void InterpreterVcpu::tick_window() {
   const u64 switches = tick.switches - last.switches, blocks = tick.blocks - last.blocks;
   last = tick;
   mmu::WindowUse& use = tlb().window_use(privileged);
-  if (privileged && blocks > k_many_blocks) {
+  if (blocks > k_many_blocks && (privileged || !use.on)) {
     if (!use.on) use.ticks = 0;
     return;
   }

@@ -45,12 +45,6 @@ u8* CodeMemory::allocate(std::size_t size) {
   return nullptr;
 }
 
-void CodeMemory::shrink(u8* rw, std::size_t size, std::size_t used) {
-  const std::size_t kept = rounded(used), had = rounded(size);
-  if (had > kept) release(rw + kept, had - kept);
-  next_ = static_cast<std::size_t>(rw - rw_.data()) + kept;
-}
-
 void CodeMemory::release(u8* rw, std::size_t size) {
   size = rounded(size);
   used_ -= size;

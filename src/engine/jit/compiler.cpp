@@ -127,8 +127,7 @@ Compiler::Compiler(CodeMemory memory, const JitOptions& options)
     : memory_(std::move(memory)),
       options_(options),
       host_(usable_features(options)),
-      emitter_(memory_.rw(), stubs_, host_, options_, sites_),
-      aside_emitter_(memory_.rw(), stubs_, host_, options_, sites_) {
+      piece_bytes_(std::min(k_most_piece_bytes, memory_.size() / k_least_pieces)) {
   static constexpr ServiceFunction k_services[] = {service_load,
                                                    service_store,
                                                    service_window_load,
@@ -155,6 +154,8 @@ Compiler::Compiler(CodeMemory memory, const JitOptions& options)
   note_for_perf(memory_.to_exec(at), stubs_.size, "stubs_", 0);
 }
 
+Compiler::~Compiler() = default;
+
 /// perf's interface for code that is generated: lines of address, size and name in a file that it finds by its name.
 void Compiler::note_for_perf(const void* code, std::size_t size, const char* what, u32 pc) {
   if (perf_map_) std::fprintf(perf_map_.get(), "%zx %zx %s%08x\n", reinterpret_cast<std::size_t>(code), size, what, pc);
@@ -174,55 +175,70 @@ std::size_t likely_capacity(const ir::Block& block) { return 512 + 96 * block.in
 
 }  // namespace
 
-std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
-  std::optional<ir::Block> made[2];
-  return compile(optimised(ir_block, options_, made), key);
-}
+/// Where a thread makes a block: with memory taken in pieces, so that it need not hold the lock meanwhile.
+struct Compiler::Workplace {
+  explicit Workplace(Compiler& c) : emitter(c.memory_.rw(), c.stubs_, c.host_, c.options_, c.sites_) {}
 
-std::unique_ptr<Block> Compiler::compile(const ir::Block& ir_block, u32 key) {
-  auto block = make_tables(ir_block, key);
-  if (!block) return nullptr;
-  const std::lock_guard guard(lock_);
-  for (std::size_t capacity = likely_capacity(ir_block); capacity <= k_max_block_bytes; capacity *= 2) {
-    u8* const at = memory_.allocate(capacity);
-    if (!at) {
-      if (ir_block.head_count) return nullptr;
-      full_ = true;  // until dead blocks are freed, new ones are interpreted
-      return make_cold(ir_block, key, options_.warm ? cold_runs() : k_stays_interpreted);
-    }
-    if (const std::size_t size = emit(emitter_, at, capacity, ir_block, *block)) {
-      memory_.shrink(at, capacity, size);
-      complete(*block, at, size, emitter_.window_table());
-      return block;
-    }
-    memory_.release(at, capacity);
+  /// The block at `at` takes `size` bytes.
+  void take(std::size_t size) {
+    at += CodeMemory::rounded(size);
+    left -= CodeMemory::rounded(size);
   }
-  return nullptr;
+
+  Emitter emitter;
+  u8* at = nullptr;
+  std::size_t left = 0;
+};
+
+void Compiler::GiveBack::operator()(Workplace* place) const {
+  const std::lock_guard guard(compiler->lock_);
+  compiler->idle_.emplace_back(place);
 }
 
-std::unique_ptr<Block> Compiler::make_aside(const ir::Block& ir_block, u32 key) {
+/// One that nobody else has, until it goes.
+Compiler::BorrowedWorkplace Compiler::borrow_workplace() {
+  const GiveBack give_back{this};
+  {
+    const std::lock_guard guard(lock_);
+    if (!idle_.empty()) {
+      BorrowedWorkplace place(idle_.back().release(), give_back);
+      idle_.pop_back();
+      return place;
+    }
+  }
+  return BorrowedWorkplace(new Workplace(*this), give_back);
+}
+
+/// False: the code memory has not got so much in one piece.
+bool Compiler::make_room(Workplace& place, std::size_t size) {
+  if (place.left >= size) return true;
+  const std::lock_guard guard(lock_);
+  if (place.left != 0) memory_.release(place.at, place.left);
+  place.left = 0;
+  for (const std::size_t wanted : {std::max(piece_bytes_, size), size}) {
+    place.at = memory_.allocate(wanted);
+    if (!place.at) continue;
+    place.left = CodeMemory::rounded(wanted);
+    return true;
+  }
+  return false;
+}
+
+std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
   std::optional<ir::Block> made[2];
   const ir::Block& best = optimised(ir_block, options_, made);
   auto block = make_tables(best, key);
   if (!block) return nullptr;
+  const auto place = borrow_workplace();
   for (std::size_t capacity = likely_capacity(best); capacity <= k_max_block_bytes; capacity *= 2) {
-    if (aside_left_ < capacity) {
-      const std::lock_guard guard(lock_);
-      if (aside_left_ != 0) memory_.release(aside_at_, aside_left_);
-      aside_left_ = std::max(k_aside_bytes, capacity);
-      aside_at_ = memory_.allocate(aside_left_);
-      if (!aside_at_) {
-        aside_left_ = 0;
-        full_ = true;
-        return nullptr;
-      }
+    if (!make_room(*place, capacity)) {
+      if (best.head_count) return nullptr;
+      full_ = true;  // until dead blocks are freed, new ones are interpreted
+      return make_cold(best, key, options_.warm ? cold_runs() : k_stays_interpreted);
     }
-    if (const std::size_t size = emit(aside_emitter_, aside_at_, aside_left_, best, *block)) {
-      const std::size_t taken = CodeMemory::rounded(size);
-      const std::lock_guard guard(lock_);
-      complete(*block, aside_at_, size, aside_emitter_.window_table());
-      aside_at_ += taken;
-      aside_left_ -= taken;
+    if (const std::size_t size = emit(place->emitter, place->at, place->left, best, *block)) {
+      complete(*block, place->at, size, place->emitter.window_table());
+      place->take(size);
       return block;
     }
   }
@@ -241,7 +257,7 @@ std::size_t Compiler::emit(Emitter& emitter, u8* at, std::size_t capacity, const
   }
 }
 
-/// Of a block whose code has been emitted at `at`. The caller holds lock_.
+/// Of a block whose code has been emitted at `at`.
 void Compiler::complete(Block& block, u8* at, std::size_t size, std::size_t window_table) {
   block.host_size = static_cast<u32>(size);
   block.host = memory_.to_exec(at);
@@ -263,10 +279,10 @@ std::unique_ptr<Block> Compiler::make_cold(const ir::Block& ir_block, u32 key, u
 
 std::unique_ptr<Block> Compiler::move(const Block& known, u32 pc) {
   if (may_move(known) != Movable::Yes) return nullptr;
-  const std::lock_guard guard(lock_);
-  u8* const at = memory_.allocate(known.host_size);
-  if (!at) return nullptr;
-  auto block = jit::move(known, pc, at, memory_.to_exec(at));
+  const auto place = borrow_workplace();
+  if (!make_room(*place, known.host_size)) return nullptr;
+  auto block = jit::move(known, pc, place->at, memory_.to_exec(place->at));
+  place->take(known.host_size);
   note_for_perf(block->host, block->host_size, "guest_", pc);
   return block;
 }

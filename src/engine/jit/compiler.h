@@ -20,10 +20,10 @@ namespace armvisor::engine::jit {
 class Compiler final : public Backend {
  public:
   static Result<std::unique_ptr<Backend>> create(const JitOptions& options);
+  ~Compiler() override;
 
   std::unique_ptr<Block> make(const ir::Block& block, u32 key) override;
   u32 cold_runs() const override { return static_cast<u32>(options_.warm); }
-  std::unique_ptr<Block> make_aside(const ir::Block& block, u32 key) override;
   bool yields_spinners() const override { return options_.spin_yield; }
   Aside compiles_aside() const override {
     return options_.background_always ? Aside::Always : options_.background ? Aside::WithCpu : Aside::Never;
@@ -47,8 +47,16 @@ class Compiler final : public Backend {
   bool avoid_window(u32 pc) override { return sites_.missed(pc); }
 
  private:
+  struct Workplace;
+  struct GiveBack {
+    Compiler* compiler;
+    void operator()(Workplace* place) const;
+  };
+  using BorrowedWorkplace = std::unique_ptr<Workplace, GiveBack>;
+
   Compiler(CodeMemory memory, const JitOptions& options);
-  std::unique_ptr<Block> compile(const ir::Block& block, u32 key);
+  BorrowedWorkplace borrow_workplace();
+  bool make_room(Workplace& place, std::size_t size);
   std::size_t emit(Emitter& emitter, u8* at, std::size_t capacity, const ir::Block& ir_block, Block& out);
   void complete(Block& block, u8* at, std::size_t size, std::size_t window_table);
   const WindowFaults* running_faults() const { return windows_ != Windows::Off ? &faults_ : nullptr; }
@@ -61,18 +69,16 @@ class Compiler final : public Backend {
   Stubs::Enter enter_ = nullptr;
   const void* interpret_ = nullptr;  ///< Block::host of blocks without code
   const void* unknown_ = nullptr;    ///< Block::indirect of these and of dead blocks
-  AdaptiveMutex lock_;               ///< of memory_; taken after the code cache's lock
+  AdaptiveMutex lock_;               ///< of memory_ and idle_; taken after the code cache's lock
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> perf_map_{nullptr, std::fclose};
   std::atomic<bool> full_{false};
   Windows windows_ = Windows::Off;
   WindowFaults faults_;
   WindowSites sites_;
-  Emitter emitter_;  ///< guarded by lock_
-  // Of make_aside(): it takes memory in pieces, so that it need not hold the lock while it emits.
-  static constexpr std::size_t k_aside_bytes = 64 * 1024;
-  Emitter aside_emitter_;
-  u8* aside_at_ = nullptr;
-  std::size_t aside_left_ = 0;
+  /// What a workplace takes of the memory at a time.
+  static constexpr std::size_t k_most_piece_bytes = 64 * 1024, k_least_pieces = 128;
+  const std::size_t piece_bytes_;
+  std::vector<std::unique_ptr<Workplace>> idle_;
 };
 
 }  // namespace armvisor::engine::jit
