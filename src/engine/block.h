@@ -83,10 +83,11 @@ struct alignas(64) Block {
   const void* host = nullptr;  ///< generated code, executable address; see jit/compiler.h
   /// Where indirect branches find it: `host`, or when the block is dead or not compiled what leads to the dispatcher.
   std::atomic<const void*> indirect{nullptr};
-  GuestPa pa;                       ///< this and the next two are guarded by the code cache's lock
-  GuestPa second_page = k_no_page;  ///< frame of the second page of a block that straddles two
-  std::unique_ptr<Block> chain;     ///< next of the same hash
-  Block* older_copy = nullptr;      ///< next in the ring of its family (CodeCache::note_copy)
+  GuestPa pa;
+  GuestPa second_page = k_no_page;     ///< frame of the second page of a block that straddles two
+  std::atomic<Block*> chain{nullptr};  ///< next of the same hash; of a dead block, what that was
+  /// Guarded by the code cache's lock: next in the ring of its family (CodeCache::note_copy).
+  Block* older_copy = nullptr;
 
   u16 insn_count = 0;
   u16 before = 0;  ///< bytes of a region that lie before pc

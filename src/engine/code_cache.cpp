@@ -51,9 +51,10 @@ bool CodeSource::unchanged(u32 n) const {
   return true;
 }
 
-Block* CodeCache::find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page) {
+Block* CodeCache::find(GuestPa pa, u32 pc, u32 key, GuestPa second_page) const {
   Block* found = nullptr;
-  for (Block* b = bucket_of(pa, pc, key).get(); b; b = b->chain.get()) {
+  for (Block* b = bucket_of(pa, pc, key).load(std::memory_order_acquire); b;
+       b = b->chain.load(std::memory_order_acquire)) {
     if (b->pc != pc || b->pa != pa || b->second_page != second_page || !b->serves(key)) continue;
     found = b;
     if (b->key & k_key_fp) break;  // a region with members of both kinds stands beside its head
@@ -62,14 +63,9 @@ Block* CodeCache::find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page) 
 }
 
 Block* CodeCache::find_equal(const Block& block) {
-  for (Block* b = bucket_of(block.pa, block.pc, block.key).get(); b; b = b->chain.get())
+  for (Block* b = bucket_of(block.pa, block.pc, block.key).load(); b; b = b->chain.load())
     if (b->pc == block.pc && b->pa == block.pa && b->key == block.key && b->second_page == block.second_page) return b;
   return nullptr;
-}
-
-Block* CodeCache::find(GuestPa pa, u32 pc, u32 key, GuestPa second_page) {
-  const std::lock_guard guard(lock_);
-  return find_locked(pa, pc, key, second_page);
 }
 
 const Block* CodeCache::find_anywhere(GuestPa pa, u32 key) {
@@ -188,7 +184,7 @@ bool CodeCache::publish_region(std::unique_ptr<Block> region, std::span<const u3
   Block* replaced = nullptr;
   bool complete = true;
   for (const u32 pc : members) {
-    Block* const member = find_locked(page + (pc & k_page_mask), pc, region->key & ~k_key_fp, k_no_page);
+    Block* const member = find(page + (pc & k_page_mask), pc, region->key & ~k_key_fp, k_no_page);
     if (pc == region->pc) replaced = member;
     complete &= member != nullptr;
   }
@@ -221,18 +217,18 @@ void CodeCache::leave_pages(Block* block) {
 }
 
 Block* CodeCache::insert(std::unique_ptr<Block> block) {
-  Block* const inserted = block.get();
-  block->exec_id.store(mmu::exec_id(block->pc, block->pa), std::memory_order_relaxed);
-  bytes_.fetch_add(block->footprint(), std::memory_order_relaxed);
+  Block* const inserted = block.release();
+  inserted->exec_id.store(mmu::exec_id(inserted->pc, inserted->pa), std::memory_order_relaxed);
+  bytes_.fetch_add(inserted->footprint(), std::memory_order_relaxed);
   published_.fetch_add(1, std::memory_order_relaxed);
-  regions_.fetch_add(block->region, std::memory_order_relaxed);
-  count_live(*block, 1);
-  join_page(inserted, 0, block->pa);
-  if (block->straddles()) join_page(inserted, 1, block->second_page);
-  if (++block_count_ > buckets_.size() / 2) grow();  // what is not there is looked for often
-  auto& bucket = bucket_of(block->pa, block->pc, block->key);
-  block->chain = std::move(bucket);
-  bucket = std::move(block);
+  regions_.fetch_add(inserted->region, std::memory_order_relaxed);
+  count_live(*inserted, 1);
+  join_page(inserted, 0, inserted->pa);
+  if (inserted->straddles()) join_page(inserted, 1, inserted->second_page);
+  if (++block_count_ > buckets_.load()->size() / 2) grow();  // what is not there is looked for often
+  auto& bucket = bucket_of(inserted->pa, inserted->pc, inserted->key);
+  inserted->chain.store(bucket.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  bucket.store(inserted, std::memory_order_release);
   note_copy(inserted);
   if (inserted->may_get_hot()) warm(inserted);
   return inserted;
@@ -306,18 +302,20 @@ void CodeCache::stats(measure::Snapshot& out) const {
 }
 
 void CodeCache::grow() {
-  std::vector<std::unique_ptr<Block>> old(2 * buckets_.size());
-  old.swap(buckets_);
+  Buckets& old = *buckets_.load();
+  auto wider = std::make_unique<Buckets>(2 * old.size());
   std::vector<Block*> old_families(2 * families_.size());
   old_families.swap(families_);
+  // (A search that goes on from a block which is in its new chain already may miss what it looks for.)
   for (auto& chain : old)
-    while (chain) {
-      auto& bucket = bucket_of(chain->pa, chain->pc, chain->key);
-      auto rest = std::move(chain->chain);
-      chain->chain = std::move(bucket);
-      bucket = std::move(chain);
-      chain = std::move(rest);
+    for (Block* b = chain.load(std::memory_order_relaxed); b;) {
+      auto& bucket = bucket_of(*wider, b->pa, b->pc, b->key);
+      Block* const rest = b->chain.exchange(bucket.load(std::memory_order_relaxed), std::memory_order_acq_rel);
+      bucket.store(b, std::memory_order_relaxed);
+      b = rest;
     }
+  buckets_.store(wider.release(), std::memory_order_release);
+  old_buckets_.emplace_back(epoch_.fetch_add(1), &old);
   for (Block* newest : old_families)
     while (newest) {
       Block* const rest = std::exchange(newest->next_family, nullptr);
@@ -384,10 +382,9 @@ void CodeCache::kill(Block* block) {
   killed_.fetch_add(1, std::memory_order_relaxed);
   count_live(*block, -1);
   auto* place = &bucket_of(block->pa, block->pc, block->key);
-  while (place->get() != block) place = &(*place)->chain;
-  auto dead = std::move(*place);
-  *place = std::move(dead->chain);
-  dead_.push_back(std::move(dead));
+  while (place->load(std::memory_order_relaxed) != block) place = &place->load(std::memory_order_relaxed)->chain;
+  place->store(block->chain.load(std::memory_order_relaxed), std::memory_order_release);
+  dead_.emplace_back(block);
   --block_count_;
 }
 
@@ -450,14 +447,15 @@ void CodeCache::evict() {
 }
 
 CodeCache::~CodeCache() {
-  // (A chain's own destructor would go as deep as the chain is long.)
-  for (auto& chain : buckets_)
-    while (chain) chain = std::move(chain->chain);
+  const std::unique_ptr<Buckets> buckets(buckets_.load());
+  for (auto& chain : *buckets)
+    for (Block* b = chain.load(); b;) delete std::exchange(b, b->chain.load());
 }
 
 void CodeCache::reclaim(u64 epoch) {
   std::vector<std::unique_ptr<Block>> free_now;
   const std::lock_guard guard(lock_);
+  std::erase_if(old_buckets_, [epoch](const auto& old) { return old.first < epoch; });
   std::erase_if(dead_, [&](std::unique_ptr<Block>& block) {
     if (block->death_epoch >= epoch) return false;
     dead_bytes_.fetch_sub(block->footprint(), std::memory_order_relaxed);

@@ -1,12 +1,13 @@
 #pragma once
-// All lowered blocks of a machine, by physical page. Found and published under one lock; executed without it.
+// All lowered blocks of a machine, by physical page. Published under one lock; found and executed without it.
 //
 // Coherence: publish() marks the frame and its lines, then compares the bytes that were translated with memory, then
 // inserts, all under the lock. A writer stores, fences, and reads the marks. So either the comparison sees the write
 // or the writer sees the mark and invalidates the inserted block.
 //
-// Lifetime: a killed block can still be running. It is freed when every vCPU has passed a point where it holds no
-// block since (see Epochs).
+// Lifetime: a killed block can still be running, or be looked at by a search, which goes on from it. It is freed when
+// every vCPU, and the thread that compiles, has passed a point where it holds no block since; likewise what searches
+// begin with.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -55,8 +56,8 @@ class CodeCache {
   CodeCache(const CodeCache&) = delete;
   CodeCache& operator=(const CodeCache&) = delete;
 
-  /// The block at `pc` that serves the context of `key`.
-  Block* find(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
+  /// The block at `pc` that serves the context of `key`. Null: there is none, or others change the cache right now.
+  Block* find(GuestPa pa, u32 pc, u32 key, GuestPa second_page) const;
   /// Inserts `block` and returns it, or an equal one that was there first, which gives way only if it is interpreted
   /// and `block` compiled; null when the bytes changed meanwhile. `origin`: what the block was moved from. Null also
   /// when that is dead.
@@ -122,14 +123,18 @@ class CodeCache {
   /// Programs at random addresses come and go; without a bound what they leave would fill the memory.
   static constexpr u32 k_most_copies = 8;
 
-  std::unique_ptr<Block>& bucket_of(GuestPa pa, u32 pc, u32 key) {
+  /// Heads of lists by Block::chain, a power of two.
+  using Buckets = std::vector<std::atomic<Block*>>;
+  static std::atomic<Block*>& bucket_of(Buckets& buckets, GuestPa pa, u32 pc, u32 key) {
     const u64 h = (pa.value ^ u64{pc} << 20 ^ u64{base_key(key)} << 52) * 0x9e3779b97f4a7c15ull;
-    return buckets_[(h >> 32) & (buckets_.size() - 1)];
+    return buckets[(h >> 32) & (buckets.size() - 1)];
+  }
+  std::atomic<Block*>& bucket_of(GuestPa pa, u32 pc, u32 key) const {
+    return bucket_of(*buckets_.load(std::memory_order_acquire), pa, pc, key);
   }
   Block** family_of(GuestPa pa, u32 key);
   void grow();
   void count_live(const Block& block, s64 n);
-  Block* find_locked(GuestPa pa, u32 pc, u32 key, GuestPa second_page);
   Block* find_equal(const Block& block);
   Block* insert(std::unique_ptr<Block> block);
   void note_copy(Block* block);
@@ -150,7 +155,9 @@ class CodeCache {
   mmu::FrameTable& frames_;
   Backend& backend_;
   AdaptiveMutex lock_;
-  std::vector<std::unique_ptr<Block>> buckets_{1u << 14};  ///< a power of two; chained by Block::chain
+  std::atomic<Buckets*> buckets_{new Buckets(1u << 14)};
+  /// That were in use before, and the epochs in which they ceased to be.
+  std::vector<std::pair<u64, std::unique_ptr<Buckets>>> old_buckets_;
   /// Those that are not fixed, by what copies have in common: the newest of each such family, chained by
   /// Block::next_family. A family is a ring by Block::older_copy and newer_copy.
   std::vector<Block*> families_{1u << 14};
