@@ -1,5 +1,6 @@
 #include "engine/jit/code_memory.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -28,13 +29,14 @@ Result<CodeMemory> CodeMemory::create(std::size_t size) {
   return m;
 }
 
-u8* CodeMemory::allocate(std::size_t size) {
+u8* CodeMemory::allocate(std::size_t& size, std::size_t most) {
   size = rounded(size);
   auto it = free_.lower_bound(next_);
   for (std::size_t tried = 0; tried <= free_.size(); ++tried, ++it) {
     if (it == free_.end()) it = free_.begin();
     if (it == free_.end()) return nullptr;
     if (it->second < size) continue;
+    size = std::clamp(it->second, size, std::max(size, rounded(most)));
     const std::size_t at = it->first, left = it->second - size;
     free_.erase(it);
     if (left != 0) free_[at + size] = left;
@@ -57,11 +59,12 @@ void CodeMemory::release(u8* rw, std::size_t size) {
   if (next != free_.begin()) {
     const auto before = std::prev(next);
     if (before->first + before->second == at) {
-      before->second += size;
-      return;
+      at = before->first;
+      size += before->second;
     }
   }
   free_[at] = size;
+  if (at < next_ && next_ <= at + size) next_ = at;  // what the next search is to begin with is part of it
 }
 
 }  // namespace armvisor::engine::jit

@@ -22,8 +22,9 @@ class CodeMemory {
   const u8* to_exec(const u8* rw) const { return rx_.data() + (rw - rw_.data()); }
   u8* to_rw(const void* exec) const { return rw_.data() + (static_cast<const u8*>(exec) - rx_.data()); }
 
-  /// `size` bytes, or null when there is no room. The caller has a lock.
-  u8* allocate(std::size_t size);
+  /// `size` bytes, or where these are as many as `most`; null when there is no room. `size` becomes what it is. The
+  /// caller has a lock.
+  u8* allocate(std::size_t& size, std::size_t most);
   void release(u8* rw, std::size_t size);
   std::size_t used() const { return used_; }
   std::size_t size() const { return rw_.size(); }

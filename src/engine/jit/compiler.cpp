@@ -126,8 +126,7 @@ Result<std::unique_ptr<Backend>> make_backend(const JitOptions& options) { retur
 Compiler::Compiler(CodeMemory memory, const JitOptions& options)
     : memory_(std::move(memory)),
       options_(options),
-      host_(usable_features(options)),
-      piece_bytes_(std::min(k_most_piece_bytes, memory_.size() / k_least_pieces)) {
+      host_(usable_features(options)) {
   static constexpr ServiceFunction k_services[] = {service_load,
                                                    service_store,
                                                    service_window_load,
@@ -138,7 +137,8 @@ Compiler::Compiler(CodeMemory memory, const JitOptions& options)
                                                    service_return,
                                                    service_abort,
                                                    service_svc};
-  u8* const at = memory_.allocate(k_stub_bytes);
+  std::size_t stub_bytes = k_stub_bytes;
+  u8* const at = memory_.allocate(stub_bytes, k_stub_bytes);
   // With no TLB in place there is nothing that a window could stand for.
   const bool windows = (options.windows || options.windows_at_once) && options.inline_tlb && WindowFaults::available();
   if (windows && faults_.create(memory_.to_exec(memory_.rw()), memory_.size()))
@@ -214,14 +214,9 @@ bool Compiler::make_room(Workplace& place, std::size_t size) {
   if (place.left >= size) return true;
   const std::lock_guard guard(lock_);
   if (place.left != 0) memory_.release(place.at, place.left);
-  place.left = 0;
-  for (const std::size_t wanted : {std::max(piece_bytes_, size), size}) {
-    place.at = memory_.allocate(wanted);
-    if (!place.at) continue;
-    place.left = CodeMemory::rounded(wanted);
-    return true;
-  }
-  return false;
+  place.at = memory_.allocate(size, k_piece_bytes);
+  place.left = place.at ? size : 0;
+  return place.at != nullptr;
 }
 
 std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {

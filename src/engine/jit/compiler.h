@@ -75,9 +75,7 @@ class Compiler final : public Backend {
   Windows windows_ = Windows::Off;
   WindowFaults faults_;
   WindowSites sites_;
-  /// What a workplace takes of the memory at a time.
-  static constexpr std::size_t k_most_piece_bytes = 64 * 1024, k_least_pieces = 128;
-  const std::size_t piece_bytes_;
+  static constexpr std::size_t k_piece_bytes = 64 * 1024;  ///< what a workplace takes of the memory at a time, at most
   std::vector<std::unique_ptr<Workplace>> idle_;
 };
 
