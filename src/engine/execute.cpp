@@ -100,16 +100,10 @@ Leave run(Context* ctx, Block* block, const void* const** table) {
 
 enter:
   if (const u32 runs = block->cold_runs.load(std::memory_order_relaxed); runs != k_stays_interpreted) {
-    if (runs == 0) {
-      ctx->s.r[15] = block->pc;
-      return Leave::Lookup;
-    }
+    if (runs == 0) goto other_block;
     block->cold_runs.store(runs - 1, std::memory_order_relaxed);
   }
-  if (!block->serves(base_key(block->key) | ctx->now.fp)) {
-    ctx->s.r[15] = block->pc;
-    return Leave::Lookup;
-  }
+  if (!block->serves(base_key(block->key) | ctx->now.fp)) goto other_block;
   ctx->block = block;
   ctx->instructions += block->insn_count;
   u = block->code;
@@ -435,6 +429,10 @@ enter:
     pc = R32(u->a);
     goto lookup;
   }
+other_block:  // is to be found for where this one begins
+  ctx->s.r[15] = block->pc;
+  ctx->s.it = block->marks[0].it;
+  return Leave::Lookup;
 lookup:
   ctx->s.r[15] = pc;
   if (ctx->attention.load(std::memory_order_relaxed)) return Leave::Attention;

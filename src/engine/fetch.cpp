@@ -17,6 +17,8 @@ namespace {
 
 using measure::Counter;
 
+constexpr u32 k_most_vain_lookups = 8;
+
 }  // namespace
 
 /// Translates the page of `va` for execution. False: the Prefetch Abort has been taken.
@@ -71,17 +73,18 @@ Block* InterpreterVcpu::find_block() {
   const bool is_far = context_.link && !context_.link->same_page;
   if (serves && !is_far) return cached;
   // While this vCPU looks, no other waits for it. If it was asked for something by then, what was found may be of older
-  // tables: the dispatcher serves that and comes again.
+  // tables: the dispatcher serves that and comes again. But others that ask and ask must wait at some time.
+  const bool outside = vain_lookups_ < k_most_vain_lookups;
   const u64 served = mailbox_.served();
-  const auto find = [&] {
-    const OutsideGuest outside(mailbox_);
-    return look_up(pc, key, context, serves ? cached : nullptr);
-  };
-  Block* const block = find();
-  if (mailbox_.posted() != served) {
+  if (outside) mailbox_.leave_guest();
+  Block* const block = outside && !mailbox_.empty() ? nullptr : look_up(pc, key, context, serves ? cached : nullptr);
+  if (outside) mailbox_.enter_guest();
+  if (outside && mailbox_.posted() != served) {
+    ++vain_lookups_;
     request_attention();
     return nullptr;
   }
+  vain_lookups_ = 0;
   if (block) s.it = 0;
   return block;
 }
@@ -207,7 +210,7 @@ void InterpreterVcpu::make_region() {
   u32& heat = context_.heat[heat_index(pc)];
   heat = shared_.backend->hot();
   if (s.privileged()) tick_window();  // it may be that no interrupt ever comes
-  if (!fetch_page(pc, page, host)) return;
+  if (!fetch_page(pc, page, host)) return sync();
   const u32 key = context_.now.key[s.thumb()] | context_.now.fp;
   const auto block_at = [&](u32 at) { return shared_.code.find(page + (at & k_page_mask), at, key, k_no_page); };
   Block* const there = block_at(pc);
@@ -217,8 +220,9 @@ void InterpreterVcpu::make_region() {
   }
   const CompileJob job{frontend::Context::of(s), pc, key, page + (pc & k_page_mask), host + (pc & k_page_mask), true};
   if (offer(job)) return;
-  const OutsideGuest outside(mailbox_);
+  leave_guest();
   compile_region(shared_, job, false);
+  mailbox_.enter_guest();
 }
 
 /// False: this thread has to do it.

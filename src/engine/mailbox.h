@@ -34,7 +34,9 @@ class Mailbox {
     while (!has_served(ticket)) std::this_thread::yield();
   }
 
-  /// Owner: uses no translation and writes no RAM until enter_guest().
+  /// Owner: uses no translation and writes no RAM until enter_guest(). The mailbox must be empty after a full fence
+  /// that follows its last write, or that follows this call, which is one: who asked earlier to be told of writes
+  /// (DropWrites) counts on that; who asks later has seen them.
   void leave_guest() { in_guest_.store(false); }
   /// Owner: what is in the mailbox then is to be served before guest code runs.
   void enter_guest() { in_guest_.store(true); }
@@ -71,18 +73,6 @@ class Mailbox {
   std::vector<Request> requests_;
   std::atomic<u64> posted_{0}, served_{0};
   std::atomic<bool> in_guest_{false};
-};
-
-/// Within run(): the owner runs no guest code. What the mailbox has afterwards is to be served.
-class OutsideGuest {
- public:
-  explicit OutsideGuest(Mailbox& mailbox) : mailbox_(mailbox) { mailbox_.leave_guest(); }
-  ~OutsideGuest() { mailbox_.enter_guest(); }
-  OutsideGuest(const OutsideGuest&) = delete;
-  OutsideGuest& operator=(const OutsideGuest&) = delete;
-
- private:
-  Mailbox& mailbox_;
 };
 
 }  // namespace armvisor::engine

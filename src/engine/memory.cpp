@@ -115,7 +115,7 @@ bool InterpreterVcpu::device(GuestPa pa, u32 size, bool write, u64& value) {
 bool InterpreterVcpu::mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value) {
   context_.s.r[15] = mark_pc();
   const measure::VcpuTime before = clock().enter(measure::VcpuTime::Device);
-  mailbox_.leave_guest();
+  leave_guest();
   const bool done = device(pa, size, write, value);
   mailbox_.enter_guest();
   clock().enter(before);

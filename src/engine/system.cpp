@@ -123,7 +123,9 @@ u64 InterpreterVcpu::ask(u32 vcpu, const Request& request) {
   return tickets_[vcpu];
 }
 
-bool InterpreterVcpu::has_served(u32 vcpu, u64 ticket) const { return shared_.vcpus[vcpu]->mailbox().has_served(ticket); }
+bool InterpreterVcpu::has_served(u32 vcpu, u64 ticket) const {
+  return shared_.vcpus[vcpu]->mailbox().has_served(ticket);
+}
 
 void InterpreterVcpu::apply(const Request& r) {
   if (r.kind == Request::Kind::FlushAll)
@@ -171,10 +173,16 @@ void InterpreterVcpu::serve_mailbox() {
       [this] { settle_between_blocks(); });
 }
 
+void InterpreterVcpu::leave_guest() {
+  full_fence();
+  serve_mailbox();
+  mailbox_.leave_guest();
+}
+
 void InterpreterVcpu::wait_for_tickets() {
   post_pending();
   while (std::exchange(context_.has_tickets, false)) {  // serving the mailbox may ask for more
-    mailbox_.leave_guest();
+    leave_guest();
     for (u32 k = 0; k < shared_.vcpus.size(); ++k)
       if (const u64 ticket = std::exchange(tickets_[k], 0)) shared_.vcpus[k]->mailbox().wait_for(ticket);
     mailbox_.enter_guest();

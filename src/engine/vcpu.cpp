@@ -88,7 +88,7 @@ void InterpreterVcpu::enter_run() {
 void InterpreterVcpu::leave_run() {
   note_instructions();
   post_pending();
-  mailbox_.leave_guest();
+  leave_guest();
   inside_run_.store(false);
 }
 
@@ -333,11 +333,10 @@ std::optional<Exit> InterpreterVcpu::hypercall(bool smc) {
   const u32 pc = mark_pc();
   context_.s.r[15] = context_.at->disp;
   note_instructions();  // a mark reads it
-  const auto call = [&] {
-    const OutsideGuest outside(mailbox_);
-    return shared_.port.hypercall(context_.s, index_, smc, static_cast<u32>(context_.at->imm));
-  };
-  const bool done = call();
+  const u32 comment = static_cast<u32>(context_.at->imm);
+  leave_guest();
+  const bool done = shared_.port.hypercall(context_.s, index_, smc, comment);
+  mailbox_.enter_guest();
   if (!done) {
     context_.s.it = at.it;
     arm::take_exception(context_.s, arm::Exception::Undefined, pc, at.bytes);

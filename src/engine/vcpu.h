@@ -174,6 +174,8 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   bool fault(arm::FaultType type, u32 va, bool write);
 
   void serve_mailbox();
+  /// Until Mailbox::enter_guest(), no other vCPU waits for this one.
+  void leave_guest();
   void maintain(const Request& request, bool inner_shareable);
   void apply(const Request& request);
   template <class F>
@@ -218,6 +220,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   std::unique_ptr<Journal> journal_;  ///< with --verify
   mmu::TlbEntry* no_tlb_ = nullptr;   ///< when set, stands for the TLB
   Mailbox mailbox_;
+  u32 vain_lookups_ = 0;  ///< of find_block, one after the other
   /// Of the last tick_window() that counted: the time, Counter::SpaceSwitch, and how many blocks had been made.
   struct WindowTick {
     std::chrono::steady_clock::time_point time;

@@ -137,12 +137,13 @@ Leave InterpreterVcpu::run_once(Block* block, bool& asked) {
 
 Leave InterpreterVcpu::execute_verified(Block* block) {
   Verifier& verifier = *shared_.verifier;
+  const u64 posted = mailbox_.posted();
   while (!verifier.turn.try_lock()) {  // who has the turn may wait for us at a barrier
     serve_mailbox();
     std::this_thread::yield();
   }
   const std::lock_guard turn(verifier.turn, std::adopt_lock);
-  if (context_.attention.load()) {
+  if (context_.attention.load() || mailbox_.posted() != posted) {
     context_.s.it = block->marks[0].it;
     return Leave::Attention;
   }

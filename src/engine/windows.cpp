@@ -2,10 +2,10 @@
 // windows of address spaces, for unprivileged accesses, and one of a vCPU's privileged accesses, with global pages.
 //
 // A page costs some 10 us to map and a fault 3 us, what they save is nanoseconds; so windows are for what stays. A
-// space gets one when several interrupts in a row found its user code running with no flush of its ASID between, if the
-// vCPU hardly changed spaces; privileged code when they found it running, and little of it new. (Code that masks
-// interrupts is noticed when loops of it are hot.) Each such tick earns time to spend on the window; while there is
-// none left, the TLB is used, and the window is kept.
+// space gets one when several interrupts in a row found its user code running with no flush of its ASID between and
+// little of it new, if the vCPU hardly changed spaces; privileged code when they found it running, and little of it
+// new. (Code that masks interrupts is noticed when loops of it are hot.) Each such tick earns time to spend on the
+// window; while there is none left, the TLB is used, and the window is kept.
 //
 // Blocks with k_key_window run only when the window is settled and the GS base is its own. Generated code enters
 // unprivileged code when Context::window_ready says so; it is taken back whenever a window loses something. The window
@@ -23,7 +23,8 @@ namespace {
 
 constexpr u32 k_ticks_before = 3;
 /// So many changes of the space since the tick before, and one earns user code nothing: each costs some time, too. So
-/// many blocks that are new, and it earns privileged code nothing: while a kernel starts up, that is not worth while.
+/// many blocks that are new, and it earns privileged code nothing, nor user code that has no window yet: what starts up
+/// would have most of its blocks made twice.
 constexpr u64 k_many_switches = 16, k_many_blocks = 32;
 /// Interrupts that follow each other faster are one tick.
 constexpr std::chrono::microseconds k_tick_distance{900};

@@ -80,8 +80,8 @@ bool Shadow::prepare(GuestPa pa) {
   const bool mine = frames_.table_users(pa) & bit_;
   if (!mine) claim(pa);
   if (!frames_.is_guarded(pa)) return settle(pa);
-  drop_claim(frames_.index(pa));  // another vCPU saw it settled
-  return !mine;
+  // Another vCPU saw it settled, perhaps after this one's walk.
+  return drop_claim(frames_.index(pa)) || !mine;
 }
 
 void Shadow::claim(GuestPa pa) {
@@ -112,8 +112,10 @@ bool Shadow::settle(GuestPa pa) {
   return true;
 }
 
-void Shadow::drop_claim(u64 frame) {
-  if (std::erase_if(claims_, [frame](const Claim& c) { return c.frame == frame; })) --frames_.unguarded;
+bool Shadow::drop_claim(u64 frame) {
+  if (!std::erase_if(claims_, [frame](const Claim& c) { return c.frame == frame; })) return false;
+  --frames_.unguarded;
+  return true;
 }
 
 /// Nothing is derived from the frame any more, here.

@@ -147,7 +147,7 @@ class Shadow {
   bool prepare(GuestPa pa);
   void claim(GuestPa pa);
   bool settle(GuestPa pa);
-  void drop_claim(u64 frame);
+  bool drop_claim(u64 frame);  ///< true: there was one
   void released(u64 frame);
   void tell(const Request& r);
   void flush(const Request& r, const Tables* tables);

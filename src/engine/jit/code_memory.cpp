@@ -31,20 +31,26 @@ Result<CodeMemory> CodeMemory::create(std::size_t size) {
 
 u8* CodeMemory::allocate(std::size_t& size, std::size_t most) {
   size = rounded(size);
+  if (free_.empty()) return nullptr;
+  const auto last = std::prev(free_.end());
   auto it = free_.lower_bound(next_);
-  for (std::size_t tried = 0; tried <= free_.size(); ++tried, ++it) {
-    if (it == free_.end()) it = free_.begin();
-    if (it == free_.end()) return nullptr;
-    if (it->second < size) continue;
-    size = std::clamp(it->second, size, std::max(size, rounded(most)));
-    const std::size_t at = it->first, left = it->second - size;
-    free_.erase(it);
-    if (left != 0) free_[at + size] = left;
-    next_ = at + size;
-    used_ += size;
-    return rw_.data() + at;
+  for (u32 tried = 0; tried < k_tries && free_.size() > 1; ++tried, ++it) {
+    if (it == free_.end() || it == last) it = free_.begin();
+    next_ = it->first + it->second;
+    if (it->second >= size) return take(it, size, most);
   }
-  return nullptr;
+  if (last->second >= size) return take(last, size, most);
+  it = std::find_if(free_.begin(), free_.end(), [size](const auto& hole) { return hole.second >= size; });
+  return it != free_.end() ? take(it, size, most) : nullptr;
+}
+
+u8* CodeMemory::take(Holes::iterator hole, std::size_t& size, std::size_t most) {
+  const auto [at, length] = *hole;
+  size = std::clamp(length, size, std::max(size, rounded(most)));
+  const auto next = free_.erase(hole);
+  if (size != length) free_.emplace_hint(next, at + size, length - size);
+  used_ += size;
+  return rw_.data() + at;
 }
 
 void CodeMemory::release(u8* rw, std::size_t size) {
@@ -59,12 +65,11 @@ void CodeMemory::release(u8* rw, std::size_t size) {
   if (next != free_.begin()) {
     const auto before = std::prev(next);
     if (before->first + before->second == at) {
-      at = before->first;
-      size += before->second;
+      before->second += size;
+      return;
     }
   }
-  free_[at] = size;
-  if (at < next_ && next_ <= at + size) next_ = at;  // what the next search is to begin with is part of it
+  free_.emplace_hint(next, at, size);
 }
 
 }  // namespace armvisor::engine::jit

@@ -30,9 +30,16 @@ class CodeMemory {
   std::size_t size() const { return rw_.size(); }
 
  private:
+  using Holes = std::map<std::size_t, std::size_t>;  ///< offset -> length; neighbours are joined
+  /// There are thousands of small holes: a search looks at so many, goes on there the next time, and takes of the last
+  /// hole, which is what was never used at first, if none of them will do.
+  static constexpr u32 k_tries = 16;
+
+  u8* take(Holes::iterator hole, std::size_t& size, std::size_t most);
+
   Mapping rw_, rx_;
-  std::map<std::size_t, std::size_t> free_;  ///< offset -> length; neighbours are joined
-  std::size_t used_ = 0, next_ = 0;          ///< next_: where the last search ended
+  Holes free_;
+  std::size_t used_ = 0, next_ = 0;  ///< next_: where the next search begins
 };
 
 }  // namespace armvisor::engine::jit

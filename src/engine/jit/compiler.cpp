@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "arm/fp.h"
 #include "engine/helpers.h"
@@ -124,9 +125,7 @@ Result<std::unique_ptr<Backend>> Compiler::create(const JitOptions& options) {
 Result<std::unique_ptr<Backend>> make_backend(const JitOptions& options) { return Compiler::create(options); }
 
 Compiler::Compiler(CodeMemory memory, const JitOptions& options)
-    : memory_(std::move(memory)),
-      options_(options),
-      host_(usable_features(options)) {
+    : memory_(std::move(memory)), options_(options), host_(usable_features(options)) {
   static constexpr ServiceFunction k_services[] = {service_load,
                                                    service_store,
                                                    service_window_load,
@@ -209,14 +208,24 @@ Compiler::BorrowedWorkplace Compiler::borrow_workplace() {
   return BorrowedWorkplace(new Workplace(*this), give_back);
 }
 
-/// False: the code memory has not got so much in one piece.
+/// False: the code memory has not got so much in one piece until dead blocks are freed.
 bool Compiler::make_room(Workplace& place, std::size_t size) {
   if (place.left >= size) return true;
   const std::lock_guard guard(lock_);
   if (place.left != 0) memory_.release(place.at, place.left);
+  place.left = 0;
   place.at = memory_.allocate(size, k_piece_bytes);
-  place.left = place.at ? size : 0;
-  return place.at != nullptr;
+  if (!place.at) {
+    for (const auto& idle : idle_)
+      if (idle->left != 0) memory_.release(idle->at, std::exchange(idle->left, 0));
+    place.at = memory_.allocate(size, k_piece_bytes);
+  }
+  if (!place.at) {
+    full_ = true;
+    return false;
+  }
+  place.left = size;
+  return true;
 }
 
 std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
@@ -225,10 +234,10 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
   auto block = make_tables(best, key);
   if (!block) return nullptr;
   const auto place = borrow_workplace();
-  for (std::size_t capacity = likely_capacity(best); capacity <= k_max_block_bytes; capacity *= 2) {
+  for (std::size_t capacity = std::max(likely_capacity(best), place->left); capacity <= k_max_block_bytes;
+       capacity *= 2) {
     if (!make_room(*place, capacity)) {
       if (best.head_count) return nullptr;
-      full_ = true;  // until dead blocks are freed, new ones are interpreted
       return make_cold(best, key, options_.warm ? cold_runs() : k_stays_interpreted);
     }
     if (const std::size_t size = emit(place->emitter, place->at, place->left, best, *block)) {
