@@ -14,7 +14,7 @@ inline constexpr u32 GICC_CTLR = 0x000, GICC_PMR = 0x004, GICC_BPR = 0x008, GICC
                      GICC_RPR = 0x014, GICC_HPPIR = 0x018, GICC_ABPR = 0x01c, GICC_AIAR = 0x020, GICC_AEOIR = 0x024,
                      GICC_AHPPIR = 0x028, GICC_APR0 = 0x0d0, GICC_IIDR = 0x0fc, GICC_DIR = 0x1000;
 
-inline constexpr u32 k_gicd_iidr = 0x0200143b, k_gicc_iidr = 0x0202043b;  // GIC-400 r0p1
+inline constexpr u32 k_gicd_iidr = 0x0200143b, k_gicc_iidr = 0x0202143b;  // GIC-400 r0p1
 inline constexpr u8 k_gicd_ids[12] = {0x04, 0, 0, 0, 0x90, 0xb4, 0x2b, 0, 0x0d, 0xf0, 0x05, 0xb1};
 
 /// Implemented priority bits: 32 levels. The binary point cannot be below what they can express.

@@ -49,7 +49,7 @@ class GicTest : public testing::Test {
 TEST_F(GicTest, Identification) {
   EXPECT_EQ(dist_read(GICD_TYPER), 8u | 3u << 5);
   EXPECT_EQ(dist_read(GICD_IIDR), 0x0200143bu);
-  EXPECT_EQ(iface_read(0, GICC_IIDR), 0x0202043bu);
+  EXPECT_EQ(iface_read(0, GICC_IIDR), 0x0202143bu);
   EXPECT_EQ(dist_read(0xfe8), 0x2bu) << "architecture revision 2";
 }
 

@@ -29,7 +29,7 @@ TEST_F(Pl031Test, TellsTheHostsTime) {
   pass(5);
   EXPECT_EQ(read(DR), 1700000005u);
   EXPECT_EQ(read(CR), 1u);
-  const u32 ids[] = {0x31, 0x10, 0x04, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
+  const u32 ids[] = {0x31, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
   for (u32 i = 0; i < 8; ++i) EXPECT_EQ(read(0xfe0 + 4 * i), ids[i]);
 }
 
