@@ -9,6 +9,7 @@
 #include <span>
 
 #include "base/fd.h"
+#include "base/log_once.h"
 #include "cli/run_options.h"
 #include "vmm/terminal.h"
 
@@ -83,7 +84,9 @@ Result<ExitStatus> run_machine(const Arguments& arguments) {
   vmm::guard_terminal();
   request.vm.force_end = force_end;
   AV_TRY_ASSIGN(const auto vm, vmm::Vm::create(std::move(request.vm)));
-  AV_TRY_ASSIGN(const vmm::EndReason reason, vm->run());
+  const Result<vmm::EndReason> end = vm->run();
+  log_repeats();
+  AV_TRY_ASSIGN(const vmm::EndReason reason, end);
   if (request.stats) AV_TRY(print_stats(*request.stats, vm->stats()));
   return reason == vmm::EndReason::GuestExit ? guest_status(vm->guest_status()) : status_of(reason);
 }

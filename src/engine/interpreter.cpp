@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "base/log.h"
+#include "base/log_once.h"
 #include "engine/jit/jit.h"
 #include "engine/lower.h"
 #include "engine/shared.h"
@@ -139,7 +139,7 @@ Result<std::unique_ptr<Engine>> make_engine(std::string_view name, const EngineC
   if (name == "auto") {
     auto jit = make_jit(config, options);
     if (jit || config.verify) return jit;
-    AV_LOG(Warn, "guest code is interpreted: %s", jit.error().message.c_str());
+    AV_LOG_ONCE(Warn, "guest code is interpreted: %s", jit.error().message.c_str());
     return make_interpreter(config);
   }
   return Error{ErrorKind::BadArguments, "unknown engine '" + std::string(name) + "'; use interp, jit or auto"};

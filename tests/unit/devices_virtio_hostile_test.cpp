@@ -2,8 +2,11 @@
 // and that a device works again after a reset.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <random>
+#include <sstream>
 
+#include "base/log_once.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
@@ -168,6 +171,50 @@ TEST_P(HostileDriver, IsSurvived) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4u));
+
+/// The lines that `work` writes to standard error.
+std::vector<std::string> lines_said(const std::function<void()>& work) {
+  ::testing::internal::CaptureStderr();
+  work();
+  std::istringstream text(::testing::internal::GetCapturedStderr());
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(text, line);) lines.push_back(line);
+  return lines;
+}
+
+TEST(VirtioHostile, WhatADriverDoesWrongIsSaidOnceAndCounted) {
+  log_repeats();  // of other tests
+  Driver g(std::make_unique<Rng>());
+  const auto said = lines_said([&] {
+    for (int i = 0; i < 1000; ++i) {
+      g.write(Driver::Status, 0);
+      g.write(Driver::Status, 4);  // DRIVER_OK without FEATURES_OK
+      EXPECT_NE(g.read(Driver::Status) & Driver::k_needs_reset, 0u);
+    }
+  });
+  EXPECT_EQ(said.size(), 1u) << said.back();
+  const auto repeats = lines_said([] { log_repeats(); });
+  ASSERT_EQ(repeats.size(), 1u);
+  EXPECT_NE(repeats[0].find("999 more times: virtio-rng: the driver set DRIVER_OK"), std::string::npos) << repeats[0];
+}
+
+TEST(VirtioHostile, NorDoesAResetOfTheMachineMakeItNew) {
+  log_repeats();
+  const auto said = lines_said([] {
+    for (int machine = 0; machine < 20; ++machine) {
+      Driver g(std::make_unique<Rng>());
+      for (int i = 0; i < 20; ++i) {
+        ASSERT_TRUE(g.negotiate(k_feature_version_1));
+        Driver::Ring& ring = g.place_queue(0, 16);
+        ring.size = 15;  // not a power of two
+        g.announce_queue(0);
+        EXPECT_NE(g.read(Driver::Status) & Driver::k_needs_reset, 0u);
+      }
+    }
+  });
+  EXPECT_EQ(said.size(), 1u) << said.back();
+  log_repeats();
+}
 
 }  // namespace
 }  // namespace armvisor::devices::virtio

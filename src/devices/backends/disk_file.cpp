@@ -11,7 +11,7 @@
 #include <cstring>
 
 #include "base/bits.h"
-#include "base/log.h"
+#include "base/log_once.h"
 
 namespace armvisor::devices {
 namespace {
@@ -33,8 +33,8 @@ Status lock(int fd, const std::string& path, bool read_only) {
                  "disk " + path + " is in use by another machine" +
                      (read_only ? ", which writes to it" : "; stop that machine, or open the disk read-only in both")};
   // Some network file systems have no locks; a disk there still works, unguarded.
-  AV_LOG(Warn, "disk %s cannot be locked (%s): nothing keeps another machine from using it", path.c_str(),
-         std::strerror(errno));
+  AV_LOG_ONCE(Warn, "disk %s cannot be locked (%s): nothing keeps another machine from using it", path.c_str(),
+              std::strerror(errno));
   return {};
 }
 
@@ -63,7 +63,7 @@ DiskFile::DiskFile(Fd fd, std::string path, u64 file_size, bool read_only)
 DiskFile::~DiskFile() {
   if (!unflushed_) return;
   if (const int error = flush())
-    AV_LOG(Error, "disk %s: the last writes may be lost: %s", path_.c_str(), std::strerror(error));
+    AV_LOG_ONCE(Error, "disk %s: the last writes may be lost: %s", path_.c_str(), std::strerror(error));
 }
 
 Result<std::unique_ptr<DiskFile>> DiskFile::open(const std::string& path, bool read_only) {
@@ -84,8 +84,8 @@ Result<std::unique_ptr<DiskFile>> DiskFile::open(const std::string& path, bool r
   if (end == 0) return Error{ErrorKind::BadInput, "disk " + path + " is empty; a disk has at least 512 bytes"};
   const u64 size = static_cast<u64>(end);
   if (size % k_sector)
-    AV_LOG(Warn, "disk %s has %llu bytes, not a multiple of 512: the last sector is filled up with zeros", path.c_str(),
-           static_cast<unsigned long long>(size));
+    AV_LOG_ONCE(Warn, "disk %s has %llu bytes, not a multiple of 512: the last sector is filled up with zeros",
+                path.c_str(), static_cast<unsigned long long>(size));
   return std::unique_ptr<DiskFile>(new DiskFile(std::move(fd), path, size, read_only));
 }
 

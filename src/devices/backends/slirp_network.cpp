@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/log.h"
+#include "base/log_once.h"
 #include "base/quiet_thread.h"
 
 namespace armvisor::devices {
@@ -61,7 +61,7 @@ struct SlirpNetwork::Callbacks {
     if (self(opaque).client_) self(opaque).client_->receive({static_cast<const u8*>(data), size});
     return static_cast<ssize_t>(size);
   }
-  static void guest_error(const char* message, void*) { AV_LOG(Debug, "network: %s", message); }
+  static void guest_error(const char* message, void*) { AV_LOG_ONCE(Debug, "network: %s", message); }
   static s64 clock_get_ns(void*) { return now_ns(); }
   static void* timer_new(SlirpTimerCb callback, void* callback_opaque, void* opaque) {
     return &self(opaque).timers_.emplace_back(Timer{callback, callback_opaque, -1});

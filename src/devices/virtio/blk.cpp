@@ -7,8 +7,8 @@
 #include <cstring>
 
 #include "base/bits.h"
+#include "base/log_once.h"
 #include "base/quiet_thread.h"
-#include "base/log.h"
 
 namespace armvisor::devices::virtio {
 namespace {
@@ -399,14 +399,11 @@ u8 Block::get_id(Request& r) {
   return k_ok;
 }
 
-/// The status for an errno; the first error of a kind is told to the user.
+/// The status for an errno, which the user is told of.
 u8 Block::finish(const char* what, int error) {
   if (error == 0) return k_ok;
-  if (std::find(warned_.begin(), warned_.end(), error) == warned_.end()) {
-    warned_.push_back(error);
-    AV_LOG(Warn, "disk %s: %s failed: %s; the guest sees an I/O error (not repeated)",
-           std::string(backend_->path()).c_str(), what, std::strerror(error));
-  }
+  AV_LOG_ONCE(Warn, "disk %s: %s failed: %s; the guest sees an I/O error", std::string(backend_->path()).c_str(), what,
+              std::strerror(error));
   return k_ioerr;
 }
 

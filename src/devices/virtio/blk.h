@@ -87,7 +87,6 @@ class Block final : public Device {
   std::vector<Request> batch_;
   std::size_t next_ = 0, taken_ = 0;  ///< batch_[next_] to [taken_ - 1] were taken from the queue and wait
   std::vector<iovec> vectors_;
-  std::vector<int> warned_;  ///< errors already told of
   std::thread worker_;
 };
 

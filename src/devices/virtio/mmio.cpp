@@ -4,7 +4,7 @@
 #include <bit>
 
 #include "base/bits.h"
-#include "base/log.h"
+#include "base/log_once.h"
 
 namespace armvisor::devices::virtio {
 namespace {
@@ -198,7 +198,7 @@ void MmioTransport::write_status(u32 value) {
   status_.fetch_or(set);
   if (!(set & k_status_driver_ok)) return;
   if (!legacy() && !((old | set) & k_status_features_ok)) {
-    AV_LOG(Warn, "%s: the driver set DRIVER_OK without FEATURES_OK", name_.c_str());
+    AV_LOG_ONCE(Warn, "%s: the driver set DRIVER_OK without FEATURES_OK", name_.c_str());
     status_.fetch_or(k_status_needs_reset);
     return;
   }
@@ -275,9 +275,7 @@ void MmioTransport::config_changed() {
 
 void MmioTransport::needs_reset(u16 queue, QueueFault fault) {
   if (status_.fetch_or(k_status_needs_reset) & k_status_needs_reset) return;
-  const u32 kind = 1u << static_cast<u32>(fault);
-  if (!(faults_told_.fetch_or(kind) & kind))
-    AV_LOG(Warn, "%s: queue %u stopped: %s", name_.c_str(), unsigned{queue}, text(fault));
+  AV_LOG_ONCE(Warn, "%s: queue %u stopped: %s", name_.c_str(), unsigned{queue}, text(fault));
   if (status_.load() & k_status_driver_ok) raise(k_interrupt_config);  // 2.1.2
 }
 

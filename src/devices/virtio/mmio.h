@@ -77,7 +77,6 @@ class MmioTransport final : public MmioDevice, private DeviceHost {
 
   std::atomic<u32> status_{0};
   std::atomic<u32> config_generation_{0};
-  std::atomic<u32> faults_told_{0};  ///< by bit of QueueFault: a guest cannot flood the user's terminal
   std::mutex interrupt_mutex_;
   u32 interrupt_status_ = 0;
 
