@@ -43,8 +43,8 @@ class Armvisor:
 
     def version(self):
         result = subprocess.run([self.path, "--version"], capture_output=True, text=True)
-        first = (result.stdout or result.stderr).strip().splitlines()
-        return f"{first[0] if result.returncode == 0 and first else 'armvisor'}, --engine {self.engine}"
+        lines = (result.stdout or result.stderr).strip().splitlines()
+        return f"{'; '.join(lines) if result.returncode == 0 and lines else 'armvisor'}, --engine {self.engine}"
 
     def command(self, guest):
         return [self.path, "run", "--engine", self.engine, "--kernel", str(guest.kernel), "--initrd", str(guest.initrd),

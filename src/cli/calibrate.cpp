@@ -73,6 +73,7 @@ Result<measure::Calibration> fit_to(const Arguments& files, const measure::Calib
 void print(const measure::Calibration& c) {
   std::printf("%s\n%-28s %12s %12s\n", c.host.c_str(), "event", "ns", "spread");
   for (const auto& [name, cost] : c.costs) std::printf("%-28s %12.2f %12.2f\n", name.c_str(), cost.ns, cost.spread);
+  for (const auto& [name, why] : c.not_shown) std::printf("%-28s not on this host: %s\n", name.c_str(), why.c_str());
   if (c.fit.loads)
     std::printf(
         "instruction and code.cold are fitted to %u loads; each predicted by the others: error %.1f%% in the "

@@ -2,9 +2,12 @@
 
 #include <cstdio>
 
+#include "engine/engine.h"
+
 namespace armvisor::cli {
 
 ExitStatus dispatch(const Arguments& arguments) {
+  if (const Status hidden = engine::check_hidden_features(); !hidden) return report(hidden.error());
   if (arguments.empty()) {
     help({});
     return ExitStatus::BadArguments;
@@ -21,7 +24,11 @@ ExitStatus dispatch(const Arguments& arguments) {
 }
 
 ExitStatus version(const Arguments&) {
-  std::printf("armvisor %s\n", version_text().c_str());
+  std::string features, missing;
+  for (const engine::HostFeature& f : engine::host_features())
+    (f.usable ? features : missing) += " " + std::string(f.name);
+  std::printf("armvisor %s\nhost features used:%s\nnot on this host:%s\n", version_text().c_str(),
+              features.empty() ? " none" : features.c_str(), missing.empty() ? " none" : missing.c_str());
   return ExitStatus::PoweredOff;
 }
 

@@ -111,7 +111,7 @@ void print_terms(const Prediction& p) {
                 100 * t.ns() / p.ns());
 }
 
-void print_text(const Request& r, const std::vector<Row>& rows) {
+void print_text(const Request& r, const std::vector<Row>& rows, const measure::Calibration& costs) {
   std::printf("%-20s %12s %12s %8s %10s %8s%s\n", "load", "measured ms", "predicted", "error", "ns/insn", "traps",
               r.what_if.empty() ? "" : ("   " + r.what_if + " ms").c_str());
   for (const Row& row : rows) {
@@ -132,12 +132,19 @@ void print_text(const Request& r, const std::vector<Row>& rows) {
   std::map<std::string, double> unpriced;
   for (const Row& row : rows)
     for (const measure::Events& e : row.prediction.unpriced) unpriced[e.name] += e.count;
-  for (const auto& [name, count] : unpriced) std::printf("without a price: %s, %.0f times\n", name.c_str(), count);
+  for (const auto& [name, count] : unpriced) {
+    const auto why = costs.not_shown.find(name);
+    std::printf("without a price: %s, %.0f times%s\n", name.c_str(), count,
+                why == costs.not_shown.end() ? "" : ("; " + why->second).c_str());
+  }
 }
 
-void print_json(const std::vector<Row>& rows) {
+void print_json(const std::vector<Row>& rows, const measure::Calibration& costs) {
   using Json = nlohmann::json;
-  Json out = {{"median_error", median_error(rows)}, {"largest_error", largest_error(rows)}, {"loads", Json::array()}};
+  Json out = {{"median_error", median_error(rows)},
+              {"largest_error", largest_error(rows)},
+              {"not_shown", costs.not_shown},
+              {"loads", Json::array()}};
   for (const Row& row : rows) {
     const Prediction& p = row.prediction;
     Json load = {{"name", row.name},          {"measured_ns", p.measured_ns},         {"predicted_ns", p.ns()},
@@ -160,9 +167,9 @@ Status show(const Arguments& arguments) {
   AV_TRY_ASSIGN(const measure::Calibration costs, load_calibration(r.costs));
   AV_TRY_ASSIGN(const std::vector<Row> rows, predict_all(r, costs));
   if (r.json)
-    print_json(rows);
+    print_json(rows, costs);
   else
-    print_text(r, rows);
+    print_text(r, rows, costs);
   return {};
 }
 

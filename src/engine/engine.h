@@ -4,6 +4,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "arm/cpu_state.h"
 #include "base/result.h"
@@ -117,6 +119,15 @@ struct JitOptions {
 Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOptions& options);
 bool jit_available();
 bool windows_available();  ///< host-MMU windows (JitOptions::windows) work on this host
+
+/// Something that not every host has and that generated code makes use of where it is there. The environment's variable
+/// ARMVISOR_HIDE, names separated by commas, hides some, so that what other hosts do can be seen on this one.
+struct HostFeature {
+  std::string_view name, use;
+  bool usable;  ///< there, and not hidden
+};
+std::vector<HostFeature> host_features();
+Status check_hidden_features();  ///< an error when ARMVISOR_HIDE has a name that is not known
 /// Changes `options` as a list says: NAME or no-NAME of jit_options.inc, code=SIZE in MiB; separated by commas.
 Status parse_jit_options(std::string_view list, JitOptions& options);
 std::string jit_options_help();  ///< a line for each

@@ -7,7 +7,7 @@ namespace armvisor::measure {
 namespace {
 
 using Json = nlohmann::json;
-constexpr u32 k_format = 2;
+constexpr u32 k_format = 3;
 
 }  // namespace
 
@@ -21,6 +21,7 @@ std::string calibration_json(const Calibration& c) {
   root["fit"] = {{"loads", c.fit.loads}, {"median_error", c.fit.median_error}, {"largest_error", c.fit.largest_error}};
   Json& costs = root["costs"] = Json::object();
   for (const auto& [name, cost] : c.costs) costs[name] = {{"ns", cost.ns}, {"spread", cost.spread}};
+  root["not_shown"] = c.not_shown;
   return root.dump(1) + "\n";
 }
 
@@ -35,9 +36,9 @@ Result<Calibration> parse_calibration(const std::string& text, const std::string
   if (!root.contains("format") || root["format"] != k_format) return bad("another format");
   const auto is = [&](const char* key, auto test) { return root.contains(key) && (root[key].*test)(); };
   if (!is("version", &Json::is_string) || !is("host", &Json::is_string) || !is("rounds", &Json::is_number_unsigned) ||
-      !is("costs", &Json::is_object) || !is("fit", &Json::is_object))
+      !is("costs", &Json::is_object) || !is("fit", &Json::is_object) || !is("not_shown", &Json::is_object))
     return bad("a part missing");
-  Calibration c{root["version"], root["host"], root["rounds"], {}, {}};
+  Calibration c{root["version"], root["host"], root["rounds"], {}, {}, {}};
   const Json& fit = root["fit"];
   for (const char* key : {"loads", "median_error", "largest_error"})
     if (!fit.contains(key) || !fit[key].is_number()) return bad("a part missing");
@@ -47,6 +48,10 @@ Result<Calibration> parse_calibration(const std::string& text, const std::string
         !cost["spread"].is_number())
       return bad("no cost of " + key);
     c.costs[key] = {cost["ns"], cost["spread"]};
+  }
+  for (const auto& [key, why] : root["not_shown"].items()) {
+    if (!why.is_string()) return bad("no reason for " + key);
+    c.not_shown[key] = why;
   }
   return c;
 }

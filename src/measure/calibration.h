@@ -22,10 +22,11 @@ struct FitQuality {
 
 struct Calibration {
   std::string version;  ///< of the program
-  std::string host;     ///< its processor and kernel: the costs are of this host
+  std::string host;     ///< vmm::host_name() of the one that the costs are of
   u32 rounds = 0;
   std::map<std::string, Cost> costs;  ///< by counter ("heavy.svc"), "device.NAME", "instruction", or "code.cold"
   FitQuality fit = {};
+  std::map<std::string, std::string> not_shown = {};  ///< events that the host cannot have, with what it lacks
 
   const Cost* find(const std::string& name) const;
 };

@@ -23,7 +23,7 @@ struct Kind {
 };
 
 std::vector<Kind> kinds() {
-  std::vector<Kind> all(6);
+  std::vector<Kind> all(5);
   for (Kind& kind : all) {
     kind.jit.count_instructions = true;
     kind.jit.warm = 0;
@@ -34,9 +34,11 @@ std::vector<Kind> kinds() {
   AV_ASSERT(engine::set_trap_level("all", all[2].jit));
   all[3].mmu = engine::MmuPolicy::Rmap;
   all[4].jit.warm = engine::JitOptions{}.warm;
-  // Loads mostly have windows for what is not new: with each change of privilege another.
-  all[5].jit = all[2].jit;
-  all[5].jit.windows = all[5].jit.windows_at_once = true;
+  // Loads mostly have windows, where the host can have them, for what is not new: with each change of privilege another.
+  if (engine::windows_available()) {
+    all.push_back(all[2]);
+    all.back().jit.windows = all.back().jit.windows_at_once = true;
+  }
   return all;
 }
 
@@ -100,6 +102,18 @@ Result<std::vector<measure::Microbenchmark>> measure_loops(const Fd& file, const
   return all;
 }
 
+/// `kind` is one of those in which `loop` may count. Where the host has no windows, loads have none either.
+bool counts_in(const CalibrationLoop& loop, const Kind& kind) {
+  return kind.jit.windows || !loop.windowed || !engine::windows_available();
+}
+
+/// Why no machine on this host shows the term of `loop`.
+Result<std::string> why_not_shown(const CalibrationLoop& loop) {
+  if (loop.windowed && !engine::windows_available()) return std::string("this host has no host-MMU windows (fsgsbase)");
+  return Error{ErrorKind::Internal, "calibrate: expected a loop of its guest to show " + std::string(loop.term) +
+                                        ", found none of it in any kind of machine"};
+}
+
 }  // namespace
 
 std::string host_name() {
@@ -112,7 +126,10 @@ std::string host_name() {
     }
   utsname u{};
   uname(&u);
-  return model + ", " + u.sysname + " " + u.release;
+  std::string missing;
+  for (const engine::HostFeature& f : engine::host_features())
+    if (!f.usable) missing += (missing.empty() ? ", without " : " ") + std::string(f.name);
+  return model + ", " + u.sysname + " " + u.release + missing;
 }
 
 Result<measure::Calibration> calibrate(const CalibrationPlan& plan) {
@@ -126,15 +143,19 @@ Result<measure::Calibration> calibrate(const CalibrationPlan& plan) {
       AV_TRY_ASSIGN(auto measured, measure_loops(file, kind));
       if (loops.empty()) loops = measured;
       for (std::size_t k = 0; k < loops.size(); ++k) {
-        const bool is_its = kind.jit.windows || !calibration_loops()[k].windowed;
-        if (is_its && !loops[k].shows_term()) loops[k] = std::move(measured[k]);
+        if (counts_in(calibration_loops()[k], kind) && !loops[k].shows_term()) loops[k] = std::move(measured[k]);
       }
       if (plan.progress) plan.progress(++done, machines);
     }
     for (const auto& [term, ns] : measure::solve(loops)) seen[term].push_back(ns);
   }
-  measure::Calibration out{plan.version, host_name(), plan.rounds, {}, {}};
+  measure::Calibration out{plan.version, host_name(), plan.rounds, {}, {}, {}};
   for (const auto& [term, values] : seen) out.costs.emplace(term, measure::summarise(values));
+  for (const CalibrationLoop& loop : calibration_loops()) {
+    const std::string term(loop.term);
+    if (out.find(term)) continue;
+    AV_TRY_ASSIGN(out.not_shown[term], why_not_shown(loop));
+  }
   return out;
 }
 

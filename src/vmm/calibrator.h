@@ -16,7 +16,7 @@ struct CalibrationPlan {
 /// To be called with signals blocked, as Vm::create.
 Result<measure::Calibration> calibrate(const CalibrationPlan& plan);
 
-/// What identifies this host in a calibration: processor and kernel.
+/// What identifies this host in a calibration: processor, kernel, and features that generated code has to do without.
 std::string host_name();
 
 }  // namespace armvisor::vmm

@@ -108,6 +108,35 @@ class Model(unittest.TestCase):
         uncounted = self.stats(SVCS)
         self.assertIn("count-instructions", self.refused("BadInput", "model", uncounted))
 
+    def test_what_a_host_lacks_is_said(self):
+        self.environment["ARMVISOR_HIDE"] = "fsgsbase,fma"
+        missing = self.command("version").stdout.splitlines()[2]
+        self.assertIn("fsgsbase", missing)
+        self.assertIn("fma", missing)
+        calibrated = self.command("calibrate", "--rounds", "1", "--json")
+        self.assertEqual(calibrated.returncode, 0, calibrated.stderr)
+        costs = json.loads(calibrated.stdout)
+        self.assertEqual(list(costs["not_shown"]), ["shadow.window-faults"])
+        self.assertNotIn("shadow.window-faults", costs["costs"])
+        self.assertIn("without fsgsbase", costs["host"])
+
+        # Counted on another host, which has windows.
+        counted = self.stats(SVCS, "--jit", "count-instructions")
+        stats = json.loads(counted.read_text())
+        stats["marks"][0]["total"]["counters"]["shadow.window-faults"] = 9
+        counted.write_text(json.dumps(stats))
+        self.assertRegex(self.command("model", counted).stdout, "shadow.window-faults, 9 times; .*fsgsbase")
+        told = json.loads(self.command("model", "--json", counted).stdout)
+        self.assertEqual(told["loads"][0]["unpriced"]["shadow.window-faults"], 9)
+        self.assertEqual(told["not_shown"], costs["not_shown"])
+
+        # Costs of a host that lacks something are not those of one that does not.
+        self.environment["ARMVISOR_HIDE"] = ""
+        if "fsgsbase" in self.command("version").stdout.splitlines()[1]:
+            self.assertIn("calibrate", self.refused("BadInput", "model", counted))
+        self.environment["ARMVISOR_HIDE"] = "avx,avx3"
+        self.assertIn("avx3", self.refused("BadArguments", "version"))
+
     def test_bad_arguments(self):
         for bad in ([], ["--yaml", "x"], ["--costs"], ["x", "--reference"]):
             self.refused("BadArguments", "model", *bad)

@@ -85,7 +85,7 @@ u64 service_helper(Context* c, u64, u64 uop, u64) {
 }
 
 HostFeatures usable_features(const JitOptions& options) {
-  HostFeatures host = HostFeatures::detect();
+  HostFeatures host = HostFeatures::get();
   host.bmi1 &= options.bmi2;
   host.bmi2 &= options.bmi2;
   host.avx &= options.avx;

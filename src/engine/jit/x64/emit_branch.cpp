@@ -49,7 +49,7 @@ void Emitter::emit_sync(const Inst& i) {
 /// False: not here.
 bool Emitter::emit_return(const Inst& i) {
   using frontend::Context;
-  if (!options_.inline_exceptions || !host_.bmi2 || !Context::privileged_of(out_->key) || Context::nmfi_of(out_->key))
+  if (!options_.inline_exceptions || !Context::privileged_of(out_->key) || Context::nmfi_of(out_->key))
     return false;
   load_to(i, i.a, eax);
   load_to(i, i.b, ecx);
@@ -59,7 +59,7 @@ bool Emitter::emit_return(const Inst& i) {
 }
 
 bool Emitter::emit_supervisor_call(const Inst& i) {
-  if (!options_.inline_exceptions || !host_.bmi2 || !may_link_) return false;
+  if (!options_.inline_exceptions || !may_link_) return false;
   park();
   mov(eax, i.disp);
   jmp(stub(stubs_.supervisor_call), T_NEAR);

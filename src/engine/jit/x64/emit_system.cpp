@@ -5,6 +5,7 @@
 #include "engine/jit/lower.h"
 #include "engine/jit/x64/emitter.h"
 #include "engine/jit/x64/jump_probe.h"
+#include "engine/jit/x64/psr_flags.h"
 #include "frontend/translate.h"
 
 namespace armvisor::engine::jit {
@@ -39,7 +40,7 @@ bool Emitter::emit_system(const Inst& i) {
 /// Likewise, of what only privileged code may do, or User mode within limits.
 bool Emitter::emit_sysreg(const Inst& i) {
   switch (i.op) {
-    case Op::ReadCpsr: return emit_read_cpsr(i);
+    case Op::ReadCpsr: emit_read_cpsr(i); return true;
     case Op::WriteCpsr: return emit_write_cpsr(i);
     case Op::ReadModeReg:
     case Op::WriteModeReg:
@@ -202,14 +203,10 @@ bool Emitter::emit_fence(const Inst& i) {
 }
 
 /// As MRS shows it: N Z C V Q GE E A I F M.
-bool Emitter::emit_read_cpsr(const Inst& i) {
-  if (!host_.bmi2) return false;
+void Emitter::emit_read_cpsr(const Inst& i) {
   count(Counter::FastPsrRead);
   mov(eax, dword[rbp + AV_STATE(n)]);
-  bswap(eax);
-  mov(ecx, 0x01010101);
-  pext(eax, eax, ecx);
-  shl(eax, 28);
+  emit_flags_to_psr(*this, eax);
   movzx(ecx, byte[rbp + AV_STATE(q)]);
   shl(ecx, 27);
   or_(eax, ecx);
@@ -220,7 +217,6 @@ bool Emitter::emit_read_cpsr(const Inst& i) {
   and_(ecx, arm::k_psr_e | arm::k_psr_a | arm::k_psr_i | arm::k_psr_f | arm::k_psr_mode);
   or_(eax, ecx);
   finish(i.dst, eax);
-  return true;
 }
 
 /// MSR and CPS that change nothing but CPSR.I. When interrupts may come now, the dispatcher is to look.

@@ -6,13 +6,6 @@
 
 namespace armvisor::engine::jit {
 
-HostFeatures HostFeatures::detect() {
-  const Xbyak::util::Cpu cpu;
-  using C = Xbyak::util::Cpu;
-  return {cpu.has(C::tBMI1), cpu.has(C::tBMI2), cpu.has(C::tLZCNT), cpu.has(C::tAVX),
-          cpu.has(C::tFMA),  cpu.has(C::tSSE41), cpu.has(C::tAVX2)};
-}
-
 namespace {
 
 /// FPSCR is written by something that does not leave the block at once.

@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/jit/window_sites.h"
 #include "engine/jit/x64/assembler.h"
+#include "engine/jit/x64/host_features.h"
 #include "engine/jit/x64/registers.h"
 #include "engine/jit/x64/stubs.h"
 #include "engine/jit/x64/xmm_cache.h"
@@ -19,12 +20,6 @@
 #include "ir/vector.h"
 
 namespace armvisor::engine::jit {
-
-/// What a host must have for the faster forms; detected once.
-struct HostFeatures {
-  bool bmi1 = false, bmi2 = false, lzcnt = false, avx = false, fma = false, sse41 = false, avx2 = false;
-  static HostFeatures detect();
-};
 
 /// Offset of a member of the guest's state from the context.
 #define AV_STATE(member) static_cast<u32>(offsetof(Context, s) + offsetof(arm::CpuState, member))
@@ -192,7 +187,7 @@ class Emitter : private Assembler {
   void helper_behind(const Inst& i, Label slow, Label back);
   bool emit_exclusive(const Inst& i);
   bool emit_fence(const Inst& i);
-  bool emit_read_cpsr(const Inst& i);
+  void emit_read_cpsr(const Inst& i);
   bool emit_write_cpsr(const Inst& i);
   bool emit_write_dacr(const Inst& i);
   // --- emit_banks.cpp: registers of other modes, and SPSR

@@ -3,6 +3,7 @@
 #include "arm/psr.h"
 #include "engine/jit/x64/emitter.h"
 #include "engine/jit/x64/jump_probe.h"
+#include "engine/jit/x64/psr_flags.h"
 #include "engine/jit/x64/registers.h"
 
 namespace armvisor::engine::jit {
@@ -87,10 +88,7 @@ void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, const St
   c.xchg(edx, ecx);  // edx = the new PSR
   swap_bank(c, rbp + r14 * 4);
   c.mov(ecx, edx);
-  c.shr(ecx, 28);
-  c.mov(r15d, 0x01010101);
-  c.pdep(ecx, ecx, r15d);
-  c.bswap(ecx);
+  emit_psr_to_flags(c, ecx);
   c.mov(dword[rbp + AV_STATE(n)], ecx);
   c.bt(edx, 27);
   c.setc(byte[rbp + AV_STATE(q)]);
@@ -145,11 +143,8 @@ void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs, const Stu
   if (options.count_traps) count_trap(c, measure::Counter::FastSvc);
   // SPSR: as arm::cpsr, with ITSTATE 0.
   c.mov(edx, dword[rbp + AV_STATE(n)]);
-  c.bswap(edx);
+  emit_flags_to_psr(c, edx);
   c.push(rcx);
-  c.mov(ecx, 0x01010101);
-  c.pext(edx, edx, ecx);
-  c.shl(edx, 28);
   c.or_(edx, r15d);
   c.movzx(ecx, byte[rbp + AV_STATE(q)]);
   c.shl(ecx, 27);

@@ -6,7 +6,7 @@
 
 namespace armvisor::engine::jit {
 
-// Emit what Stubs says of the member of the same name. They need BMI2.
+// Emit what Stubs says of the member of the same name.
 void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, const StubOptions& options);
 void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs, const StubOptions& options);
 

@@ -1,15 +1,13 @@
 #include "engine/jit/x64/window_faults.h"
 
 #include <signal.h>
-#include <sys/auxv.h>
 #include <ucontext.h>
 
+#include "engine/jit/x64/host_features.h"
 #include "mmu/window.h"
 
 namespace armvisor::engine::jit {
 namespace {
-
-constexpr unsigned long k_hwcap2_fsgsbase = 1ul << 1;
 
 // A signal handler has nothing but globals to go by.
 thread_local const WindowFaults* t_running = nullptr;
@@ -45,7 +43,7 @@ bool install() {
 }  // namespace
 
 bool WindowFaults::available() {
-  static const bool installed = (::getauxval(AT_HWCAP2) & k_hwcap2_fsgsbase) && install();
+  static const bool installed = HostFeatures::get().fsgsbase && install();
   return installed;
 }
 
