@@ -123,7 +123,7 @@ class Model(unittest.TestCase):
         # Counted on another host, which has windows.
         counted = self.stats(SVCS, "--jit", "count-instructions")
         stats = json.loads(counted.read_text())
-        stats["marks"][0]["total"]["counters"]["shadow.window-faults"] = 9
+        stats["marks"][0]["vcpus"][0]["counters"]["shadow.window-faults"] = 9
         counted.write_text(json.dumps(stats))
         self.assertRegex(self.command("model", counted).stdout, "shadow.window-faults, 9 times; .*fsgsbase")
         told = json.loads(self.command("model", "--json", counted).stdout)
