@@ -1,6 +1,7 @@
 """Everything that a user can get wrong has its exit status and a message that says what was expected and found."""
 import os
 import random
+import shutil
 import socket
 import struct
 import subprocess
@@ -8,7 +9,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from support import GUEST, PUT_A, SLEEP, STATUS, Session, linux_arguments, raw_kernel, run
+from support import GUEST, POWER_OFF, PUT_A, SLEEP, STATUS, Session, linux_arguments, raw_kernel, run
 
 
 def elf_header(machine, elf_class=1):
@@ -179,6 +180,57 @@ class BadInput(unittest.TestCase):
             self.assertRegex(second.stderr, "disk")
             first.process.terminate()
             self.assertEqual(first.finish(), STATUS["Interrupted"])
+
+    # --- QEMU, whose machines lock their disks in the same way
+
+    def qemu(self, disk, more=""):
+        """A machine of QEMU that has the disk, and does not run; None if it was refused the disk."""
+        process = subprocess.Popen(
+            ["qemu-system-arm", "-M", "virt", "-S", "-nodefaults", "-display", "none", "-qmp", "stdio", "-drive",
+             f"if=none,id=d,format=raw,file={disk}{more}", "-device", "virtio-blk-device,drive=d"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+        def end():
+            process.kill()
+            process.communicate()
+
+        self.addCleanup(end)
+        process.stdin.write('{"execute": "qmp_capabilities"}\n{"execute": "query-block", "id": "block"}\n')
+        try:
+            process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        for line in process.stdout:  # it answers commands when its disks are there
+            if '"id": "block"' in line:
+                return process
+        self.assertRegex(process.stderr.read(), "lock")
+        return None
+
+    @unittest.skipIf(shutil.which("qemu-system-arm") is None, "no qemu-system-arm here")
+    def test_a_disk_beside_qemu(self):
+        disk = self.file("disk", bytes(1 << 20))
+        off = raw_kernel(self.path / "off.bin", POWER_OFF)
+        reader = self.qemu(disk, ",readonly=on")
+        self.assertIsNotNone(reader)
+        self.assertEqual(run("run", "-k", off, "-d", f"{disk},ro").returncode, STATUS["PoweredOff"])
+        self.check("HostResource", "in use", "-k", off, "-d", disk)
+        reader.kill()
+        reader.wait()
+        writer = self.qemu(disk)
+        self.assertIsNotNone(writer)
+        self.check("HostResource", "in use", "-k", off, "-d", f"{disk},ro")
+        self.check("HostResource", "in use", "-k", off, "-d", disk)
+        writer.kill()
+        writer.wait()
+        for option, qemu_may_read in ((f"{disk},ro", True), (disk, False)):
+            with Session("run", "-k", raw_kernel(self.path / "greeter.bin", PUT_A + SLEEP), "-d", option) as ours:
+                ours.expect("A")
+                reader = self.qemu(disk, ",readonly=on")
+                self.assertEqual(reader is not None, qemu_may_read, option)
+                self.assertIsNone(self.qemu(disk), option)
+                if reader:
+                    reader.kill()
+                    reader.wait()
 
     def test_commands(self):
         self.assertEqual(run("frobnicate").returncode, STATUS["BadArguments"])

@@ -505,6 +505,59 @@ TEST(DiskFile, WritersExcludeEachOther) {
   EXPECT_FALSE(DiskFile::open(f.path(), false));
 }
 
+/// Another program's lock on one byte, held while it lives.
+class ByteLock {
+ public:
+  ByteLock(const std::string& path, off_t byte, short type = F_RDLCK) : fd_(::open(path.c_str(), O_RDWR | O_CLOEXEC)) {
+    struct flock request = {};
+    request.l_type = type;
+    request.l_whence = SEEK_SET;
+    request.l_start = byte;
+    request.l_len = 1;
+    held_ = fcntl(fd_.get(), F_OFD_SETLK, &request) == 0;
+  }
+  bool held() const { return held_; }
+
+ private:
+  Fd fd_;
+  bool held_ = false;
+};
+
+// QEMU's bytes: 100 + k "does", 200 + k "minds"; 0 reads, 1 writes, 3 resizes.
+TEST(DiskFile, LocksAreQemus) {
+  TempFile f(std::string(512, 'a'));
+  {
+    const ByteLock reads(f.path(), 100), minds_writers(f.path(), 201);
+    EXPECT_TRUE(DiskFile::open(f.path(), true)) << "two readers";
+    EXPECT_FALSE(DiskFile::open(f.path(), false)) << "a writer beside a reader that minds";
+  }
+  {
+    const ByteLock writes(f.path(), 101);
+    EXPECT_FALSE(DiskFile::open(f.path(), true));
+    EXPECT_FALSE(DiskFile::open(f.path(), false));
+  }
+  {
+    const ByteLock resizes(f.path(), 103);
+    EXPECT_FALSE(DiskFile::open(f.path(), true));
+  }
+  {
+    const ByteLock minds_readers(f.path(), 200);
+    EXPECT_FALSE(DiskFile::open(f.path(), true));
+  }
+  {
+    const ByteLock exclusive(f.path(), 201, F_WRLCK);
+    EXPECT_FALSE(DiskFile::open(f.path(), true)) << "somebody who has the bytes for himself";
+  }
+  const auto locked = [&](off_t byte) { return !ByteLock(f.path(), byte, F_WRLCK).held(); };
+  {
+    const auto reader = open_disk(f, true);
+    for (const off_t byte : {100, 201, 203}) EXPECT_TRUE(locked(byte)) << byte;
+    for (const off_t byte : {0, 101, 103, 200, 202}) EXPECT_FALSE(locked(byte)) << byte;
+  }
+  const auto writer = open_disk(f);
+  for (const off_t byte : {100, 101, 201, 203}) EXPECT_TRUE(locked(byte)) << byte;
+}
+
 TEST(DiskFile, AnOddSizeIsFilledUpWithZeros) {
   TempFile f(std::string(700, 'a'));
   Disk d(open_disk(f));

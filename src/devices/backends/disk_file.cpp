@@ -11,31 +11,17 @@
 #include <cstring>
 
 #include "base/bits.h"
+#include "base/host_error.h"
 #include "base/log_once.h"
+#include "devices/backends/image_lock.h"
 
 namespace armvisor::devices {
 namespace {
 
 constexpr u64 k_sector = 512;
 
-Error host_error(const std::string& path, const char* what, int error) {
-  return {ErrorKind::HostResource, "disk " + path + ": " + what + ": " + std::strerror(error)};
-}
-
-/// Takes a lock that belongs to the open file, so that closing another descriptor of the file does not drop it.
-Status lock(int fd, const std::string& path, bool read_only) {
-  struct flock request = {};
-  request.l_type = read_only ? F_RDLCK : F_WRLCK;
-  request.l_whence = SEEK_SET;
-  if (fcntl(fd, F_OFD_SETLK, &request) == 0) return {};
-  if (errno == EAGAIN || errno == EACCES)
-    return Error{ErrorKind::HostResource,
-                 "disk " + path + " is in use by another machine" +
-                     (read_only ? ", which writes to it" : "; stop that machine, or open the disk read-only in both")};
-  // Some network file systems have no locks; a disk there still works, unguarded.
-  AV_LOG_ONCE(Warn, "disk %s cannot be locked (%s): nothing keeps another machine from using it", path.c_str(),
-              std::strerror(errno));
-  return {};
+Error failed(const std::string& path, const char* what, int error) {
+  return host_error("disk " + path + ": expected " + what, error, "check the file");
 }
 
 void advance(std::span<iovec>& v, std::size_t bytes) {
@@ -67,21 +53,25 @@ DiskFile::~DiskFile() {
 }
 
 Result<std::unique_ptr<DiskFile>> DiskFile::open(const std::string& path, bool read_only) {
-  Fd fd(::open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC));
+  // (A FIFO would be waited for without O_NONBLOCK.)
+  Fd fd(::open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK));
   if (!fd) {
     const int error = errno;
     const bool denied = !read_only && (error == EACCES || error == EROFS || error == EPERM);
-    return Error{ErrorKind::BadInput, "disk " + path + ": cannot be opened for " + (read_only ? "reading" : "writing") +
-                                          ": " + std::strerror(error) + (denied ? "; try it read-only" : "")};
+    return file_error("disk " + path + ": expected to open it for " + (read_only ? "reading" : "writing"), error,
+                      denied ? "try it read-only (FILE,ro)" : "check the path and its permissions");
   }
   struct stat st = {};
-  if (fstat(fd.get(), &st) != 0) return host_error(path, "fstat", errno);
+  if (fstat(fd.get(), &st) != 0) return failed(path, "to look at it", errno);
   if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-    return Error{ErrorKind::BadInput, "disk " + path + " is neither a file nor a block device"};
-  AV_TRY(lock(fd.get(), path, read_only));
+    return Error{ErrorKind::BadInput, "disk " + path + ": expected a file or a block device, found neither; copy it"};
+  fcntl(fd.get(), F_SETFL, fcntl(fd.get(), F_GETFL) & ~O_NONBLOCK);
+  AV_TRY(lock_image(fd.get(), path, read_only));
   const off_t end = lseek(fd.get(), 0, SEEK_END);
-  if (end < 0) return host_error(path, "its size is unknown", errno);
-  if (end == 0) return Error{ErrorKind::BadInput, "disk " + path + " is empty; a disk has at least 512 bytes"};
+  if (end < 0) return failed(path, "its size", errno);
+  if (end == 0)
+    return Error{ErrorKind::BadInput,
+                 "disk " + path + ": expected at least 512 bytes, found it empty; give it a size (truncate -s 4G)"};
   const u64 size = static_cast<u64>(end);
   if (size % k_sector)
     AV_LOG_ONCE(Warn, "disk %s has %llu bytes, not a multiple of 512: the last sector is filled up with zeros",
