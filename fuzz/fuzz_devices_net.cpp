@@ -9,7 +9,10 @@ namespace {
 /// A backend whose thread is the fuzzer's: it works when it is told to.
 class Wire final : public devices::NetworkBackend {
  public:
-  void start(devices::NetworkClient& client) override { client_ = &client; }
+  Status start(devices::NetworkClient& client) override {
+    client_ = &client;
+    return {};
+  }
   void stop() override { client_ = nullptr; }
   void wake() override {}
   void send(std::span<const u8> frame) override {
@@ -35,7 +38,7 @@ int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
   auto backend = std::make_unique<Wire>();
   Wire& wire = *backend;
   constexpr devices::MacAddress mac = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
-  fuzz::VirtioGuest guest(std::make_unique<devices::virtio::Net>(std::move(backend), mac), in.get<u8>() & 1);
+  fuzz::VirtioGuest guest(*devices::virtio::Net::create(std::move(backend), mac), in.get<u8>() & 1);
   guest.run(in, [&](fuzz::Input& rest) { wire.work(rest.bytes(rest.get<u8>())); });
   return 0;
 }

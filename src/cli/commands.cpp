@@ -1,12 +1,19 @@
 #include "cli/commands.h"
 
-#include <cstdio>
+#include <signal.h>
 
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "cli/last_resort.h"
 #include "engine/engine.h"
 
 namespace armvisor::cli {
 
-ExitStatus dispatch(const Arguments& arguments) {
+namespace {
+
+ExitStatus dispatch_command(const Arguments& arguments) {
   if (const Status hidden = engine::check_hidden_features(); !hidden) return report(hidden.error());
   if (arguments.empty()) {
     help({});
@@ -21,6 +28,20 @@ ExitStatus dispatch(const Arguments& arguments) {
 #include "cli/commands.inc"
 #undef COMMAND
   return report({ErrorKind::BadArguments, "expected a command, found '" + name + "'; 'armvisor help' lists them"});
+}
+
+}  // namespace
+
+ExitStatus dispatch(const Arguments& arguments) {
+  guard_against_exceptions();
+  signal(SIGXFSZ, SIG_IGN);  // a file that may not grow further is an error of the write
+  try {
+    return dispatch_command(arguments);
+  } catch (const std::bad_alloc&) {
+    return report({ErrorKind::HostResource, k_out_of_memory});
+  } catch (const std::exception& e) {
+    return report({ErrorKind::Internal, std::string("internal error: ") + e.what()});
+  }
 }
 
 ExitStatus version(const Arguments&) {

@@ -5,11 +5,12 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <span>
 
 #include "base/fd.h"
+#include "base/host_error.h"
 #include "base/log_once.h"
+#include "base/write_all.h"
 #include "cli/run_options.h"
 #include "vmm/terminal.h"
 
@@ -55,9 +56,8 @@ ExitStatus status_of(vmm::EndReason reason) {
 
 Status write_file(const std::string& option, const std::string& path, std::span<const u8> data) {
   const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (!fd || ::write(fd.get(), data.data(), data.size()) != static_cast<ssize_t>(data.size()))
-    return Error{ErrorKind::HostResource, option + ": expected to write " + path + ", the host says: " +
-                                              std::strerror(errno) + "; check the path and its permissions"};
+  if (!fd || !write_all(fd.get(), data))
+    return host_error(option + ": expected to write " + path, errno, "check the path and its permissions");
   return {};
 }
 

@@ -10,6 +10,8 @@
 #include <cstring>
 
 #include "base/bits.h"
+#include "base/host_error.h"
+#include "base/write_all.h"
 #include "devices/cfi_query.h"
 
 namespace armvisor::devices {
@@ -24,23 +26,23 @@ constexpr u32 k_sequence_error = k_sr_erase_error | k_sr_program_error;
 /// Both chips see the same command, so both say the same.
 constexpr u32 both_chips(u16 v) { return v | u32{v} << 16; }
 
-Error host_error(const std::string& what) { return {ErrorKind::HostResource, what + ": " + std::strerror(errno)}; }
+Error failed(const char* what) {
+  return host_error(std::string("flash: expected ") + what, errno, "end other programs");
+}
 
 /// Erased flash (all ones) that costs no memory until it is written: one chunk, mapped privately again and again.
 Result<Mapping> map_erased(u64 size) {
   constexpr u64 k_chunk = u64{4} << 20;
   Fd fd(memfd_create("erased-flash", MFD_CLOEXEC));
-  if (!fd) return host_error("cannot create memory for flash");
-  const std::vector<u8> ones(k_chunk, 0xff);
-  if (::write(fd.get(), ones.data(), ones.size()) != static_cast<ssize_t>(ones.size()))
-    return host_error("cannot fill memory for flash");
+  if (!fd) return failed("a memory file");
+  if (!write_all(fd.get(), std::vector<u8>(k_chunk, 0xff))) return failed("to fill its memory");
   void* base = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED) return host_error("cannot reserve memory for flash");
+  if (base == MAP_FAILED) return failed("addresses for it");
   Mapping mapping(base, size);
   for (u64 at = 0; at < size; at += k_chunk) {
     const u64 n = std::min(k_chunk, size - at);
     if (mmap(mapping.data() + at, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd.get(), 0) == MAP_FAILED)
-      return host_error("cannot map memory for flash");
+      return failed("to map its memory");
   }
   return mapping;
 }
@@ -48,10 +50,14 @@ Result<Mapping> map_erased(u64 size) {
 /// Lays the image file over the start of `mapping`.
 Status map_image(const CfiFlashConfig& config, Mapping& mapping) {
   const bool shared = config.persistent && !config.read_only;
-  Fd fd(::open(config.image.c_str(), (shared ? O_RDWR : O_RDONLY) | O_CLOEXEC));
-  if (!fd) return host_error("cannot open the flash image '" + config.image + "'");
+  const std::string expected = "flash image " + config.image + ": expected ";
+  // (A FIFO would be waited for without O_NONBLOCK.)
+  Fd fd(::open(config.image.c_str(), (shared ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK));
   struct stat st {};
-  if (fstat(fd.get(), &st) != 0) return host_error("cannot inspect the flash image '" + config.image + "'");
+  if (!fd || fstat(fd.get(), &st) != 0)
+    return file_error(expected + "a readable file", errno, "check the path and its permissions");
+  if (!S_ISREG(st.st_mode))
+    return Error{ErrorKind::BadInput, expected + "a regular file, found something else; copy it to one"};
   const u64 length = static_cast<u64>(st.st_size);
   if (length == 0 || length > config.size)
     return Error{ErrorKind::BadInput, "the flash image '" + config.image + "' has " + std::to_string(length) +
@@ -61,7 +67,7 @@ Status map_image(const CfiFlashConfig& config, Mapping& mapping) {
                                           " bytes; to be written to it must be a multiple of 4096, so pad it"};
   if (mmap(mapping.data(), length, PROT_READ | PROT_WRITE, MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE), fd.get(),
            0) == MAP_FAILED)
-    return host_error("cannot map the flash image '" + config.image + "'");
+    return file_error(expected + "to map it", errno, "copy it to another file system");
   const u64 tail = align_up<u64>(length, k_page_size) - length;
   if (tail) std::memset(mapping.data() + length, 0xff, tail);
   return {};

@@ -1,10 +1,9 @@
 #include "engine/background.h"
 
-#include <pthread.h>
-
 #include <array>
 
-#include "base/quiet_thread.h"
+#include "base/log.h"
+#include "base/thread.h"
 #include "engine/code_cache.h"
 #include "engine/guest_access.h"
 #include "engine/region.h"
@@ -15,7 +14,16 @@
 
 namespace armvisor::engine {
 
-BackgroundCompiler::BackgroundCompiler(Shared& shared) : shared_(shared), thread_(quiet_thread([this] { work(); })) {}
+std::unique_ptr<BackgroundCompiler> BackgroundCompiler::create(Shared& shared) {
+  std::unique_ptr<BackgroundCompiler> compiler(new BackgroundCompiler(shared));
+  auto thread = start_quiet_thread("compiler", [self = compiler.get()] { self->work(); });
+  if (!thread) {
+    AV_LOG(Info, "the vCPUs compile alone: %s", thread.error().message.c_str());
+    return nullptr;
+  }
+  compiler->thread_ = *std::move(thread);
+  return compiler;
+}
 
 BackgroundCompiler::~BackgroundCompiler() {
   {
@@ -23,7 +31,7 @@ BackgroundCompiler::~BackgroundCompiler() {
     stop_ = true;
   }
   more_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 bool BackgroundCompiler::offer(const CompileJob& job) {
@@ -40,7 +48,6 @@ bool BackgroundCompiler::offer(const CompileJob& job) {
 }
 
 void BackgroundCompiler::work() {
-  pthread_setname_np(pthread_self(), "compiler");
   std::unique_lock guard(lock_);
   u32 naps = 0;
   while (!stop_) {

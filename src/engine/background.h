@@ -36,7 +36,8 @@ void compile_region(Shared& shared, const CompileJob& job, bool aside);
 
 class BackgroundCompiler {
  public:
-  explicit BackgroundCompiler(Shared& shared);
+  /// Null when the host has no room for another thread: then the vCPUs do what it would.
+  static std::unique_ptr<BackgroundCompiler> create(Shared& shared);
   ~BackgroundCompiler();
   BackgroundCompiler(const BackgroundCompiler&) = delete;
   BackgroundCompiler& operator=(const BackgroundCompiler&) = delete;
@@ -47,6 +48,8 @@ class BackgroundCompiler {
   u64 quiet_epoch() const { return quiet_epoch_.load(); }
 
  private:
+  explicit BackgroundCompiler(Shared& shared) : shared_(shared) {}
+
   static constexpr std::size_t k_most_jobs = 256;
   /// Waking the thread takes a vCPU as long as compiling a third of a block: single blocks wait for others, and while
   /// there is often something to do, the thread comes by itself.

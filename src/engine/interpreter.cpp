@@ -45,7 +45,7 @@ class TranslatingEngine final : public Engine, private WriteWatch {
     if (config.verify) shared_.verifier = std::make_unique<Verifier>();
     for (u32 k = 0; k < config.vcpus; ++k) shared_.vcpus.push_back(std::make_unique<InterpreterVcpu>(shared_, k));
     shared_.ram.set_write_watch(this);
-    if (compiles_aside()) shared_.background = std::make_unique<BackgroundCompiler>(shared_);
+    if (compiles_aside()) shared_.background = BackgroundCompiler::create(shared_);
   }
   ~TranslatingEngine() override { shared_.ram.set_write_watch(nullptr); }
 

@@ -1,6 +1,5 @@
 #include "machine/event_loop.h"
 
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -10,6 +9,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "base/thread.h"
 
 namespace armvisor::machine {
 namespace {
@@ -43,18 +43,15 @@ Result<std::unique_ptr<EventLoop>> EventLoop::create() {
   Fd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!epoll || !timer || !wake || !watch_own(epoll.get(), timer.get(), k_timer_event) ||
       !watch_own(epoll.get(), wake.get(), k_wake_event))
-    return Error{ErrorKind::HostResource, std::string("expected to create an event loop, the host says: ") +
-                                              std::strerror(errno) + "; raise the limit on open files (ulimit -n)"};
+    return host_error("expected descriptors for an event loop", errno, "end other programs");
   return std::unique_ptr<EventLoop>(new EventLoop(std::move(epoll), std::move(timer), std::move(wake)));
 }
 
 EventLoop::~EventLoop() { stop(); }
 
-void EventLoop::start() {
-  thread_ = std::thread([this] {
-    pthread_setname_np(pthread_self(), "event-loop");
-    main();
-  });
+Status EventLoop::start() {
+  AV_TRY_ASSIGN(thread_, start_thread("event-loop", [this] { main(); }));
+  return {};
 }
 
 void EventLoop::stop() {

@@ -62,8 +62,10 @@ Status Machine::add_virtio(MachineParts parts) {
                   devices::virtio::Block::create(std::move(disk), {.serial = {}, .in_place = parts.io.in_place}));
     AV_TRY(add_transport(std::move(device)));
   }
-  for (auto& network : parts.networks)
-    AV_TRY(add_transport(std::make_unique<devices::virtio::Net>(std::move(network.backend), network.mac, parts.io)));
+  for (auto& network : parts.networks) {
+    AV_TRY_ASSIGN(auto device, devices::virtio::Net::create(std::move(network.backend), network.mac, parts.io));
+    AV_TRY(add_transport(std::move(device)));
+  }
   AV_TRY(add_transport(std::make_unique<devices::virtio::Rng>()));
   if (parts.virtio_console) AV_TRY(add_virtio_console());
   return add_empty_slots();

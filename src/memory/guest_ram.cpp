@@ -5,14 +5,15 @@
 #include <cstring>
 
 #include "base/bits.h"
+#include "base/host_error.h"
 #include "memory/fence.h"
 
 namespace armvisor {
 namespace {
 
-Error host_error(const char* what, u64 size) {
-  return {ErrorKind::HostResource, std::string("guest memory of ") + std::to_string(size >> 20) + " MiB: " + what +
-                                       " failed: " + std::strerror(errno) + "; try a smaller memory size"};
+Error failed(const char* what, u64 size) {
+  return host_error("guest memory of " + std::to_string(size >> 20) + " MiB: expected " + what, errno,
+                    "give the machine less with --memory");
 }
 
 }  // namespace
@@ -23,10 +24,10 @@ Result<GuestRam> GuestRam::create(GuestPa base, u64 size) {
     return Error{ErrorKind::BadArguments, "guest memory: base and size must be whole MiB, size not 0"};
   GuestRam ram;
   ram.fd_ = Fd(::memfd_create("armvisor-ram", MFD_CLOEXEC));
-  if (!ram.fd_) return host_error("memfd_create", size);
-  if (::ftruncate(ram.fd_.get(), static_cast<off_t>(size)) != 0) return host_error("ftruncate", size);
+  if (!ram.fd_) return failed("a memory file", size);
+  if (::ftruncate(ram.fd_.get(), static_cast<off_t>(size)) != 0) return failed("a memory file of that size", size);
   void* p = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram.fd_.get(), 0);
-  if (p == MAP_FAILED) return host_error("mmap", size);
+  if (p == MAP_FAILED) return failed("to map it", size);
   ram.map_ = Mapping(p, size);
   ram.base_ = base;
   ram.size_ = size;

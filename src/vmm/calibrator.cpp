@@ -9,6 +9,8 @@
 #include <fstream>
 
 #include "base/assert.h"
+#include "base/host_error.h"
+#include "base/write_all.h"
 #include "measure/solve.h"
 #include "vmm/calibration_guest.h"
 #include "vmm/vm.h"
@@ -49,9 +51,8 @@ Result<Fd> guest_file() {
   for (const u32 word : words)
     for (u32 k = 0; k < 4; ++k) bytes.push_back(static_cast<u8>(word >> (8 * k)));
   Fd fd(memfd_create("armvisor-calibration", MFD_CLOEXEC));
-  if (!fd || ::write(fd.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
-    return Error{ErrorKind::HostResource, std::string("calibrate: expected memory for the guest, the host says: ") +
-                                              std::strerror(errno) + "; free some"};
+  if (!fd || !write_all(fd.get(), bytes))
+    return host_error("calibrate: expected memory for the guest", errno, "free some");
   return fd;
 }
 

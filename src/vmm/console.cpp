@@ -70,8 +70,8 @@ Status Console::open_file(const std::string& path) {
   return {};
 }
 
-void Console::start(devices::HostConsole::Input input, std::function<void()> quit) {
-  if (host_) host_->start(std::move(input), std::move(quit));
+Status Console::start(devices::HostConsole::Input input, std::function<void()> quit) {
+  return host_ ? host_->start(std::move(input), std::move(quit)) : Status();
 }
 
 std::optional<TerminalSize> Console::size() const {

@@ -30,7 +30,7 @@ class Console {
   static Result<std::unique_ptr<Console>> open(const ConsoleOption& option);
 
   /// Begins to read. `input` takes what it has room for; `quit` is the user's wish to end the machine (Ctrl-A x).
-  void start(devices::HostConsole::Input input, std::function<void()> quit);
+  Status start(devices::HostConsole::Input input, std::function<void()> quit);
   void stop();                               ///< no callback runs after it returns
   void room();                               ///< (any thread) the guest takes input again
   void write(std::span<const u8> bytes);     ///< (any thread)

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/host_error.h"
 #include "vmm/control_path.h"
 
 namespace armvisor::vmm {
@@ -32,7 +33,8 @@ Result<ControlClient> ControlClient::connect(const std::string& name) {
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (!fd) return host_error("machine '" + name + "': expected a socket", errno, "end other programs");
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     const std::string there = joined(machine_names(directory));
     return Error{ErrorKind::BadArguments, "expected a running machine called '" + name + "', the host says: " +
                                               std::strerror(errno) + "; start one with 'armvisor run --name " + name +

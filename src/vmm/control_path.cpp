@@ -10,6 +10,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/host_error.h"
+
 namespace armvisor::vmm {
 namespace {
 
@@ -33,7 +35,9 @@ Result<ControlDirectory> open_control_directory() {
   if (::mkdir(d.path.c_str(), 0700) != 0 && errno != EEXIST) return not_usable(d.path, std::strerror(errno));
   d.fd = Fd(::open(d.path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   struct stat s {};
-  if (!d.fd || ::fstat(d.fd.get(), &s) != 0) return not_usable(d.path, std::strerror(errno));
+  if ((!d.fd || ::fstat(d.fd.get(), &s) != 0) && is_host_limit(errno))
+    return host_error("control sockets: expected to open " + d.path, errno, {});
+  if (!d.fd) return not_usable(d.path, std::strerror(errno));
   if (s.st_uid != ::geteuid()) return not_usable(d.path, "it belongs to user " + std::to_string(s.st_uid));
   if (s.st_mode & 077) return not_usable(d.path, "others may enter it");
   return d;

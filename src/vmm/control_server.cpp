@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/host_error.h"
 #include "vmm/control_path.h"
 
 namespace armvisor::vmm {
@@ -16,14 +17,11 @@ namespace {
 constexpr std::size_t k_max_clients = 8, k_max_line = 256;
 
 Error failed(const std::string& path, const char* what) {
-  return Error{ErrorKind::HostResource, "control socket " + path + ": expected to " + what +
-                                            ", the host says: " + std::strerror(errno) + "; check the directory"};
+  return host_error("control socket " + path + ": expected to " + what, errno, "check the directory");
 }
 
 /// Whether somebody listens there; a socket file outlives a process that was killed.
-bool in_use(const sockaddr_un& address) {
-  const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!probe) return true;
+bool in_use(const Fd& probe, const sockaddr_un& address) {
   if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return true;
   return errno != ECONNREFUSED && errno != ENOENT;
 }
@@ -44,10 +42,11 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& na
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket) return failed(path, "make it");
+  const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket || !probe) return failed(path, "make it");
   // The lock makes one of looking, removing and binding; it ends with the directory's descriptor.
   if (::flock(directory.fd.get(), LOCK_EX) != 0) return failed(path, "lock its directory");
-  if (in_use(address))
+  if (in_use(probe, address))
     return Error{ErrorKind::HostResource,
                  "--name: expected a name that no running machine has, found '" + name + "' in use; choose another"};
   ::unlink(path.c_str());

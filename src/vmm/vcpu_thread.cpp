@@ -1,12 +1,12 @@
 #include "vmm/vcpu_thread.h"
 
-#include <pthread.h>
 #include <sched.h>
 
 #include <chrono>
 #include <string>
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "machine/bus.h"
 
 namespace armvisor::vmm {
@@ -27,13 +27,13 @@ VcpuThread::VcpuThread(engine::Vcpu& vcpu, u32 index, u32 count, std::function<v
       on_crash_(std::move(on_crash)),
       on_difference_(std::move(on_difference)) {}
 
-void VcpuThread::start(bool powered) {
+Status VcpuThread::start(bool powered) {
   if (powered) power_ = CpuPower::On;
-  thread_ = std::thread([this] {
-    pthread_setname_np(pthread_self(), ("vcpu" + std::to_string(index_)).c_str());
-    machine::Bus::set_accessing_vcpu(index_);
-    main();
-  });
+  AV_TRY_ASSIGN(thread_, start_thread("vcpu" + std::to_string(index_), [this] {
+                  machine::Bus::set_accessing_vcpu(index_);
+                  main();
+                }));
+  return {};
 }
 
 void VcpuThread::request_stop() {

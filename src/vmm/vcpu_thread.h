@@ -21,7 +21,7 @@ class VcpuThread {
   ~VcpuThread() { stop(); }
 
   /// `powered`: runs from the state that the vCPU has. Otherwise it waits for turn_on().
-  void start(bool powered);
+  Status start(bool powered);
   void stop();  ///< returns when the thread has ended; not from the thread itself
 
   void request_stop();  ///< (any thread) as stop(), but does not wait

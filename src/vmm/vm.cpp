@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/host_error.h"
 #include "base/log.h"
 #include "devices/backends/disk_file.h"
 #include "devices/backends/network_options.h"
@@ -64,7 +65,7 @@ Status Vm::open() {
   AV_TRY(open_consoles());
   timeout_timer_ = loop_->add([this] { end(EndReason::TimedOut); });
   sample_timer_ = loop_->add([this] { sample_vcpus(); });
-  loop_->start();
+  AV_TRY(loop_->start());
   AV_TRY(build_machine());
   if (config_.name.empty()) return {};
   const auto session = [this] { return StatsSession([this] { return stats(); }); };
@@ -82,9 +83,7 @@ Status Vm::open_consoles() {
 Status Vm::watch_signals() {
   const sigset_t set = watched_signals();
   signals_ = Fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals_)
-    return Error{ErrorKind::HostResource, std::string("signals: expected a signalfd, the host says: ") +
-                                              std::strerror(errno) + "; raise the limit on open files (ulimit -n)"};
+  if (!signals_) return host_error("signals: expected a signalfd", errno, "end other programs");
   loop_->watch(signals_.get(), EPOLLIN, [this](u32) { signalled(); });
   return {};
 }
@@ -136,14 +135,16 @@ Status Vm::build_machine() {
   return {};
 }
 
-void Vm::start_threads() {
+Status Vm::start_threads() {
   engine::Engine& engine = machine_->engine();
   const std::unique_lock guard(threads_mutex_);
   for (u32 i = 0; i < config_.boot.vcpus; ++i)
     threads_.push_back(std::make_unique<VcpuThread>(
         engine.vcpu(i), i, config_.boot.vcpus, [this] { vcpu_runs(); }, [this] { end(EndReason::Crashed); },
         [this] { end(EndReason::Differs); }));
-  for (u32 i = 0; i < config_.boot.vcpus; ++i) threads_[i]->start(i == 0);
+  // The one that runs is the last, so a guest begins only when all of its machine is there.
+  for (u32 i = config_.boot.vcpus; i-- > 0;) AV_TRY(threads_[i]->start(i == 0));
+  return {};
 }
 
 void Vm::stop_threads() {
@@ -163,10 +164,10 @@ Result<EndReason> Vm::run() {
     started_ns_ = clock_.now_ns();
   }
   if (config_.timeout_ms) loop_->arm(timeout_timer_, clock_.now_ns() + config_.timeout_ms * 1'000'000);
-  start_console(machine::ConsolePort::Uart);
-  start_console(machine::ConsolePort::Virtio);
+  AV_TRY(start_console(machine::ConsolePort::Uart));
+  AV_TRY(start_console(machine::ConsolePort::Virtio));
   while (true) {
-    start_threads();
+    AV_TRY(start_threads());
     const EndReason reason = wait_for_end();
     stop_threads();
     if (reason != EndReason::Reset || !config_.reboot) return reason;
@@ -232,10 +233,10 @@ Stats Vm::stats() {
 machine::CallStatus Vm::mark_begin(std::string_view name) { return call_status(marks_.begin(name, snapshot())); }
 machine::CallStatus Vm::mark_end(std::string_view name) { return call_status(marks_.end(name, snapshot())); }
 
-void Vm::start_console(machine::ConsolePort port) {
-  if (!console(port)) return;
-  console(port)->start([this, port](std::span<const u8> bytes) { return console_input(port, bytes); },
-                       [this] { end(EndReason::Interrupted); });
+Status Vm::start_console(machine::ConsolePort port) {
+  if (!console(port)) return {};
+  return console(port)->start([this, port](std::span<const u8> bytes) { return console_input(port, bytes); },
+                              [this] { end(EndReason::Interrupted); });
 }
 
 std::size_t Vm::console_input(machine::ConsolePort port, std::span<const u8> bytes) {

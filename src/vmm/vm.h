@@ -79,7 +79,7 @@ class Vm final : private machine::MachineHost {
   Status open();
   Status watch_signals();
   Status build_machine();
-  void start_threads();
+  Status start_threads();
   void stop_threads();
   void discard_threads();
   EndReason wait_for_end();
@@ -89,7 +89,7 @@ class Vm final : private machine::MachineHost {
   void sample_vcpus();
   void vcpu_runs();
   Status open_consoles();
-  void start_console(machine::ConsolePort port);
+  Status start_console(machine::ConsolePort port);
   std::size_t console_input(machine::ConsolePort port, std::span<const u8> bytes);
   void tell_terminal_size();
 

@@ -119,7 +119,7 @@ TEST(HostConsole, PipesAreTransparentAndBackPressured) {
   std::mutex mutex;
   {
     auto c = *HostConsole::create(in[0], out[1]);
-    c->start(
+    const Status started = c->start(
         [&](std::span<const u8> b) {
           const std::lock_guard lock(mutex);
           const std::size_t n = std::min<std::size_t>(b.size(), 2);  // a slow guest
@@ -127,6 +127,7 @@ TEST(HostConsole, PipesAreTransparentAndBackPressured) {
           return n;
         },
         [] { FAIL(); });
+    ASSERT_TRUE(started);
     ASSERT_EQ(write(in[1], "\x01x12345", 7), 7);
     for (int i = 0; i < 500; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
@@ -152,12 +153,13 @@ TEST(HostConsole, TerminalIsRawAndHasAnEscape) {
   {
     auto c = *HostConsole::create(slave, slave);
     tcgetattr(slave, &during);
-    c->start(
+    const Status started = c->start(
         [&](std::span<const u8> b) {
           got.append(b.begin(), b.end());
           return b.size();
         },
         [&] { quit = true; });
+    ASSERT_TRUE(started);
     ASSERT_EQ(write(master,
                     "a\x03\x01\x01"
                     "b\x01x",

@@ -50,7 +50,7 @@ struct CheckedDisk : DiskBackend {
 /// A network that echoes.
 struct Echo : NetworkBackend {
   ~Echo() override { stop(); }
-  void start(NetworkClient& c) override {
+  Status start(NetworkClient& c) override {
     client = &c;
     thread = std::thread([this] {
       while (!stopping) {
@@ -59,6 +59,7 @@ struct Echo : NetworkBackend {
         if (!more) std::this_thread::sleep_for(std::chrono::microseconds(100));
       }
     });
+    return {};
   }
   void stop() override {
     stopping = true;
@@ -73,7 +74,7 @@ struct Echo : NetworkBackend {
 
 std::unique_ptr<Device> make(u32 id) {
   switch (id) {
-    case 1: return std::make_unique<Net>(std::make_unique<Echo>(), MacAddress{2, 0, 0, 0, 0, 1});
+    case 1: return *Net::create(std::make_unique<Echo>(), MacAddress{2, 0, 0, 0, 0, 1});
     case 2: return *Block::create(std::make_unique<CheckedDisk>());
     case 3: return std::make_unique<Console>([](std::span<const u8>) {});
     default: return std::make_unique<Rng>();

@@ -33,9 +33,10 @@ constexpr MacAddress k_address = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
 class Wire final : public NetworkBackend {
  public:
   ~Wire() override { stop(); }
-  void start(NetworkClient& client) override {
+  Status start(NetworkClient& client) override {
     client_ = &client;
     thread_ = std::thread([this] { run(); });
+    return {};
   }
   void stop() override {
     if (!thread_.joinable()) return;
@@ -102,7 +103,7 @@ class Wire final : public NetworkBackend {
 
 struct NetGuest : Driver {
   explicit NetGuest(std::unique_ptr<NetworkBackend> backend, MmioVersion version = MmioVersion::Modern)
-      : Driver(std::make_unique<Net>(std::move(backend), k_address), version) {}
+      : Driver(*Net::create(std::move(backend), k_address), version) {}
 
   std::size_t header_size() { return features & (k_feature_version_1 | k_mrg) ? 12 : 10; }
   void up(u64 wanted, u16 size = 64) {
@@ -395,8 +396,9 @@ TEST(VirtioNet, AFrameLongerThanTheRingIsDropped) {
 TEST(VirtioNet, WithoutTheChoicesLargeSegmentsAreNotOffered) {
   IoOptions options;
   ASSERT_TRUE(parse_io_options("no-large-send,no-large-receive", options));
-  EXPECT_EQ(Net(std::make_unique<Wire>(), k_address, options).features() & (k_host_tso4 | k_guest_tso4), 0u);
-  EXPECT_EQ(Net(std::make_unique<Wire>(), k_address).features() & (k_host_tso4 | k_guest_tso4),
+  EXPECT_EQ((*Net::create(std::make_unique<Wire>(), k_address, options))->features() & (k_host_tso4 | k_guest_tso4),
+            0u);
+  EXPECT_EQ((*Net::create(std::make_unique<Wire>(), k_address))->features() & (k_host_tso4 | k_guest_tso4),
             k_host_tso4 | k_guest_tso4);
 }
 

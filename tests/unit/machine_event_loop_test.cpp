@@ -19,7 +19,7 @@ class EventLoopTest : public testing::Test {
     auto created = EventLoop::create();
     ASSERT_TRUE(created);
     loop_ = *std::move(created);
-    loop_->start();
+    ASSERT_TRUE(loop_->start());
   }
   u64 in_ms(u64 ms) { return clock_.now_ns() + ms * 1'000'000; }
   SystemClock clock_;

@@ -26,7 +26,7 @@ class Control : public testing::Test {
     auto loop = machine::EventLoop::create();
     ASSERT_TRUE(loop);
     loop_ = *std::move(loop);
-    loop_->start();
+    ASSERT_TRUE(loop_->start());
   }
   void TearDown() override {
     loop_->stop();

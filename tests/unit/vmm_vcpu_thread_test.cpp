@@ -76,7 +76,7 @@ class VcpuThreadTest : public testing::Test {
 };
 
 TEST_F(VcpuThreadTest, WaitsForAnInterruptAndNotLess) {
-  thread_.start(true);
+  ASSERT_TRUE(thread_.start(true));
   vcpu_.then([] { return Exit::Wait; });
   ASSERT_TRUE(vcpu_.wait_for_runs(1));
   ASSERT_TRUE(wait_until_sleeping());
@@ -89,13 +89,13 @@ TEST_F(VcpuThreadTest, WaitsForAnInterruptAndNotLess) {
 }
 
 TEST_F(VcpuThreadTest, AWaitForAnEventEndsByItself) {
-  thread_.start(true);
+  ASSERT_TRUE(thread_.start(true));
   vcpu_.then([] { return Exit::WaitEvent; });
   EXPECT_TRUE(vcpu_.wait_for_runs(2));
 }
 
 TEST_F(VcpuThreadTest, PowerOnStartsAtTheEntryWithTheContext) {
-  thread_.start(false);
+  ASSERT_TRUE(thread_.start(false));
   EXPECT_EQ(thread_.power(), CpuPower::Off);
   EXPECT_EQ(thread_.turn_on(0x40008001, 77), PsciStatus::Success);
   ASSERT_TRUE(vcpu_.wait_for_runs(1));
@@ -108,7 +108,7 @@ TEST_F(VcpuThreadTest, PowerOnStartsAtTheEntryWithTheContext) {
 }
 
 TEST_F(VcpuThreadTest, PowerOffTakesEffectWhenTheCallReturnsAndCanBeUndone) {
-  thread_.start(true);
+  ASSERT_TRUE(thread_.start(true));
   vcpu_.then([this] {
     thread_.turn_off();
     return Exit::Kicked;
@@ -121,7 +121,7 @@ TEST_F(VcpuThreadTest, PowerOffTakesEffectWhenTheCallReturnsAndCanBeUndone) {
 }
 
 TEST_F(VcpuThreadTest, SuspendSleepsLikeWfi) {
-  thread_.start(true);
+  ASSERT_TRUE(thread_.start(true));
   vcpu_.then([this] {
     thread_.suspend();
     return Exit::Kicked;
@@ -133,18 +133,18 @@ TEST_F(VcpuThreadTest, SuspendSleepsLikeWfi) {
 }
 
 TEST_F(VcpuThreadTest, StopsWhileRunningSleepingAndOff) {
-  thread_.start(true);
+  ASSERT_TRUE(thread_.start(true));
   ASSERT_TRUE(vcpu_.wait_for_runs(1));
   thread_.stop();
   ScriptedVcpu other;
   VcpuThread off(
       other, 0, 1, [] {}, [] {});
-  off.start(false);
+  ASSERT_TRUE(off.start(false));
   off.stop();
   VcpuThread asleep(
       other, 0, 1, [] {}, [] {});
   other.then([] { return Exit::Wait; });
-  asleep.start(true);
+  ASSERT_TRUE(asleep.start(true));
   ASSERT_TRUE(other.wait_for_runs(1));
   asleep.stop();
 }
@@ -155,7 +155,7 @@ TEST_F(VcpuThreadTest, SamplesFindACrash) {
   s.r[15] = 4;
   arm::change_mode(s, arm::k_mode_und);
   s.r[14] = 8;
-  thread_.start(true);
+  ASSERT_TRUE(thread_.start(true));
   for (int i = 0; i < 500 && !crashed_; ++i) {
     ASSERT_TRUE(vcpu_.wait_for_runs(1));
     thread_.sample();

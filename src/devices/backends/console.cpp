@@ -11,7 +11,7 @@
 #include <string>
 
 #include "base/log.h"
-#include "base/quiet_thread.h"
+#include "base/thread.h"
 
 namespace armvisor::devices {
 namespace {
@@ -22,7 +22,7 @@ constexpr std::chrono::milliseconds k_retry{20};
 
 Result<std::unique_ptr<HostConsole>> HostConsole::create(int in_fd, int out_fd) {
   Fd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!wake) return Error{ErrorKind::HostResource, std::string("console: eventfd: ") + std::strerror(errno)};
+  if (!wake) return host_error("console: expected an eventfd", errno, "end other programs");
   std::unique_ptr<HostConsole> console(new HostConsole(in_fd, out_fd, std::move(wake)));
   console->set_raw();
   return console;
@@ -49,11 +49,12 @@ HostConsole::~HostConsole() {
   if (saved_) tcsetattr(in_fd_, TCSADRAIN, &*saved_);
 }
 
-void HostConsole::start(Input input, std::function<void()> quit) {
-  if (in_fd_ < 0) return;
+Status HostConsole::start(Input input, std::function<void()> quit) {
+  if (in_fd_ < 0) return {};
   input_ = std::move(input);
   quit_ = std::move(quit);
-  thread_ = quiet_thread([this] { run(); });
+  AV_TRY_ASSIGN(thread_, start_quiet_thread("console", [this] { run(); }));
+  return {};
 }
 
 void HostConsole::room() {

@@ -33,7 +33,7 @@ class HostConsole {
   ~HostConsole();
 
   /// Starts reading. `quit` is called, on the reading thread, for the escape Ctrl-A x.
-  void start(Input input, std::function<void()> quit);
+  Status start(Input input, std::function<void()> quit);
   /// The guest takes input again after it took less than it was given. (any thread)
   void room();
   /// Writes all of it, however slow the reader is; gives up, once and for all, when nobody reads. (any thread)

@@ -3,6 +3,7 @@
 #include <array>
 #include <span>
 
+#include "base/result.h"
 #include "base/types.h"
 
 namespace armvisor::devices {
@@ -27,7 +28,7 @@ class NetworkBackend {
  public:
   virtual ~NetworkBackend() = default;
   /// Starts the thread. Once; `client` must live until stop() has returned.
-  virtual void start(NetworkClient& client) = 0;
+  virtual Status start(NetworkClient& client) = 0;
   /// Ends the thread. Not started or ended already: does nothing.
   virtual void stop() = 0;
   /// Makes the thread call transmit_pending soon. (any thread)

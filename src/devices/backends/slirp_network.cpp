@@ -11,7 +11,7 @@
 #include <cstring>
 
 #include "base/log_once.h"
-#include "base/quiet_thread.h"
+#include "base/thread.h"
 
 namespace armvisor::devices {
 namespace {
@@ -103,7 +103,7 @@ struct SlirpNetwork::Callbacks {
 
 Result<std::unique_ptr<SlirpNetwork>> SlirpNetwork::create(const UserNetworkOptions& options) {
   Fd event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!event) return Error{ErrorKind::HostResource, std::string("network: eventfd: ") + std::strerror(errno)};
+  if (!event) return host_error("network: expected an eventfd", errno, "end other programs");
   std::unique_ptr<SlirpNetwork> network(new SlirpNetwork(std::move(event)));
   AV_TRY(network->open(options));
   return network;
@@ -138,8 +138,7 @@ Status SlirpNetwork::forward(const HostForward& f) {
                            (f.host_address ? " of " + ipv4_text(f.host_address) : "") + " of the host";
   if (error == EADDRINUSE)
     return Error{ErrorKind::HostResource, "hostfwd: " + port + " is in use already; choose another one"};
-  return Error{ErrorKind::HostResource,
-               "hostfwd: " + port + " cannot be opened: " + (error ? std::strerror(error) : "unknown reason")};
+  return host_error("hostfwd: expected to open " + port, error, "choose another one");
 }
 
 SlirpNetwork::~SlirpNetwork() {
@@ -147,9 +146,10 @@ SlirpNetwork::~SlirpNetwork() {
   if (slirp_) slirp_cleanup(slirp_);
 }
 
-void SlirpNetwork::start(NetworkClient& client) {
+Status SlirpNetwork::start(NetworkClient& client) {
   client_ = &client;
-  thread_ = quiet_thread([this] { run(); });
+  AV_TRY_ASSIGN(thread_, start_quiet_thread("network", [this] { run(); }));
+  return {};
 }
 
 void SlirpNetwork::stop() {

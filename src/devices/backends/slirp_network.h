@@ -25,7 +25,7 @@ class SlirpNetwork final : public NetworkBackend {
   static Result<std::unique_ptr<SlirpNetwork>> create(const UserNetworkOptions& options);
   ~SlirpNetwork() override;
 
-  void start(NetworkClient& client) override;
+  Status start(NetworkClient& client) override;
   void stop() override;
   void wake() override;
   void send(std::span<const u8> frame) override;

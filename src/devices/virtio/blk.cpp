@@ -8,7 +8,7 @@
 
 #include "base/bits.h"
 #include "base/log_once.h"
-#include "base/quiet_thread.h"
+#include "base/thread.h"
 
 namespace armvisor::devices::virtio {
 namespace {
@@ -90,7 +90,9 @@ void put_geometry(std::span<u8> config, u64 capacity) {
 Result<std::unique_ptr<Block>> Block::create(std::unique_ptr<DiskBackend> backend, BlockOptions options) {
   if (options.serial.size() > k_id_bytes)
     return Error{ErrorKind::BadArguments, "the disk serial '" + options.serial + "' has more than 20 characters"};
-  return std::unique_ptr<Block>(new Block(std::move(backend), std::move(options)));
+  std::unique_ptr<Block> block(new Block(std::move(backend), std::move(options)));
+  AV_TRY_ASSIGN(block->worker_, start_quiet_thread("disk", [self = block.get()] { self->work(); }));
+  return block;
 }
 
 Block::Block(std::unique_ptr<DiskBackend> backend, BlockOptions options)
@@ -109,8 +111,6 @@ Block::Block(std::unique_ptr<DiskBackend> backend, BlockOptions options)
   put(config_, MaxWriteZeroesSectors, k_max_range_sectors);
   put(config_, MaxWriteZeroesSeg, k_max_ranges);
   put(config_, WriteZeroesMayUnmap, u8{1});
-
-  worker_ = quiet_thread([this] { work(); });
 }
 
 Block::~Block() {
@@ -119,7 +119,7 @@ Block::~Block() {
     stopping_ = true;
   }
   wake_.notify_one();
-  worker_.join();
+  if (worker_.joinable()) worker_.join();
 }
 
 u64 Block::features() const {

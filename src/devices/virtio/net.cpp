@@ -55,9 +55,11 @@ bool complete_checksum(std::span<u8> frame, u16 start, u16 offset) {
 
 }  // namespace
 
-Net::Net(std::unique_ptr<NetworkBackend> backend, const MacAddress& mac, const IoOptions& options)
-    : backend_(std::move(backend)), mac_(mac), options_(options) {
-  backend_->start(*this);
+Result<std::unique_ptr<Net>> Net::create(std::unique_ptr<NetworkBackend> backend, const MacAddress& mac,
+                                         const IoOptions& options) {
+  std::unique_ptr<Net> net(new Net(std::move(backend), mac, options));
+  AV_TRY(net->backend_->start(*net));
+  return net;
 }
 
 Net::~Net() { backend_->stop(); }

@@ -20,7 +20,9 @@ namespace armvisor::devices::virtio {
 
 class Net final : public Device, private NetworkClient {
  public:
-  Net(std::unique_ptr<NetworkBackend> backend, const MacAddress& mac, const IoOptions& options = {});
+  /// Starts the backend; fails if that does.
+  static Result<std::unique_ptr<Net>> create(std::unique_ptr<NetworkBackend> backend, const MacAddress& mac,
+                                             const IoOptions& options = {});
   ~Net() override;
 
   std::string_view name() const override { return "virtio-net"; }
@@ -34,6 +36,8 @@ class Net final : public Device, private NetworkClient {
   void notify(u16 queue) override;
 
  private:
+  Net(std::unique_ptr<NetworkBackend> backend, const MacAddress& mac, const IoOptions& options)
+      : backend_(std::move(backend)), mac_(mac), options_(options) {}
   bool transmit_pending() override;
   void receive(std::span<const u8> frame) override;
   void received_all() override;

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+
+#include "base/host_error.h"
 
 namespace armvisor::engine::jit {
 namespace {
 
 Error no_memory(std::size_t size) {
-  return {ErrorKind::HostResource, "cannot map " + std::to_string(size >> 20) + " MiB for generated code: " +
-                                       std::strerror(errno) + "; use --engine interp, or raise the memory limit"};
+  return host_error("generated code: expected to map " + std::to_string(size >> 20) + " MiB", errno,
+                    "use --engine interp");
 }
 
 }  // namespace
