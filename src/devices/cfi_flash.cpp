@@ -23,6 +23,9 @@ constexpr u16 k_manufacturer = 0x0089, k_device = 0x0018;
 constexpr u8 k_sr_ready = 0x80, k_sr_erase_error = 0x20, k_sr_program_error = 0x10, k_sr_locked = 0x02;
 constexpr u32 k_sequence_error = k_sr_erase_error | k_sr_program_error;
 
+// Codes that have a meaning in later cycles of a command too.
+constexpr u8 k_confirm = 0xd0, k_read_array = 0xff;
+
 /// Both chips see the same command, so both say the same.
 constexpr u32 both_chips(u16 v) { return v | u32{v} << 16; }
 
@@ -150,34 +153,38 @@ u64 CfiFlash::mmio_read(u64 offset, u32 size) {
 // --- commands
 
 void CfiFlash::mmio_write(u64 offset, u32 size, u64 value) {
-  if (size > 4 || offset > memory_.size() - size) return;
+  if (size > 8 || offset > memory_.size() - size) return;
+  if (size > k_bus_bytes) {  // the bus is 32 bits wide: one cycle for each word
+    mmio_write(offset, k_bus_bytes, value & ~u32{0});
+    return mmio_write(offset + k_bus_bytes, size - k_bus_bytes, value >> 32);
+  }
   const u8 code = static_cast<u8>(value);
   switch (expect_) {
     case Expect::Command: command(offset, code); break;
     case Expect::ProgramData: finish(program(offset, size, value)); break;
-    case Expect::EraseConfirm: erase(offset, code); break;
-    case Expect::BufferCount: start_buffer(offset, static_cast<u32>(value & 0xffff)); break;
+    case Expect::EraseConfirm: erase(code); break;
+    case Expect::BufferCount: start_buffer(static_cast<u32>(value & 0xffff)); break;
     case Expect::BufferData: buffer_data(offset, size, value); break;
-    case Expect::BufferConfirm: commit_buffer(offset, code); break;
-    case Expect::LockCommand: lock(offset, code); break;
+    case Expect::BufferConfirm: commit_buffer(code); break;
+    case Expect::LockCommand: lock(code); break;
   }
 }
 
+/// The first cycle of erasing and locking says which block it is about, the first word of data where a buffer goes.
+/// Drivers send the other cycles to any address of the bank: EDK II confirms at the bank's base.
 void CfiFlash::command(u64 offset, u8 code) {
+  block_ = offset / k_block_size;
   switch (code) {
     case 0x10:
     case 0x40: expect_ = Expect::ProgramData; break;
     case 0x20: expect_ = Expect::EraseConfirm; break;
     case 0x60: expect_ = Expect::LockCommand; break;
-    case 0xe8:
-      expect_ = Expect::BufferCount;
-      buffer_block_ = offset / k_block_size;
-      break;
+    case 0xe8: expect_ = Expect::BufferCount; break;
     case 0x70: break;
     case 0x90: return set_mode(ReadMode::Identifier);
     case 0x98: return set_mode(ReadMode::Query);
     case 0x50: status_ = k_sr_ready; return set_mode(ReadMode::Array);
-    default: return set_mode(ReadMode::Array);  // 0xff, and what the chip does not know
+    default: return set_mode(ReadMode::Array);  // k_read_array, and what the chip does not know
   }
   set_mode(ReadMode::Status);
 }
@@ -189,6 +196,13 @@ void CfiFlash::finish(u32 errors) {
   set_mode(ReadMode::Status);
 }
 
+/// Ends a sequence whose next cycle was not `code`. Read Array is obeyed at once, as by QEMU: a driver sends it to a
+/// bank in an unknown state.
+void CfiFlash::abandon(u8 code) {
+  finish(k_sequence_error);
+  if (code == k_read_array) set_mode(ReadMode::Array);
+}
+
 u32 CfiFlash::write_errors(u64 offset) const { return read_only_ || locked_[offset / k_block_size] ? k_sr_locked : 0; }
 
 /// Programming can only clear bits.
@@ -198,40 +212,42 @@ u32 CfiFlash::program(u64 offset, u32 size, u64 value) {
   return 0;
 }
 
-void CfiFlash::erase(u64 offset, u8 code) {
-  if (code != 0xd0) return finish(k_sequence_error);
-  if (const u32 errors = write_errors(offset)) return finish(errors | k_sr_erase_error);
-  std::memset(memory_.data() + align_down<u64>(offset, k_block_size), 0xff, k_block_size);
+void CfiFlash::erase(u8 code) {
+  if (code != k_confirm) return abandon(code);
+  const u64 base = block_ * k_block_size;
+  if (const u32 errors = write_errors(base)) return finish(errors | k_sr_erase_error);
+  std::memset(memory_.data() + base, 0xff, k_block_size);
   finish(0);
 }
 
-void CfiFlash::lock(u64 offset, u8 code) {
+void CfiFlash::lock(u8 code) {
   switch (code) {
     case 0x01:  // lock; a lock-down (0x2f) differs only in needing a pin to undo it
-    case 0x2f: locked_[offset / k_block_size] = true; return finish(0);
-    case 0xd0: locked_[offset / k_block_size] = false; return finish(0);
+    case 0x2f: locked_[block_] = true; return finish(0);
+    case k_confirm: locked_[block_] = false; return finish(0);
     case 0x03: return finish(0);  // configuration register: read timing, which has no meaning here
-    default: return finish(k_sequence_error);
+    default: return abandon(code);
   }
 }
 
 /// `count` is the number of bus words less one.
-void CfiFlash::start_buffer(u64 offset, u32 count) {
+void CfiFlash::start_buffer(u32 count) {
   constexpr u32 k_max_words = (1u << k_cfi_buffer_bits) * k_chips / k_bus_bytes;
-  if (count >= k_max_words || offset / k_block_size != buffer_block_) return finish(k_sequence_error);
+  if (count >= k_max_words) return finish(k_sequence_error);
   buffer_.clear();
   buffer_left_ = count + 1;
   expect_ = Expect::BufferData;
 }
 
 void CfiFlash::buffer_data(u64 offset, u32 size, u64 value) {
-  if (offset / k_block_size != buffer_block_) return finish(k_sequence_error);
+  if (buffer_.empty()) block_ = offset / k_block_size;
+  if (offset / k_block_size != block_) return finish(k_sequence_error);
   buffer_.push_back({offset, size, value});
   if (--buffer_left_ == 0) expect_ = Expect::BufferConfirm;
 }
 
-void CfiFlash::commit_buffer(u64 offset, u8 code) {
-  if (code != 0xd0 || offset / k_block_size != buffer_block_) return finish(k_sequence_error);
+void CfiFlash::commit_buffer(u8 code) {
+  if (code != k_confirm) return abandon(code);
   u32 errors = 0;
   for (const Write& w : buffer_) errors |= program(w.offset, w.size, w.value);
   finish(errors);

@@ -48,12 +48,13 @@ class CfiFlash final : public MmioDevice {
   void set_mode(ReadMode mode);
   void command(u64 offset, u8 code);
   void finish(u32 errors);
+  void abandon(u8 code);
   u32 program(u64 offset, u32 size, u64 value);
-  void erase(u64 offset, u8 code);
-  void lock(u64 offset, u8 code);
-  void start_buffer(u64 offset, u32 count);
+  void erase(u8 code);
+  void lock(u8 code);
+  void start_buffer(u32 count);
   void buffer_data(u64 offset, u32 size, u64 value);
-  void commit_buffer(u64 offset, u8 code);
+  void commit_buffer(u8 code);
   u32 write_errors(u64 offset) const;
   u32 chip_word(u64 offset) const;
   u16 identifier(u64 offset) const;
@@ -71,7 +72,7 @@ class CfiFlash final : public MmioDevice {
   ReadMode mode_ = ReadMode::Array;
   Expect expect_ = Expect::Command;
   u8 status_ = 0x80;
-  u64 buffer_block_ = 0;
+  u64 block_ = 0;  ///< of the command whose sequence goes on
   u32 buffer_left_ = 0;
   std::vector<Write> buffer_;
   std::vector<bool> locked_;  ///< by block

@@ -29,6 +29,14 @@ class FlashTest : public testing::Test {
   void write(u64 offset, u32 value) { flash->mmio_write(offset, 4, value); }
   void command(u64 offset, u32 code) { write(offset, code | code << 16); }
   void read_array() { command(0, 0xff); }
+  u32 status() {
+    command(0, 0x70);
+    return read(0);
+  }
+  u32 array(u64 offset, u32 size = 4) {
+    read_array();
+    return read(offset, size);
+  }
   void program(u64 offset, u32 value) {
     command(offset, 0x40);
     write(offset, value);
@@ -57,6 +65,31 @@ TEST_F(FlashTest, Identifier) {
   EXPECT_EQ(changes, 2u);
 }
 
+TEST_F(FlashTest, IdentifierModeEndsWithAnyCommand) {
+  for (const u32 code : {0x40u, 0x20u, 0x60u, 0xe8u}) {
+    make({k_size, "", false, false});
+    command(8, 0x90);
+    EXPECT_EQ(read(8), 0u) << "not locked";
+    command(0, code);
+    EXPECT_EQ(read(0), 0x00800080u) << std::hex << code << ": ready";
+  }
+  make({k_size, "", false, false});
+  command(8, 0x90);
+  command(0, 0x98);
+  EXPECT_EQ(read(0x10 * 4), u32{'Q'} * 0x10001);
+  command(0, 0x90);
+  EXPECT_EQ(read(0), 0x00890089u) << "and query mode likewise";
+}
+
+TEST_F(FlashTest, LockStatusIsOfTheBlockThatIsRead) {
+  command(k_block, 0x60);
+  command(k_block, 0x01);
+  command(8, 0x90);
+  EXPECT_EQ(read(8), 0u);
+  EXPECT_EQ(read(k_block + 8), 0x00010001u);
+  EXPECT_EQ(read(2 * k_block + 8), 0u);
+}
+
 TEST_F(FlashTest, Query) {
   command(0x55 * 4, 0x98);
   EXPECT_EQ(read(0x10 * 4), u32{'Q'} * 0x10001);
@@ -67,6 +100,86 @@ TEST_F(FlashTest, Query) {
   EXPECT_EQ(read(0x2d * 4), 31u * 0x10001) << "32 blocks";
   EXPECT_EQ(read(0x2f * 4), 0u);
   EXPECT_EQ(read(0x30 * 4), 2u * 0x10001) << "of 128 KiB per chip";
+}
+
+TEST_F(FlashTest, QueryAnswersAtEveryWidthAndOfEachChip) {
+  command(0x55 * 4, 0x98);
+  EXPECT_EQ(read(0x11 * 4, 1), u32{'R'});
+  EXPECT_EQ(read(0x11 * 4, 2), u32{'R'});
+  EXPECT_EQ(read(0x11 * 4 + 2, 2), u32{'R'});
+  EXPECT_EQ(flash->mmio_read(0x11 * 4, 8), (u64{'Y'} * 0x10001) << 32 | u64{'R'} * 0x10001);
+  EXPECT_EQ(read(0x15 * 4, 1), 0x31u) << "where the primary table is";
+  EXPECT_EQ(read(0x31 * 4, 1), u32{'P'});
+  EXPECT_EQ(read(0x32 * 4, 1), u32{'R'});
+  EXPECT_EQ(read(0x33 * 4, 1), u32{'I'});
+  EXPECT_EQ(read(0x2a * 4, 1), 11u) << "log2 of the bytes of a chip's write buffer";
+  EXPECT_EQ(read(0x1000 * 4), 0u) << "behind the table";
+  EXPECT_EQ(array(0x11 * 4), 0xffffffffu);
+}
+
+TEST_F(FlashTest, UnknownCommandsReadTheArray) {
+  for (const u32 code : {0x00u, 0xf0u, 0xb0u, 0xd0u, 0x01u, 0x80u, 0xc0u}) {
+    command(0, 0x90);
+    command(0, code);
+    EXPECT_NE(flash->array_view(0), nullptr) << std::hex << code;
+    EXPECT_EQ(read(0), 0xffffffffu) << std::hex << code;
+    EXPECT_EQ(status(), 0x00800080u) << std::hex << code;
+  }
+}
+
+TEST_F(FlashTest, StatusIsReadyFromTheStartAndAtEveryWidth) {
+  EXPECT_EQ(status(), 0x00800080u);
+  EXPECT_EQ(read(k_block + 0x20), 0x00800080u) << "at any address";
+  EXPECT_EQ(read(0, 2), 0x80u);
+  EXPECT_EQ(read(2, 2), 0x80u);
+  EXPECT_EQ(read(0, 1), 0x80u);
+  EXPECT_EQ(read(2, 1), 0x80u);
+  flash->mmio_write(0, 1, 0xff);
+  flash->mmio_write(0, 1, 0x70);
+  EXPECT_EQ(read(0, 1), 0x80u) << "a command of a byte";
+  flash->mmio_write(0, 2, 0xff);
+  EXPECT_EQ(read(0, 2), 0xffffu) << "a command for one chip is taken by both";
+}
+
+TEST_F(FlashTest, ErrorsStandInTheStatusUntilTheyAreCleared) {
+  command(0, 0x20);
+  command(0, 0x12);
+  EXPECT_EQ(read(0), 0x00b000b0u);
+  program(0, 0x1234);
+  EXPECT_EQ(status(), 0x00b000b0u);
+  EXPECT_EQ(array(0), 0x1234u) << "what follows is carried out";
+  EXPECT_EQ(status(), 0x00b000b0u);
+  command(0, 0x50);
+  EXPECT_EQ(status(), 0x00800080u);
+}
+
+TEST_F(FlashTest, ProgramsWordsHalfwordsAndBytesByBothCommands) {
+  for (const u32 code : {0x10u, 0x40u}) {
+    make({k_size, "", false, false});
+    flash->mmio_write(k_block, 4, code * 0x10001);
+    flash->mmio_write(k_block, 4, 0x01020304);
+    flash->mmio_write(k_block + 6, 2, code);
+    flash->mmio_write(k_block + 6, 2, 0x5566);
+    flash->mmio_write(k_block + 9, 1, code);
+    flash->mmio_write(k_block + 9, 1, 0x77);
+    EXPECT_EQ(status(), 0x00800080u);
+    EXPECT_EQ(array(k_block), 0x01020304u);
+    EXPECT_EQ(array(k_block + 4), 0x5566ffffu);
+    EXPECT_EQ(array(k_block + 8), 0xffff77ffu);
+  }
+}
+
+TEST_F(FlashTest, ADoublewordIsTwoCyclesOfTheBus) {
+  flash->mmio_write(0x100, 8, 0x0000000100400040);  // the command, then what it programs at the next word
+  EXPECT_EQ(read(0), 0x00800080u);
+  EXPECT_EQ(array(0x104), 1u);
+  EXPECT_EQ(array(0x100), 0xffffffffu);
+  command(0, 0xe8);
+  command(0, 1);
+  flash->mmio_write(0x200, 8, 0x1111222233334444);
+  command(0, 0xd0);
+  read_array();
+  EXPECT_EQ(flash->mmio_read(0x200, 8), 0x1111222233334444u);
 }
 
 TEST_F(FlashTest, ProgrammingClearsBits) {
@@ -94,13 +207,82 @@ TEST_F(FlashTest, EraseFillsTheBlockWithOnes) {
 TEST_F(FlashTest, EraseWithoutConfirmIsASequenceError) {
   program(0, 0x1234);
   command(0, 0x20);
-  command(0, 0xff);
+  command(0, 0x70);
   EXPECT_EQ(read(0), 0x00b000b0u);
   command(0, 0x50);
   command(0, 0x70);
   EXPECT_EQ(read(0), 0x00800080u);
   read_array();
   EXPECT_EQ(read(0), 0x1234u);
+}
+
+TEST_F(FlashTest, EraseIsOfTheBlockOfItsFirstCycle) {
+  program(0, 0);
+  program(k_block, 0);
+  command(k_block + 0x100, 0x20);
+  command(0, 0xd0);
+  EXPECT_EQ(read(0), 0x00800080u);
+  EXPECT_EQ(array(0), 0u);
+  EXPECT_EQ(array(k_block), 0xffffffffu);
+}
+
+TEST_F(FlashTest, ReadArrayAbandonsASequenceAtOnce) {
+  for (const u32 code : {0x20u, 0x60u}) {
+    make({k_size, "", false, false});
+    program(0, 0x1234);
+    command(0, code);
+    command(0, 0xff);
+    EXPECT_NE(flash->array_view(0), nullptr) << std::hex << code;
+    EXPECT_EQ(read(0), 0x1234u) << std::hex << code;
+    EXPECT_EQ(status(), 0x00b000b0u) << std::hex << code;
+  }
+}
+
+TEST_F(FlashTest, ABufferIsConfirmedAtAnyAddress) {
+  command(2 * k_block, 0xe8);
+  command(2 * k_block, 1);
+  write(2 * k_block, 0x1111);
+  write(2 * k_block + 4, 0x2222);
+  command(0, 0xd0);
+  EXPECT_EQ(read(0), 0x00800080u);
+  EXPECT_EQ(array(2 * k_block), 0x1111u);
+  EXPECT_EQ(array(2 * k_block + 4), 0x2222u);
+}
+
+TEST_F(FlashTest, ABufferGoesWhereItsFirstWordGoes) {
+  command(0, 0xe8);
+  command(0, 1);
+  write(k_block + 0x80, 0x1111);
+  write(k_block + 0x84, 0x2222);
+  command(0, 0xd0);
+  EXPECT_EQ(read(0), 0x00800080u);
+  EXPECT_EQ(array(k_block + 0x80), 0x1111u);
+  EXPECT_EQ(array(k_block + 0x84), 0x2222u);
+  EXPECT_EQ(array(0), 0xffffffffu);
+}
+
+TEST_F(FlashTest, AFullBufferHasAsManyWordsAsTheQuerySays) {
+  constexpr u32 k_words = 2 * (1u << 11) / 4;
+  command(0, 0xe8);
+  command(0, k_words);
+  EXPECT_EQ(read(0), 0x00b000b0u) << "one too many";
+  command(0, 0x50);
+  command(0, 0xe8);
+  command(0, k_words - 1);
+  for (u32 i = 0; i < k_words; ++i) write(4 * i, i);
+  command(0, 0xd0);
+  EXPECT_EQ(read(0), 0x00800080u);
+  for (u32 i = 0; i < k_words; ++i) EXPECT_EQ(array(4 * i), i);
+}
+
+TEST_F(FlashTest, BuffersTakeBytesAndClearBitsOnly) {
+  program(0x40, 0x0fffffff);
+  command(0, 0xe8);
+  command(0, 1);
+  flash->mmio_write(0x40, 1, 0x12);
+  flash->mmio_write(0x43, 1, 0xff);
+  command(0, 0xd0);
+  EXPECT_EQ(array(0x40), 0x0fffff12u);
 }
 
 TEST_F(FlashTest, BufferedProgram) {
@@ -120,17 +302,25 @@ TEST_F(FlashTest, BufferErrors) {
   EXPECT_EQ(read(0), 0x00b000b0u) << "too many words";
   command(0, 0x50);
   command(0, 0xe8);
-  command(0, 0);
+  command(0, 1);
+  write(k_block - 4, 0);
   write(k_block, 0);
-  EXPECT_EQ(read(0), 0x00b000b0u) << "data for another block";
+  EXPECT_EQ(read(0), 0x00b000b0u) << "data for two blocks";
+  command(0, 0x50);
+  command(0, 0xe8);
+  command(0, 0);
+  write(0, 0);
+  command(0, 0x70);
+  EXPECT_EQ(read(0), 0x00b000b0u) << "no confirm";
   command(0, 0x50);
   command(0, 0xe8);
   command(0, 0);
   write(0, 0);
   command(0, 0xff);
-  EXPECT_EQ(read(0), 0x00b000b0u) << "no confirm";
-  read_array();
-  EXPECT_EQ(read(0), 0xffffffffu);
+  EXPECT_EQ(read(0), 0xffffffffu) << "given up";
+  EXPECT_EQ(read(k_block - 4), 0xffffffffu);
+  EXPECT_EQ(read(k_block), 0xffffffffu);
+  EXPECT_EQ(status(), 0x00b000b0u);
 }
 
 TEST_F(FlashTest, LockedBlocksKeepTheirContent) {
@@ -147,6 +337,52 @@ TEST_F(FlashTest, LockedBlocksKeepTheirContent) {
   program(0, 0);
   read_array();
   EXPECT_EQ(read(0), 0u);
+}
+
+TEST_F(FlashTest, LockingIsOfTheBlockOfItsFirstCycle) {
+  for (const u32 code : {0x01u, 0x2fu}) {
+    make({k_size, "", false, false});
+    command(k_block, 0x60);
+    command(0, code);
+    EXPECT_EQ(read(0), 0x00800080u);
+    program(0, 0x1111);
+    EXPECT_EQ(read(0), 0x00800080u);
+    command(k_block, 0x20);
+    command(k_block, 0xd0);
+    EXPECT_EQ(read(0), 0x00a200a2u) << "no erasing";
+    command(0, 0x50);
+    command(k_block, 0xe8);
+    command(k_block, 0);
+    write(k_block, 0);
+    command(k_block, 0xd0);
+    EXPECT_EQ(read(0), 0x00920092u) << "no buffer";
+    command(0, 0x50);
+    command(k_block, 0x60);
+    command(0, 0xd0);
+    program(k_block, 0);
+    EXPECT_EQ(read(0), 0x00800080u) << "unlocked";
+  }
+}
+
+TEST_F(FlashTest, LockSetupTakesTheConfigurationRegisterAndNothingElse) {
+  command(0x40, 0x60);
+  command(0x40, 0x03);
+  EXPECT_EQ(read(0), 0x00800080u);
+  command(0, 0x60);
+  command(0, 0x44);
+  EXPECT_EQ(read(0), 0x00b000b0u);
+}
+
+TEST_F(FlashTest, ResetReadsTheArrayUnlocksAndKeepsTheContent) {
+  program(0, 0x1234);
+  command(0, 0x60);
+  command(0, 0x01);
+  command(0, 0x20);
+  flash->reset();
+  EXPECT_EQ(read(0), 0x1234u);
+  program(0, 0x1230);
+  EXPECT_EQ(read(0), 0x00800080u);
+  EXPECT_EQ(array(0), 0x1230u);
 }
 
 TEST_F(FlashTest, ReadOnlyFlashRefusesProgramAndErase) {
