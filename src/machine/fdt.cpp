@@ -284,4 +284,6 @@ Result<std::vector<u8>> complete_fdt(const std::vector<u8>& user, const std::str
   return blob;
 }
 
+void set_fdt_room(std::vector<u8>& fdt, u32 size) { fdt_set_totalsize(fdt.data(), size); }
+
 }  // namespace armvisor::machine

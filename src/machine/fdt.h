@@ -18,10 +18,13 @@ struct FdtConfig {
   std::array<u8, 32> rng_seed{};
 };
 
-/// The board's tree; same structure as QEMU's for its "virt" machine.
+/// The board's tree, packed; same structure as QEMU's for its "virt" machine.
 Result<std::vector<u8>> make_fdt(const FdtConfig& config);
 
-/// `user` with /memory and /chosen set from `config` (bootargs only when given). `path` is for messages.
+/// `user` with /memory and /chosen set from `config` (bootargs only when given), packed. `path` is for messages.
 Result<std::vector<u8>> complete_fdt(const std::vector<u8>& user, const std::string& path, const FdtConfig& config);
+
+/// Has the header of a packed tree say that the tree may grow to `size` bytes, at least its own, where it lies.
+void set_fdt_room(std::vector<u8>& fdt, u32 size);
 
 }  // namespace armvisor::machine

@@ -13,7 +13,8 @@ namespace armvisor::machine {
 namespace {
 
 constexpr u64 k_mib = u64{1} << 20;
-constexpr u64 k_fdt_room = 2 * k_mib;  ///< the kernel maps at most this much of a tree
+constexpr u64 k_fdt_room = 2 * k_mib;   ///< the kernel maps at most this much of a tree
+constexpr u64 k_fdt_growth = 64 << 10;  ///< at least so much may be added to a tree, if k_fdt_room has it
 
 Error no_room(const std::string& what, u64 ram_size) {
   return Error{ErrorKind::BadInput, what + ": expected more RAM than the machine's " +
@@ -36,12 +37,25 @@ FdtConfig fdt_config(const BootConfig& config, u64 initrd_start, u64 initrd_size
 Result<std::vector<u8>> tree(const BootConfig& config, const FdtConfig& f) {
   if (config.dtb.empty()) return make_fdt(f);
   AV_TRY_ASSIGN(const std::vector<u8> user, read_file(config.dtb, "device tree"));
-  return complete_fdt(user, config.dtb, f);
+  AV_TRY_ASSIGN(std::vector<u8> fdt, complete_fdt(user, config.dtb, f));
+  if (fdt.size() > k_fdt_room)
+    return Error{ErrorKind::BadInput, "device tree " + config.dtb + ": expected at most 2 MiB, found " +
+                                          std::to_string(fdt.size()) + " bytes; make it smaller"};
+  return fdt;
 }
 
 Segment segment(GuestPa pa, std::vector<u8> bytes) {
   const u64 size = bytes.size();
   return {pa, std::move(bytes), size};
+}
+
+/// The tree with free space behind it that its header counts, 1 MiB in all as with QEMU. Firmware adds to the tree
+/// where it lies, and copies as many bytes as the header says before it adds to the copy.
+Segment fdt_segment(u64 address, const std::vector<u8>& fdt) {
+  Segment s = segment(GuestPa(address), fdt);
+  s.memory_size = std::clamp<u64>(fdt.size() + k_fdt_growth, k_mib, k_fdt_room);
+  set_fdt_room(s.bytes, static_cast<u32>(s.memory_size));
+  return s;
 }
 
 Result<BootPlan> plan_firmware(const BootConfig& config) {
@@ -53,7 +67,7 @@ Result<BootPlan> plan_firmware(const BootConfig& config) {
                                           std::to_string(firmware.size()) + " bytes; give the right file"};
   AV_TRY_ASSIGN(plan.fdt, tree(config, fdt_config(config, 0, 0)));
   plan.fdt_address = static_cast<u32>(k_ram_base.value);  // where U-Boot and UEFI for this board look for it
-  plan.segments.push_back(segment(k_ram_base, plan.fdt));
+  plan.segments.push_back(fdt_segment(plan.fdt_address, plan.fdt));
   plan.entry = static_cast<u32>(k_flash0_base.value);
   return plan;
 }
@@ -76,14 +90,11 @@ Result<BootPlan> plan_kernel(const BootConfig& config) {
     if (initrd.size() > ram_end - initrd_at) return no_room("initrd " + config.initrd, config.ram_size);
   }
   AV_TRY_ASSIGN(plan.fdt, tree(config, fdt_config(config, initrd_at, initrd.size())));
-  if (plan.fdt.size() > k_fdt_room)
-    return Error{ErrorKind::BadInput, "device tree " + config.dtb + ": expected at most 2 MiB, found " +
-                                          std::to_string(plan.fdt.size()) + " bytes; make it smaller"};
   plan.entry = image.entry;
   plan.kernel_protocol = true;
   plan.fdt_address = static_cast<u32>(fdt_at);
   plan.segments = std::move(image.segments);
-  plan.segments.push_back(segment(GuestPa(fdt_at), plan.fdt));
+  plan.segments.push_back(fdt_segment(fdt_at, plan.fdt));
   if (!initrd.empty()) plan.segments.push_back(segment(GuestPa(initrd_at), std::move(initrd)));
   return plan;
 }

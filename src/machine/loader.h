@@ -25,7 +25,7 @@ struct BootConfig {
 /// repeatedly (the machine resets).
 struct BootPlan {
   std::vector<Segment> segments;  ///< in RAM
-  std::vector<u8> fdt;            ///< also among the segments
+  std::vector<u8> fdt;            ///< packed; also among the segments, with room to grow
   u32 entry = 0;                  ///< bit 0: Thumb
   u32 fdt_address = 0;
   bool kernel_protocol = false;  ///< R0 = 0, R1 = ~0, R2 = fdt_address

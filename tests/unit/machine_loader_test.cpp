@@ -1,5 +1,6 @@
 #include <elf.h>
 #include <gtest/gtest.h>
+#include <libfdt.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -234,6 +235,83 @@ TEST_F(Loader, FirmwareStartsAtZeroWithTheTreeAtRamBase) {
   arm::CpuState s;
   start_state(*plan, s);
   EXPECT_EQ(s.r[2], 0u);
+}
+
+/// The tree as it lies in RAM after the plan was applied, and its room there.
+struct PlacedTree {
+  GuestRam ram;
+  void* fdt;
+  u32 room;
+};
+
+Result<PlacedTree> place_tree(const BootConfig& config) {
+  AV_TRY_ASSIGN(const BootPlan plan, plan_boot(config));
+  AV_TRY_ASSIGN(GuestRam ram, GuestRam::create(k_ram_base, config.ram_size));
+  EXPECT_TRUE(apply(plan, ram));
+  void* fdt = ram.host(GuestPa(plan.fdt_address));
+  const auto s =
+      std::ranges::find_if(plan.segments, [&](const Segment& seg) { return seg.pa.value == plan.fdt_address; });
+  EXPECT_NE(s, plan.segments.end());
+  return PlacedTree{std::move(ram), fdt, static_cast<u32>(s->memory_size)};
+}
+
+TEST_F(Loader, FirmwareAndKernelsMayAddToTheTreeWhereItLies) {
+  BootConfig firmware, kernel;
+  firmware.firmware = file("f", Bytes(100, 1));
+  kernel.kernel = file("z", zimage(6 * k_mib, 6 * k_mib));
+  kernel.initrd = file("i", Bytes(3 * k_mib, 7));
+  kernel.ram_size = firmware.ram_size = 32 * k_mib;
+  for (BootConfig config : {firmware, kernel}) {
+    for (const bool own : {false, true}) {
+      for (const u32 vcpus : {1u, 8u}) {
+        config.vcpus = vcpus;
+        config.dtb.clear();
+        const auto packed = plan_boot(config);
+        ASSERT_TRUE(packed);
+        if (own) config.dtb = file("dtb", packed->fdt);
+        auto placed = place_tree(config);
+        ASSERT_TRUE(placed) << placed.error().message;
+        EXPECT_EQ(fdt_totalsize(placed->fdt), k_mib);
+        EXPECT_EQ(placed->room, k_mib) << "which no other segment uses";
+        EXPECT_EQ(fdt_totalsize(packed->fdt.data()), packed->fdt.size()) << "what is dumped has no free space";
+        const Bytes more(k_mib / 2, 5);
+        EXPECT_EQ(fdt_setprop(placed->fdt, fdt_path_offset(placed->fdt, "/chosen"), "more", more.data(),
+                              static_cast<int>(more.size())),
+                  0);
+        EXPECT_EQ(fdt_add_mem_rsv(placed->fdt, 0x41000000, 0x1000), 0);
+        EXPECT_EQ(fdt_check_full(placed->fdt, placed->room), 0);
+      }
+    }
+  }
+}
+
+TEST_F(Loader, TreesOfAnySizeUpToTheLimitHaveRoom) {
+  BootConfig config;
+  config.firmware = file("f", Bytes(100, 1));
+  config.ram_size = 32 * k_mib;
+  const auto small = plan_boot(config);
+  ASSERT_TRUE(small);
+  const auto with_tree_of = [&](u64 size) {
+    Bytes blob(size);
+    EXPECT_EQ(fdt_open_into(small->fdt.data(), blob.data(), static_cast<int>(size)), 0);
+    const Bytes filling(size - small->fdt.size() - 100, 5);
+    EXPECT_EQ(fdt_setprop(blob.data(), 0, "filling", filling.data(), static_cast<int>(filling.size())), 0);
+    EXPECT_EQ(fdt_pack(blob.data()), 0);
+    config.dtb = file("dtb", blob);
+  };
+  with_tree_of(k_mib);
+  auto placed = place_tree(config);
+  ASSERT_TRUE(placed) << placed.error().message;
+  EXPECT_GE(fdt_totalsize(placed->fdt), k_mib + (60 << 10));
+  EXPECT_EQ(fdt_totalsize(placed->fdt), placed->room);
+  with_tree_of(2 * k_mib - 4096);
+  placed = place_tree(config);
+  ASSERT_TRUE(placed) << placed.error().message;
+  EXPECT_EQ(fdt_totalsize(placed->fdt), 2 * k_mib);
+  with_tree_of(40 * k_mib);
+  const auto refused = plan_boot(config);
+  ASSERT_FALSE(refused) << "more than RAM";
+  EXPECT_EQ(refused.error().kind, ErrorKind::BadInput);
 }
 
 TEST_F(Loader, ApplyZeroesWhatFollowsTheFile) {
