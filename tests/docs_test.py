@@ -54,6 +54,18 @@ def requests():
     return wrong
 
 
+def bounds():
+    """Every bound on what a guest can make the host hold names a test that there is."""
+    sources = "".join(f.read_text() for d in ("tests/unit", "fuzz") for f in (ROOT / d).glob("*.[ct]*"))
+    wrong = []
+    for row in re.findall(r"^\| [^|]+ \| [^|]+ \| [^|]+ \| ([^|]*) \|$", section("security.md", "What it can make the host hold"),
+                          re.MULTILINE)[1:]:
+        for name in re.findall(r"`([^`]+)`", row):
+            if not re.search(rf"\b{re.escape(name.rstrip('*'))}", sources + " ".join(f.name for f in (ROOT / "fuzz").iterdir())):
+                wrong.append(f"docs/security.md: there is no test {name}")
+    return wrong
+
+
 def main():
     guide = (ROOT / "docs" / "guide.md").read_text()
     options = {n for names in re.findall(r'^(?:TEXT|LIST|FLAG|FORM)\(\w+,\s*"([^"]+)"', table("cli/options.inc"), re.MULTILINE)
@@ -64,7 +76,7 @@ def main():
     rows = re.search(r"^## Exit statuses\n(.*?)^## ", guide, re.MULTILINE | re.DOTALL)[1]
     numbers = set(re.findall(r"^\| (\d+) \|", rows, re.MULTILINE))
     wrong = compare("docs/guide.md", options, described) + compare("docs/guide.md", statuses, numbers)
-    wrong += counters() + hypercalls() + cost_model() + requests()
+    wrong += counters() + hypercalls() + cost_model() + requests() + bounds()
     print("\n".join(wrong))
     return 1 if wrong else 0
 

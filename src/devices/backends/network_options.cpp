@@ -56,6 +56,16 @@ Result<bool> parse_switch(std::string_view key, std::string_view value) {
   return bad("network option " + std::string(key) + ": expected on or off, found '" + std::string(value) + "'");
 }
 
+Result<u32> parse_flows(std::string_view value) {
+  u32 flows = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), flows);
+  if (error != std::errc{} || end != value.data() + value.size() || flows == 0 ||
+      flows > UserNetworkOptions::k_max_flows)
+    return bad("network option flows: expected a number from 1 to " + std::to_string(UserNetworkOptions::k_max_flows) +
+               ", found '" + std::string(value) + "'");
+  return flows;
+}
+
 }  // namespace
 
 Result<HostForward> parse_host_forward(std::string_view text) {
@@ -96,7 +106,7 @@ Result<UserNetworkOptions> parse_network_option(std::string_view option) {
   const std::string_view kind = take_until(rest, ',');
   if (kind != "user")
     return bad("network '" + std::string(kind) + "': expected user[,hostfwd=" + std::string(k_forward_form) +
-               "]...[,mac=MAC][,restrict=on|off]");
+               "]...[,mac=MAC][,restrict=on|off][,flows=N]");
   UserNetworkOptions o;
   while (!rest.empty()) {
     std::string_view value = take_until(rest, ',');
@@ -108,8 +118,10 @@ Result<UserNetworkOptions> parse_network_option(std::string_view option) {
       AV_TRY_ASSIGN(o.mac, parse_mac(value));
     } else if (key == "restrict") {
       AV_TRY_ASSIGN(o.restricted, parse_switch(key, value));
+    } else if (key == "flows") {
+      AV_TRY_ASSIGN(o.flows, parse_flows(value));
     } else {
-      return bad("network option '" + std::string(key) + "' is unknown: expected hostfwd, mac or restrict");
+      return bad("network option '" + std::string(key) + "' is unknown: expected hostfwd, mac, restrict or flows");
     }
   }
   return o;

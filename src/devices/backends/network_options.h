@@ -1,5 +1,5 @@
 #pragma once
-// The network option of the command line: user[,hostfwd=...]...[,mac=...][,restrict=on|off]
+// The network option of the command line: user[,hostfwd=...]...[,mac=...][,restrict=on|off][,flows=N]
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,6 +25,9 @@ struct UserNetworkOptions {
   std::vector<HostForward> forwards;
   std::optional<MacAddress> mac;
   bool restricted = false;  ///< the guest reaches nothing outside; forwards still work
+  /// TCP connections that there may be at once, and UDP ports and pings together.
+  u32 flows = k_default_flows;
+  static constexpr u32 k_default_flows = 256, k_max_flows = 65536;
 };
 
 Result<UserNetworkOptions> parse_network_option(std::string_view option);

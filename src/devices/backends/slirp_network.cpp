@@ -29,7 +29,6 @@ s64 now_ns() {
   clock_gettime(CLOCK_MONOTONIC, &t);
   return s64{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
 }
-s64 now_ms() { return now_ns() / 1'000'000; }
 
 short poll_events(int slirp_events) {
   short events = 0;
@@ -58,11 +57,15 @@ struct SlirpNetwork::Callbacks {
   static SlirpNetwork& self(void* opaque) { return *static_cast<SlirpNetwork*>(opaque); }
 
   static ssize_t send_packet(const void* data, size_t size, void* opaque) {
-    if (self(opaque).client_) self(opaque).client_->receive({static_cast<const u8*>(data), size});
+    const std::span<const u8> frame(static_cast<const u8*>(data), size);
+    self(opaque).flows_.answered(parse_guest_packet(frame), now_ms());
+    if (self(opaque).client_) self(opaque).client_->receive(frame);
     return static_cast<ssize_t>(size);
   }
   static void guest_error(const char* message, void*) { AV_LOG_ONCE(Debug, "network: %s", message); }
-  static s64 clock_get_ns(void*) { return now_ns(); }
+  static s64 clock_get_ns(void* opaque) {
+    return now_ns() + static_cast<s64>(self(opaque).clock_ahead_ms_) * 1'000'000;
+  }
   static void* timer_new(SlirpTimerCb callback, void* callback_opaque, void* opaque) {
     return &self(opaque).timers_.emplace_back(Timer{callback, callback_opaque, -1});
   }
@@ -70,17 +73,24 @@ struct SlirpNetwork::Callbacks {
     self(opaque).timers_.remove_if([timer](const Timer& t) { return &t == timer; });
   }
   static void timer_mod(void* timer, s64 deadline_ms, void*) { static_cast<Timer*>(timer)->deadline_ms = deadline_ms; }
-  static void register_poll_fd(int, void*) {}
-  static void unregister_poll_fd(int, void*) {}
+  // Of sockets that could not be made libslirp says -1.
+  static void register_poll_fd(int fd, void* opaque) {
+    if (fd >= 0) self(opaque).opened(fd);
+  }
+  static void unregister_poll_fd(int fd, void* opaque) { self(opaque).flows_.closed(fd); }
   static void notify(void* opaque) { self(opaque).wake(); }
 
   static int add_poll(int fd, int events, void* opaque) {
-    auto& polled = self(opaque).polled_;
-    polled.push_back({fd, poll_events(events), 0});
-    return static_cast<int>(polled.size() - 1);
+    SlirpNetwork& network = self(opaque);
+    const bool waits = network.accept_again_ms_ && network.accepts(fd);
+    network.polled_.push_back({fd, waits ? short{0} : poll_events(events), 0});
+    return static_cast<int>(network.polled_.size() - 1);
   }
   static int get_revents(int index, void* opaque) {
-    return slirp_events(self(opaque).polled_[static_cast<std::size_t>(index)].revents);
+    SlirpNetwork& network = self(opaque);
+    const pollfd& p = network.polled_[static_cast<std::size_t>(index)];
+    if ((p.revents & POLLIN) && network.accepts(p.fd) && !network.take_connection()) return 0;
+    return slirp_events(p.revents);
   }
 
   static const SlirpCb& table() {
@@ -101,10 +111,12 @@ struct SlirpNetwork::Callbacks {
   }
 };
 
+u64 SlirpNetwork::now_ms() { return static_cast<u64>(now_ns() / 1'000'000); }
+
 Result<std::unique_ptr<SlirpNetwork>> SlirpNetwork::create(const UserNetworkOptions& options) {
   Fd event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!event) return host_error("network: expected an eventfd", errno, "end other programs");
-  std::unique_ptr<SlirpNetwork> network(new SlirpNetwork(std::move(event)));
+  std::unique_ptr<SlirpNetwork> network(new SlirpNetwork(std::move(event), options));
   AV_TRY(network->open(options));
   return network;
 }
@@ -167,12 +179,21 @@ void SlirpNetwork::wake() {
 }
 
 void SlirpNetwork::send(std::span<const u8> frame) {
-  slirp_input(slirp_, frame.data(), static_cast<int>(frame.size()));
+  GuestPacket p = parse_guest_packet(frame);
+  if (p.kind == GuestPacket::Kind::Fragment) {
+    frame = fragments_.add(frame, p, now_ms());
+    p = parse_guest_packet(frame);
+  }
+  if (admit(p, frame.size())) input(frame, p);
 }
 
 void SlirpNetwork::run() {
   while (!stopping_) {
     const bool more = client_->transmit_pending();
+    if (accept_again_ms_ && now_ms() >= accept_again_ms_) {
+      close_ended_streams();
+      accept_again_ms_ = 0;
+    }
     wait(more);
     run_timers();
     client_->received_all();
@@ -183,7 +204,9 @@ void SlirpNetwork::wait(bool more_to_send) {
   polled_.assign(1, {event_.get(), POLLIN, 0});
   u32 timeout = more_to_send ? 0 : 0xffffffff;
   if (const s64 deadline = next_deadline_ms(); deadline >= 0)
-    timeout = static_cast<u32>(std::clamp<s64>(deadline - now_ms(), 0, timeout));
+    timeout = static_cast<u32>(std::clamp<s64>(deadline - static_cast<s64>(now_ms()), 0, timeout));
+  if (accept_again_ms_)
+    timeout = std::min(timeout, static_cast<u32>(accept_again_ms_ - std::min(now_ms(), accept_again_ms_)));
   slirp_pollfds_fill(slirp_, &timeout, Callbacks::add_poll, this);
   const int limit = timeout > 0x7fffffff ? -1 : static_cast<int>(timeout);
   const int ready = poll(polled_.data(), polled_.size(), limit);
@@ -202,7 +225,7 @@ s64 SlirpNetwork::next_deadline_ms() const {
 }
 
 void SlirpNetwork::run_timers() {
-  const s64 now = now_ms();
+  const s64 now = static_cast<s64>(now_ms());
   for (Timer& t : timers_) {
     if (t.deadline_ms < 0 || t.deadline_ms > now) continue;
     t.deadline_ms = -1;

@@ -1,18 +1,25 @@
 #pragma once
 // The user-mode network: libslirp speaks TCP/IP with the guest and sockets with the host. No privileges needed.
 //
+// libslirp keeps whatever a guest makes it keep, so it is given only what there is room for: see NetworkFlows,
+// Ipv4Reassembly and send(). docs/security.md has the bounds.
+//
 // libslirp belongs to one thread: create() sets it up, then the thread that start() makes owns it until stop().
 #include <poll.h>
 
 #include <atomic>
 #include <list>
 #include <memory>
+#include <optional>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "devices/backends/ipv4_reassembly.h"
 #include "devices/backends/network.h"
+#include "devices/backends/network_flows.h"
 #include "devices/backends/network_options.h"
 
 struct Slirp;
@@ -39,7 +46,8 @@ class SlirpNetwork final : public NetworkBackend {
   struct Callbacks;
   friend struct Callbacks;
 
-  explicit SlirpNetwork(Fd event) : event_(std::move(event)) {}
+  SlirpNetwork(Fd event, const UserNetworkOptions& options)
+      : event_(std::move(event)), options_(options), flows_(options.flows) {}
   Status open(const UserNetworkOptions& options);
   Status forward(const HostForward& f);
   void run();
@@ -47,7 +55,31 @@ class SlirpNetwork final : public NetworkBackend {
   void run_timers();
   s64 next_deadline_ms() const;
 
+  static u64 now_ms();
+  // slirp_admission.cpp
+  bool admit(const GuestPacket& p, std::size_t frame_bytes);
+  bool admit_connection(const GuestPacket& p);
+  bool admit_datagram(const GuestPacket& p);
+  void input(std::span<const u8> frame, const GuestPacket& p);
+  void teach_address(std::span<const u8> frame, const GuestPacket& p);
+  void expire_datagrams();
+  void look_at_clock();
+  void close_ended_streams();
+  bool descriptors_are_scarce() const;
+  void opened(int fd);
+  NetworkFlows::Key accepted_key(int fd) const;
+  bool accepts(int fd);
+  bool take_connection();
+
   Fd event_;
+  const UserNetworkOptions options_;
+  NetworkFlows flows_;
+  Ipv4Reassembly fragments_;
+  std::optional<NetworkFlows::Key> opening_;       ///< the flow of the packet that libslirp looks at now
+  std::optional<u32> taught_;                      ///< the guest's address that libslirp certainly knows the MAC of
+  std::unordered_map<int, bool> forward_accepts_;  ///< sockets of forwards that were looked at: whether they listen
+  u64 accept_again_ms_ = 0;                        ///< connections to forwarded ports wait until then; 0: they do not
+  u64 clock_ahead_ms_ = 0;                         ///< libslirp's clock, while it is to let go of idle flows
   Slirp* slirp_ = nullptr;
   NetworkClient* client_ = nullptr;
   std::atomic<bool> stopping_{false};

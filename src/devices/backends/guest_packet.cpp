@@ -1,0 +1,105 @@
+#include "devices/backends/guest_packet.h"
+
+#include <algorithm>
+
+namespace armvisor::devices {
+namespace {
+
+constexpr u32 k_type_ipv4 = 0x0800, k_type_arp = 0x0806;
+constexpr u8 k_icmp = 1, k_tcp = 6, k_udp = 17, k_icmp_echo = 8;
+constexpr u32 k_option_end = 0, k_option_nop = 1, k_option_max_segment = 2;
+
+u16 be16(std::span<const u8> s, std::size_t at) { return static_cast<u16>(s[at] << 8 | s[at + 1]); }
+u32 be32(std::span<const u8> s, std::size_t at) { return u32{be16(s, at)} << 16 | be16(s, at + 2); }
+
+/// The smallest maximum segment size that the options name.
+u32 max_segment(std::span<const u8> options) {
+  u32 result = 0xffff;
+  while (!options.empty() && options[0] != k_option_end) {
+    std::size_t size = 1;
+    if (options[0] != k_option_nop) {
+      if (options.size() < 2 || options[1] < 2 || options[1] > options.size()) break;
+      size = options[1];
+      if (options[0] == k_option_max_segment && size == 4) result = std::min<u32>(result, be16(options, 2));
+    }
+    options = options.subspan(size);
+  }
+  return result;
+}
+
+bool parse_tcp(std::span<const u8> s, GuestPacket& p) {
+  if (s.size() < 20) return false;
+  const std::size_t header = std::size_t{s[12]} >> 4 << 2;
+  if (header < 20 || header > s.size()) return false;
+  p.source_port = be16(s, 0);
+  p.destination_port = be16(s, 2);
+  p.seq = be32(s, 4);
+  p.ack = be32(s, 8);
+  p.flags = s[13] & 0x3f;
+  p.payload_bytes = static_cast<u32>(s.size() - header);
+  if (p.flags & k_tcp_syn) p.max_segment = max_segment(s.first(header).subspan(20));
+  p.kind = GuestPacket::Kind::Tcp;
+  return true;
+}
+
+bool parse_udp(std::span<const u8> s, GuestPacket& p) {
+  if (s.size() < 8 || be16(s, 4) > s.size()) return false;
+  p.source_port = be16(s, 0);
+  p.destination_port = be16(s, 2);
+  p.kind = GuestPacket::Kind::Udp;
+  return true;
+}
+
+/// Other messages are not answered by a user-mode network, nor passed on.
+bool parse_icmp(std::span<const u8> s, GuestPacket& p) {
+  if (s.size() < 8 || s[0] != k_icmp_echo) return false;
+  p.kind = GuestPacket::Kind::Echo;
+  return true;
+}
+
+bool parse_ipv4(std::span<const u8> s, GuestPacket& p) {
+  if (s.size() < 20 || s[0] >> 4 != 4) return false;
+  p.header_bytes = u32{s[0] & 0xfu} * 4;
+  const u32 total = be16(s, 2);
+  if (p.header_bytes < 20 || total < p.header_bytes || total > s.size()) return false;
+  p.protocol = s[9];
+  p.source = be32(s, 12);
+  p.destination = be32(s, 16);
+  p.payload_bytes = total - p.header_bytes;
+  p.id = be16(s, 4);
+  const u32 fragment = be16(s, 6);
+  p.offset = (fragment & 0x1fff) * 8;
+  p.more = (fragment & 0x2000) != 0;
+  if (p.more || p.offset) {
+    p.kind = GuestPacket::Kind::Fragment;
+    return true;
+  }
+  const std::span<const u8> payload = s.subspan(p.header_bytes, p.payload_bytes);
+  switch (p.protocol) {
+    case k_tcp: return parse_tcp(payload, p);
+    case k_udp: return parse_udp(payload, p);
+    case k_icmp: return parse_icmp(payload, p);
+    default: return false;
+  }
+}
+
+}  // namespace
+
+GuestPacket parse_guest_packet(std::span<const u8> frame) {
+  GuestPacket p;
+  if (frame.size() < k_ethernet_header) return p;
+  const u32 type = be16(frame, 12);
+  if (type == k_type_arp) p.kind = GuestPacket::Kind::Arp;
+  if (type == k_type_ipv4 && !parse_ipv4(frame.subspan(k_ethernet_header), p)) p.kind = GuestPacket::Kind::Refused;
+  return p;
+}
+
+u16 internet_checksum(std::span<const u8> bytes, u32 sum) {
+  u64 total = sum;
+  for (std::size_t i = 0; i + 1 < bytes.size(); i += 2) total += be16(bytes, i);
+  if (bytes.size() % 2) total += u32{bytes.back()} << 8;
+  while (total >> 16) total = (total & 0xffff) + (total >> 16);
+  return static_cast<u16>(~total);
+}
+
+}  // namespace armvisor::devices

@@ -1,0 +1,45 @@
+#pragma once
+// What an Ethernet frame of the user-mode network asks of whoever keeps its state: read once, from headers that are
+// whole and agree with each other. Addresses and ports are in host byte order.
+#include <span>
+
+#include "base/types.h"
+
+namespace armvisor::devices {
+
+inline constexpr u8 k_tcp_fin = 1, k_tcp_syn = 2, k_tcp_rst = 4, k_tcp_ack = 16, k_tcp_urg = 32;
+inline constexpr std::size_t k_ethernet_header = 14;
+
+struct GuestPacket {
+  enum class Kind : u8 {
+    Refused,   ///< neither ARP nor IPv4 of a known protocol, or headers that do not hold
+    Arp,       //
+    Fragment,  ///< of an IPv4 packet: the fields up to `more`
+    Tcp,
+    Udp,
+    Echo,  ///< an ICMP echo request
+  };
+  Kind kind = Kind::Refused;
+  u8 protocol = 0;
+  u32 source = 0, destination = 0;
+  u32 header_bytes = 0;   ///< of the IPv4 header
+  u32 payload_bytes = 0;  ///< behind it, or with TCP behind the TCP header
+  u16 id = 0;             ///< a fragment's
+  u32 offset = 0;         ///< of a fragment, in bytes
+  bool more = false;      ///< fragments follow
+  u16 source_port = 0, destination_port = 0;
+  u32 seq = 0, ack = 0;      ///< TCP
+  u8 flags = 0;              ///< TCP
+  u32 max_segment = 0xffff;  ///< the smallest that a SYN's options name; else 0xffff
+  /// The sequence numbers that it uses (RFC 9293 3.4).
+  u32 sequence_length() const {
+    return payload_bytes + ((flags & k_tcp_syn) != 0 ? 1 : 0) + ((flags & k_tcp_fin) != 0 ? 1 : 0);
+  }
+};
+
+GuestPacket parse_guest_packet(std::span<const u8> frame);
+
+/// The Internet checksum (RFC 1071) of `bytes`, to be stored in network byte order; `sum` is added to it.
+u16 internet_checksum(std::span<const u8> bytes, u32 sum = 0);
+
+}  // namespace armvisor::devices

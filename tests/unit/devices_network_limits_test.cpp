@@ -1,0 +1,369 @@
+// What a guest can make the user-mode network hold: flows, fragments, data out of order. With real sockets of the host.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <condition_variable>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+
+#include "base/fd.h"
+#include "devices/backends/network_options.h"
+#include "devices/backends/slirp_network.h"
+#include "guest_packets.h"
+
+namespace armvisor::devices {
+namespace {
+
+using namespace armvisor::testing;
+
+constexpr auto k_patience = std::chrono::seconds(10);
+const std::string k_host_mac("\x52\x55\x0a\x00\x02\x02", 6);
+
+/// The network device, without rings: what it gives is sent at once, what comes is kept.
+class Guest final : public NetworkClient {
+ public:
+  explicit Guest(const std::string& option = "user") {
+    auto options = parse_network_option(option);
+    if (!options) throw std::runtime_error(options.error().message);
+    auto network = SlirpNetwork::create(*options);
+    if (!network) throw std::runtime_error(network.error().message);
+    network_ = *std::move(network);
+    network_->start(*this);
+  }
+  ~Guest() { network_->stop(); }
+
+  /// Returns when the network has looked at all of them.
+  void send(std::vector<std::string> frames) {
+    std::unique_lock lock(mutex_);
+    for (auto& f : frames) out_.push_back(std::move(f));
+    network_->wake();
+    changed_.wait(lock, [&] { return out_.empty() && !sending_; });
+  }
+  void send(std::string frame) { send(std::vector{std::move(frame)}); }
+  /// The next TCP segment to the guest's `port`; invalid when there is none for a while.
+  TcpView tcp_to(u32 port, std::chrono::milliseconds limit = k_patience) {
+    std::unique_lock lock(mutex_);
+    TcpView found;
+    changed_.wait_for(lock, limit, [&] {
+      for (auto f = in_.begin(); f != in_.end(); ++f)
+        if (const TcpView v = parse_tcp(*f); v.valid && v.destination == port) {
+          found = v;
+          in_.erase(f);
+          return true;
+        }
+      return false;
+    });
+    return found;
+  }
+  /// The data of the next datagram to the guest's `port`.
+  std::string udp_to(u32 port) {
+    std::unique_lock lock(mutex_);
+    std::string found = "nothing";
+    changed_.wait_for(lock, k_patience, [&] {
+      for (auto f = in_.begin(); f != in_.end(); ++f)
+        if (f->size() > 42 && (*f)[23] == 17 && get16(*f, 36) == port) {
+          found = f->substr(42, get16(*f, 38) - 8);
+          in_.erase(f);
+          return true;
+        }
+      return false;
+    });
+    return found;
+  }
+  /// Opens a connection from `port` and returns the SYN-ACK; the guest's first data is at sequence number 1001.
+  TcpView connect(u32 port, u32 to, std::chrono::milliseconds limit = k_patience) {
+    send(tcp(k_host_mac, port, k_host_ip, to, 1000, 0, k_syn));
+    const TcpView v = tcp_to(port, limit);
+    if (v.valid && (v.flags & k_syn)) send(tcp(k_host_mac, port, k_host_ip, to, 1001, v.seq + 1, k_ack));
+    return v;
+  }
+
+  bool transmit_pending() override {
+    std::unique_lock lock(mutex_);
+    while (!out_.empty()) {
+      const std::string frame = std::move(out_.front());
+      out_.pop_front();
+      sending_ = true;
+      lock.unlock();
+      network_->send({reinterpret_cast<const u8*>(frame.data()), frame.size()});
+      lock.lock();
+      sending_ = false;
+    }
+    changed_.notify_all();
+    return false;
+  }
+  void receive(std::span<const u8> frame) override {
+    const std::lock_guard lock(mutex_);
+    if (in_.size() < 4096) in_.emplace_back(frame.begin(), frame.end());
+    changed_.notify_all();
+  }
+  void received_all() override {}
+
+ private:
+  std::unique_ptr<SlirpNetwork> network_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::string> out_, in_;
+  bool sending_ = false;
+};
+
+/// A socket of the host's on a free port of its loopback.
+struct HostSocket {
+  Fd fd;
+  u32 port = 0;
+  explicit HostSocket(int type) : fd(::socket(AF_INET, type | SOCK_CLOEXEC, 0)) {
+    sockaddr_in a{};
+    a.sin_family = AF_INET;
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&a), sizeof a);
+    socklen_t size = sizeof a;
+    ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&a), &size);
+    port = ntohs(a.sin_port);
+    if (type == SOCK_STREAM) ::listen(fd.get(), 1024);
+    const timeval patience{10, 0};
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  }
+  /// The next datagram and the port that it comes from; echoes it.
+  std::pair<std::string, u32> echo() {
+    std::string data(65536, '\0');
+    sockaddr_in from{};
+    socklen_t size = sizeof from;
+    const ssize_t n = ::recvfrom(fd.get(), data.data(), data.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
+    if (n < 0) return {"nothing", 0};
+    data.resize(static_cast<std::size_t>(n));
+    ::sendto(fd.get(), data.data(), data.size(), 0, reinterpret_cast<const sockaddr*>(&from), size);
+    return {data, ntohs(from.sin_port)};
+  }
+  Fd accept() const { return Fd(::accept4(fd.get(), nullptr, nullptr, SOCK_CLOEXEC)); }
+};
+
+std::size_t open_descriptors() {
+  std::size_t n = 0;
+  for ([[maybe_unused]] const auto& e : std::filesystem::directory_iterator("/proc/self/fd")) ++n;
+  return n;
+}
+
+/// Memory that is in use. Sanitizers keep what was freed, so with them it says nothing.
+u64 resident_kib() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return 0;
+#endif
+  std::ifstream statm("/proc/self/statm");
+  u64 size = 0, resident = 0;
+  statm >> size >> resident;
+  return resident * 4;
+}
+
+std::string datagram(u32 from, u32 to, std::string_view data) {
+  return udp(k_host_mac, k_guest_ip, from, k_host_ip, to, data);
+}
+
+TEST(NetworkLimits, ConnectionsBeyondTheBoundAreNotMade) {
+  const HostSocket server(SOCK_STREAM);
+  Guest guest("user,flows=8");
+  const std::size_t before = open_descriptors();
+  const u64 memory = resident_kib();
+  for (u32 round = 0; round < 20; ++round) {
+    std::vector<std::string> syns;
+    for (u32 i = 0; i < 100; ++i)
+      syns.push_back(tcp(k_host_mac, 2000 + round * 100 + i, k_host_ip, server.port, 1000, 0, k_syn));
+    guest.send(syns);
+  }
+  EXPECT_LE(open_descriptors(), before + 8);
+  EXPECT_LE(resident_kib(), memory + 64 * 1024) << "2,000 connections would take 580 MB";
+  // Those that there was room for work.
+  const TcpView first = guest.tcp_to(2000);
+  EXPECT_TRUE(first.valid);
+  EXPECT_EQ(first.flags & k_syn, k_syn);
+}
+
+TEST(NetworkLimits, AConnectionThatEndsMakesRoom) {
+  const HostSocket server(SOCK_STREAM);
+  Guest guest("user,flows=2");
+  for (u32 port = 3000; port < 3020; ++port) {
+    const TcpView syn = guest.connect(port, server.port);
+    ASSERT_TRUE(syn.valid && (syn.flags & k_syn)) << port;
+    server.accept();  // and closes it, so that the wait after the end is libslirp's
+    const TcpView fin = guest.tcp_to(port);
+    ASSERT_EQ(fin.flags & k_fin, k_fin) << port;
+    guest.send(tcp(k_host_mac, port, k_host_ip, server.port, 1001, fin.seq + 1, k_fin | k_ack));
+    ASSERT_EQ(guest.tcp_to(port).ack, 1002u);
+  }
+}
+
+TEST(NetworkLimits, AnEndedConnectionIsNoneThatStillSends) {
+  const HostSocket server(SOCK_STREAM);
+  Guest guest("user,flows=1");
+  ASSERT_TRUE(guest.connect(3000, server.port).valid);
+  const Fd host = server.accept();
+  guest.send(tcp(k_host_mac, 3000, k_host_ip, server.port, 1001, 0, k_fin | k_ack));  // only the guest's end
+  EXPECT_FALSE(guest.connect(3001, server.port, std::chrono::milliseconds(200)).valid);
+  ASSERT_EQ(::send(host.get(), "still", 5, MSG_NOSIGNAL), 5);
+  for (TcpView v = guest.tcp_to(3000); v.data != "still"; v = guest.tcp_to(3000)) ASSERT_TRUE(v.valid);
+}
+
+TEST(NetworkLimits, TheUdpFlowThatWasIdleForLongestMakesRoom) {
+  HostSocket server(SOCK_DGRAM);
+  Guest guest("user,flows=16");
+  const std::size_t before = open_descriptors();
+  guest.send(datagram(4000, server.port, "busy"));
+  const u32 busy = server.echo().second;
+  EXPECT_EQ(guest.udp_to(4000), "busy");
+  for (u32 port = 5000; port < 5400; ++port) {
+    guest.send(datagram(port, server.port, std::to_string(port)));
+    ASSERT_EQ(server.echo().first, std::to_string(port)) << "a new flow finds room";
+    ASSERT_EQ(guest.udp_to(port), std::to_string(port));
+    if (port % 2) continue;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the order of use is known to a millisecond
+    guest.send(datagram(4000, server.port, "busy"));
+    ASSERT_EQ(server.echo().second, busy) << "the flow in use stays, at " << port;
+    ASSERT_EQ(guest.udp_to(4000), "busy");
+  }
+  EXPECT_LE(open_descriptors(), before + 16);
+}
+
+TEST(NetworkLimits, PingsAreBounded) {
+  Guest guest("user,flows=4");
+  const std::size_t before = open_descriptors();
+  std::string echo = std::string("\x08\0\0\0\0\x01\0\x01", 8) + std::string(56, 'p');
+  echo.replace(2, 2, be16(checksum(echo)));
+  for (int i = 0; i < 100; ++i) guest.send(ipv4(k_host_mac, k_guest_ip, 0xcb007107, 1, echo));  // 203.0.113.7
+  EXPECT_LE(open_descriptors(), before + 4);
+}
+
+TEST(NetworkLimits, SourcesThatNobodyHasAreBoundedToo) {
+  HostSocket server(SOCK_DGRAM);
+  Guest guest("user,flows=16");
+  const std::size_t before = open_descriptors();
+  const u64 memory = resident_kib();
+  for (u32 i = 0; i < 20000; ++i) {
+    // Its time to live ends at the first router, which says so to a source whose MAC it does not know.
+    std::string dying =
+        udp(k_host_mac, 0xac100000 + i, 1000 + i % 60000, k_host_ip, server.port, std::string(1400, 'x'));
+    dying[22] = 1;
+    dying.replace(24, 2, be16(0));
+    dying.replace(24, 2, be16(checksum(dying.substr(14, 20))));
+    guest.send(dying);
+  }
+  EXPECT_LE(open_descriptors(), before + 16);
+  EXPECT_LE(resident_kib(), memory + 16 * 1024);
+}
+
+TEST(NetworkLimits, DescriptorsAreLeftForTheRestOfTheMachine) {
+  HostSocket server(SOCK_DGRAM);
+  rlimit old{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &old), 0);
+  Guest guest("user,flows=1000");
+  rlimit low = old;
+  low.rlim_cur = open_descriptors() + 32 + 20;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  for (u32 port = 5000; port < 5200; ++port) guest.send(datagram(port, server.port, "x"));
+  std::vector<Fd> spare;
+  for (int i = 0; i < 30; ++i) spare.emplace_back(::dup(0));
+  EXPECT_TRUE(static_cast<bool>(spare.back())) << "after " << spare.size();
+  spare.clear();
+  ::setrlimit(RLIMIT_NOFILE, &old);
+}
+
+TEST(NetworkLimits, AForwardedPortWaitsWhileThereIsNoRoom) {
+  const u32 port = HostSocket(SOCK_STREAM).port;
+  const HostSocket server(SOCK_STREAM);
+  Guest guest("user,flows=1,hostfwd=tcp:127.0.0.1:" + std::to_string(port) + "-:80");
+  guest.send(arp_request(k_host_ip));
+  const auto client = [&] {
+    Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in a{};
+    a.sin_family = AF_INET;
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    a.sin_port = htons(static_cast<u16>(port));
+    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&a), sizeof a), 0);
+    return fd;
+  };
+  const Fd one = client(), two = client();
+  const TcpView first = guest.tcp_to(80);
+  ASSERT_TRUE(first.valid);
+  const u32 from = first.source;
+  for (TcpView other = guest.tcp_to(80, std::chrono::milliseconds(300)); other.valid;
+       other = guest.tcp_to(80, std::chrono::milliseconds(300)))
+    ASSERT_EQ(other.source, from) << "the second one has to wait";
+  guest.send(tcp(k_host_mac, 80, k_host_ip, from, 0, first.seq + 1, k_rst | k_ack));
+  TcpView second = guest.tcp_to(80);
+  while (second.valid && second.source == from) second = guest.tcp_to(80);
+  EXPECT_TRUE(second.valid) << "and comes when there is room";
+}
+
+TEST(NetworkLimits, FragmentsReachTheHostWhole) {
+  HostSocket server(SOCK_DGRAM);
+  Guest guest;
+  const std::string data(5000, 'f');
+  const std::string whole = datagram(4000, server.port, data);
+  std::vector<std::string> fragments;
+  for (std::size_t at = 0; at < whole.size() - 34; at += 1480) {
+    const std::string part = whole.substr(34 + at, 1480);
+    std::string h = whole.substr(0, 34);
+    h.replace(16, 2, be16(static_cast<u32>(20 + part.size())));
+    h.replace(18, 2, be16(77));
+    h.replace(20, 2, be16((34 + at + 1480 < whole.size() ? 0x2000u : 0u) | static_cast<u32>(at / 8)));
+    h.replace(24, 2, be16(0));
+    h.replace(24, 2, be16(checksum(h.substr(14))));
+    fragments.push_back(h + part);
+  }
+  ASSERT_EQ(fragments.size(), 4u);
+  guest.send({fragments[2], fragments[0], fragments[3], fragments[1]});
+  EXPECT_EQ(server.echo().first, data);
+}
+
+TEST(NetworkLimits, FragmentsOfPacketsThatNeverEndTakeNoMemory) {
+  Guest guest;
+  const u64 memory = resident_kib();
+  std::vector<std::string> frames;
+  for (u32 i = 0; i < 50000; ++i) {
+    std::string f = ipv4(k_host_mac, k_guest_ip, k_host_ip, 17, std::string(1400, 'f'));
+    f.replace(18, 2, be16(i));
+    f.replace(20, 2, be16(0x2000 | (i % 40)));
+    f.replace(24, 2, be16(0));
+    f.replace(24, 2, be16(checksum(f.substr(14, 20))));
+    guest.send(f);
+  }
+  EXPECT_LE(resident_kib(), memory + 16 * 1024) << "libslirp would keep 80 MB of them";
+}
+
+TEST(NetworkLimits, DataOutOfOrderArrivesAndIsBounded) {
+  const HostSocket server(SOCK_STREAM);
+  Guest guest;
+  const TcpView syn = guest.connect(6000, server.port);
+  ASSERT_TRUE(syn.valid);
+  const Fd host = server.accept();
+  const auto segment = [&](u32 at, std::string_view data) {
+    return tcp(k_host_mac, 6000, k_host_ip, server.port, 1001 + at, syn.seq + 1, k_ack, data);
+  };
+  guest.send({segment(3, "def"), segment(0, "abc")});
+  std::string text(6, '\0');
+  ASSERT_EQ(::recv(host.get(), text.data(), 6, MSG_WAITALL), 6);
+  EXPECT_EQ(text, "abcdef");
+  // Each of these is long, and overlapped by the one before until two bytes of it are left; libslirp keeps all of it.
+  const u64 memory = resident_kib();
+  const std::string all(40000, 'o');
+  for (u32 i = 0; i < 4000; ++i) guest.send(segment(6 + 8002 - 2 * i, all));
+  EXPECT_LE(resident_kib(), memory + 16 * 1024) << "160 MB otherwise";
+  // And what is in order still goes.
+  guest.send(segment(6, "ghi"));
+  ASSERT_EQ(::recv(host.get(), text.data(), 3, MSG_WAITALL), 3);
+  EXPECT_EQ(text.substr(0, 3), "ghi");
+}
+
+TEST(NetworkLimits, OptionFlows) {
+  EXPECT_EQ(parse_network_option("user")->flows, UserNetworkOptions::k_default_flows);
+  EXPECT_EQ(parse_network_option("user,flows=1")->flows, 1u);
+  EXPECT_EQ(parse_network_option("user,flows=65536")->flows, 65536u);
+  for (const char* bad : {"0", "65537", "-1", "", "8x", "99999999999"})
+    EXPECT_FALSE(parse_network_option(std::string("user,flows=") + bad)) << bad;
+}
+
+}  // namespace
+}  // namespace armvisor::devices
