@@ -123,7 +123,7 @@ struct NoDisk final : DiskBackend {
 };
 
 struct NoNetwork final : NetworkBackend {
-  void start(NetworkClient&) override {}
+  Status start(NetworkClient&) override { return {}; }
   void stop() override {}
   void wake() override {}
   void send(std::span<const u8>) override {}
@@ -131,7 +131,7 @@ struct NoNetwork final : NetworkBackend {
 
 std::unique_ptr<virtio::Device> virtio_device(u32 id) {
   switch (id) {
-    case 1: return std::make_unique<virtio::Net>(std::make_unique<NoNetwork>(), default_mac(0));
+    case 1: return *virtio::Net::create(std::make_unique<NoNetwork>(), default_mac(0));
     case 2: return *virtio::Block::create(std::make_unique<NoDisk>());
     case 3: return std::make_unique<virtio::Console>([](std::span<const u8>) {});
     default: return std::make_unique<virtio::Rng>();

@@ -33,7 +33,7 @@ class Guest final : public NetworkClient {
     auto network = SlirpNetwork::create(*options);
     if (!network) throw std::runtime_error(network.error().message);
     network_ = *std::move(network);
-    network_->start(*this);
+    if (!network_->start(*this)) throw std::runtime_error("no thread");
   }
   ~Guest() { network_->stop(); }
 
