@@ -81,7 +81,7 @@ struct alignas(64) Block {
   /// What the execute-side TLB must hold for pc's page if this block is what pc means: mmu::exec_id, or k_dead_block.
   std::atomic<u64> exec_id{k_dead_block};
   const void* host = nullptr;  ///< generated code, executable address; see jit/compiler.h
-  /// Where indirect branches find it: `host`, or when the block is dead or not compiled what leads to the dispatcher.
+  /// Where indirect branches find it: `linked`, or when the block is dead or not compiled what leads to the dispatcher.
   std::atomic<const void*> indirect{nullptr};
   GuestPa pa;
   GuestPa second_page = k_no_page;     ///< frame of the second page of a block that straddles two
@@ -89,6 +89,10 @@ struct alignas(64) Block {
   /// Guarded by the code cache's lock: next in the ring of its family (CodeCache::note_copy).
   Block* older_copy = nullptr;
 
+  /// Where other generated code enters it, which vouches for pc's page only: `host`, but for a block that straddles two
+  /// pages code that looks at the second page first.
+  const void* linked = nullptr;
+  u64 second_id = 0;  ///< of such a block: what the execute-side TLB must hold for the second page, mmu::exec_id
   u16 insn_count = 0;
   u16 before = 0;  ///< bytes of a region that lie before pc
   u32 bytes = 0;   ///< from pc - before

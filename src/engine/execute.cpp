@@ -34,12 +34,20 @@ inline u32 rbit(u32 x) {
   return __builtin_bswap32(x);
 }
 
+/// Its second page, if it straddles two, is what it was translated from. Who enters a block otherwise than from the
+/// dispatcher has seen to the first page only.
+inline bool second_page_holds(const Context* ctx, const Block* block) {
+  return !block->straddles() ||
+         ctx->now.exec[((block->pc >> k_page_bits) + 1) % mmu::k_exec_entries] == block->second_id;
+}
+
 /// Block of `pc` in the jump cache; null also for one that the dispatcher is to enter, having generated code.
 inline Block* probe(Context* ctx, u32 pc) {
   const u32 target = pc | u32{ctx->s.thumb()};
   const JumpEntry& e = ctx->jump[jump_index(target, static_cast<u32>(ctx->now.salt))];
   if (e.tag != (ctx->now.tag | target) || e.block->compiled) return nullptr;
-  return e.block->exec_id.load(std::memory_order_relaxed) != k_dead_block ? e.block : nullptr;
+  const bool usable = e.block->exec_id.load(std::memory_order_relaxed) != k_dead_block && second_page_holds(ctx, e.block);
+  return usable ? e.block : nullptr;
 }
 
 Leave run(Context* ctx, Block* block, const void* const** table) {
@@ -400,7 +408,9 @@ enter:
   L(JumpSame) {
     Link* const link = reinterpret_cast<Link*>(u->imm);
     block = link->target.load(std::memory_order_acquire);
-    if (__builtin_expect(block != nullptr && !ctx->attention.load(std::memory_order_relaxed), 1)) goto enter;
+    if (__builtin_expect(block != nullptr && !ctx->attention.load(std::memory_order_relaxed), 1) &&
+        second_page_holds(ctx, block))
+      goto enter;
     pc = link->pc;
     ctx->link = link;
     goto lookup;
@@ -414,7 +424,7 @@ enter:
       ctx->link = link;
     } else if (block->exec_id.load(std::memory_order_relaxed) ==
                    ctx->now.exec[(pc >> k_page_bits) % mmu::k_exec_entries] &&
-               !ctx->attention.load(std::memory_order_relaxed)) {
+               !ctx->attention.load(std::memory_order_relaxed) && second_page_holds(ctx, block)) {
       goto enter;
     }
     goto lookup;

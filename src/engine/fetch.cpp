@@ -71,7 +71,7 @@ Block* InterpreterVcpu::find_block() {
   const bool serves = cached && cached->exec_id.load() != k_dead_block && !cached->is_hot() && cached->serves(key);
   // (A link to another page asks the execute-side table for that page each time, so it must get there.)
   const bool is_far = context_.link && !context_.link->same_page;
-  if (serves && !is_far) return cached;
+  if (serves && !is_far && !cached->straddles()) return cached;
   // While this vCPU looks, no other waits for it. If it was asked for something by then, what was found may be of older
   // tables: the dispatcher serves that and comes again. But others that ask and ask must wait at some time.
   const bool outside = vain_lookups_ < k_most_vain_lookups;
@@ -96,15 +96,16 @@ Block* InterpreterVcpu::look_up(u32 pc, u32 key, frontend::Context context, Bloc
   GuestPa page, second_page = k_no_page;
   const u8 *first = nullptr, *second = nullptr;
   if (!fetch_page(pc, page, first)) return nullptr;
-  if (cached && cached->exec_id.load() == mmu::exec_id(pc, page)) return cached;
   const GuestPa pa(page.value | (pc & k_page_mask));
   first += pc & k_page_mask;
   if (s.thumb() && (pc & k_page_mask) == k_page_size - 2 &&
       frontend::is_t32(guest_load<u16>(reinterpret_cast<u64>(first)))) {
     if (!fetch_page(pc + 2, second_page, second)) return nullptr;
   }
+  if (cached && cached->exec_id.load() == mmu::exec_id(pc, page) && cached->second_page == second_page) return cached;
   KnownBlock& known = known_[known_index(target)];
   const bool is_known = known.block && known.target == target && known.block->serves(key) &&
+                        known.block->second_page == second_page &&
                         known.block->exec_id.load(std::memory_order_relaxed) == mmu::exec_id(pc, pa);
   Block* block = is_known ? known.block : shared_.code.find(pa, pc, key, second_page);
   count(Counter::CodeLookup);
@@ -115,14 +116,13 @@ Block* InterpreterVcpu::look_up(u32 pc, u32 key, frontend::Context context, Bloc
       block = translate_block(pc, key, context, pa, second_page, first, second, cold_runs);
     }
   }
-  if (!block->straddles()) {
-    known = {target, block};
-    if (!s.it && !journal_) know(target, block);
-  }
+  known = {target, block};
+  if (!s.it && !journal_) know(target, block);
   return block;
 }
 
-/// Enters `block`, which is what `target` (with CPSR.T in bit 0) means now, in the jump cache.
+/// Enters `block`, which is what `target` (with CPSR.T in bit 0) means now, in the jump cache. (Who finds a block there
+/// that straddles two pages looks at the second itself.)
 void InterpreterVcpu::know(u32 target, Block* block) {
   // (An entry whose page has left the execute-side table is not noted; a straddling block's second page may do that.)
   const u64 id = context_.now.exec[(target >> k_page_bits) % mmu::k_exec_entries];
@@ -177,6 +177,7 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     if (!moved && known && known->pc != pc) shared_.backend->learn(*known, *block);
     block->pa = pa;
     block->second_page = second_page;
+    if (second) block->second_id = mmu::exec_id(pc + 2, second_page);
     if (shared_.verifier && block->compiled) block->twin = lower(ir_block, own_key);
     const u32 bytes = block->bytes;
     Block* const published = shared_.code.publish(std::move(block), source, moved ? known : nullptr);

@@ -97,7 +97,6 @@ namespace {
 /// Nothing checks a link within a page, so it must lead to the frame it comes from: the translation of the page may
 /// have changed in the block.
 bool may_connect(const Link& link, const Block& block) {
-  if (block.straddles()) return false;
   // A block may end in another view than the one that it was entered in, with another window or none.
   if ((link.owner->key ^ block.key) & k_key_window) return false;
   return !link.same_page || (link.owner->pa.value ^ block.pa.value) >> k_page_bits == 0;

@@ -68,6 +68,7 @@ class Model(unittest.TestCase):
         # The first rounds are interpreted, where an SVC is a heavy trap.
         self.assertEqual(terms["fast.svc"]["count"] + terms["heavy.svc"]["count"], 0x10000)
         self.assertLess(terms["heavy.svc"]["count"], 0x100)
+        self.assertGreater(terms["fast.return"]["count"], 0xFF00, "a guest without User mode has fast returns, too")
         self.assertEqual(terms["fast.svc"]["ns_each"], costs["costs"]["fast.svc"]["ns"])
         self.assertAlmostEqual(sum(term["ns"] for term in load["terms"]), load["predicted_ns"], delta=1)
         self.assertAlmostEqual(load["predicted_ns"] / load["measured_ns"] - 1, load["error"], delta=1e-6)

@@ -58,6 +58,19 @@ class Stats(unittest.TestCase):
         result = run("run", "--kernel", self.guest(POWER_OFF), "--stats")
         self.assertRegex(result.stderr, r"heavy traps +\d+ .*\n(.*\n)*? +hvc +1 ")
 
+    def test_a_loop_across_two_pages_stays_in_generated_code(self):
+        # From the load address, 0x40008000: a jump to a Thumb loop of 200,000 rounds whose addw is at 0x40008ffe.
+        start = [0xE59F0000, 0xE12FFF10, 0x40008FF1]  # ldr r0, [pc]; bx r0
+        loop = [0x2003, 0x0400,                                           # movs r0, #3; lsls r0, #16
+                0xBF00, 0xBF00, 0xBF00, 0xBF00, 0xBF00, 0xF201, 0x0101,  # nops; addw r1, r1, #1
+                0x3801, 0xD1F8, 0x4801, 0x4700, 0xBF00, 0x9010, 0x4000]  # subs r0, #1; bne; ldr r0, =; bx r0
+        words = start + [0] * ((0xFF0 - 4 * len(start)) // 4)
+        words += [low | high << 16 for low, high in zip(loop[::2], loop[1::2])] + POWER_OFF
+        for engine in ("interp", "jit"):
+            result, stats = self.counted("run", "--engine", engine, "--kernel", self.guest(words), "--timeout", "60")
+            self.assertEqual(result.returncode, STATUS["PoweredOff"], result.stderr)
+            self.assertLess(stats["total"]["counters"]["code.lookups"], 1000, engine)
+
     def test_output_that_cannot_be(self):
         kernel = self.guest(POWER_OFF)
         self.assertEqual(run("run", "--kernel", kernel, "--stats=yes").returncode, STATUS["BadArguments"])

@@ -88,6 +88,47 @@ static void test_remap(void) {
   test_end();
 }
 
+static void map_code(u32 page, const void* frame) {
+  short_l2[page] = short_page((u32)frame, 3, 0, 0);
+  dsb();
+  WRITE_CP15(0, c8, c7, 1, PAGE(page));  // TLBIMVA
+  dsb();
+  isb();
+}
+
+// A loop of n rounds with a 32-bit Thumb instruction across the end of page 0: addw r1, r1, #step.
+static const u16 straddle_first[] = {0x2100, 0xbf00, 0xbf00, 0xbf00, 0xf201};
+static void write_straddle_second(void* frame, u32 step) {
+  const u16 code[] = {0x0100 | step, 0x3801, 0xd1f8, 0x4608, 0x4770};  // subs r0, #1; bne; mov r0, r1; bx lr
+  for (u32 k = 0; k < 5; ++k) ((u16*)frame)[k] = code[k];
+  sync_code(frame, sizeof code);
+}
+static void test_straddle(void) {
+  test_begin("code: a hot instruction across two pages follows its second page");
+  u16* first = (u16*)(test_pages[0] + 0x1000 - sizeof straddle_first);
+  for (u32 k = 0; k < 5; ++k) first[k] = straddle_first[k];
+  sync_code(first, sizeof straddle_first);
+  write_straddle_second(page1, 1);
+  write_straddle_second(test_pages[2], 2);
+  map_code(0, page0);
+  function f = (function)((PAGE(1) - sizeof straddle_first) | 1);
+  for (u32 k = 0; k < 20; ++k) {
+    map_code(1, test_pages[1 + (k & 1)]);
+    CHECK_EQ(f(3000), 3000 * (1 + (k & 1)));
+  }
+  for (u32 k = 0; k < 5; ++k) {
+    write_straddle_second(test_pages[2], 10 + k);
+    CHECK_EQ(f(3000), 3000 * (10 + k));
+  }
+  map_code(0, test_pages[3]);
+  u16* other = (u16*)(test_pages[3] + 0x1000 - sizeof straddle_first);
+  for (u32 k = 0; k < 5; ++k) other[k] = straddle_first[k];
+  other[4] = 0xf2a1;  // subw r1, r1, #step
+  sync_code(other, sizeof straddle_first);
+  CHECK_EQ(f(3000), -3000 * 14);
+  test_end();
+}
+
 static void test_alias(void) {
   test_begin("code: code written through another mapping");
   short_l2[0] = short_page((u32)page0, 3, 0, 0);
@@ -210,6 +251,7 @@ void test_main(void) {
   test_patch_ahead();
   test_thumb_rewrite();
   test_remap();
+  test_straddle();
   test_alias();
   test_asid_code();
   test_cross();

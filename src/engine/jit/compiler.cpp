@@ -241,7 +241,7 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
       return make_cold(best, key, options_.warm ? cold_runs() : k_stays_interpreted);
     }
     if (const std::size_t size = emit(place->emitter, place->at, place->left, best, *block)) {
-      complete(*block, place->at, size, place->emitter.window_table());
+      complete(*block, place->at, size, place->emitter);
       place->take(size);
       return block;
     }
@@ -262,20 +262,21 @@ std::size_t Compiler::emit(Emitter& emitter, u8* at, std::size_t capacity, const
 }
 
 /// Of a block whose code has been emitted at `at`.
-void Compiler::complete(Block& block, u8* at, std::size_t size, std::size_t window_table) {
+void Compiler::complete(Block& block, u8* at, std::size_t size, const Emitter& emitter) {
   block.host_size = static_cast<u32>(size);
   block.host = memory_.to_exec(at);
-  block.indirect = block.host;
+  block.linked = memory_.to_exec(at + emitter.linked_entry());
+  block.indirect = block.linked;
   block.patch_base = at;
   block.compiled = true;
-  if (window_table != 0) faults_.set(memory_.to_exec(at), size, memory_.to_exec(at + window_table));
+  if (const std::size_t window_table = emitter.window_table()) faults_.set(memory_.to_exec(at), size, memory_.to_exec(at + window_table));
   note_for_perf(block.host, size, "guest_", block.pc);
 }
 
 std::unique_ptr<Block> Compiler::make_cold(const ir::Block& ir_block, u32 key, u32 runs) {
   auto block = engine::lower(ir_block, key);
   if (!block) return nullptr;
-  block->host = interpret_;
+  block->host = block->linked = interpret_;
   block->indirect = unknown_;
   block->cold_runs = runs;
   return block;
@@ -324,7 +325,7 @@ Leave Compiler::resume(Context* context) {
 
 void Compiler::link(Link& link, const Block& target) {
   if (!link.patch || !target.compiled) return;
-  const s64 distance = static_cast<const u8*>(target.host) - (memory_.to_exec(link.patch) + 4);
+  const s64 distance = static_cast<const u8*>(target.linked) - (memory_.to_exec(link.patch) + 4);
   __atomic_store_n(reinterpret_cast<s32*>(link.patch), static_cast<s32>(distance), __ATOMIC_RELEASE);
 }
 

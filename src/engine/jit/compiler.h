@@ -58,7 +58,7 @@ class Compiler final : public Backend {
   BorrowedWorkplace borrow_workplace();
   bool make_room(Workplace& place, std::size_t size);
   std::size_t emit(Emitter& emitter, u8* at, std::size_t capacity, const ir::Block& ir_block, Block& out);
-  void complete(Block& block, u8* at, std::size_t size, std::size_t window_table);
+  void complete(Block& block, u8* at, std::size_t size, const Emitter& emitter);
   const WindowFaults* running_faults() const { return windows_ != Windows::Off ? &faults_ : nullptr; }
   void note_for_perf(const void* code, std::size_t size, const char* what, u32 pc);
 

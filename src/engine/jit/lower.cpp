@@ -72,6 +72,11 @@ bool exits_may_link(const ir::Block& block) {
   return true;
 }
 
+bool straddles(const ir::Block& block) {
+  const u32 last = block.pc - block.before + block.guest_bytes - 1;
+  return (last ^ block.pc) >> k_page_bits != 0;
+}
+
 std::unique_ptr<Block> make_tables(const ir::Block& block, u32 key) {
   if (block.temp_count + 1 >= k_slots || block.insts.size() >= 0xfff0) return nullptr;
   auto out = std::make_unique<Block>();
@@ -90,8 +95,7 @@ std::unique_ptr<Block> make_tables(const ir::Block& block, u32 key) {
   out->make_tables(uops, links, marks);
   out->code[0].handler = handlers()[static_cast<u16>(Kind::JumpSync)];
   out->code[0].imm = block.pc;
-  const u32 last = block.pc - block.before + block.guest_bytes - 1;
-  const bool straddles = (last ^ block.pc) >> k_page_bits != 0;
+  const bool two_pages = straddles(block);
   Uop* uop = out->code + 1;
   Link* link = out->links;
   InsnMark* mark = out->marks;
@@ -100,7 +104,7 @@ std::unique_ptr<Block> make_tables(const ir::Block& block, u32 key) {
     if (has_link(block, k)) {
       link->owner = out.get();
       link->pc = static_cast<u32>(i.imm);
-      link->same_page = !straddles && (link->pc ^ block.pc) >> k_page_bits == 0;
+      link->same_page = !two_pages && (link->pc ^ block.pc) >> k_page_bits == 0;
       ++link;
     }
     if (needs_uop(i)) {

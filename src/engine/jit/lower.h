@@ -28,5 +28,7 @@ bool write_cpsr_links(const ir::Block& block, u32 index);
 
 /// True when no exit continues inside an IT block, so that direct exits may be linked.
 bool exits_may_link(const ir::Block& block);
+/// Some of its bytes are on another page than its pc.
+bool straddles(const ir::Block& block);
 
 }  // namespace armvisor::engine::jit

@@ -152,7 +152,7 @@ std::unique_ptr<Block> move(const Block& from, u32 pc, u8* rw, const u8* exec) {
   out->before = from.before;
   out->bytes = from.bytes;
   out->recipe = from.recipe;
-  out->host = exec;
+  out->host = out->linked = exec;
   out->indirect = exec;
   out->host_size = from.host_size;
   out->compiled = true;

@@ -56,6 +56,8 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
   begin(block, out);
   analyse();
   const Label attention = label();
+  linked_entry_ = 0;
+  if (straddles(block)) emit_linked_entry();
   cmp(dword[rbp + offsetof(Context, attention)], 0);
   jne(attention, T_NEAR);
   if (out.key & k_key_fp) {
@@ -104,6 +106,22 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
   finish_code();
   emit_window_table();
   return getSize();
+}
+
+/// Code that enters the block by a link or from the jump cache has seen to the translation of its first page only.
+void Emitter::emit_linked_entry() {
+  const Label entry = label();
+  L(entry);
+  add_cold([this, entry] {
+    linked_entry_ = getSize();
+    const u32 second = align_up(block_->pc + 1, k_page_size);
+    mov(rax, ptr[rbp + offsetof(Context, now.exec)]);
+    mov(rax, ptr[rax + 8 * ((second >> k_page_bits) % mmu::k_exec_entries)]);
+    mov(rcx, reinterpret_cast<u64>(&out_->second_id));
+    cmp(rax, ptr[rcx]);
+    je(entry, T_NEAR);
+    leave_from_entry(stubs_.lookup);
+  });
 }
 
 /// Before anything of the block has run.

@@ -33,6 +33,8 @@ class Emitter : private Assembler {
   /// Emits `block` at `at`; `out` has its uops, one for each IR instruction, and its links, in order. Returns the
   /// code's size. Throws Xbyak::Error when `capacity` bytes do not suffice.
   std::size_t compile(u8* at, std::size_t capacity, const ir::Block& block, Block& out);
+  /// Of the block that was made last: where links enter it, if that is not its start (Block::linked); 0: it is.
+  std::size_t linked_entry() const { return linked_entry_; }
   /// Offset in the code of the WindowTable; 0: there is none.
   std::size_t window_table() const { return window_table_; }
 
@@ -365,6 +367,7 @@ class Emitter : private Assembler {
   void emit_head(const Inst& i);
   void emit_goto(u32 index, std::optional<u8> cc);
   void emit_leave(Leave why);
+  void emit_linked_entry();
   void leave_from_entry(std::size_t stub_for_it);
   void emit_sync_exit(u32 pc);
   /// `from`: address of the instruction that leaves.
@@ -408,6 +411,7 @@ class Emitter : private Assembler {
   std::vector<std::size_t> window_colds_;  ///< by group, where its accesses go on when they fault
   bool in_window_ = false;                 ///< an access of the last group is being emitted
   std::size_t window_table_ = 0;
+  std::size_t linked_entry_ = 0;
   const ir::Block* block_ = nullptr;
   Block* out_ = nullptr;
   u32 index_ = 0, next_link_ = 0;

@@ -56,7 +56,7 @@ void leave_to_dispatcher(Xbyak::CodeGenerator& c, const Stubs& stubs, Service se
 
 // As arm::write_cpsr_by_instr with everything written. To C++ goes what changes E or ITSTATE, which blocks depend on,
 // modes that are FIQ or invalid, whatever is returned to while an interrupt waits, and when the window that user code
-// may use is not ready.
+// is entered by the return may use is not ready.
 void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, const StubOptions& options) {
   Xbyak::Label slow;
   c.mov(edx, dword[rbp + AV_STATE(psr)]);
@@ -68,14 +68,18 @@ void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, const St
   c.jnz(slow, c.T_NEAR);
   c.cmp(dword[rbp + AV_CONTEXT(lines)], 0);
   c.jne(slow, c.T_NEAR);
-  if (options.windows) {
-    c.mov(r14, ptr[rbp + AV_CONTEXT(views)]);
-    c.mov(r14, ptr[r14 + offsetof(Views, window[0])]);
-    c.cmp(r14, ptr[rbp + AV_CONTEXT(window_ready)]);
-    c.jne(slow, c.T_NEAR);
-  }
   c.mov(r14d, ecx);
   c.and_(r14d, arm::k_psr_mode);
+  if (options.windows) {
+    Xbyak::Label ready;
+    c.cmp(r14d, arm::k_mode_usr);
+    c.jne(ready);
+    c.mov(r15, ptr[rbp + AV_CONTEXT(views)]);
+    c.mov(r15, ptr[r15 + offsetof(Views, window[0])]);
+    c.cmp(r15, ptr[rbp + AV_CONTEXT(window_ready)]);
+    c.jne(slow, c.T_NEAR);
+    c.L(ready);
+  }
   c.movzx(r14d, byte[rbp + r14 + AV_CONTEXT(simple_bank)]);
   c.and_(edx, arm::k_psr_mode);
   c.movzx(edx, byte[rbp + rdx + AV_CONTEXT(simple_bank)]);
