@@ -1,8 +1,9 @@
 #!/bin/bash
-# Makes build/guest/: unmodified Debian armhf kernels, U-Boot, an initramfs around busybox, and an ext4 disk. Uses apt
-# with a state directory of its own, so neither the host's package lists nor its architectures change.
+# Makes build/guest/: unmodified Debian armhf kernels, U-Boot and UEFI, an initramfs around busybox, and an ext4 disk.
+# Uses apt with a state directory of its own, so neither the host's package lists nor its architectures change.
 #   zImage-armmp zImage-armmp-lpae   kernels of linux-image-armmp and linux-image-armmp-lpae
 #   u-boot.bin                       firmware of u-boot-qemu (qemu_arm)
+#   uefi.fd                          firmware of qemu-efi-arm, to its full 64 MiB, most of it a hole
 #   initrd.img                       busybox, guest/init, and the modules it loads, for both kernels
 #   disk.img                         a small ext4 file system
 # usage: scripts/guest_assets.sh [--refresh]
@@ -57,6 +58,11 @@ make_disk() {
   mv "$out/disk.img.new" "$out/disk.img"
 }
 
+unpack_uefi() { # and no more of the package, which has 128 MiB
+  dpkg-deb --fsys-tarfile "$(fetch qemu-efi-arm)" | tar -xO ./usr/share/AAVMF/AAVMF32_CODE.fd |
+    dd conv=sparse bs=64K iflag=fullblock status=none of="$out/uefi.fd.new"
+  mv "$out/uefi.fd.new" "$out/uefi.fd"
+}
 unpack_packages() {
   local flavour package dir
   prepare_apt
@@ -74,12 +80,13 @@ unpack_packages() {
   dpkg-deb -x "$(fetch busybox-static)" "$out/busybox"
   dpkg-deb -x "$(fetch u-boot-qemu)" "$out/u-boot"
   cp "$out/u-boot/usr/lib/u-boot/qemu_arm/u-boot.bin" "$out/u-boot.bin"
+  unpack_uefi
   mv "$stamp.new" "$stamp"
 }
 
 [ "${1:-}" = --refresh ] && rm -rf "$stamp" "$out/debs"
 mkdir -p "$out"
-[ -e "$stamp" ] || unpack_packages
+[ -e "$stamp" ] && [ -e "$out/uefi.fd" ] || unpack_packages
 if [ ! -e "$out/initrd.img" ] || [ guest/init -nt "$out/initrd.img" ] || [ guest/udhcpc.script -nt "$out/initrd.img" ] ||
   [ "$stamp" -nt "$out/initrd.img" ] || [ scripts/guest_assets.sh -nt "$out/initrd.img" ]; then
   tree=$out/initramfs
