@@ -1,9 +1,11 @@
 #include "vmm/control_server.h"
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include <cerrno>
 #include <cstring>
@@ -15,6 +17,17 @@ namespace armvisor::vmm {
 namespace {
 
 constexpr std::size_t k_max_clients = 8, k_max_line = 256;
+/// Until clients that could not be accepted are looked at again, if none leaves before.
+constexpr u64 k_pause_ns = 1'000'000'000;
+
+u64 now_ns() {
+  timespec t{};
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<u64>(t.tv_sec) * 1'000'000'000 + static_cast<u64>(t.tv_nsec);
+}
+
+/// A descriptor that does nothing but take a place.
+Fd place_holder(const Fd& any) { return Fd(::fcntl(any.get(), F_DUPFD_CLOEXEC, 0)); }
 
 Error failed(const std::string& path, const char* what) {
   return host_error("control socket " + path + ": expected to " + what, errno, "check the directory");
@@ -58,7 +71,12 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& na
 
 ControlServer::ControlServer(std::string path, Fd socket, machine::EventLoop& loop,
                              std::function<Session()> make_session)
-    : path_(std::move(path)), socket_(std::move(socket)), loop_(loop), make_session_(std::move(make_session)) {
+    : path_(std::move(path)),
+      socket_(std::move(socket)),
+      reserve_(place_holder(socket_)),
+      loop_(loop),
+      make_session_(std::move(make_session)) {
+  retry_ = loop_.add([this] { resume(); });
   watch_ = loop_.watch(socket_.get(), EPOLLIN, [this](u32) { accept(); });
 }
 
@@ -68,6 +86,7 @@ ControlServer::~ControlServer() {
     const std::lock_guard guard(mutex_);
     closing_ = true;  // callbacks leave clients_ alone from now on
   }
+  loop_.remove(retry_);
   loop_.unwatch(watch_);
   for (const auto& client : clients_) loop_.unwatch(client.first);
 }
@@ -75,11 +94,36 @@ ControlServer::~ControlServer() {
 void ControlServer::accept() {
   const std::lock_guard guard(mutex_);
   if (closing_) return;
-  Fd fd(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  Fd fd = accept_one();
   if (!fd || clients_.size() == k_max_clients || !same_user(fd.get())) return;
   const auto id_of = std::make_shared<machine::EventLoop::WatchId>(0);  // known only after watch()
   *id_of = loop_.watch(fd.get(), EPOLLIN, [this, id_of](u32) { serve(*id_of); });
   clients_[*id_of] = Client{std::move(fd), make_session_(), {}, {}, 0};
+}
+
+/// The next client. Without a descriptor for it, it would stay where it is and be announced again and again: so the
+/// socket is not looked at for a while.
+Fd ControlServer::accept_one() {
+  const auto take = [this] { return Fd(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)); };
+  Fd fd = take();
+  if (!fd && errno == EMFILE && reserve_) {
+    reserve_.reset();
+    fd = take();
+  }
+  if (!fd && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) pause();
+  return fd;
+}
+
+void ControlServer::pause() {
+  loop_.modify(watch_, 0);
+  loop_.arm(retry_, now_ns() + k_pause_ns);
+}
+
+void ControlServer::resume() {
+  const std::lock_guard guard(mutex_);
+  if (closing_) return;
+  if (!reserve_) reserve_ = place_holder(socket_);
+  loop_.modify(watch_, EPOLLIN);
 }
 
 void ControlServer::serve(machine::EventLoop::WatchId id) {
@@ -95,6 +139,8 @@ void ControlServer::serve(machine::EventLoop::WatchId id) {
   }
   loop_.unwatch(id);
   clients_.erase(at);
+  if (!reserve_) reserve_ = place_holder(socket_);
+  loop_.modify(watch_, EPOLLIN);
 }
 
 /// False: the client is gone, or does not keep to the protocol.

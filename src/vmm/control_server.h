@@ -2,7 +2,8 @@
 // The control socket of a machine that has a name: requests of this user's other processes, answered on the event loop.
 //
 // A request is a line. The answer is "ok LENGTH\n" and LENGTH bytes, or "error LENGTH\n" and a message. What a client
-// may make us hold is bounded: few clients, short lines, one answer at a time.
+// may make us hold is bounded: few clients, short lines, one answer at a time. When the process has no descriptors
+// left, one that is kept for that serves a client at a time; the others wait.
 #include <functional>
 #include <map>
 #include <memory>
@@ -35,6 +36,9 @@ class ControlServer {
 
   ControlServer(std::string path, Fd socket, machine::EventLoop& loop, std::function<Session()> make_session);
   void accept();
+  Fd accept_one();
+  void pause();
+  void resume();
   void serve(machine::EventLoop::WatchId id);
   bool receive(Client& client);
   bool answer(Client& client);
@@ -42,9 +46,11 @@ class ControlServer {
 
   const std::string path_;
   Fd socket_;
+  Fd reserve_;  ///< its place is a client's when there is no other; empty then
   machine::EventLoop& loop_;
   const std::function<Session()> make_session_;
   machine::EventLoop::WatchId watch_ = 0;
+  machine::EventLoop::Id retry_ = 0;
   std::mutex mutex_;  ///< guards what follows; taken before any lock of a session
   bool closing_ = false;
   std::map<machine::EventLoop::WatchId, Client> clients_;

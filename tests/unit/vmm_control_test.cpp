@@ -1,11 +1,18 @@
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <thread>
+#include <vector>
 
 #include "vmm/control_client.h"
 #include "vmm/control_path.h"
@@ -41,15 +48,18 @@ class Control : public testing::Test {
       };
     });
   }
-  /// A connection that does not keep to the protocol.
-  Fd raw(const std::string& name) {
-    Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  bool connect(const Fd& fd, const std::string& name) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strcpy(address.sun_path, (runtime_ + "/armvisor/" + name + ".sock").c_str());
-    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fd.reset();
     const timeval patience{10, 0};
     ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  }
+  /// A connection that does not keep to the protocol.
+  Fd raw(const std::string& name) {
+    Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!connect(fd, name)) fd.reset();
     return fd;
   }
   /// The far end closed the connection.
@@ -102,6 +112,55 @@ TEST_F(Control, ASocketLeftByAKilledProcessIsReplaced) {
   ASSERT_FALSE(none);
   EXPECT_NE(none.error().message.find("one"), std::string::npos);
   EXPECT_TRUE(serve("one"));
+}
+
+/// All descriptors that the process may have are in use while this lives.
+struct NoDescriptors {
+  rlimit old{};
+  std::vector<Fd> all;
+  NoDescriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &old);
+    rlimit low = old;
+    low.rlim_cur = std::min<rlim_t>(old.rlim_cur, 256);
+    ::setrlimit(RLIMIT_NOFILE, &low);
+    for (Fd fd(::dup(0)); fd; fd = Fd(::dup(0))) all.push_back(std::move(fd));
+  }
+  ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &old); }
+};
+
+/// Processor time of the process.
+std::chrono::nanoseconds cpu_time() {
+  timespec t{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
+}
+
+TEST_F(Control, AClientIsServedWhenNoDescriptorIsLeft) {
+  const auto server = serve("one");
+  ASSERT_TRUE(server);
+  const auto client = [] { return Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)); };
+  Fd first = client(), second = client();
+  const NoDescriptors none;
+  const auto ask = [this](const Fd& fd) {
+    connect(fd, "one");
+    ::send(fd.get(), "x\n", 2, MSG_NOSIGNAL);
+  };
+  const auto answer = [](const Fd& fd) {
+    std::string text(8, '\0');
+    text.resize(static_cast<std::size_t>(std::max<ssize_t>(::recv(fd.get(), text.data(), 8, MSG_WAITALL), 0)));
+    return text;
+  };
+  ask(first);
+  EXPECT_EQ(answer(first), "ok 3\nx 1");
+  // Another one waits, without any work for that, until the first has gone.
+  ask(second);
+  const auto before = cpu_time();
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_LT(cpu_time() - before, std::chrono::milliseconds(100));
+  char byte;
+  EXPECT_LT(::recv(second.get(), &byte, 1, MSG_DONTWAIT), 0);
+  ::shutdown(first.get(), SHUT_RDWR);
+  EXPECT_EQ(answer(second), "ok 3\nx 1");
 }
 
 TEST_F(Control, NoClientHoldsUpTheOthers) {
