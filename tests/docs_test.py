@@ -1,4 +1,5 @@
-"""The documents name every option, exit status, counter, step of a request and hypercall of the program's tables, and no others."""
+"""The documents name every option, exit status, counter, step of a request and hypercall of the program's tables, and no
+others; links lead somewhere; files and symbols in code spans are there."""
 import re
 import sys
 from pathlib import Path
@@ -66,6 +67,56 @@ def bounds():
     return wrong
 
 
+def documents():
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def anchors(text):
+    """As web front ends make them of headings."""
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+
+
+def links():
+    wrong = []
+    for document in documents():
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", document.read_text()):
+            if "://" in target:
+                continue
+            file = document.parent / target if target else document
+            if not file.exists():
+                wrong.append(f"{document.relative_to(ROOT)}: there is no {target}")
+            elif anchor and anchor not in anchors(file.read_text()):
+                wrong.append(f"{document.relative_to(ROOT)}: {target} has no heading #{anchor}")
+    return wrong
+
+
+def expand(path):
+    """a/{b,c}.d as a/b.d and a/c.d"""
+    match = re.match(r"(.*)\{([^}]*)\}(.*)", path)
+    return [match[1] + x + match[3] for x in match[2].split(",")] if match else [path]
+
+
+def names():
+    """Files and symbols in code spans are there. (Decisions are of their time, and need not.)"""
+    sources = "\n".join(f.read_text() for d in ("src", "tests", "fuzz", "scripts", "bench", "guest")
+                        for f in (ROOT / d).rglob("*") if f.suffix in (".h", ".cpp", ".inc", ".c", ".py", ".S"))
+    words = set(re.findall(r"\w+", sources))
+    wrong = []
+    for document in documents():
+        if "decisions" in document.parts:
+            continue
+        for span in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)):
+            where = document.relative_to(ROOT)
+            if re.fullmatch(r"[\w{},-]+(/[\w{},-]+)+\.(h|cpp|inc|py|c|S|md|txt)", span):
+                for path in expand(span):
+                    if not (ROOT / path).exists() and not (ROOT / "src" / path).exists():
+                        wrong.append(f"{where}: there is no file {path}")
+            elif re.fullmatch(r"k_\w+|\w+(::\w+)+(\(\))?", span):
+                missing = [w for w in re.findall(r"\w+", span) if w not in words]
+                wrong += [f"{where}: there is no {w} ({span})" for w in missing]
+    return wrong
+
+
 def main():
     guide = (ROOT / "docs" / "guide.md").read_text()
     options = {n for names in re.findall(r'^(?:TEXT|LIST|FLAG|FORM)\(\w+,\s*"([^"]+)"', table("cli/options.inc"), re.MULTILINE)
@@ -76,7 +127,7 @@ def main():
     rows = re.search(r"^## Exit statuses\n(.*?)^## ", guide, re.MULTILINE | re.DOTALL)[1]
     numbers = set(re.findall(r"^\| (\d+) \|", rows, re.MULTILINE))
     wrong = compare("docs/guide.md", options, described) + compare("docs/guide.md", statuses, numbers)
-    wrong += counters() + hypercalls() + cost_model() + requests() + bounds()
+    wrong += counters() + hypercalls() + cost_model() + requests() + bounds() + links() + names()
     print("\n".join(wrong))
     return 1 if wrong else 0
 

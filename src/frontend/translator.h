@@ -70,7 +70,7 @@ class Translator {
   // --- outcomes
   void fp() { ir.block().fp = true; }    ///< the instruction asks the context for VFP or Advanced SIMD
   void undefined();                      ///< Undefined Instruction exception here
-  void unpredictable() { undefined(); }  ///< the choice of this CPU, see docs/architecture.md
+  void unpredictable() { undefined(); }  ///< the choice of this CPU, see docs/engine/translation.md
   /// Appends exit `op` (ITSTATE set as stated above) and marks the block as left.
   void leave(Op op, Operand a = {}, u64 imm = 0, BranchHint hint = BranchHint::None, u32 disp = 0);
   void leave_return(Operand target_pc, Operand psr);  ///< ExitReturn

@@ -39,7 +39,7 @@ engine::JitOptions jit_options(const std::string& list) {
 struct Tally {
   u64 agreed = 0;    ///< compared and equal, executed by both
   u64 raised = 0;    ///< both raised the same exception
-  u64 refused = 0;   ///< only we are UNDEFINED: UNPREDICTABLE operands (docs/architecture.md)
+  u64 refused = 0;   ///< only we are UNDEFINED: UNPREDICTABLE operands (docs/engine/translation.md)
   u64 ill_bits = 0;  ///< only the reference is UNDEFINED: should-be bits
   u64 strict = 0;    ///< our alignment faults, which the reference does not have
   u64 failed = 0;

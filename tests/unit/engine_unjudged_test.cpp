@@ -1,6 +1,6 @@
 // What Unicorn cannot judge (tests/oracle/exclusions.inc, and exclusion() in generate.cpp), by hand: one test for each
 // line or case left out, named after it, with the manual's section (ARM DDI 0406C). Cases that the manual leaves
-// UNPREDICTABLE are in docs/architecture.md.
+// UNPREDICTABLE are in docs/engine/translation.md.
 #include <set>
 
 #include "arm/vfp_regs.h"
