@@ -1,11 +1,11 @@
 #include "cli/exit_status.h"
 
-#include <cstdio>
+#include "base/log.h"
 
 namespace armvisor::cli {
 
 ExitStatus report(const Error& error) {
-  std::fprintf(stderr, "armvisor: %s\n", error.message.c_str());
+  say(error.message);
   switch (error.kind) {
     case ErrorKind::BadArguments: return ExitStatus::BadArguments;
     case ErrorKind::BadInput: return ExitStatus::BadInput;

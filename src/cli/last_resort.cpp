@@ -7,8 +7,9 @@
 #include <exception>
 #include <new>
 
+#include "base/log.h"
 #include "cli/exit_status.h"
-#include "vmm/terminal.h"
+#include "devices/backends/terminal.h"
 
 namespace armvisor::cli {
 namespace {
@@ -17,11 +18,13 @@ namespace {
   try {
     if (const std::exception_ptr e = std::current_exception()) std::rethrow_exception(e);
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "armvisor: %s\n", k_out_of_memory);
-    vmm::restore_terminal();
+    say_last(k_out_of_memory);
+    devices::restore_terminal();
     _exit(static_cast<int>(ExitStatus::HostResource));
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "armvisor: internal error: %s\n", e.what());
+    char text[1024];
+    std::snprintf(text, sizeof text, "internal error: %s", e.what());
+    say_last(text);
   } catch (...) {
   }
   std::abort();

@@ -1,5 +1,21 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/log.h"
 #include "cli/commands.h"
 
+namespace {
+/// Whoever starts the program with one of the descriptors 0 to 2 closed gets /dev/null there: what the program opens
+/// next would take its place, and be written to as standard output or error.
+void fill_standard_descriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) != fd) _exit(4);
+}
+}  // namespace
+
 int main(int argc, char** argv) {
-  return static_cast<int>(armvisor::cli::dispatch(armvisor::cli::Arguments(argv + 1, argv + argc)));
+  fill_standard_descriptors();
+  const auto status = armvisor::cli::dispatch(armvisor::cli::Arguments(argv + 1, argv + argc));
+  armvisor::drain_messages();
+  return static_cast<int>(status);
 }

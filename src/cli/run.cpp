@@ -1,18 +1,16 @@
 // armvisor run: builds a machine and runs it to its end.
-#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <span>
+#include <optional>
 
-#include "base/fd.h"
-#include "base/host_error.h"
+#include "base/log.h"
 #include "base/log_once.h"
-#include "base/write_all.h"
+#include "base/output_file.h"
 #include "cli/run_options.h"
-#include "vmm/terminal.h"
+#include "devices/backends/terminal.h"
+#include "machine/loader.h"
+#include "vmm/signals.h"
 
 namespace armvisor::cli {
 namespace {
@@ -20,10 +18,7 @@ namespace {
 /// Before any thread exists: the machine reads its signals from a descriptor, and writing to a closed pipe is an
 /// error, not a signal.
 void set_up_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGWINCH}) sigaddset(&set, s);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  vmm::block_watched_signals();
   signal(SIGPIPE, SIG_IGN);
 }
 
@@ -37,12 +32,10 @@ ExitStatus status_of(vmm::EndReason reason) {
     case vmm::EndReason::PoweredOff: return ExitStatus::PoweredOff;
     case vmm::EndReason::Reset: return ExitStatus::Reset;
     case vmm::EndReason::Crashed:
-      std::fprintf(stderr, "armvisor: the guest crashed: its exception vectors cannot be executed\n");
+      say("the guest crashed: its exception vectors cannot be executed");
       return ExitStatus::Crashed;
     case vmm::EndReason::Differs: return ExitStatus::Differs;
-    case vmm::EndReason::TimedOut:
-      std::fprintf(stderr, "armvisor: the time given with --timeout is over\n");
-      return ExitStatus::TimedOut;
+    case vmm::EndReason::TimedOut: say("the time given with --timeout is over"); return ExitStatus::TimedOut;
     case vmm::EndReason::Interrupted: return ExitStatus::Interrupted;
     case vmm::EndReason::GuestExit: break;
   }
@@ -50,23 +43,31 @@ ExitStatus status_of(vmm::EndReason reason) {
 }
 
 [[noreturn]] void force_end() {
-  vmm::restore_terminal();
+  devices::restore_terminal();
   _exit(static_cast<int>(ExitStatus::Interrupted));
 }
 
-Status write_file(const std::string& option, const std::string& path, std::span<const u8> data) {
-  const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (!fd || !write_all(fd.get(), data))
-    return host_error(option + ": expected to write " + path, errno, "check the path and its permissions");
-  return {};
+Status dump_fdt(const RunRequest& request) {
+  AV_TRY_ASSIGN(const machine::BootPlan plan, machine::plan_boot(request.vm.boot));
+  AV_TRY_ASSIGN(OutputFile file, OutputFile::open("--dump-dtb", request.dump_dtb));
+  AV_TRY(file.differs_from(machine::input_files(request.vm.boot)));
+  return file.replace(plan.fdt);
 }
 
-Status print_stats(const RunRequest::StatsOutput& output, const vmm::Stats& stats) {
-  const std::string text = output.json ? measure::json_report(stats.snapshot, stats.marks)
-                                       : measure::text_report(stats.snapshot, stats.marks);
-  if (!output.file.empty())
-    return write_file("--stats", output.file, {reinterpret_cast<const u8*>(text.data()), text.size()});
-  std::fputs(text.c_str(), stderr);
+/// Where counters go at the end; nothing: standard error.
+Result<std::optional<OutputFile>> open_stats(const RunRequest& request) {
+  if (!request.stats || request.stats->file.empty()) return std::optional<OutputFile>();
+  AV_TRY_ASSIGN(OutputFile file, OutputFile::open("--stats", request.stats->file));
+  AV_TRY(file.differs_from(machine::input_files(request.vm.boot)));
+  return std::optional<OutputFile>(std::move(file));
+}
+
+Status write_stats(bool json, std::optional<OutputFile> file, vmm::Vm& vm) {
+  const vmm::Stats stats = vm.stats();
+  const std::string text =
+      json ? measure::json_report(stats.snapshot, stats.marks) : measure::text_report(stats.snapshot, stats.marks);
+  if (file) return vm.write(*std::move(file), text);
+  print_text(text);
   return {};
 }
 
@@ -76,25 +77,28 @@ Result<ExitStatus> run_machine(const Arguments& arguments) {
   AV_TRY_ASSIGN(RunRequest request, run_request(options));
   set_log_level(request.log);
   if (!request.dump_dtb.empty()) {
-    AV_TRY_ASSIGN(const machine::BootPlan plan, machine::plan_boot(request.vm.boot));
-    AV_TRY(write_file("--dump-dtb", request.dump_dtb, plan.fdt));
+    AV_TRY(dump_fdt(request));
     return ExitStatus::PoweredOff;
   }
   set_up_signals();
-  vmm::guard_terminal();
+  devices::guard_terminal();
   request.vm.force_end = force_end;
+  AV_TRY_ASSIGN(auto stats_file, open_stats(request));
   AV_TRY_ASSIGN(const auto vm, vmm::Vm::create(std::move(request.vm)));
   const Result<vmm::EndReason> end = vm->run();
   log_repeats();
   AV_TRY_ASSIGN(const vmm::EndReason reason, end);
-  if (request.stats) AV_TRY(print_stats(*request.stats, vm->stats()));
-  return reason == vmm::EndReason::GuestExit ? guest_status(vm->guest_status()) : status_of(reason);
+  if (request.stats) AV_TRY(write_stats(request.stats->json, std::move(stats_file), *vm));
+  const ExitStatus status = reason == vmm::EndReason::GuestExit ? guest_status(vm->guest_status()) : status_of(reason);
+  vm->drain();
+  return status;
 }
 
 }  // namespace
 
 ExitStatus run(const Arguments& arguments) {
   auto result = run_machine(arguments);
+  vmm::unblock_watched_signals();
   return result ? *result : report(result.error());
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "base/log.h"
 #include "frontend/disassembler.h"
 #include "frontend/translate.h"
 
@@ -44,7 +45,7 @@ void trace_block(const Block& block, const ir::Block& ir_block, const u8* code) 
     for (u32 k = 0; k < block.host_size; ++k) add("%02x", static_cast<const u8*>(block.host)[k]);
     text += "\n";
   }
-  std::fwrite(text.data(), 1, text.size(), stderr);
+  print_text(text);
 }
 
 }  // namespace armvisor::engine

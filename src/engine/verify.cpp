@@ -9,8 +9,10 @@
 #include <array>
 #include <cstdio>
 #include <cstring>
+#include <string>
 #include <thread>
 
+#include "base/log.h"
 #include "engine/guest_access.h"
 #include "engine/trace.h"
 #include "engine/vcpu.h"
@@ -106,11 +108,9 @@ const mmu::TlbEntry* no_entries() {
 }  // namespace
 
 Verifier::~Verifier() {
-  std::fprintf(stderr,
-               "armvisor: verify: %llu blocks ran twice and agreed, %llu differed; %llu raced with a device, %llu not "
-               "compared from a device access on\n",
-               static_cast<unsigned long long>(agreed.load()), static_cast<unsigned long long>(differed.load()),
-               static_cast<unsigned long long>(raced.load()), static_cast<unsigned long long>(cut.load()));
+  const auto count = [](const std::atomic<u64>& n) { return std::to_string(n.load()); };
+  say("verify: " + count(agreed) + " blocks ran twice and agreed, " + count(differed) + " differed; " + count(raced) +
+      " raced with a device, " + count(cut) + " not compared from a device access on");
 }
 
 /// Runs the block once. The flag that asks for attention would end a run at once; it is set again afterwards.
@@ -188,9 +188,11 @@ Leave InterpreterVcpu::execute_verified(Block* block) {
 }
 
 void InterpreterVcpu::report(const Block& block, const CpuState& before, const std::string& found) {
-  std::fprintf(stderr, "armvisor: verify: vCPU %u: the compiled block at %08x and the interpreter differ\n", index_,
-               block.pc);
-  std::fprintf(stderr, "before:\n%sdifferences:\n%s", state_text(before).c_str(), found.c_str());
+  char line[128];
+  std::snprintf(line, sizeof line, "verify: vCPU %u: the compiled block at %08x and the interpreter differ", index_,
+                block.pc);
+  say(line);
+  print_text("before:\n" + state_text(before) + "differences:\n" + found);
   const GuestPa page(block.pa.value & ~u64{k_page_mask});
   const u8* const host = shared_.ram.contains(page, k_page_size) ? shared_.ram.host(page) : shared_.port.rom_page(page);
   if (!host || block.straddles()) return;

@@ -124,6 +124,13 @@ Status check_config(const BootConfig& config) {
 
 }  // namespace
 
+std::vector<std::string> input_files(const BootConfig& config) {
+  std::vector<std::string> files;
+  for (const std::string& path : {ImageArgument::parse(config.kernel).path, config.initrd, config.dtb, config.firmware})
+    if (!path.empty()) files.push_back(path);
+  return files;
+}
+
 Result<BootPlan> plan_boot(const BootConfig& config) {
   AV_TRY(check_config(config));
   return config.firmware.empty() ? plan_kernel(config) : plan_firmware(config);

@@ -33,6 +33,9 @@ struct BootPlan {
 
 Result<BootPlan> plan_boot(const BootConfig& config);
 
+/// Paths of the files that it reads.
+std::vector<std::string> input_files(const BootConfig& config);
+
 /// Writes RAM. False (an internal error) when a segment lies outside it, which plan_boot has excluded.
 bool apply(const BootPlan& plan, GuestRam& ram);
 /// Registers at the first instruction (Linux Documentation/arm/booting.rst), on top of the reset state.

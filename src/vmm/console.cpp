@@ -22,31 +22,20 @@ Result<ConsoleOption> ConsoleOption::parse(const std::string& option, std::strin
   if (text == "stdio") return ConsoleOption{Kind::Stdio, {}};
   if (text == "pty") return ConsoleOption{Kind::Pty, {}};
   if (text == "none") return ConsoleOption{Kind::None, {}};
-  if (text.starts_with("file=") && text.size() > 5) return ConsoleOption{Kind::File, std::string(text.substr(5))};
+  if (text.starts_with("file=") && text.size() > 5)
+    return ConsoleOption{Kind::File, std::string(text.substr(5)), option};
   return Error{ErrorKind::BadArguments, option + ": expected stdio, pty, file=FILE or none, found '" +
                                             std::string(text) + "'; give one of these"};
 }
 
-Result<std::unique_ptr<Console>> Console::open(const ConsoleOption& option) {
-  std::unique_ptr<Console> console(new Console());
-  int in = -1, out = -1;
-  switch (option.kind) {
-    case ConsoleOption::Kind::None: return console;
-    case ConsoleOption::Kind::Stdio:
-      in = STDIN_FILENO;
-      out = STDOUT_FILENO;
-      console->stdio_ = true;
-      break;
-    case ConsoleOption::Kind::Pty:
-      AV_TRY(console->open_pty());
-      in = out = console->master_.get();
-      break;
-    case ConsoleOption::Kind::File:
-      AV_TRY(console->open_file(option.path));
-      out = console->file_.get();
-      break;
+Result<std::unique_ptr<Console>> Console::open(const ConsoleOption& option, const std::vector<std::string>& inputs) {
+  std::unique_ptr<Console> console(new Console(option.kind));
+  if (option.kind == ConsoleOption::Kind::Pty) AV_TRY(console->open_pty());
+  if (option.kind == ConsoleOption::Kind::File) {
+    AV_TRY_ASSIGN(OutputFile file, OutputFile::open(option.option, option.path));
+    AV_TRY(file.differs_from(inputs));
+    console->file_ = std::move(file);
   }
-  AV_TRY_ASSIGN(console->host_, devices::HostConsole::create(in, out));
   return console;
 }
 
@@ -60,27 +49,57 @@ Status Console::open_pty() {
     return host_error("a pseudo-terminal", "send the console elsewhere");
   slave_ = Fd(::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (!slave_) return host_error(std::string("to open ") + name, "send the console elsewhere");
-  std::fprintf(stderr, "armvisor: the console is on %s\n", name);
+  say(std::string("the console is on ") + name);
   return {};
 }
 
-Status Console::open_file(const std::string& path) {
-  file_ = Fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (!file_) return host_error("to write " + path, "check the path and its permissions");
-  return {};
+Result<std::unique_ptr<devices::HostConsole>> Console::make_host() {
+  switch (kind_) {
+    case ConsoleOption::Kind::None: break;
+    case ConsoleOption::Kind::Stdio: return devices::HostConsole::create(STDIN_FILENO, STDOUT_FILENO);
+    case ConsoleOption::Kind::Pty: return devices::HostConsole::create(master_.get(), master_.get());
+    case ConsoleOption::Kind::File:
+      AV_TRY(file_->empty());
+      return devices::HostConsole::create(-1, std::move(*file_).take());
+  }
+  return std::unique_ptr<devices::HostConsole>();
 }
 
 Status Console::start(devices::HostConsole::Input input, std::function<void()> quit) {
-  return host_ ? host_->start(std::move(input), std::move(quit)) : Status();
+  AV_TRY_ASSIGN(auto host, make_host());
+  const std::lock_guard lock(mutex_);
+  host_ = std::move(host);
+  if (!host_) return {};
+  if (given_up_) host_->give_up();
+  return host_->start(std::move(input), std::move(quit));
 }
 
 std::optional<TerminalSize> Console::size() const {
   winsize w;
-  if (!stdio_ || ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) != 0) return std::nullopt;
+  if (kind_ != ConsoleOption::Kind::Stdio || ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) != 0) return std::nullopt;
   return TerminalSize{w.ws_col, w.ws_row};
 }
 
-void Console::stop() { host_.reset(); }
+void Console::stop() {
+  std::unique_ptr<devices::HostConsole> host;
+  const std::unique_lock lock(mutex_);
+  host.swap(host_);
+}
+
+void Console::give_up() {
+  const std::lock_guard lock(mutex_);
+  given_up_ = true;
+  if (host_) host_->give_up();
+}
+
+void Console::drain() {
+  if (host_) host_->drain();
+}
+
+void Console::continued() {
+  const std::lock_guard lock(mutex_);
+  if (host_) host_->continued();
+}
 
 void Console::room() {
   if (host_) host_->room();

@@ -2,12 +2,15 @@
 // Where a console of the guest goes: the options --console (its first UART) and --virtio-console.
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/fd.h"
+#include "base/output_file.h"
 #include "base/result.h"
 #include "devices/backends/console.h"
 
@@ -16,7 +19,8 @@ namespace armvisor::vmm {
 struct ConsoleOption {
   enum class Kind { Stdio, Pty, File, None };
   Kind kind = Kind::Stdio;
-  std::string path;  ///< of File
+  std::string path;                  ///< of File
+  std::string option = "--console";  ///< for messages
   /// `option` is for messages.
   static Result<ConsoleOption> parse(const std::string& option, std::string_view text);
 };
@@ -27,23 +31,31 @@ struct TerminalSize {
 
 class Console {
  public:
-  static Result<std::unique_ptr<Console>> open(const ConsoleOption& option);
+  /// Checks that output can go there and leaves all as it is. `inputs`: files that the machine reads.
+  static Result<std::unique_ptr<Console>> open(const ConsoleOption& option, const std::vector<std::string>& inputs);
 
-  /// Begins to read. `input` takes what it has room for; `quit` is the user's wish to end the machine (Ctrl-A x).
+  /// Empties the file and begins to read. `input` takes what it has room for; `quit` is the user's wish to end the
+  /// machine (Ctrl-A x).
   Status start(devices::HostConsole::Input input, std::function<void()> quit);
   void stop();                               ///< no callback runs after it returns
-  void room();                               ///< (any thread) the guest takes input again
-  void write(std::span<const u8> bytes);     ///< (any thread)
+  void room();                               ///< (any thread, once started) the guest takes input again
+  void write(std::span<const u8> bytes);     ///< (any thread, once started) waits for the reader
+  void give_up();                            ///< (any thread) from now on nobody waits for the reader
+  void drain();                              ///< waits for the reader to have it all
+  void continued();                          ///< (any thread) the process goes on after a stop
   std::optional<TerminalSize> size() const;  ///< where it is standard output and that is a terminal
 
  private:
-  Console() = default;
+  explicit Console(ConsoleOption::Kind kind) : kind_(kind) {}
   Status open_pty();
-  Status open_file(const std::string& path);
+  Result<std::unique_ptr<devices::HostConsole>> make_host();
 
-  bool stdio_ = false;
-  Fd master_, slave_, file_;
+  const ConsoleOption::Kind kind_;
+  Fd master_, slave_;
+  std::optional<OutputFile> file_;
+  std::mutex mutex_;  ///< guards the change of host_ and given_up_
   std::unique_ptr<devices::HostConsole> host_;
+  bool given_up_ = false;
 };
 
 }  // namespace armvisor::vmm

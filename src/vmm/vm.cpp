@@ -1,6 +1,5 @@
 #include "vmm/vm.h"
 
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 
@@ -12,19 +11,15 @@
 #include "devices/backends/disk_file.h"
 #include "devices/backends/network_options.h"
 #include "devices/backends/slirp_network.h"
+#include "devices/backends/terminal.h"
 #include "engine/engine.h"
+#include "machine/image.h"
+#include "vmm/signals.h"
 
 namespace armvisor::vmm {
 namespace {
 /// How often a running guest is looked at for a crash. A machine whose vCPUs all sleep is not looked at.
 constexpr u64 k_sample_ns = 100'000'000;
-
-sigset_t watched_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGWINCH}) sigaddset(&set, s);
-  return set;
-}
 
 machine::CallStatus call_status(measure::Marks::Outcome outcome) {
   using Outcome = measure::Marks::Outcome;
@@ -52,9 +47,9 @@ Vm::~Vm() {
     const std::lock_guard guard(machine_mutex_);
     machine_.reset();
   }
+  if (loop_) loop_->stop();
   for (auto& console : consoles_)
     if (console) console->stop();
-  if (loop_) loop_->stop();
 }
 
 Status Vm::open() {
@@ -74,9 +69,10 @@ Status Vm::open() {
 }
 
 Status Vm::open_consoles() {
-  AV_TRY_ASSIGN(console(machine::ConsolePort::Uart), Console::open(config_.console));
+  const std::vector<std::string> inputs = machine::input_files(config_.boot);
+  AV_TRY_ASSIGN(console(machine::ConsolePort::Uart), Console::open(config_.console, inputs));
   if (!config_.virtio_console) return {};
-  AV_TRY_ASSIGN(console(machine::ConsolePort::Virtio), Console::open(*config_.virtio_console));
+  AV_TRY_ASSIGN(console(machine::ConsolePort::Virtio), Console::open(*config_.virtio_console, inputs));
   return {};
 }
 
@@ -93,6 +89,16 @@ void Vm::signalled() {
   while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     if (info.ssi_signo == SIGWINCH) {
       tell_terminal_size();
+      continue;
+    }
+    if (info.ssi_signo == SIGTSTP) {
+      // While it is stopped the terminal is the shell's.
+      devices::restore_terminal();
+      stop_process();
+    }
+    if (info.ssi_signo == SIGTSTP || info.ssi_signo == SIGCONT) {
+      for (auto& console : consoles_)
+        if (console) console->continued();
       continue;
     }
     bool again = false;
@@ -170,7 +176,6 @@ Result<EndReason> Vm::run() {
     AV_TRY(start_threads());
     const EndReason reason = wait_for_end();
     stop_threads();
-    if (reason != EndReason::Reset || !config_.reboot) return reason;
     {
       // Input that comes while there is no machine waits in the console.
       const std::lock_guard guard(machine_mutex_);
@@ -178,6 +183,7 @@ Result<EndReason> Vm::run() {
       measure::accumulate(past_, machine_->stats());
       machine_.reset();
     }
+    if (reason != EndReason::Reset || !config_.reboot) return reason;
     AV_TRY(build_machine());
     const std::lock_guard guard(mutex_);
     if (reason_ == EndReason::Reset) reason_.reset();
@@ -191,6 +197,7 @@ EndReason Vm::wait_for_end() {
 }
 
 void Vm::end(EndReason reason, u32 guest_status) {
+  if (reason == EndReason::TimedOut || reason == EndReason::Interrupted) give_up_output();
   {
     const std::lock_guard guard(mutex_);
     // The first reason stands, but while a reset is under way the user's wish to end is stronger.
@@ -202,6 +209,42 @@ void Vm::end(EndReason reason, u32 guest_status) {
   // The vCPU that asked for the end must not run on.
   const std::shared_lock guard(threads_mutex_);
   for (auto& thread : threads_) thread->request_stop();
+}
+
+// --- output: who writes waits for the reader, but no longer than the machine may run
+
+void Vm::give_up_output() {
+  for (auto& console : consoles_)
+    if (console) console->give_up();
+  give_up_messages();
+  const std::lock_guard guard(mutex_);
+  given_up_ = true;
+  for (Outlet* const outlet : last_words_) outlet->give_up();
+}
+
+void Vm::drain() {
+  for (auto& console : consoles_)
+    if (console) console->drain();
+  drain_messages();
+}
+
+Status Vm::write(OutputFile file, std::string_view text) {
+  AV_TRY(file.empty());
+  AV_TRY_ASSIGN(const auto outlet, Outlet::create(std::move(file).take()));
+  {
+    const std::lock_guard guard(mutex_);
+    last_words_.push_back(outlet.get());
+    if (given_up_) outlet->give_up();
+  }
+  outlet->write({reinterpret_cast<const u8*>(text.data()), text.size()});
+  outlet->drain();
+  const Outlet::Loss loss = outlet->close();
+  {
+    const std::lock_guard guard(mutex_);
+    std::erase(last_words_, outlet.get());
+  }
+  if (loss.error || loss.bytes) return file.failed(loss.error ? loss.error : EAGAIN);
+  return {};
 }
 
 // --- called by the machine

@@ -63,8 +63,8 @@ struct VmConfig {
 
 class Vm final : private machine::MachineHost {
  public:
-  /// Reads and checks all that the configuration names, and builds the machine. To be called with SIGINT, SIGTERM,
-  /// SIGHUP and SIGWINCH blocked, in all threads: the machine reads them from a descriptor.
+  /// Reads and checks all that the configuration names, and builds the machine. To be called with the watched signals
+  /// (vmm/signals.h) blocked, in all threads: the machine reads them from a descriptor.
   static Result<std::unique_ptr<Vm>> create(VmConfig config);
   ~Vm();
 
@@ -73,6 +73,11 @@ class Vm final : private machine::MachineHost {
   Result<EndReason> run();
   u32 guest_status() const { return guest_status_; }  ///< after EndReason::GuestExit
   Stats stats();                                      ///< (any thread)
+  /// Writes a file that is complete at the end. Waits for its reader, if it has one, while the machine's time lasts and
+  /// the user does not want it to end.
+  Status write(OutputFile file, std::string_view text);
+  /// Waits likewise until all that guest and machine have said is written.
+  void drain();
 
  private:
   explicit Vm(VmConfig config) : config_(std::move(config)) {}
@@ -90,6 +95,7 @@ class Vm final : private machine::MachineHost {
   void vcpu_runs();
   Status open_consoles();
   Status start_console(machine::ConsolePort port);
+  void give_up_output();
   std::size_t console_input(machine::ConsolePort port, std::span<const u8> bytes);
   void tell_terminal_size();
 
@@ -137,7 +143,9 @@ class Vm final : private machine::MachineHost {
   std::condition_variable ended_;
   std::optional<EndReason> reason_;
   u32 guest_status_ = 0;
-  bool ending_ = false;  ///< the user's wish to end was seen
+  bool ending_ = false;              ///< the user's wish to end was seen
+  bool given_up_ = false;            ///< nobody waits for readers of output any more
+  std::vector<Outlet*> last_words_;  ///< of write()
 };
 
 }  // namespace armvisor::vmm

@@ -6,47 +6,48 @@
 
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "devices/backends/terminal.h"
 
 namespace armvisor::devices {
 namespace {
 constexpr u8 k_escape = 0x01;  // Ctrl-A
-// A device that does not tell when it has room is tried again after this long.
-constexpr std::chrono::milliseconds k_retry{20};
+// Milliseconds. A device that does not tell when it has room is tried again after the first; whether the process came
+// to the foreground of its terminal, which nobody tells, is looked at again after the second.
+constexpr int k_retry = 20, k_look_again = 200;
+/// What is typed on a terminal while the guest takes nothing, beyond which it is lost: the escape must still be seen.
+constexpr std::size_t k_typed_ahead = 64 * 1024;
 }  // namespace
 
-Result<std::unique_ptr<HostConsole>> HostConsole::create(int in_fd, int out_fd) {
+Result<std::unique_ptr<HostConsole>> HostConsole::create(int in_fd, Outlet::Target target) {
   Fd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake) return host_error("console: expected an eventfd", errno, "end other programs");
-  std::unique_ptr<HostConsole> console(new HostConsole(in_fd, out_fd, std::move(wake)));
-  console->set_raw();
-  return console;
+  AV_TRY_ASSIGN(auto out, Outlet::create(std::move(target)));
+  return std::unique_ptr<HostConsole>(new HostConsole(in_fd, std::move(out), std::move(wake)));
 }
 
-void HostConsole::set_raw() {
-  termios t;
-  if (in_fd_ < 0 || !isatty(in_fd_) || tcgetattr(in_fd_, &t) != 0) return;
-  // In the background of its terminal the machine leaves the terminal alone: setting it would stop the process.
-  const pid_t foreground = tcgetpgrp(in_fd_);
-  if (foreground > 0 && foreground != getpgrp()) return;
-  saved_ = t;
-  cfmakeraw(&t);
-  t.c_oflag |= OPOST;  // the host's own messages keep their line ends
-  tcsetattr(in_fd_, TCSANOW, &t);
+HostConsole::HostConsole(int in_fd, std::unique_ptr<Outlet> out, Fd wake)
+    : in_fd_(in_fd), terminal_(in_fd >= 0 && isatty(in_fd)), out_(std::move(out)), wake_(std::move(wake)) {
+  if (!terminal_) return;
+  background_ = in_background(in_fd_);
+  make_terminal_raw(in_fd_);
 }
 
 HostConsole::~HostConsole() {
   stopping_ = true;
-  const u64 one = 1;
-  [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof one);
-  room();
+  wake();
   if (thread_.joinable()) thread_.join();
-  if (saved_) tcsetattr(in_fd_, TCSADRAIN, &*saved_);
+  const Outlet::Loss loss = out_->close();
+  if (terminal_) restore_terminal();
+  say_error(loss.error);
+  if (loss.bytes)
+    AV_LOG(Warn, "console: nobody read the last %llu bytes; they are dropped",
+           static_cast<unsigned long long>(loss.bytes));
 }
 
 Status HostConsole::start(Input input, std::function<void()> quit) {
@@ -57,39 +58,66 @@ Status HostConsole::start(Input input, std::function<void()> quit) {
   return {};
 }
 
-void HostConsole::room() {
-  {
-    const std::lock_guard lock(mutex_);
-    has_room_ = true;
-  }
-  room_.notify_one();
+void HostConsole::wake() {
+  const u64 one = 1;
+  [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof one);
+}
+
+void HostConsole::room() { wake(); }
+
+void HostConsole::continued() {
+  if (terminal_) make_terminal_raw(in_fd_);
 }
 
 void HostConsole::run() {
-  std::array<u8, 1024> buffer;
-  std::vector<u8> typed;
-  while (wait_for_input()) {
-    const ssize_t n = read(in_fd_, buffer.data(), buffer.size());
-    if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) return;  // the end of the input is not the machine's
-    if (n < 0) continue;
-    typed.clear();
-    filter({buffer.data(), static_cast<std::size_t>(n)}, typed);
-    deliver(typed);
+  std::vector<u8> typed;  // and not yet taken by the guest
+  for (bool open = true; !stopping_ && (open || !typed.empty());) {
+    if (wait_for_input(open, typed.empty())) open = read_input(typed);
+    if (typed.empty() || stopping_) continue;
+    const std::size_t taken = input_(typed);
+    typed.erase(typed.begin(), typed.begin() + static_cast<std::ptrdiff_t>(taken));
   }
 }
 
-bool HostConsole::wait_for_input() {
-  std::array<pollfd, 2> fds = {{{in_fd_, POLLIN, 0}, {wake_.get(), POLLIN, 0}}};
-  while (!stopping_) {
-    if (poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return false;
-    if (fds[0].revents && !stopping_) return true;
+/// True when there is input to be read. What waits for the guest holds up a pipe or a file, but no terminal.
+bool HostConsole::wait_for_input(bool open, bool nothing_waits) {
+  int timeout = nothing_waits ? -1 : k_retry;
+  bool wanted = open && (terminal_ || nothing_waits);
+  if (wanted && !may_read()) {
+    wanted = false;
+    if (timeout < 0) timeout = k_look_again;
   }
-  return false;
+  std::array<pollfd, 2> fds = {{{wanted ? in_fd_ : -1, POLLIN, 0}, {wake_.get(), POLLIN, 0}}};
+  if (poll(fds.data(), fds.size(), timeout) < 0) return false;
+  u64 count = 0;
+  if (fds[1].revents) [[maybe_unused]]
+    const ssize_t n = ::read(wake_.get(), &count, sizeof count);
+  return fds[0].revents && !stopping_;
+}
+
+/// In the background of its terminal a process must not read it; back in the foreground, the terminal is made raw.
+bool HostConsole::may_read() {
+  if (!terminal_) return true;
+  const bool was = std::exchange(background_, in_background(in_fd_));
+  if (was && !background_) make_terminal_raw(in_fd_);
+  return !background_;
+}
+
+/// False: the input is at its end, which is not the machine's.
+bool HostConsole::read_input(std::vector<u8>& typed) {
+  std::array<u8, 1024> buffer;
+  if (!may_read()) return true;
+  const ssize_t n = read(in_fd_, buffer.data(), buffer.size());
+  // EIO: the terminal is gone, or this process is in its background since a moment ago.
+  if (n < 0) return errno == EINTR || errno == EAGAIN || (errno == EIO && terminal_ && in_background(in_fd_));
+  filter({buffer.data(), static_cast<std::size_t>(n)}, typed);
+  if (terminal_ && typed.size() > k_typed_ahead) typed.resize(k_typed_ahead);
+  return n > 0;
 }
 
 void HostConsole::filter(std::span<const u8> bytes, std::vector<u8>& out) {
   for (const u8 c : bytes) {
-    if (!saved_) {  // no terminal: nothing is an escape
+    if (!terminal_) {  // nothing is an escape
       out.push_back(c);
     } else if (!escaped_ && c == k_escape) {
       escaped_ = true;
@@ -103,33 +131,14 @@ void HostConsole::filter(std::span<const u8> bytes, std::vector<u8>& out) {
   }
 }
 
-void HostConsole::deliver(std::span<const u8> bytes) {
-  while (!bytes.empty() && !stopping_) {
-    {
-      const std::lock_guard lock(mutex_);
-      has_room_ = false;
-    }
-    bytes = bytes.subspan(input_(bytes));
-    if (bytes.empty()) return;
-    std::unique_lock lock(mutex_);
-    room_.wait_for(lock, k_retry, [this] { return has_room_ || stopping_; });
-  }
+void HostConsole::write(std::span<const u8> bytes) { say_error(out_->write(bytes)); }
+
+void HostConsole::say_error(int error) {
+  if (error && !error_said_.exchange(true))
+    AV_LOG(Error, "console output is lost from here on: %s", std::strerror(error));
 }
 
-void HostConsole::write(std::span<const u8> bytes) {
-  const std::lock_guard lock(write_mutex_);
-  while (!bytes.empty() && !output_gone_) {
-    const ssize_t n = ::write(out_fd_, bytes.data(), bytes.size());
-    if (n >= 0) {
-      bytes = bytes.subspan(static_cast<std::size_t>(n));
-    } else if (errno == EAGAIN) {
-      pollfd p = {out_fd_, POLLOUT, 0};
-      poll(&p, 1, -1);
-    } else if (errno != EINTR) {
-      output_gone_ = true;
-      AV_LOG(Error, "console output is lost from here on: %s", std::strerror(errno));
-    }
-  }
-}
+void HostConsole::give_up() { out_->give_up(); }
+void HostConsole::drain() { out_->drain(); }
 
 }  // namespace armvisor::devices

@@ -1,22 +1,19 @@
 #pragma once
 // The host's end of a guest's console: a terminal, pipe or file pair.
 //
-// A thread reads the input and hands it to the guest's device; output is written by the caller's thread. A terminal is
-// in raw mode while the console lives, so that control characters reach the guest, and Ctrl-A is the escape: Ctrl-A x
-// ends the machine, Ctrl-A Ctrl-A sends one Ctrl-A, Ctrl-A h tells.
-#include <termios.h>
-
+// A thread reads the input and hands it to the guest's device; output goes by way of an outlet, so that a reader who is
+// slow or gone keeps nobody inside write(2). A terminal is in raw mode while the console lives and the process is in
+// the terminal's foreground, so that control characters reach the guest, and Ctrl-A is the escape: Ctrl-A x ends the
+// machine, Ctrl-A Ctrl-A sends one Ctrl-A, Ctrl-A h tells. In the background the terminal is left alone.
 #include <atomic>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <span>
 #include <thread>
 #include <vector>
 
 #include "base/fd.h"
+#include "base/outlet.h"
 #include "base/result.h"
 #include "base/types.h"
 
@@ -27,39 +24,45 @@ class HostConsole {
   /// Takes input for the guest; returns how much of it there was room for.
   using Input = std::function<std::size_t(std::span<const u8>)>;
 
-  /// Borrows the descriptors. `in_fd` < 0: there is no input.
-  static Result<std::unique_ptr<HostConsole>> create(int in_fd, int out_fd);
-  /// Ends the thread and restores the terminal.
+  /// Borrows `in_fd`; < 0: there is no input.
+  static Result<std::unique_ptr<HostConsole>> create(int in_fd, Outlet::Target out);
+  /// Borrows both.
+  static Result<std::unique_ptr<HostConsole>> create(int in_fd, int out_fd) {
+    return create(in_fd, Outlet::Target{{}, out_fd, {}});
+  }
+  /// Ends the thread, restores the terminal, and says how much output nobody read.
   ~HostConsole();
 
   /// Starts reading. `quit` is called, on the reading thread, for the escape Ctrl-A x.
   Status start(Input input, std::function<void()> quit);
   /// The guest takes input again after it took less than it was given. (any thread)
   void room();
-  /// Writes all of it, however slow the reader is; gives up, once and for all, when nobody reads. (any thread)
+  /// The process goes on after a stop, in the foreground or the background. (any thread)
+  void continued();
+  /// Writes all of it, however slow the reader is, until give_up(). (any thread)
   void write(std::span<const u8> bytes);
+  void give_up();  ///< (any thread) from now on nobody waits for the reader
+  void drain();    ///< waits until all is written; after give_up(), only as long as the reader goes on reading
 
  private:
-  HostConsole(int in_fd, int out_fd, Fd wake) : in_fd_(in_fd), out_fd_(out_fd), wake_(std::move(wake)) {}
-  void set_raw();
+  HostConsole(int in_fd, std::unique_ptr<Outlet> out, Fd wake);
   void run();
-  bool wait_for_input();
+  bool wait_for_input(bool open, bool nothing_waits);
+  bool may_read();
+  bool read_input(std::vector<u8>& typed);
   void filter(std::span<const u8> bytes, std::vector<u8>& out);
-  void deliver(std::span<const u8> bytes);
+  void wake();
+  void say_error(int error);
 
   const int in_fd_;
-  const int out_fd_;
-  Fd wake_;  ///< ends the thread
-  std::optional<termios> saved_;
+  const bool terminal_;
+  const std::unique_ptr<Outlet> out_;
+  Fd wake_;  ///< there is room, or the thread is to end
   Input input_;
   std::function<void()> quit_;
   bool escaped_ = false;
-  std::atomic<bool> stopping_{false};
-  std::mutex mutex_;  // guards has_room_
-  std::condition_variable room_;
-  bool has_room_ = true;
-  std::mutex write_mutex_;
-  bool output_gone_ = false;
+  bool background_ = false;  ///< of the terminal, when last seen
+  std::atomic<bool> stopping_{false}, error_said_{false};
   std::thread thread_;
 };
 
