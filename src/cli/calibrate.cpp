@@ -1,15 +1,17 @@
 // armvisor calibrate: what each kind of event costs on this host, kept for armvisor model.
-#include <signal.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <cstdio>
 
+#include "base/log.h"
+#include "base/output_file.h"
 #include "cli/calibration_path.h"
 #include "cli/commands.h"
 #include "cli/counted_loads.h"
 #include "measure/fit.h"
 #include "vmm/calibrator.h"
+#include "vmm/signals.h"
 
 namespace armvisor::cli {
 namespace {
@@ -49,14 +51,6 @@ Result<Request> parse(const Arguments& arguments) {
   return r;
 }
 
-/// The machines read these from a descriptor, which works only while they are blocked in all threads.
-void block_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGWINCH}) sigaddset(&set, s);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-}
-
 Result<measure::Calibration> fit_to(const Arguments& files, const measure::Calibration& costs) {
   std::vector<measure::Load> loads;
   for (const std::string& file : files) {
@@ -86,11 +80,16 @@ Status measure_host(const Arguments& arguments) {
   if (r.output.empty()) {
     AV_TRY_ASSIGN(r.output, calibration_path());
   }
-  block_signals();
+  AV_TRY(OutputFile::check("--output", r.output));
+  vmm::block_watched_signals();  // the machines read them from a descriptor
   vmm::CalibrationPlan plan{.rounds = r.rounds, .version = version_text(), .progress = {}};
   if (::isatty(STDERR_FILENO))
-    plan.progress = [](u32 done, u32 of) { std::fprintf(stderr, "\r%u of %u%s", done, of, done == of ? "\n" : ""); };
-  AV_TRY_ASSIGN(measure::Calibration calibration, vmm::calibrate(plan));
+    plan.progress = [](u32 done, u32 of) {
+      print_text("\r" + std::to_string(done) + " of " + std::to_string(of) + (done == of ? "\n" : ""));
+    };
+  auto measured = vmm::calibrate(plan);
+  vmm::unblock_watched_signals();
+  AV_TRY_ASSIGN(measure::Calibration calibration, std::move(measured));
   if (!r.fit.empty()) {
     AV_TRY_ASSIGN(calibration, fit_to(r.fit, calibration));
   }

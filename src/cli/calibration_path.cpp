@@ -1,13 +1,19 @@
 #include "cli/calibration_path.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 
+#include "base/fd.h"
+#include "base/host_error.h"
+#include "base/output_file.h"
+#include "base/write_all.h"
 #include "cli/commands.h"
 #include "machine/image.h"
 #include "vmm/calibrator.h"
@@ -34,22 +40,28 @@ Result<std::string> calibration_path() {
 }
 
 Status save_calibration(const std::string& path, const measure::Calibration& calibration) {
-  const auto failed = [&](const std::string& why) {
-    return Error{ErrorKind::HostResource, "calibrate: expected to write " + path + ", the host says: " + why +
-                                              "; check the path and its permissions"};
+  const auto failed = [&](int error) {
+    return host_error("calibrate: expected to write " + path, error, "check the path and its permissions");
   };
   std::error_code error;
   const std::filesystem::path file(path);
   if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path(), error);
-  if (error) return failed(error.message());
-  // Written beside and moved, so that a reader never sees half of it.
-  const std::string part = path + ".new";
-  std::ofstream out(part);
-  out << measure::calibration_json(calibration);
-  out.close();
-  if (!out) return failed(std::strerror(errno));
-  std::filesystem::rename(part, file, error);
-  return error ? Status(failed(error.message())) : Status();
+  if (error) return failed(error.value());
+  AV_TRY(OutputFile::check("--output", path));
+  // Written beside, under a name that is not there yet, and moved, so that a reader never sees half of it.
+  std::string part = path + ".XXXXXX";
+  const Fd fd(::mkostemp(part.data(), O_CLOEXEC));
+  if (!fd) return failed(errno);
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  const std::string text = measure::calibration_json(calibration);
+  if (::fchmod(fd.get(), 0666 & ~mask) == 0 &&
+      write_all(fd.get(), {reinterpret_cast<const u8*>(text.data()), text.size()}) &&
+      ::rename(part.c_str(), path.c_str()) == 0)
+    return {};
+  const int reason = errno;
+  ::unlink(part.c_str());
+  return failed(reason);
 }
 
 Result<measure::Calibration> load_calibration(const std::string& path) {

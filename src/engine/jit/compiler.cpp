@@ -1,12 +1,15 @@
 #include "engine/jit/compiler.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <optional>
 #include <utility>
 
 #include "arm/fp.h"
+#include "base/log.h"
 #include "engine/helpers.h"
 #include "engine/jit/lower.h"
 #include "engine/jit/move.h"
@@ -149,11 +152,22 @@ Compiler::Compiler(CodeMemory memory, const JitOptions& options)
   interpret_ = memory_.to_exec(at) + stubs_.lookup;
   unknown_ = memory_.to_exec(at) + stubs_.miss;
   enter_ = reinterpret_cast<Stubs::Enter>(reinterpret_cast<u64>(memory_.to_exec(at) + stubs_.enter));
-  if (options_.perf_map) perf_map_.reset(std::fopen(("/tmp/perf-" + std::to_string(::getpid()) + ".map").c_str(), "w"));
+  if (options_.perf_map) open_perf_map();
   note_for_perf(memory_.to_exec(at), stubs_.size, "stubs_", 0);
 }
 
 Compiler::~Compiler() = default;
+
+/// A file of ours and new: its name can be guessed, so anybody may have put a link there.
+void Compiler::open_perf_map() {
+  const std::string path = "/tmp/perf-" + std::to_string(::getpid()) + ".map";
+  ::unlink(path.c_str());
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+  if (fd >= 0)
+    perf_map_.reset(::fdopen(fd, "w"));
+  else
+    AV_LOG(Warn, "--jit perf-map: %s cannot be made: %s", path.c_str(), std::strerror(errno));
+}
 
 /// perf's interface for code that is generated: lines of address, size and name in a file that it finds by its name.
 void Compiler::note_for_perf(const void* code, std::size_t size, const char* what, u32 pc) {

@@ -60,6 +60,7 @@ class Compiler final : public Backend {
   std::size_t emit(Emitter& emitter, u8* at, std::size_t capacity, const ir::Block& ir_block, Block& out);
   void complete(Block& block, u8* at, std::size_t size, const Emitter& emitter);
   const WindowFaults* running_faults() const { return windows_ != Windows::Off ? &faults_ : nullptr; }
+  void open_perf_map();
   void note_for_perf(const void* code, std::size_t size, const char* what, u32 pc);
 
   CodeMemory memory_;
