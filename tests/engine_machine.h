@@ -27,11 +27,13 @@ class Port final : public MachinePort {
     ++reads;
     value = 0;
     for (u32 k = 0; k < size; ++k) value |= u64{registers[pa.value + k]} << (8 * k);
+    if (log) log->push_back({pa.value, size, false, value});
     return true;
   }
   bool mmio_write(GuestPa pa, u32 size, u64 value) override {
     if (pa.value >> 12 != k_device >> 12) return false;
     ++writes;
+    if (log) log->push_back({pa.value, size, true, value});
     for (u32 k = 0; k < size; ++k) registers[pa.value + k] = static_cast<u8>(value >> (8 * k));
     return true;
   }
@@ -47,7 +49,16 @@ class Port final : public MachinePort {
     for (u32 k = 0; k < engine->vcpu_count(); ++k) engine->vcpu(k).set_event();
   }
 
+  struct Access {
+    u64 pa;
+    u32 size;
+    bool write;
+    u64 value;
+    bool operator==(const Access&) const = default;
+  };
+
   Engine* engine = nullptr;
+  std::vector<Access>* log = nullptr;  ///< each access of the device page goes there
   std::map<u64, u8> registers;
   std::vector<u8> rom;
   u64 reads = 0, writes = 0;

@@ -1,6 +1,6 @@
 #pragma once
 // Accesses to guest RAM by vCPUs: relaxed atomics of their size when aligned, so that no other vCPU sees a torn
-// value; by bytes otherwise, which is what the architecture promises (ARM DDI 0406C A3.5.3).
+// value; by elements, or by bytes, otherwise, which is what the architecture promises (ARM DDI 0406C A3.5.3).
 #include <type_traits>
 
 #include "base/types.h"
@@ -14,15 +14,6 @@ inline T guest_load(u64 host) {
 template <class T>
 inline void guest_store(u64 host, T value) {
   __atomic_store_n(reinterpret_cast<T*>(host), value, __ATOMIC_RELAXED);
-}
-
-inline u64 guest_load_bytes(u64 host, u32 size) {
-  u64 value = 0;
-  for (u32 k = 0; k < size; ++k) value |= u64{guest_load<u8>(host + k)} << (8 * k);
-  return value;
-}
-inline void guest_store_bytes(u64 host, u32 size, u64 value) {
-  for (u32 k = 0; k < size; ++k) guest_store<u8>(host + k, static_cast<u8>(value >> (8 * k)));
 }
 
 /// `size` is 1, 2, 4 or 8 and divides the address.
@@ -42,6 +33,17 @@ inline void guest_store_aligned(u64 host, u32 size, u64 value) {
     default: guest_store<u64>(host, value); break;
   }
 }
+
+/// `size` bytes, of which each `unit` is in one piece: it divides the address and the size.
+inline u64 guest_load_units(u64 host, u32 size, u32 unit) {
+  u64 value = 0;
+  for (u32 k = 0; k < size; k += unit) value |= guest_load_aligned(host + k, unit) << (8 * k);
+  return value;
+}
+inline void guest_store_units(u64 host, u32 size, u32 unit, u64 value) {
+  for (u32 k = 0; k < size; k += unit) guest_store_aligned(host + k, unit, value >> (8 * k));
+}
+inline u64 guest_load_bytes(u64 host, u32 size) { return guest_load_units(host, size, 1); }
 
 inline u64 byte_swap(u64 value, u32 size) { return __builtin_bswap64(value) >> (64 - 8 * size); }
 

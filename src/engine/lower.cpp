@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "engine/context.h"
 #include "engine/helpers.h"
+#include "ir/access.h"
 #include "ir/passes/flag_liveness.h"
 
 namespace armvisor::engine {
@@ -342,7 +343,7 @@ bool Lowering::lower_memory(const Inst& inst) {
   const u16 a = inst.a.is_imm() ? k_zero : offset_of(inst.a);
   const u32 disp = inst.disp + (inst.a.is_imm() ? static_cast<u32>(inst.imm) : 0);
   const u32 size = inst.attr & MemAttr::size_mask;
-  const bool more_alignment = (inst.attr & MemAttr::aligned) && inst.attr2 > size;
+  const bool more_alignment = ir::access_of(inst).alignment > size;
   const bool inline_form = !(inst.attr & (MemAttr::big | MemAttr::unprivileged)) && !more_alignment;
   Kind kind = load ? (size == 8 ? Kind::LoadD : Kind::Load) : (size == 8 ? Kind::StoreD : Kind::Store);
   if (inline_form) kind = load ? load_kind(inst) : store_kind(inst);

@@ -1,8 +1,10 @@
 // The slow paths of guest memory accesses.
+#include <algorithm>
+
 #include "base/bits.h"
 #include "engine/guest_access.h"
 #include "engine/vcpu.h"
-#include "ir/ir.h"
+#include "ir/access.h"
 #include "memory/fence.h"
 
 namespace armvisor::engine {
@@ -53,12 +55,6 @@ arm::Fault InterpreterVcpu::walk_to_keep(u32 va, arm::Access access, bool privil
   }
   keep = answer == Keep::Yes;
   return {};
-}
-
-bool InterpreterVcpu::check_alignment(u32 va, u32 size, u8 attr, u8 attr2, bool write) {
-  const u32 required = attr2 ? attr2 : size;
-  if (!(attr & MemAttr::aligned) || (va & (required - 1)) == 0) return true;
-  return fault(arm::FaultType::Alignment, va, write);
 }
 
 /// A place that the TLB knows: Normal RAM, or ROM for reads. A write may be one that must be seen.
@@ -123,53 +119,69 @@ bool InterpreterVcpu::mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value)
   return done || fault(arm::FaultType::SyncExternal, va, write);
 }
 
+/// Checks the alignment of each element (ir/access.h) and finds both pages, before anything is read or written.
+bool InterpreterVcpu::resolve(u32 va, const ir::Access& access, bool write, bool unprivileged, Span& out) {
+  if (!access.allows(va)) return fault(arm::FaultType::Alignment, va, write);
+  const u32 in_first = std::min(access.size, k_page_size - (va & k_page_mask));
+  out.parts[0] = {va, in_first, {}};
+  out.parts[1] = {va + in_first, access.size - in_first, {}};
+  for (Part& part : out.parts)
+    if (part.size != 0 && !resolve(part.va, write, unprivileged, part.place)) return false;
+  out.step = std::min(access.element, 4u);
+  out.unit = (va & (access.size - 1)) == 0 ? access.size : (va & (out.step - 1)) == 0 ? out.step : 1;
+  if (access.is_aligned(va)) return true;
+  for (const Part& part : out.parts) {
+    const bool may_be_unaligned = part.place.normal && (write ? part.place.ram : part.place.host != 0);
+    if (part.size != 0 && !may_be_unaligned) return fault(arm::FaultType::Alignment, part.va, write);
+  }
+  return true;
+}
+
+bool InterpreterVcpu::load_part(const Span& span, const Part& part, u64& value) {
+  const Place& place = part.place;
+  if (place.host) {
+    value = guest_load_units(place.host, part.size, span.unit);
+    if (journal_) value = journal_->loaded(place.host, part.size, value);
+    return true;
+  }
+  value = 0;
+  for (u32 k = 0; k < part.size; k += span.step) {
+    u64 piece = 0;
+    if (!mmio(part.va + k, place.pa + k, span.step, false, piece)) return false;
+    value |= (piece & low_mask(8 * span.step)) << (8 * k);
+  }
+  return true;
+}
+
+bool InterpreterVcpu::store_part(const Span& span, const Part& part, u64 value) {
+  const Place& place = part.place;
+  if (place.ram) {
+    store_ram(place, part.size, span.unit, value);
+    return true;
+  }
+  for (u32 k = 0; k < part.size; k += span.step) {
+    u64 piece = value >> (8 * k) & low_mask(8 * span.step);
+    if (!mmio(part.va + k, place.pa + k, span.step, true, piece)) return false;
+  }
+  return true;
+}
+
 bool InterpreterVcpu::load(u32 va, u8 attr, u8 attr2, u64& value) {
   count(Counter::LightLoad);
-  const u32 size = attr & MemAttr::size_mask;
-  const bool unprivileged = attr & MemAttr::unprivileged;
-  if (!check_alignment(va, size, attr, attr2, false)) return false;
-  if ((va & k_page_mask) + size > k_page_size) {
-    if (!load_across(va, size, unprivileged, value)) return false;
-  } else {
-    Place place;
-    if (!resolve(va, false, unprivileged, place)) return false;
-    const bool aligned = (va & (size - 1)) == 0;
-    if (!aligned && !place.normal) return fault(arm::FaultType::Alignment, va, false);
-    if (!place.host) {
-      if (!aligned) return fault(arm::FaultType::Alignment, va, false);
-      if (!mmio(va, place.pa, size, false, value)) return false;
-    } else {
-      value = aligned ? guest_load_aligned(place.host, size) : guest_load_bytes(place.host, size);
-      if (journal_) value = journal_->loaded(place.host, size, value);
-    }
-  }
-  value &= low_mask(size * 8);
-  if (attr & MemAttr::big) value = byte_swap(value, size);
-  if ((attr & MemAttr::sign) && size < 4) value = sign_extend(static_cast<u32>(value), size * 8);
+  const ir::Access access = ir::access_of(attr, attr2);
+  Span span;
+  if (!resolve(va, access, false, attr & MemAttr::unprivileged, span)) return false;
+  u64 second = 0;
+  if (!load_part(span, span.parts[0], value) || !load_part(span, span.parts[1], second)) return false;
+  if (span.parts[1].size != 0) value |= second << (8 * span.parts[0].size);
+  if (attr & MemAttr::big) value = byte_swap(value, access.size);
+  if ((attr & MemAttr::sign) && access.size < 4) value = sign_extend(static_cast<u32>(value), access.size * 8);
   return true;
 }
 
-bool InterpreterVcpu::load_across(u32 va, u32 size, bool unprivileged, u64& value) {
-  const u32 in_first = k_page_size - (va & k_page_mask);
-  Place first, second;
-  if (!resolve(va, false, unprivileged, first) || !resolve(va + in_first, false, unprivileged, second)) return false;
-  if (!first.normal || !first.host) return fault(arm::FaultType::Alignment, va, false);
-  if (!second.normal || !second.host) return fault(arm::FaultType::Alignment, va + in_first, false);
-  u64 low = guest_load_bytes(first.host, in_first), high = guest_load_bytes(second.host, size - in_first);
-  if (journal_) {
-    low = journal_->loaded(first.host, in_first, low);
-    high = journal_->loaded(second.host, size - in_first, high);
-  }
-  value = low | high << (8 * in_first);
-  return true;
-}
-
-void InterpreterVcpu::store_ram(const Place& place, u32 size, u64 value) {
+void InterpreterVcpu::store_ram(const Place& place, u32 size, u32 unit, u64 value) {
   if (journal_ && journal_->stored(place.host, size, value)) return;
-  if ((place.host & (size - 1)) == 0)
-    guest_store_aligned(place.host, size, value);
-  else
-    guest_store_bytes(place.host, size, value);
+  guest_store_units(place.host, size, unit, value);
   full_fence();
   written(place.pa, size);
 }
@@ -189,34 +201,14 @@ void InterpreterVcpu::written(GuestPa pa, u32 size) {
 
 bool InterpreterVcpu::store(u32 va, u8 attr, u8 attr2, u64 value) {
   count(Counter::LightStore);
-  const u32 size = attr & MemAttr::size_mask;
-  const bool unprivileged = attr & MemAttr::unprivileged;
-  if (!check_alignment(va, size, attr, attr2, true)) return false;
-  if (attr & MemAttr::big) value = byte_swap(value, size);
-  value &= low_mask(size * 8);
-  if ((va & k_page_mask) + size > k_page_size) return store_across(va, size, unprivileged, value);
-  Place place;
-  if (!resolve(va, true, unprivileged, place)) return false;
-  const bool aligned = (va & (size - 1)) == 0;
-  if (!aligned && (!place.normal || !place.ram)) return fault(arm::FaultType::Alignment, va, true);
-  if (!place.ram) return mmio(va, place.pa, size, true, value);
-  store_ram(place, size, value);
-  return true;
-}
-
-/// Both pages are checked before anything is stored.
-bool InterpreterVcpu::store_across(u32 va, u32 size, bool unprivileged, u64 value) {
-  const u32 in_first = k_page_size - (va & k_page_mask);
-  Place first, second;
-  if (!resolve(va, true, unprivileged, first) || !resolve(va + in_first, true, unprivileged, second)) return false;
-  if (!first.normal || !first.ram) return fault(arm::FaultType::Alignment, va, true);
-  if (!second.normal || !second.ram) return fault(arm::FaultType::Alignment, va + in_first, true);
-  const auto store_bytes = [this](const Place& place, u32 count, u64 bytes) {
-    for (u32 k = 0; k < count; ++k) store_ram({place.host + k, place.pa + k, true, true}, 1, bytes >> (8 * k) & 0xff);
-  };
-  store_bytes(first, in_first, value);
-  store_bytes(second, size - in_first, value >> (8 * in_first));
-  return true;
+  const ir::Access access = ir::access_of(attr, attr2);
+  if (attr & MemAttr::big) value = byte_swap(value, access.size);
+  value &= low_mask(access.size * 8);
+  Span span;
+  if (!resolve(va, access, true, attr & MemAttr::unprivileged, span)) return false;
+  const Part &first = span.parts[0], &second = span.parts[1];
+  if (!store_part(span, first, value & low_mask(8 * first.size))) return false;
+  return second.size == 0 || store_part(span, second, value >> (8 * first.size));
 }
 
 // Exclusives need natural alignment always (A3.2.1), and memory that a monitor watches: RAM.

@@ -14,6 +14,7 @@
 #include "engine/mailbox.h"
 #include "engine/shared.h"
 #include "frontend/translate.h"
+#include "ir/access.h"
 #include "mmu/shadow.h"
 
 namespace armvisor::engine {
@@ -86,6 +87,17 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
     GuestPa pa;
     bool normal = false;  ///< Normal memory: may be unaligned
     bool ram = false;
+  };
+  /// What an access has in one page.
+  struct Part {
+    u32 va = 0, size = 0;  ///< bytes; 0: nothing
+    Place place;
+  };
+  /// A whole access: the second part is in the page behind the first.
+  struct Span {
+    Part parts[2];
+    u32 unit = 1;  ///< bytes that are read or written in one piece in RAM
+    u32 step = 1;  ///< bytes of each access that a device gets
   };
 
   // --- dispatcher (vcpu.cpp)
@@ -162,14 +174,14 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   bool read32(GuestPa pa, u32& value) override;
   bool read64(GuestPa pa, u64& value) override;
   arm::Fault walk_to_keep(u32 va, arm::Access access, bool privileged, arm::Translation& out, bool& keep);
-  bool check_alignment(u32 va, u32 size, u8 attr, u8 attr2, bool write);
   bool resolve(u32 va, bool write, bool unprivileged, Place& out);
   bool cached_place(u32 va, bool write, bool unprivileged, Place& out);
-  bool load_across(u32 va, u32 size, bool unprivileged, u64& value);
-  bool store_across(u32 va, u32 size, bool unprivileged, u64 value);
+  bool resolve(u32 va, const ir::Access& access, bool write, bool unprivileged, Span& out);
+  bool load_part(const Span& span, const Part& part, u64& value);
+  bool store_part(const Span& span, const Part& part, u64 value);
   bool device(GuestPa pa, u32 size, bool write, u64& value);
   bool mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value);
-  void store_ram(const Place& place, u32 size, u64 value);
+  void store_ram(const Place& place, u32 size, u32 unit, u64 value);
   void written(GuestPa pa, u32 size);
   bool fault(arm::FaultType type, u32 va, bool write);
 

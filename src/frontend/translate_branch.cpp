@@ -77,7 +77,7 @@ void Translator::blx(u32 m) {
 void Translator::table_branch(u32 n, u32 m, bool half_words) {
   const Operand index = half_words ? Operand(ir.emit(Op::Shl, reg(m), imm(1))) : reg(m);
   const Operand address = n == 15 ? index : Operand(ir.emit(Op::Add, reg(n), index));
-  const Value entry = ir.load(address, n == 15 ? pc_value() : 0, half_words ? 2 : 1, memory_attr());
+  const Value entry = read({AccessKind::Single, half_words ? 2u : 1u}, address, n == 15 ? pc_value() : 0);
   const Value target = ir.emit(Op::Add, ir.emit(Op::Shl, entry, imm(1)), imm(pc_value()));
   leave(Op::ExitIndirect, target, 0, BranchHint::Table);
 }

@@ -1,4 +1,5 @@
 // Loads and stores that A32 and T32 share (ARM DDI 0406C A4.6, A4.7; B9.3 for the system forms).
+#include <algorithm>
 #include <bit>
 #include <vector>
 
@@ -8,25 +9,47 @@
 namespace armvisor::frontend {
 namespace {
 
+struct Rule {
+  u32 element;
+  bool always;
+};
+constexpr bool Yes = true, No = false;
+constexpr Rule k_rules[] = {
+#define ACCESS(kind, element, always) {element, always},
+#include "frontend/accesses.inc"
+#undef ACCESS
+};
+
+/// `attr`: MemAttr with the size.
+Translator::Access single(u8 attr) {
+  return {AccessKind::Single, attr & u32{MemAttr::size_mask}, static_cast<u8>(attr & ~MemAttr::size_mask)};
+}
+constexpr Translator::Access k_word_of_list{AccessKind::Multiple, 4};
+constexpr Translator::Access k_dual{AccessKind::Dual, 8};
+
 constexpr u32 k_user_reg(u32 n) { return arm::k_mode_usr << 8 | n; }
 
 }  // namespace
 
-u8 Translator::memory_attr(u8 extra) const {
-  u8 attr = extra;
-  if (context.big_endian) attr |= MemAttr::big;
-  if (context.align_strict) attr |= MemAttr::aligned;
-  return attr;
+/// Endianness and alignment are the context's.
+ir::AccessCode Translator::access_code(const Access& access) const {
+  const Rule& rule = k_rules[static_cast<u32>(access.kind)];
+  const u32 element = rule.element ? rule.element : access.element ? access.element : access.bytes;
+  const u32 asked = rule.always || context.align_strict ? element : 1;
+  ir::AccessCode code = ir::encode({access.bytes, element, std::max(asked, access.named_alignment)});
+  code.attr |= access.extra;
+  if (context.big_endian) code.attr |= MemAttr::big;
+  return code;
 }
 
-/// Appends a load of `attr` (with its size) into `dst`.
-void Translator::load_into(Value dst, Operand address, u32 disp, u8 attr) {
-  ir.append({.op = Op::Load,
-             .attr = memory_attr(attr),
-             .dst = dst,
-             .a = address.value,
-             .disp = disp,
-             .imm = address.constant});
+Value Translator::read(const Access& access, Operand address, u32 disp, Value dst) {
+  const ir::AccessCode code = access_code(access);
+  return ir.load(dst, address, disp, code.attr, code.attr2);
+}
+
+void Translator::write(const Access& access, Operand address, u32 disp, Operand value) {
+  const ir::AccessCode code = access_code(access);
+  ir.store(address, disp, value, code.attr, code.attr2);
 }
 
 Operand Translator::index_address(const Index& x, u32& disp) {
@@ -59,7 +82,7 @@ void Translator::load(u32 t, u8 attr, const Index& index) {
   u32 disp = 0;
   const Operand address = index_address(x, disp);
   const Value dst = t == 15 ? ir.new_temp() : Value::reg(t);
-  load_into(dst, address, disp, attr);
+  read(single(attr), address, disp, dst);
   index_writeback(x, address);
   if (t != 15) return;
   const BranchHint table = x.offset.is_constant ? BranchHint::None : BranchHint::Table;
@@ -70,13 +93,12 @@ void Translator::store(u32 t, u8 attr, const Index& x) {
   if (x.writeback && (x.n == 15 || x.n == t)) return unpredictable();
   u32 disp = 0;
   const Operand address = index_address(x, disp);
-  const u8 size = attr & MemAttr::size_mask;
-  ir.store(address, disp, reg(t), size, memory_attr(static_cast<u8>(attr & ~MemAttr::size_mask)));
+  write(single(attr), address, disp, reg(t));
   index_writeback(x, address);
 }
 
 // Doublewords. Rt is at the lower address, so it is the low word of a little-endian doubleword and the high word of a
-// big-endian one. LDRD and STRD need word alignment only, exclusives doubleword alignment (A3.2.1).
+// big-endian one.
 void Translator::write_doubleword(u32 t, u32 t2, Value v) {
   if (context.big_endian) std::swap(t, t2);
   write_pair(t, t2, v);
@@ -91,8 +113,7 @@ void Translator::load_dual(u32 t, u32 t2, const Index& x) {
   if (x.writeback && (x.n == 15 || x.n == t || x.n == t2)) return unpredictable();
   u32 disp = 0;
   const Operand address = index_address(x, disp);
-  const Value v = ir.load(address, disp, 8, memory_attr(MemAttr::aligned));
-  ir.block().insts.back().attr2 = 4;
+  const Value v = read(k_dual, address, disp);
   index_writeback(x, address);
   write_doubleword(t, t2, v);
 }
@@ -101,13 +122,12 @@ void Translator::store_dual(u32 t, u32 t2, const Index& x) {
   if (x.writeback && (x.n == 15 || x.n == t || x.n == t2)) return unpredictable();
   u32 disp = 0;
   const Operand address = index_address(x, disp);
-  ir.store(address, disp, read_doubleword(t, t2), 8, memory_attr(MemAttr::aligned));
-  ir.block().insts.back().attr2 = 4;
+  write(k_dual, address, disp, read_doubleword(t, t2));
   index_writeback(x, address);
 }
 
 void Translator::load_exclusive(u32 size, u32 t, u32 t2, u32 n, u32 disp) {
-  const u8 attr = memory_attr(static_cast<u8>(size | MemAttr::aligned));
+  const u8 attr = access_code({AccessKind::Exclusive, size}).attr;
   const Value dst = size == 8 ? ir.new_temp() : Value::reg(t);
   ir.append({.op = size == 8 ? Op::LoadEx64 : Op::LoadEx, .attr = attr, .dst = dst, .a = Value::reg(n), .disp = disp});
   if (size == 8) write_doubleword(t, t2, dst);
@@ -115,7 +135,7 @@ void Translator::load_exclusive(u32 size, u32 t, u32 t2, u32 n, u32 disp) {
 
 void Translator::store_exclusive(u32 size, u32 d, u32 t, u32 t2, u32 n, u32 disp) {
   if (d == n || d == t || (size == 8 && d == t2)) return unpredictable();
-  const u8 attr = memory_attr(static_cast<u8>(size | MemAttr::aligned));
+  const u8 attr = access_code({AccessKind::Exclusive, size}).attr;
   const Value value = size == 8 ? read_doubleword(t, t2) : Value::reg(t);
   ir.append({.op = size == 8 ? Op::StoreEx64 : Op::StoreEx,
              .attr = attr,
@@ -146,7 +166,7 @@ Translator::Loaded Translator::load_list(u32 n, u32 list, u32 disp) {
     Value dst = k == n || k == 15 ? ir.new_temp() : Value::reg(k);
     if (k == n) loaded.base = dst;
     if (k == 15) loaded.pc = dst;
-    load_into(dst, reg(n), disp, 4 | MemAttr::aligned);
+    read(k_word_of_list, reg(n), disp, dst);
     disp += 4;
   }
   return loaded;
@@ -171,7 +191,7 @@ void Translator::store_multiple(u32 n, u32 list, BlockMode mode, bool writeback)
   u32 disp = address.first_disp;
   for (u32 k = 0; k < 16; ++k) {
     if (((list >> k) & 1) == 0) continue;
-    ir.store(reg(n), disp, reg(k), 4, memory_attr(MemAttr::aligned));
+    write(k_word_of_list, reg(n), disp, reg(k));
     disp += 4;
   }
   finish_base(n, address, writeback, {});
@@ -183,7 +203,7 @@ void Translator::load_multiple_user(u32 n, u32 list, BlockMode mode) {
   std::vector<std::pair<u32, Value>> values;
   for (u32 k = 0; k < 15; ++k) {
     if (((list >> k) & 1) == 0) continue;
-    values.emplace_back(k, ir.load(reg(n), disp, 4, memory_attr(MemAttr::aligned)));
+    values.emplace_back(k, read(k_word_of_list, reg(n), disp));
     disp += 4;
   }
   for (const auto& [k, value] : values) {
@@ -200,7 +220,7 @@ void Translator::store_multiple_user(u32 n, u32 list, BlockMode mode) {
   for (u32 k = 0; k < 16; ++k) {
     if (((list >> k) & 1) == 0) continue;
     const Operand value = k >= 8 && k < 15 ? Operand(ir.emit_imm(Op::ReadModeReg, k_user_reg(k))) : reg(k);
-    ir.store(reg(n), disp, value, 4, memory_attr(MemAttr::aligned));
+    write(k_word_of_list, reg(n), disp, value);
     disp += 4;
   }
 }
@@ -217,16 +237,16 @@ void Translator::srs(u32 mode, BlockMode block_mode, bool writeback) {
   if (!context.privileged || !arm::mode_is_valid(mode)) return unpredictable();
   const BlockAddress address = block_address(block_mode, 2);
   const Value base = ir.emit_imm(Op::ReadModeReg, mode << 8 | 13);
-  ir.store(base, address.first_disp, reg(14), 4, memory_attr(MemAttr::aligned));
-  ir.store(base, address.first_disp + 4, ir.emit(Op::ReadSpsr), 4, memory_attr(MemAttr::aligned));
+  write(k_word_of_list, base, address.first_disp, reg(14));
+  write(k_word_of_list, base, address.first_disp + 4, ir.emit(Op::ReadSpsr));
   if (writeback) ir.emit_imm(Op::WriteModeReg, mode << 8 | 13, ir.emit(Op::Add, base, imm(address.new_base_disp)));
 }
 
 void Translator::rfe(u32 n, BlockMode block_mode, bool writeback) {
   if (n == 15 || !context.privileged) return unpredictable();
   const BlockAddress address = block_address(block_mode, 2);
-  const Value target = ir.load(reg(n), address.first_disp, 4, memory_attr(MemAttr::aligned));
-  const Value psr = ir.load(reg(n), address.first_disp + 4, 4, memory_attr(MemAttr::aligned));
+  const Value target = read(k_word_of_list, reg(n), address.first_disp);
+  const Value psr = read(k_word_of_list, reg(n), address.first_disp + 4);
   finish_base(n, address, writeback, {});
   leave_return(target, psr);
 }

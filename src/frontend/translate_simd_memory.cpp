@@ -55,22 +55,18 @@ class Elements {
   bool reversed() const { return t_.context.big_endian && esize_log2_ < 6; }
 
   Value load(u32 bytes) {
-    const Value v = t_.ir.load(base(), disp_, bytes, t_.memory_attr());
-    require_alignment(bytes);
-    return v;
+    const u32 disp = disp_;
+    return t_.read(next(bytes), base(), disp);
   }
   void store(u32 bytes, Value v) {
-    t_.ir.store(base(), disp_, v, bytes, t_.memory_attr());
-    require_alignment(bytes);
+    const u32 disp = disp_;
+    t_.write(next(bytes), base(), disp, v);
   }
-  /// The first access checks the alignment that the instruction specifies. Where SCTLR.A asks for alignment it is the
-  /// elements', whatever the size of the access.
-  void require_alignment(u32 bytes) {
-    ir::Inst& access = t_.ir.block().insts.back();
-    const bool specified = disp_ == 0 && alignment_ > 1;
-    if (specified) access.attr |= MemAttr::aligned;
-    if (access.attr & MemAttr::aligned) access.attr2 = static_cast<u8>(specified ? alignment_ : element_bytes());
+  /// The first access checks the alignment that the instruction names.
+  Translator::Access next(u32 bytes) {
+    const u32 named = disp_ == 0 ? alignment_ : 1;
     disp_ += bytes;
+    return {AccessKind::Element, bytes, 0, element_bytes(), named};
   }
 
   Translator& t_;

@@ -13,28 +13,22 @@ u32 first_register(const Inst& i) { return i('z') ? vd(i) : i('d') << 1 | i('D')
 /// Base of the A7.6 instructions: PC reads word-aligned.
 Operand base_of(Translator& t, const Inst& i) { return i('n') == 15 ? Operand::imm(t.pc_aligned()) : t.reg(i('n')); }
 
-/// One register from or to memory. Every access is of a word or two that must be word-aligned. A big-endian doubleword
-/// has its high word first, which is what the two word accesses of the manual give.
+/// One register from or to memory. A big-endian doubleword has its high word first, which is what the two word accesses
+/// of the manual give.
 class Transfer {
  public:
-  Transfer(Translator& t, const Inst& i) : t_(t), double_(i('z') != 0) {}
+  Transfer(Translator& t, const Inst& i) : t_(t), double_(i('z') != 0), access_{AccessKind::Extension, bytes()} {}
 
   u32 bytes() const { return double_ ? 8 : 4; }
-  Value load(Operand base, u32 disp) {
-    const Value v = t_.ir.load(base, disp, bytes(), t_.memory_attr(MemAttr::aligned));
-    t_.ir.block().insts.back().attr2 = 4;
-    return v;
-  }
-  void store(Operand base, u32 disp, Value v) {
-    t_.ir.store(base, disp, v, bytes(), t_.memory_attr(MemAttr::aligned));
-    t_.ir.block().insts.back().attr2 = 4;
-  }
+  Value load(Operand base, u32 disp) { return t_.read(access_, base, disp); }
+  void store(Operand base, u32 disp, Value v) { t_.write(access_, base, disp, v); }
   Value get(u32 r) { return t_.ir.emit_imm(double_ ? Op::GetD : Op::GetS, r); }
   void set(u32 r, Value v) { t_.ir.emit_imm(double_ ? Op::SetD : Op::SetS, r, v); }
 
  private:
   Translator& t_;
   bool double_;
+  Translator::Access access_;
 };
 
 /// The list begins at the base register, or with `before` ends there. The accesses stand side by side, so that an

@@ -20,6 +20,7 @@
 #include "arm/psr.h"
 #include "frontend/decoder.h"
 #include "frontend/translate.h"
+#include "ir/access.h"
 #include "ir/builder.h"
 
 namespace armvisor::frontend {
@@ -36,6 +37,12 @@ enum class Shift : u8 { LSL, LSR, ASR, ROR, RRX };
 enum class LongMultiply : u8 { Umull, Umlal, Smull, Smlal };
 enum class Saturating : u8 { Qadd, Qsub, Qdadd, Qdsub };
 enum class Extend : u8 { Sxtb16, Sxtb, Sxth, Uxtb16, Uxtb, Uxth };
+/// What a load or store is made of: accesses.inc.
+enum class AccessKind : u8 {
+#define ACCESS(kind, ...) kind,
+#include "frontend/accesses.inc"
+#undef ACCESS
+};
 enum class BlockMode : u8 { DA, IA, DB, IB };  ///< PU bits as encoded in A32: P = before, U = increment
 
 class Translator {
@@ -64,8 +71,6 @@ class Translator {
   /// Instructions that write PC must be last in their IT block (UNPREDICTABLE otherwise: handlers check).
   bool inside_it() const { return in_it() && !last_in_it(); }
   u8 next_it() const { return (context.it & 7) ? u8((context.it & 0xe0) | ((context.it << 1) & 0x1f)) : u8{0}; }
-  /// Endianness and strict alignment of the context, and `extra` (MemAttr bits without the size).
-  u8 memory_attr(u8 extra = 0) const;
 
   // --- outcomes
   void fp() { ir.block().fp = true; }    ///< the instruction asks the context for VFP or Advanced SIMD
@@ -145,6 +150,17 @@ class Translator {
   void usada8(u32 d, u32 n, u32 m, u32 a);  ///< USADA8, USAD8
 
   // --- loads and stores (translate_memory.cpp)
+  /// One operation of the IR, of one or more elements.
+  struct Access {
+    AccessKind kind;
+    u32 bytes;                ///< in all
+    u8 extra = 0;             ///< MemAttr::sign, MemAttr::unprivileged
+    u32 element = 0;          ///< bytes, where the kind leaves it to the instruction; 0: all
+    u32 named_alignment = 1;  ///< what the instruction names for this address, in bytes
+  };
+  /// Into `dst`, or a new temp.
+  Value read(const Access& access, Operand address, u32 disp, Value dst = {});
+  void write(const Access& access, Operand address, u32 disp, Operand value);
   /// Addressing of single accesses: Rn +- offset, before (index) or after. n == 15: Align(PC, 4), without writeback.
   struct Index {
     u32 n = 0;
@@ -198,7 +214,7 @@ class Translator {
   static BlockAddress block_address(BlockMode mode, u32 registers);
   Loaded load_list(u32 n, u32 list, u32 disp);
   void finish_base(u32 n, const BlockAddress& address, bool writeback, Value loaded_base);
-  void load_into(Value dst, Operand address, u32 disp, u8 attr);
+  ir::AccessCode access_code(const Access& access) const;
   Operand index_address(const Index& x, u32& disp);
   void index_writeback(const Index& x, Operand address);
   void write_doubleword(u32 t, u32 t2, Value v);

@@ -91,10 +91,11 @@ Value Builder::emit_imm_to(Value dst, Op op, u64 imm, Operand a, Operand b, Oper
   return dst;
 }
 
-Value Builder::load(Operand address, u32 disp, unsigned size, u8 attr) {
-  const Value dst = new_temp();
-  append({.op = size == 8 ? Op::Load64 : Op::Load,
-          .attr = static_cast<u8>(size | attr),
+Value Builder::load(Value dst, Operand address, u32 disp, u8 attr, u8 attr2) {
+  if (dst.is_none()) dst = new_temp();
+  append({.op = (attr & MemAttr::size_mask) == 8 ? Op::Load64 : Op::Load,
+          .attr = attr,
+          .attr2 = attr2,
           .dst = dst,
           .a = address.value,
           .disp = disp,
@@ -102,10 +103,11 @@ Value Builder::load(Operand address, u32 disp, unsigned size, u8 attr) {
   return dst;
 }
 
-void Builder::store(Operand address, u32 disp, Operand value, unsigned size, u8 attr) {
+void Builder::store(Operand address, u32 disp, Operand value, u8 attr, u8 attr2) {
   if (address.is_constant && value.is_constant) address = emit(Op::Mov, address);
-  append({.op = size == 8 ? Op::Store64 : Op::Store,
-          .attr = static_cast<u8>(size | attr),
+  append({.op = (attr & MemAttr::size_mask) == 8 ? Op::Store64 : Op::Store,
+          .attr = attr,
+          .attr2 = attr2,
           .a = address.value,
           .b = value.value,
           .disp = disp,

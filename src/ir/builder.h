@@ -40,8 +40,9 @@ class Builder {
   /// The raw form, for ops with attr, attr2 or disp.
   Inst& append(const Inst& inst);
 
-  Value load(Operand address, u32 disp, unsigned size, u8 attr);  ///< size 1, 2, 4 -> I32; 8 -> I64
-  void store(Operand address, u32 disp, Operand value, unsigned size, u8 attr);
+  /// `attr` has the size: 1, 2, 4 give an I32, 8 an I64. `dst` none: a new temp.
+  Value load(Value dst, Operand address, u32 disp, u8 attr, u8 attr2);
+  void store(Operand address, u32 disp, Operand value, u8 attr, u8 attr2);
   void skip_unless(arm::Cond cond, u32 label);
   void skip_if(Operand a, u32 label);
   void label(u32 label);

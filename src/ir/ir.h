@@ -64,7 +64,7 @@ class Value {
 struct Inst {
   Op op{};
   u8 attr = 0;  ///< flag mask, MemAttr, arm::Cond, BranchHint or byte count: see opcodes.inc
-  u8 attr2 = 0;
+  u8 attr2 = 0;  ///< of loads and stores AccessAttr (ir/access.h); depth of a Head
   Value dst{};
   Value a{}, b{}, c{};
   u32 disp = 0;  ///< displacement of a memory access; return address; see opcodes.inc
@@ -76,8 +76,7 @@ struct MemAttr {
   static constexpr u8 size_mask = 0x0f;  ///< bytes: 1, 2, 4, 8
   static constexpr u8 sign = 0x10;       ///< sign-extend a load of 1 or 2 bytes
   static constexpr u8 big = 0x20;        ///< big-endian data (CPSR.E)
-  static constexpr u8 aligned = 0x40;    ///< misaligned address is an Alignment fault whatever SCTLR.A says. For Load64
-                                         ///< and Store64 the required alignment is in attr2 (bytes; 0: the size)
+  static constexpr u8 aligned = 0x40;    ///< the address must have the alignment that attr2 says: see ir/access.h
   static constexpr u8 unprivileged = 0x80;  ///< LDRT family: checked as PL0
 };
 

@@ -5,11 +5,13 @@
 //  3. guest registers are I32; a temp has one type, a number below temp_count, and is written before it is read on
 //     every path, once per path;
 //  4. labels are below label_count, defined once, after every skip to them, and used by at least one skip or none;
-//  5. memory sizes, masks and conditions are in range;
+//  5. memory sizes, alignments, masks and conditions are in range;
 //  6. control does not fall out of the end, and an Insn starts before the first instruction that may raise;
 //  7. a region begins with a Head; heads are defined once, and temps do not outlive the block that a Head begins.
+#include <bit>
+
 #include "base/assert.h"
-#include "ir/ir.h"
+#include "ir/access.h"
 
 namespace armvisor::ir {
 namespace {
@@ -119,16 +121,23 @@ class Verifier {
     return nullptr;
   }
 
+  static const char* check_access(const Access& access) {
+    if (!std::has_single_bit(access.alignment)) return "alignment is not a power of two";
+    return access.element != 0 ? nullptr : "more elements than bytes";
+  }
+
   static const char* check_attributes(const Inst& inst) {
     const OpInfo& op = info(inst.op);
     const u32 size = inst.attr & MemAttr::size_mask;
     switch (inst.op) {
       case Op::Load:
       case Op::Store:
+        if (size != 1 && size != 2 && size != 4) return "size is not 1, 2 or 4";
+        return check_access(access_of(inst));
+      case Op::Load64:
+      case Op::Store64: return size == 8 ? check_access(access_of(inst)) : "size is not 8";
       case Op::LoadEx:
       case Op::StoreEx: return size == 1 || size == 2 || size == 4 ? nullptr : "size is not 1, 2 or 4";
-      case Op::Load64:
-      case Op::Store64:
       case Op::LoadEx64:
       case Op::StoreEx64: return size == 8 ? nullptr : "size is not 8";
       case Op::SkipUnless: return inst.attr < 16 ? nullptr : "condition out of range";

@@ -1,5 +1,6 @@
 // Guest memory: an inline software-TLB hit, with one check for neighbouring accesses, and the cold path to the service.
 #include "engine/jit/x64/emitter.h"
+#include "ir/access.h"
 
 namespace armvisor::engine::jit {
 namespace {
@@ -10,11 +11,8 @@ u32 size_of(const ir::Inst& i) {
 }
 bool is_store(const ir::Inst& i) { return i.op == ir::Op::Store || i.op == ir::Op::Store64; }
 
-/// Alignment that the access asks for, in bytes.
-u32 required_alignment(const ir::Inst& i) {
-  if (!(i.attr & ir::MemAttr::aligned)) return 1;
-  return i.attr2 ? i.attr2 : size_of(i);
-}
+/// In bytes.
+u32 required_alignment(const ir::Inst& i) { return ir::access_of(i).alignment; }
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 // is one host instruction; one that faults goes on in its cold path, by way of the software TLB (window_faults.h).
 #include "engine/jit/x64/emitter.h"
 #include "engine/jit/x64/window_faults.h"
+#include "ir/access.h"
 
 namespace armvisor::engine::jit {
 namespace {
@@ -27,8 +28,8 @@ void Emitter::touch() {
 
 /// The place of `first`, by registers of 32 bits, so that it is reduced modulo 2^32 as a guest address is.
 Xbyak::RegExp Emitter::window_place(const Inst& first, Label misaligned) {
-  const u32 alignment = first.attr2 ? first.attr2 : size_of(first);
-  const bool checked = (first.attr & ir::MemAttr::aligned) && alignment > 1;
+  const u32 alignment = ir::access_of(first).alignment;
+  const bool checked = alignment > 1;
   Reg32 base = eax;
   u32 disp = 0;
   if (first.a.is_imm() || (checked && first.disp % alignment != 0)) {
