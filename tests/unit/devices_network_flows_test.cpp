@@ -56,6 +56,11 @@ TEST(GuestPackets, HeadersThatLieAreRefused) {
     f[at] = value;
     EXPECT_EQ(parse(f).kind, Kind::Refused) << at;
   }
+  for (const char length : {0, 7, 13}) {  // of 12
+    std::string f = udp(k_broadcast, k_guest_ip, 7, k_host_ip, 53, "data");
+    f[39] = length;
+    EXPECT_EQ(parse(f).kind, Kind::Refused) << int{length};
+  }
   for (std::size_t size = 0; size < 54; ++size) EXPECT_EQ(parse(good.substr(0, size)).kind, Kind::Refused) << size;
 }
 

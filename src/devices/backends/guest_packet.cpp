@@ -43,7 +43,7 @@ bool parse_tcp(std::span<const u8> s, GuestPacket& p) {
 }
 
 bool parse_udp(std::span<const u8> s, GuestPacket& p) {
-  if (s.size() < 8 || be16(s, 4) > s.size()) return false;
+  if (s.size() < 8 || be16(s, 4) < 8 || be16(s, 4) > s.size()) return false;
   p.source_port = be16(s, 0);
   p.destination_port = be16(s, 2);
   p.kind = GuestPacket::Kind::Udp;

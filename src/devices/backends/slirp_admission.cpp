@@ -92,8 +92,11 @@ bool SlirpNetwork::admit_connection(const GuestPacket& p) {
   if (flows_.has(NetworkFlows::key_from_guest(p))) return true;
   if (flows_.streams_full() || descriptors_are_scarce()) close_ended_streams();
   if (!flows_.streams_full() && !descriptors_are_scarce()) return true;
-  AV_LOG_ONCE(Warn, "network: no room for another TCP connection of the guest: there are %u, of flows=%u at most%s",
-              flows_.streams(), options_.flows, flows_.streams_full() ? "" : ", and few descriptors left (ulimit -n)");
+  if (flows_.streams_full())
+    AV_LOG_ONCE(Warn, "network: the guest has flows=%u TCP connections, and gets no more until some end",
+                options_.flows);
+  else
+    AV_LOG_ONCE(Warn, "network: few descriptors are left, so the guest gets no more TCP connections; raise ulimit -n");
   return false;
 }
 
