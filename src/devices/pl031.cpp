@@ -66,7 +66,7 @@ void Pl031::mmio_write(u64 offset, u32 size, u64 value64) {
       arm_alarm();
       break;
     case RTCIMSC: imsc_ = value & 1; break;
-    case RTCICR: ris_ &= ~value; break;
+    case RTCICR: ris_ = 0; break;  // by any value, as QEMU and DDI 0287B have it
     default: return;
   }
   update_irq();

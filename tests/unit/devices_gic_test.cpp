@@ -266,6 +266,54 @@ TEST_F(GicTest, ConfigurationRegisters) {
   EXPECT_EQ(dist_read(GICD_IGROUPR), 0u);
 }
 
+/// What a guest may try to learn of the distributor: which CPUs and interrupts there are, by writing all ones.
+TEST_F(GicTest, DistributorShowsAnyNumberOfCpus) {
+  for (u32 cpus = 1; cpus <= Gic::k_max_cpus; ++cpus) {
+    make(cpus);
+    const std::string of = " of " + std::to_string(cpus);
+    const u32 typer = dist_read(GICD_TYPER);
+    const u32 interrupts = 32 * ((typer & 31) + 1);
+    EXPECT_EQ(((typer >> 5) & 7) + 1, cpus);
+    for (const u32 offset : {GICD_TYPER, GICD_IIDR, 0xfe8u}) {
+      const u32 before = dist_read(offset);
+      for (const u32 value : {0xffffffffu, 0xa5a55a5au}) {
+        dist(offset, value);
+        EXPECT_EQ(dist_read(offset), before) << std::hex << offset << of << ": read-only";
+      }
+    }
+    // A uniprocessor's are RAZ/WI (IHI 0048B 4.3.12).
+    const u32 mask = cpus == 1 ? 0 : ((1u << cpus) - 1) * 0x01010101;
+    dist(GICD_ITARGETSR + 32, 0xffffffff);
+    EXPECT_EQ(dist_read(GICD_ITARGETSR + 32), mask) << "no CPUs that are not there" << of;
+    dist(GICD_ITARGETSR + 32, 0x0103020f);
+    EXPECT_EQ(dist_read(GICD_ITARGETSR + 32), 0x0103020f & mask) << of;
+    EXPECT_EQ(dist_read(GICD_ITARGETSR + 33, 0, 1), 0x02 & mask & 0xff) << of;
+    dist(GICD_ITARGETSR + 34, 0x1f, 0, 1);
+    EXPECT_EQ(dist_read(GICD_ITARGETSR + 32), 0x011f020f & mask) << "of one byte" << of;
+    dist(GICD_IPRIORITYR + 32, 0xff7fbfdf);
+    EXPECT_EQ(dist_read(GICD_IPRIORITYR + 32), 0xf878b8d8u) << of;
+    dist(GICD_IPRIORITYR + 34, 0x1f, 0, 1);
+    EXPECT_EQ(dist_read(GICD_IPRIORITYR + 32), 0xf818b8d8u) << of;
+    EXPECT_EQ(dist_read(GICD_IPRIORITYR + 33, 0, 1), 0xb8u) << of;
+    for (const u32 registers : {GICD_ITARGETSR, GICD_IPRIORITYR}) {
+      dist(registers + interrupts - 4, 0xffffffff);
+      EXPECT_EQ(dist_read(registers + interrupts - 4), registers == GICD_ITARGETSR ? mask : 0xf8f8f8f8) << of;
+      dist(registers + interrupts, 0xffffffff);
+      EXPECT_EQ(dist_read(registers + interrupts), 0u) << "behind the last interrupt" << of;
+    }
+  }
+}
+
+TEST_F(GicTest, AnActiveInterruptCanBeCleared) {
+  dist(GICD_SGIR, 2u << 24 | 1);
+  EXPECT_EQ(ack(0), 1u);
+  EXPECT_EQ(dist_read(GICD_ISACTIVER), 2u);
+  dist(GICD_ICACTIVER, 2);
+  EXPECT_EQ(dist_read(GICD_ISACTIVER), 0u);
+  EXPECT_FALSE(irq[0]);
+  EXPECT_EQ(ack(0), 1023u);
+}
+
 TEST_F(GicTest, UniprocessorHasNoTargets) {
   make(1);
   EXPECT_EQ(dist_read(GICD_ITARGETSR), 0u);

@@ -56,6 +56,17 @@ TEST_F(Pl031Test, AlarmComesAtTheMatch) {
   EXPECT_EQ(read(RIS), 0u);
 }
 
+TEST_F(Pl031Test, AnyWriteClearsTheInterrupt) {
+  write(IMSC, 1);
+  for (const u32 value : {0u, 1u, 0x80000000u}) {
+    write(MR, read(DR));
+    EXPECT_TRUE(irq.level);
+    write(ICR, value);
+    EXPECT_FALSE(irq.level) << value;
+    EXPECT_EQ(read(RIS), 0u) << value;
+  }
+}
+
 TEST_F(Pl031Test, MaskedAlarmIsOnlyRecorded) {
   write(MR, read(DR) + 1);
   pass(1);
