@@ -121,6 +121,21 @@ class Jobs(unittest.TestCase):
         t.expect(f"status {STATUS['Interrupted']}")
         self.assertEqual(t.mode(), before)
 
+    def test_two_terminals(self):
+        for pty_option, stdio_option in (("--console", "--virtio-console"), ("--virtio-console", "--console")):
+            with self.subTest(pty_option):
+                t = self.shell(f"{self.machine(SLEEP, stdio_option, 'stdio', pty_option, 'pty')}; "
+                               "echo status $?; read line")
+                before = t.mode()
+                name = t.expect(r"the console is on (/dev/\S+)")[1]
+                t.until("raw mode", t.raw)
+                other = os.open(name, os.O_RDWR | os.O_NOCTTY)
+                self.assertFalse(termios.tcgetattr(other)[3] & termios.ICANON)
+                os.close(other)
+                t.send(b"\x01x")
+                t.expect(f"status {STATUS['Interrupted']}")
+                self.assertEqual(t.mode(), before)
+
     def test_a_terminal_that_is_not_read_is_left_alone(self):
         t = self.shell(f"{self.machine(PUT_A + SLEEP, '--console', 'none', '--timeout', '2')}; echo status $?; read line")
         before = t.mode()

@@ -107,6 +107,17 @@ class Readers(Directory):
         for fd in (main, far, read, write):
             os.close(fd)
 
+    def test_a_virtio_console_that_nobody_reads(self):
+        # Its emergency write, which needs no driver: the console is in the second slot of virtio devices.
+        flood = [0xE3001308, 0xE3401A00, 0xE3A02041, 0xE5812000, 0xEAFFFFFD]  # r1 = 0x0a000308; 'A' again and again
+        read, write = os.pipe()
+        status, errors = self.end_of(self.start(flood, "--virtio-console", "stdio", "--timeout", "1", stdout=write))
+        self.assertEqual(status, STATUS["TimedOut"], errors)
+        self.assertRegex(errors, "nobody read the last [0-9]+ bytes")
+        self.assertEqual(os.read(read, 100), b"A" * 100)
+        os.close(read)
+        os.close(write)
+
     def test_the_escape_is_seen_while_the_guest_takes_no_input(self):
         main, far = pty.openpty()
         process = self.start(SLEEP, stdin=far, stdout=subprocess.DEVNULL, start_new_session=True)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <iterator>
@@ -15,11 +16,15 @@
 namespace armvisor::devices {
 namespace {
 
-// Process-wide because a signal handler has nothing else. The modes change only while g_changed is false.
+struct Terminal {
+  int fd = -1;
+  termios users_mode, raw_mode;
+  std::atomic<bool> changed{false};  ///< the rest changes only while it is false
+};
+
+// Process-wide because a signal handler has nothing else. As many as a machine has consoles.
 std::mutex g_mutex;
-termios g_users_mode, g_raw_mode;
-int g_fd = -1;
-std::atomic<bool> g_changed{false};
+std::array<Terminal, 2> g_terminals;
 
 bool same_mode(const termios& a, const termios& b) {
   return a.c_iflag == b.c_iflag && a.c_oflag == b.c_oflag && a.c_cflag == b.c_cflag && a.c_lflag == b.c_lflag &&
@@ -38,9 +43,20 @@ void set_mode(int fd, const termios& mode) {
 
 /// (async-signal-safe)
 void restore_now() {
-  if (!g_changed.load() || in_background(g_fd)) return;
-  set_mode(g_fd, g_users_mode);
-  g_changed = false;
+  for (Terminal& t : g_terminals) {
+    if (!t.changed.load() || in_background(t.fd)) continue;
+    set_mode(t.fd, t.users_mode);
+    t.changed = false;
+  }
+}
+
+/// The one that stands for `fd`, or a free one.
+Terminal* find(int fd) {
+  for (Terminal& t : g_terminals)
+    if (t.changed && t.fd == fd) return &t;
+  for (Terminal& t : g_terminals)
+    if (!t.changed) return &t;
+  return nullptr;
 }
 
 void restore_and_die(int signal) {
@@ -53,23 +69,26 @@ void restore_and_die(int signal) {
 }  // namespace
 
 bool in_background(int fd) {
-  const pid_t foreground = tcgetpgrp(fd);  // fails where `fd` is not the controlling terminal
+  const pid_t session = tcgetsid(fd);  // fails where `fd` is nobody's controlling terminal
+  if (session < 0 || session != getsid(0)) return false;
+  const pid_t foreground = tcgetpgrp(fd);
   return foreground > 0 && foreground != getpgrp();
 }
 
 void make_terminal_raw(int fd) {
   const std::lock_guard lock(g_mutex);
   termios mode;
-  if (in_background(fd) || tcgetattr(fd, &mode) != 0) return;
-  if (g_changed.load() && same_mode(mode, g_raw_mode)) return;
-  g_changed = false;
-  g_fd = fd;
-  g_users_mode = mode;
+  Terminal* const t = find(fd);
+  if (!t || in_background(fd) || tcgetattr(fd, &mode) != 0) return;
+  if (t->changed && same_mode(mode, t->raw_mode)) return;
+  t->changed = false;
+  t->fd = fd;
+  t->users_mode = mode;
   cfmakeraw(&mode);
   mode.c_oflag |= OPOST;  // the host's own messages keep their line ends
   set_mode(fd, mode);
-  if (tcgetattr(fd, &g_raw_mode) != 0) g_raw_mode = mode;
-  g_changed = true;
+  if (tcgetattr(fd, &t->raw_mode) != 0) t->raw_mode = mode;
+  t->changed = true;
 }
 
 void restore_terminal() {

@@ -2,7 +2,7 @@
 // The user's terminal: in raw mode while a console reads it, and as it was before however the program ends.
 //
 // Job control: a process in the background of its terminal that sets the terminal's mode, or reads it, is stopped, so
-// both are left alone there. One terminal at a time, process-wide, since signal handlers restore it.
+// both are left alone there. What is remembered is process-wide, since signal handlers restore it.
 namespace armvisor::devices {
 
 /// Whether `fd` is the controlling terminal and another process group is in its foreground.
@@ -12,7 +12,8 @@ bool in_background(int fd);
 /// set here before is remembered as the user's.
 void make_terminal_raw(int fd);
 
-/// Gives the terminal the user's mode back, if it was changed here and this process is in its foreground. (any thread)
+/// Gives terminals that were changed here the user's mode back, but none in whose background this process is. (any
+/// thread)
 void restore_terminal();
 
 /// Has the terminal restored at exit and on fatal signals from now on. Before others handle those signals.
