@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include <poll.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,16 +21,24 @@ namespace {
 std::atomic<LogLevel> g_level{LogLevel::Warn};
 std::atomic<const Outlet*> g_outlet{nullptr};  ///< that of messages(), for settle_messages()
 
+constexpr std::size_t k_piece = 512;  ///< what a reader who is there has room for
+
 std::span<const u8> bytes_of(std::string_view text) { return {reinterpret_cast<const u8*>(text.data()), text.size()}; }
 
 /// The part of `text` that a reader who is there takes.
 void write_at_once(std::string_view text) {
   pollfd p = {STDERR_FILENO, POLLOUT, 0};
   while (!text.empty() && ::poll(&p, 1, 250) == 1) {
-    const ssize_t n = ::write(STDERR_FILENO, text.data(), std::min<std::size_t>(text.size(), 512));
+    const ssize_t n = ::write(STDERR_FILENO, text.data(), std::min<std::size_t>(text.size(), k_piece));
     if (n <= 0) return;
     text.remove_prefix(static_cast<std::size_t>(n));
   }
+}
+
+/// Whether stderr is a file: nobody reads it meanwhile, so writing to it waits for nobody.
+bool is_file() {
+  struct stat st {};
+  return ::fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 /// The way to stderr. Never destroyed: destructors of others may have something to say.
@@ -37,7 +46,7 @@ class Messages {
  public:
   void offer(std::string_view line) {
     const std::lock_guard lock(mutex_);
-    if (!outlet()) return write_at_once(line);
+    if (is_file() || !outlet()) return write_at_once(line);
     if (missed_ && outlet_->offer(bytes_of("armvisor: " + std::to_string(missed_) +
                                            " messages are missing here, since nobody read them\n")))
       missed_ = 0;
@@ -48,7 +57,7 @@ class Messages {
     Outlet* out = nullptr;
     {
       const std::lock_guard lock(mutex_);
-      if (!(out = outlet())) return write_at_once(text);
+      if (is_file() || !(out = outlet())) return write_at_once(text);
     }
     out->write(bytes_of(text));
   }

@@ -15,6 +15,11 @@ from support import (CRASH, GUEST, POWER_OFF, PUT_A, RESET, SLEEP, SPIN, STATUS,
                      run)
 
 
+def signals_as_usual():
+    """A machine leaves SIGINT ignored if it was so when it was started, as by a shell that runs the tests as a job."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Lifecycle(unittest.TestCase):
     def setUp(self):
         self.directory = tempfile.TemporaryDirectory()
@@ -49,7 +54,7 @@ class Lifecycle(unittest.TestCase):
         for number in (signal.SIGTERM, signal.SIGINT):
             for code in (SPIN, SLEEP):
                 process = subprocess.Popen(command_line(["run", "-k", self.guest(code), "--cpus", "2"]),
-                                           stdin=subprocess.DEVNULL)
+                                           stdin=subprocess.DEVNULL, preexec_fn=signals_as_usual)
                 time.sleep(1)
                 process.send_signal(number)
                 self.assertEqual(process.wait(30), STATUS["Interrupted"])
@@ -93,7 +98,8 @@ class Lifecycle(unittest.TestCase):
         main, far = pty.openpty()
         before = termios.tcgetattr(far)
         process = subprocess.Popen(command_line(["run", "-k", self.guest(SLEEP), "--timeout", "60"]), stdin=far,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
+                                   preexec_fn=signals_as_usual)
         for _ in range(200):  # until it is raw
             if not termios.tcgetattr(far)[3] & termios.ICANON:
                 break
