@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
     switch (choice % 4) {
       case 0: flows.opened(choice / 4 % 8, key, now); break;
       case 1: flows.closed(choice / 4 % 8); break;
-      case 2: flows.answered(p, now); break;
+      case 2: flows.answered(p); break;
       case 3:
         flows.used(key, now);
         flows.admit_segment(p, whole.size());

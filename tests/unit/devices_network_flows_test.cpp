@@ -91,7 +91,7 @@ struct Stream {
   explicit Stream(u32 a) : acked(a) {
     flows.opened(5, NetworkFlows::key_from_guest(from_guest(0, 0, k_syn)), 1);
     EXPECT_FALSE(flows.admit_segment(from_guest(acked, 7, k_ack, 1), 100)) << "nothing is in order yet";
-    flows.answered(to_guest(6, acked, k_syn | k_ack), 2);
+    flows.answered(to_guest(6, acked, k_syn | k_ack));
   }
   bool admit(u32 ahead, std::size_t size, u8 flags = k_ack) {
     return flows.admit_segment(from_guest(acked + ahead, 7, flags, size), 54 + size);
@@ -105,7 +105,7 @@ TEST(NetworkFlows, DataInOrderIsFree) {
     for (int i = 0; i < 10000; ++i) {
       ASSERT_TRUE(s.admit(0, 1460));
       s.acked += 1460;
-      s.flows.answered(to_guest(7, s.acked, k_ack), 3);
+      s.flows.answered(to_guest(7, s.acked, k_ack));
     }
   }
 }
@@ -117,14 +117,14 @@ TEST(NetworkFlows, DataOutOfOrderIsBoundedUntilAllOfItIsTaken) {
     while (s.admit(2 + 2 * static_cast<u32>(admitted), 1)) ++admitted;
     EXPECT_EQ(admitted, NetworkFlows::k_max_held / (NetworkFlows::k_segment_cost + 55));
     s.acked += 2;  // libslirp took what was in order; the rest may wait still
-    s.flows.answered(to_guest(7, s.acked, k_ack), 3);
+    s.flows.answered(to_guest(7, s.acked, k_ack));
     EXPECT_FALSE(s.admit(2, 1));
     EXPECT_TRUE(s.admit(0, 1));
     // A reset answers with the numbers that it was sent, so it says nothing.
-    s.flows.answered(to_guest(7, s.acked + 100000, k_ack | k_rst), 3);
+    s.flows.answered(to_guest(7, s.acked + 100000, k_ack | k_rst));
     EXPECT_FALSE(s.admit(2, 1));
     s.acked += 2 * static_cast<u32>(admitted);
-    s.flows.answered(to_guest(7, s.acked, k_ack), 3);
+    s.flows.answered(to_guest(7, s.acked, k_ack));
     EXPECT_TRUE(s.admit(2, 1));
   }
 }
@@ -135,7 +135,7 @@ TEST(NetworkFlows, NumbersThatGoRoundDoNotLookTaken) {
   }
   // Far ahead is refused; what is half of all numbers away is old, and libslirp drops it.
   for (u32 step = 0; step < 8; ++step) EXPECT_EQ(s.admit(step << 29 | 0x1000000, 1), step >= 4);
-  s.flows.answered(to_guest(7, 1001, k_ack), 3);
+  s.flows.answered(to_guest(7, 1001, k_ack));
   EXPECT_FALSE(s.flows.admit_segment(from_guest(1003, 7, k_ack, 1), 55));
 }
 
@@ -143,9 +143,9 @@ TEST(NetworkFlows, AnEndIsWhatBothSidesHaveSeen) {
   Stream s(1000);
   EXPECT_TRUE(s.admit(0, 0, k_fin | k_ack));
   EXPECT_FALSE(s.flows.ended_stream());
-  s.flows.answered(to_guest(7, 1001, k_ack), 3);
+  s.flows.answered(to_guest(7, 1001, k_ack));
   EXPECT_FALSE(s.flows.ended_stream()) << "the far side may still send";
-  s.flows.answered(to_guest(7, 1001, k_fin | k_ack, 10), 4);
+  s.flows.answered(to_guest(7, 1001, k_fin | k_ack, 10));
   EXPECT_FALSE(s.flows.ended_stream()) << "the guest has not seen it";
   s.flows.admit_segment(from_guest(1001, 17, k_ack), 54);
   EXPECT_FALSE(s.flows.ended_stream()) << "only the data";

@@ -36,8 +36,10 @@ NetworkFlows::Key NetworkFlows::key_to_guest(const GuestPacket& p) {
 }
 
 NetworkFlows::Flow* NetworkFlows::find(const Key& key) {
-  const auto at = fds_.find(key);
-  return at == fds_.end() ? nullptr : &flows_.at(at->second);
+  if (last_ && last_->key == key) return last_;
+  const auto at = by_key_.find(key);
+  if (at == by_key_.end()) return nullptr;
+  return last_ = at->second;
 }
 
 void NetworkFlows::opened(int fd, const Key& key, u64 now_ms) {
@@ -46,7 +48,9 @@ void NetworkFlows::opened(int fd, const Key& key, u64 now_ms) {
   flow.key = key;
   flow.used_ms = now_ms;
   if (key.kind == Kind::Stream) ++streams_;
-  if (key.kind != Kind::Echo) fds_[key] = fd;
+  if (key.kind == Kind::Echo) return;
+  by_key_[key] = &flow;
+  last_ = nullptr;
 }
 
 void NetworkFlows::closed(int fd) {
@@ -54,7 +58,8 @@ void NetworkFlows::closed(int fd) {
   if (at == flows_.end()) return;
   const Key& key = at->second.key;
   if (key.kind == Kind::Stream) --streams_;
-  if (const auto by_key = fds_.find(key); by_key != fds_.end() && by_key->second == fd) fds_.erase(by_key);
+  if (const auto flow = by_key_.find(key); flow != by_key_.end() && flow->second == &at->second) by_key_.erase(flow);
+  last_ = nullptr;
   flows_.erase(at);
 }
 
@@ -77,13 +82,11 @@ bool NetworkFlows::admit_segment(const GuestPacket& p, std::size_t frame_bytes) 
   return true;
 }
 
-void NetworkFlows::answered(const GuestPacket& p, u64 now_ms) {
-  if (p.kind != GuestPacket::Kind::Tcp && p.kind != GuestPacket::Kind::Udp) return;
-  Flow* flow = find(key_to_guest(p));
-  if (!flow) return;
-  flow->used_ms = now_ms;
+void NetworkFlows::answered(const GuestPacket& p) {
   // The numbers in a reset are those of the segment that it answers.
   if (p.kind != GuestPacket::Kind::Tcp || (p.flags & k_tcp_rst)) return;
+  Flow* flow = find(key_to_guest(p));
+  if (!flow) return;
   if (p.flags & k_tcp_fin) flow->far_end = p.seq + p.sequence_length();
   if (!(p.flags & k_tcp_ack)) return;
   if (!flow->acknowledging) flow->highest = p.ack;
@@ -108,13 +111,10 @@ u64 NetworkFlows::datagram_used_ms(u32 place) const {
 }
 
 std::optional<NetworkFlows::Reset> NetworkFlows::ended_stream() const {
-  const Flow* oldest = nullptr;
-  for (const auto& [fd, flow] : flows_) {
-    const bool ended = flow.guest_end && flow.far_end_acknowledged && flow.acknowledged == *flow.guest_end;
-    if (ended && (!oldest || flow.used_ms < oldest->used_ms)) oldest = &flow;
-  }
-  if (!oldest) return std::nullopt;
-  return Reset{oldest->key, oldest->acknowledged};
+  for (const auto& [fd, flow] : flows_)
+    if (flow.guest_end && flow.far_end_acknowledged && flow.acknowledged == *flow.guest_end)
+      return Reset{flow.key, flow.acknowledged};
+  return std::nullopt;
 }
 
 }  // namespace armvisor::devices

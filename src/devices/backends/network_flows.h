@@ -45,7 +45,7 @@ class NetworkFlows {
   void opened(int fd, const Key& key, u64 now_ms);
   void closed(int fd);
   bool has(int fd) const { return flows_.contains(fd); }
-  bool has(const Key& key) const { return fds_.contains(key); }
+  bool has(const Key& key) const { return by_key_.contains(key); }
   u32 streams() const { return streams_; }
   u32 datagrams() const { return static_cast<u32>(flows_.size()) - streams_; }
   bool streams_full() const { return streams_ >= limit_; }
@@ -53,10 +53,10 @@ class NetworkFlows {
 
   /// Whether a segment of the guest's that opens no connection may go on. `frame_bytes`: what libslirp would keep.
   bool admit_segment(const GuestPacket& p, std::size_t frame_bytes);
-  /// A packet for the guest, by which libslirp says what it has taken.
-  void answered(const GuestPacket& p, u64 now_ms);
+  /// A TCP segment for the guest, by which libslirp says what it has taken.
+  void answered(const GuestPacket& p);
 
-  /// The guest sent something in a datagram flow.
+  /// Something was sent in a datagram flow, in either direction.
   void used(const Key& key, u64 now_ms);
   /// When the flow was last used that stands `place`-th (from 0) in the order of use, among datagrams and echoes.
   /// There are more than `place`.
@@ -76,7 +76,7 @@ class NetworkFlows {
   };
   struct Flow {
     Key key;
-    u64 used_ms = 0;
+    u64 used_ms = 0;  ///< of datagrams and echoes
     // Of streams, in sequence numbers of what the guest sends.
     bool acknowledging = false;             ///< acknowledged is known
     u32 acknowledged = 0;                   ///< by libslirp: all before it was taken, and waits no longer
@@ -89,8 +89,9 @@ class NetworkFlows {
 
   const u32 limit_;
   u32 streams_ = 0;
-  std::unordered_map<int, Flow> flows_;  ///< by descriptor
-  std::unordered_map<Key, int, KeyHash> fds_;
+  std::unordered_map<int, Flow> flows_;             ///< by descriptor
+  std::unordered_map<Key, Flow*, KeyHash> by_key_;  ///< without echoes
+  Flow* last_ = nullptr;  ///< that find() found: most packets are of the flow of the one before
 };
 
 }  // namespace armvisor::devices

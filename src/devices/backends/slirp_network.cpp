@@ -58,7 +58,9 @@ struct SlirpNetwork::Callbacks {
 
   static ssize_t send_packet(const void* data, size_t size, void* opaque) {
     const std::span<const u8> frame(static_cast<const u8*>(data), size);
-    self(opaque).flows_.answered(parse_guest_packet(frame), now_ms());
+    const GuestPacket p = parse_guest_packet(frame);
+    if (p.kind == GuestPacket::Kind::Tcp) self(opaque).flows_.answered(p);
+    if (p.kind == GuestPacket::Kind::Udp) self(opaque).flows_.used(NetworkFlows::key_to_guest(p), now_ms());
     if (self(opaque).client_) self(opaque).client_->receive(frame);
     return static_cast<ssize_t>(size);
   }
