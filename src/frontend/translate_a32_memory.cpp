@@ -20,9 +20,8 @@ Translator::Index reg_index(Translator& t, const Inst& i) {
   return indexed(i, t.shifted_reg(i('m'), i('y'), i('i'), false).value);
 }
 
-bool bad_reg_index(const Inst& i, const Translator::Index& x) {
-  return i('m') == 15 || (x.writeback && (i('n') == 15 || i('n') == i('m')));
-}
+/// The base may be its own index (since ARMv6).
+bool bad_reg_index(const Inst& i, const Translator::Index& x) { return i('m') == 15 || (x.writeback && i('n') == 15); }
 
 /// `attr` has the size. Only word loads and stores may name PC.
 void load_imm(Translator& t, const Inst& i, u8 attr) {

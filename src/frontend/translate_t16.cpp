@@ -46,9 +46,9 @@ void store_register(Translator& t, const Inst& i, u8 size) { t.store(i('t'), siz
 }  // namespace
 
 // --- shift (immediate), add, subtract, move, compare
+/// MOVS: UNPREDICTABLE in an IT block, where it moves and leaves the flags, as LSL by any other number does.
 void MOV_reg_t2(Translator& t, const Inst& i) {
-  if (t.in_it()) return t.unpredictable();
-  t.data_processing(DataOp::Mov, true, i('d'), 0, t.reg(i('m')));
+  t.data_processing(DataOp::Mov, sets_flags(t), i('d'), 0, t.reg(i('m')));
 }
 void LSL_imm(Translator& t, const Inst& i) { shift_immediate(t, i, 0); }
 void LSR_imm(Translator& t, const Inst& i) { shift_immediate(t, i, 1); }
@@ -92,9 +92,9 @@ void ADD_reg_t2(Translator& t, const Inst& i) {
   if ((d == 15 && m == 15) || (d == 15 && t.inside_it())) return t.unpredictable();
   t.data_processing(DataOp::Add, false, d, d, t.reg(m));
 }
+/// Two of R0 to R7 are UNPREDICTABLE; they are compared, as by the other form.
 void CMP_reg_t2(Translator& t, const Inst& i) {
-  const u32 n = i('n'), m = i('m');
-  if ((n < 8 && m < 8) || n == 15 || m == 15) return t.unpredictable();
+  if (i('n') == 15 || i('m') == 15) return t.unpredictable();
   compare(t, i, DataOp::Cmp);
 }
 void MOV_reg_t1(Translator& t, const Inst& i) {

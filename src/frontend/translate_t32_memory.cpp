@@ -1,7 +1,5 @@
 // 32-bit Thumb loads and stores (ARM DDI 0406C A6.3.5 to A6.3.10). Rt = 15 in loads of bytes and halfwords is the
 // memory hint space: PLD, PLDW, PLI and unallocated hints, which do nothing here.
-#include <bit>
-
 #include "base/bits.h"
 #include "frontend/handlers.h"
 #include "frontend/translate_t32_operands.h"
@@ -74,17 +72,17 @@ void store_reg(Translator& t, const Inst& i, u8 attr) {
   t.store(i('t'), attr, {i('n'), t.shift_imm(t.reg(i('m')), Shift::LSL, i('i'), false).value});
 }
 
+// One register is UNPREDICTABLE here; it is transferred, as programs that came with Android count on.
 void store_multiple(Translator& t, const Inst& i, BlockMode mode) {
   const u32 n = i('n'), list = i('r');
   const bool writeback = i('W') != 0;
-  if (n == 15 || std::popcount(list) < 2 || (list & 0xa000) || (writeback && bit<0>(list >> n)))
-    return t.unpredictable();
+  if (n == 15 || list == 0 || (list & 0xa000) || (writeback && bit<0>(list >> n))) return t.unpredictable();
   t.store_multiple(n, list, mode, writeback);
 }
 void load_multiple(Translator& t, const Inst& i, BlockMode mode) {
   const u32 n = i('n'), list = i('r');
   const bool writeback = i('W') != 0;
-  if (n == 15 || std::popcount(list) < 2 || (list & 0x2000) || (list & 0xc000) == 0xc000) return t.unpredictable();
+  if (n == 15 || list == 0 || (list & 0x2000) || (list & 0xc000) == 0xc000) return t.unpredictable();
   if ((bit<15>(list) && t.inside_it()) || (writeback && bit<0>(list >> n))) return t.unpredictable();
   t.load_multiple(n, list, mode, writeback);
 }

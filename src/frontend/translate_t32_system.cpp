@@ -82,21 +82,20 @@ void SMC(Translator& t, const Inst& i) {
 }
 void UDF(Translator& t, const Inst&) { t.undefined(); }
 
-// --- coprocessors
+// --- coprocessors. SP is UNPREDICTABLE; it is transferred like other registers, as in A32.
 void MCR(Translator& t, const Inst& i) {
-  if (bad_reg(i('t'))) return t.unpredictable();
+  if (i('t') == 15) return t.unpredictable();
   t.mcr(i('p'), i('o'), i('t'), i('n'), i('m'), i('q'));
 }
 void MRC(Translator& t, const Inst& i) {
-  if (i('t') == 13) return t.unpredictable();
   t.mrc(i('p'), i('o'), i('t'), i('n'), i('m'), i('q'));
 }
 void MCRR(Translator& t, const Inst& i) {
-  if (any_bad(i('t'), i('u'))) return t.unpredictable();
+  if (i('t') == 15 || i('u') == 15) return t.unpredictable();
   t.mcrr(i('p'), i('o'), i('t'), i('u'), i('m'));
 }
 void MRRC(Translator& t, const Inst& i) {
-  if (any_bad(i('t'), i('u')) || i('t') == i('u')) return t.unpredictable();
+  if (i('t') == 15 || i('u') == 15 || i('t') == i('u')) return t.unpredictable();
   t.mrrc(i('p'), i('o'), i('t'), i('u'), i('m'));
 }
 
