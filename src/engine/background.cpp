@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "base/log.h"
+#include "base/log_once.h"
 #include "base/thread.h"
 #include "engine/code_cache.h"
 #include "engine/guest_access.h"
@@ -18,7 +18,7 @@ std::unique_ptr<BackgroundCompiler> BackgroundCompiler::create(Shared& shared) {
   std::unique_ptr<BackgroundCompiler> compiler(new BackgroundCompiler(shared));
   auto thread = start_quiet_thread("compiler", [self = compiler.get()] { self->work(); });
   if (!thread) {
-    AV_LOG(Info, "the vCPUs compile alone: %s", thread.error().message.c_str());
+    AV_LOG_ONCE(Info, "the vCPUs compile alone: %s", thread.error().message.c_str());
     return nullptr;
   }
   compiler->thread_ = *std::move(thread);

@@ -84,8 +84,9 @@ Status Machine::add_transport(std::unique_ptr<devices::virtio::Device> device) {
   if (slot == k_virtio_count)
     return Error{ErrorKind::BadArguments, "virtio devices: expected at most " + std::to_string(k_virtio_count - 1) +
                                               " disks, networks and consoles together, found more; leave some out"};
-  transports_.push_back(
-      std::make_unique<devices::virtio::MmioTransport>(std::move(device), ram_, gic_.spi(k_virtio_spi + slot)));
+  std::string label = std::string(device->name()) + " in slot " + std::to_string(slot);
+  transports_.push_back(std::make_unique<devices::virtio::MmioTransport>(
+      std::move(device), ram_, gic_.spi(k_virtio_spi + slot), devices::virtio::MmioVersion::Modern, std::move(label)));
   return bus_.add(k_virtio_base + slot * k_virtio_size, k_virtio_size, *transports_.back());
 }
 

@@ -199,6 +199,21 @@ TEST(VirtioHostile, WhatADriverDoesWrongIsSaidOnceAndCounted) {
   EXPECT_NE(repeats[0].find("999 more times: virtio-rng: the driver set DRIVER_OK"), std::string::npos) << repeats[0];
 }
 
+TEST(VirtioHostile, EachDeviceHasItsOwnMessages) {
+  log_repeats();
+  auto ram = GuestRam::create(GuestPa(Driver::k_base), 1 << 20);
+  ASSERT_TRUE(ram);
+  testing::FakeIrq irq;
+  const auto said = lines_said([&] {
+    for (const char* label : {"one", "two", "one"}) {
+      MmioTransport transport(std::make_unique<Rng>(), *ram, irq, MmioVersion::Modern, label);
+      transport.mmio_write(Driver::Status, 4, 4);
+    }
+  });
+  EXPECT_EQ(said.size(), 2u);
+  log_repeats();
+}
+
 TEST(VirtioHostile, NorDoesAResetOfTheMachineMakeItNew) {
   log_repeats();
   const auto said = lines_said([] {

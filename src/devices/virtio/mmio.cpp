@@ -66,11 +66,13 @@ u64 offered_features(const Device& device, MmioVersion version) {
 
 }  // namespace
 
-MmioTransport::MmioTransport(std::unique_ptr<Device> device, GuestRam& ram, IrqLine& irq, MmioVersion version)
+MmioTransport::MmioTransport(std::unique_ptr<Device> device, GuestRam& ram, IrqLine& irq, MmioVersion version,
+                             std::string label)
     : device_(std::move(device)),
       counters_(device_->counters()),
       steps_(device_->steps()),
       name_(device_->name()),
+      label_(label.empty() ? name_ : std::move(label)),
       ram_(ram),
       irq_(irq),
       version_(version),
@@ -198,7 +200,7 @@ void MmioTransport::write_status(u32 value) {
   status_.fetch_or(set);
   if (!(set & k_status_driver_ok)) return;
   if (!legacy() && !((old | set) & k_status_features_ok)) {
-    AV_LOG_ONCE(Warn, "%s: the driver set DRIVER_OK without FEATURES_OK", name_.c_str());
+    AV_LOG_ONCE(Warn, "%s: the driver set DRIVER_OK without FEATURES_OK", label_.c_str());
     status_.fetch_or(k_status_needs_reset);
     return;
   }
@@ -275,7 +277,7 @@ void MmioTransport::config_changed() {
 
 void MmioTransport::needs_reset(u16 queue, QueueFault fault) {
   if (status_.fetch_or(k_status_needs_reset) & k_status_needs_reset) return;
-  AV_LOG_ONCE(Warn, "%s: queue %u stopped: %s", name_.c_str(), unsigned{queue}, text(fault));
+  AV_LOG_ONCE(Warn, "%s: queue %u stopped: %s", label_.c_str(), unsigned{queue}, text(fault));
   if (status_.load() & k_status_driver_ok) raise(k_interrupt_config);  // 2.1.2
 }
 

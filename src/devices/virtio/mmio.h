@@ -21,7 +21,9 @@ class MmioTransport final : public MmioDevice, private DeviceHost {
  public:
   static constexpr u64 k_region_size = 0x200;
 
-  MmioTransport(std::unique_ptr<Device> device, GuestRam& ram, IrqLine& irq, MmioVersion version = MmioVersion::Modern);
+  /// `label` is what messages call the device; empty: its name, which others of its kind have as well.
+  MmioTransport(std::unique_ptr<Device> device, GuestRam& ram, IrqLine& irq, MmioVersion version = MmioVersion::Modern,
+                std::string label = {});
   ~MmioTransport() override;
 
   std::string_view name() const override { return name_; }
@@ -67,7 +69,7 @@ class MmioTransport final : public MmioDevice, private DeviceHost {
   std::unique_ptr<Device> device_;
   DeviceCounters& counters_;   // what the device's threads may need while it is being destroyed
   measure::StepTimes& steps_;  // likewise
-  const std::string name_;
+  const std::string name_, label_;
   GuestRam& ram_;
   IrqLine& irq_;
   const MmioVersion version_;

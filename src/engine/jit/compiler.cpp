@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "arm/fp.h"
-#include "base/log.h"
+#include "base/log_once.h"
 #include "engine/helpers.h"
 #include "engine/jit/lower.h"
 #include "engine/jit/move.h"
@@ -166,7 +166,7 @@ void Compiler::open_perf_map() {
   if (fd >= 0)
     perf_map_.reset(::fdopen(fd, "w"));
   else
-    AV_LOG(Warn, "--jit perf-map: %s cannot be made: %s", path.c_str(), std::strerror(errno));
+    AV_LOG_ONCE(Warn, "--jit perf-map: %s cannot be made: %s", path.c_str(), std::strerror(errno));
 }
 
 /// perf's interface for code that is generated: lines of address, size and name in a file that it finds by its name.
