@@ -1,14 +1,14 @@
 // armvisor calibrate: what each kind of event costs on this host, kept for armvisor model.
 #include <unistd.h>
 
-#include <charconv>
+#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "base/log.h"
 #include "base/output_file.h"
 #include "cli/calibration_path.h"
-#include "cli/commands.h"
 #include "cli/counted_loads.h"
+#include "cli/option_parser.h"
 #include "measure/fit.h"
 #include "vmm/calibrator.h"
 #include "vmm/signals.h"
@@ -17,38 +17,20 @@ namespace armvisor::cli {
 namespace {
 
 struct Request {
-  u32 rounds = 7;
-  bool json = false;
-  std::string output;  ///< empty: where armvisor model looks for it
-  Arguments fit;       ///< files of counted loads
+#define OPTION_TABLE "cli/calibrate_options.inc"
+#include "cli/option_members.inc"
+#undef OPTION_TABLE
 };
 
-Error bad(const std::string& message) { return Error{ErrorKind::BadArguments, "calibrate: " + message}; }
-
 Result<Request> parse(const Arguments& arguments) {
-  Request r;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& a = arguments[i];
-    if (a == "--json") {
-      r.json = true;
-      continue;
-    }
-    if (a != "--rounds" && a != "--output" && a != "--fit")
-      return bad("expected --rounds, --output, --fit or --json, found '" + a + "'; see 'armvisor help calibrate'");
-    if (++i == arguments.size()) return bad("expected a value after " + a + ", found the end; add it");
-    const std::string& text = arguments[i];
-    if (a != "--rounds") {
-      if (a == "--output")
-        r.output = text;
-      else
-        r.fit.push_back(text);
-      continue;
-    }
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), r.rounds);
-    if (error != std::errc() || end != text.data() + text.size() || r.rounds < 1 || r.rounds > 100)
-      return bad("--rounds: expected a number from 1 to 100, found '" + text + "'; change it");
-  }
-  return r;
+  Request o;
+  const auto bind = [&o](CLI::App& app) {
+#define OPTION_TABLE "cli/calibrate_options.inc"
+#include "cli/option_bindings.inc"
+#undef OPTION_TABLE
+  };
+  AV_TRY(parse_options("calibrate", arguments, o.help, bind));
+  return o;
 }
 
 Result<measure::Calibration> fit_to(const Arguments& files, const measure::Calibration& costs) {
@@ -75,14 +57,16 @@ void print(const measure::Calibration& c) {
         c.fit.loads, 100 * c.fit.median_error, 100 * c.fit.largest_error);
 }
 
-Status measure_host(const Arguments& arguments) {
+Result<ExitStatus> measure_host(const Arguments& arguments) {
   AV_TRY_ASSIGN(Request r, parse(arguments));
-  if (r.output.empty()) {
+  if (r.help) return help({"calibrate"});
+  AV_TRY_ASSIGN(const u64 rounds, parse_number("calibrate: --rounds", r.rounds.value_or("7"), 1, 100));
+  if (!r.output) {
     AV_TRY_ASSIGN(r.output, calibration_path());
   }
-  AV_TRY(OutputFile::check("--output", r.output));
+  AV_TRY(OutputFile::check("--output", *r.output));
   vmm::block_watched_signals();  // the machines read them from a descriptor
-  vmm::CalibrationPlan plan{.rounds = r.rounds, .version = version_text(), .progress = {}};
+  vmm::CalibrationPlan plan{.rounds = static_cast<u32>(rounds), .version = version_text(), .progress = {}};
   if (::isatty(STDERR_FILENO))
     plan.progress = [](u32 done, u32 of) {
       print_text("\r" + std::to_string(done) + " of " + std::to_string(of) + (done == of ? "\n" : ""));
@@ -93,19 +77,19 @@ Status measure_host(const Arguments& arguments) {
   if (!r.fit.empty()) {
     AV_TRY_ASSIGN(calibration, fit_to(r.fit, calibration));
   }
-  AV_TRY(save_calibration(r.output, calibration));
+  AV_TRY(save_calibration(*r.output, calibration));
   if (r.json)
     std::fputs(measure::calibration_json(calibration).c_str(), stdout);
   else
     print(calibration);
-  return {};
+  return ExitStatus::PoweredOff;
 }
 
 }  // namespace
 
 ExitStatus calibrate(const Arguments& arguments) {
   const auto result = measure_host(arguments);
-  return result ? ExitStatus::PoweredOff : report(result.error());
+  return result ? *result : report(result.error());
 }
 
 }  // namespace armvisor::cli

@@ -1,14 +1,21 @@
 // armvisor disasm: text of instructions given as hexadecimal words or in a file of raw code.
+#include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
 
-#include "cli/commands.h"
+#include "cli/option_parser.h"
 #include "frontend/disassembler.h"
 #include "machine/image.h"
 
 namespace armvisor::cli {
 namespace {
+
+struct Options {
+#define OPTION_TABLE "cli/disasm_options.inc"
+#include "cli/option_members.inc"
+#undef OPTION_TABLE
+};
 
 struct Request {
   bool thumb = false;
@@ -25,23 +32,24 @@ bool parse_hex(std::string_view text, u32& value) {
   return error == std::errc() && end == text.data() + text.size() && !text.empty();
 }
 
-Result<Request> parse(const Arguments& arguments) {
-  Request r;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& a = arguments[i];
-    if (a != "--isa" && a != "--base") {
-      if (a.starts_with("-")) return bad("expected --isa or --base, found '" + a + "'; see 'armvisor help disasm'");
-      r.operands.push_back(a);
-      continue;
-    }
-    if (++i == arguments.size()) return bad("expected a value after " + a + ", found the end; add it");
-    if (a == "--base" && !parse_hex(arguments[i], r.base))
-      return bad("--base: expected a hexadecimal address, found '" + arguments[i] + "'; change it");
-    if (a == "--isa" && arguments[i] != "a32" && arguments[i] != "t32")
-      return bad("--isa: expected a32 or t32, found '" + arguments[i] + "'; change it");
-    if (a == "--isa") r.thumb = arguments[i] == "t32";
-  }
-  if (r.operands.empty()) return bad("expected a file or hexadecimal words, found nothing; see 'armvisor help disasm'");
+Result<Options> parse(const Arguments& arguments) {
+  Options o;
+  const auto bind = [&o](CLI::App& app) {
+#define OPTION_TABLE "cli/disasm_options.inc"
+#include "cli/option_bindings.inc"
+#undef OPTION_TABLE
+  };
+  AV_TRY(parse_options("disasm", arguments, o.help, bind));
+  return o;
+}
+
+Result<Request> request_of(const Options& o) {
+  Request r{.operands = o.operands};
+  if (o.base && !parse_hex(*o.base, r.base))
+    return bad("--base: expected a hexadecimal address, found '" + *o.base + "'; change it");
+  if (o.isa && *o.isa != "a32" && *o.isa != "t32")
+    return bad("--isa: expected a32 or t32, found '" + *o.isa + "'; change it");
+  r.thumb = o.isa == "t32";
   return r;
 }
 
@@ -84,8 +92,7 @@ Status disassemble_words(const Request& r) {
   return {};
 }
 
-Status disassemble_request(const Arguments& arguments) {
-  AV_TRY_ASSIGN(const Request r, parse(arguments));
+Status disassemble_operands(const Request& r) {
   u32 ignored = 0;
   std::error_code none;
   if (r.operands.size() > 1 ||
@@ -96,11 +103,19 @@ Status disassemble_request(const Arguments& arguments) {
   return {};
 }
 
+Result<ExitStatus> disassemble_request(const Arguments& arguments) {
+  AV_TRY_ASSIGN(const Options options, parse(arguments));
+  if (options.help) return help({"disasm"});
+  AV_TRY_ASSIGN(const Request request, request_of(options));
+  AV_TRY(disassemble_operands(request));
+  return ExitStatus::PoweredOff;
+}
+
 }  // namespace
 
 ExitStatus disasm(const Arguments& arguments) {
   const auto result = disassemble_request(arguments);
-  return result ? ExitStatus::PoweredOff : report(result.error());
+  return result ? *result : report(result.error());
 }
 
 }  // namespace armvisor::cli

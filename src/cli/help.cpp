@@ -1,5 +1,9 @@
 // armvisor help: text for people, and the manual page, both from the tables.
+#include <fmt/format.h>
+
+#include <cctype>
 #include <cstdio>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,17 +17,40 @@ struct OptionRow {
   std::string_view names, value, help;
   bool repeats;
 };
-constexpr OptionRow k_options[] = {
-#define TEXT(member, names, value, help) {names, value, help, false},
-#define LIST(member, names, value, help) {names, value, help, true},
-#define FLAG(member, names, help) {names, "", help, false},
-#define FORM(member, names, value, help) {names, "[=" value "]", help, false},
-#include "cli/options.inc"
-#undef TEXT
-#undef LIST
-#undef FLAG
-#undef FORM
+constexpr OptionRow k_run_options[] = {
+#define OPTION_TABLE "cli/options.inc"
+#include "cli/option_rows.inc"
+#undef OPTION_TABLE
 };
+constexpr OptionRow k_stat_options[] = {
+#define OPTION_TABLE "cli/stat_options.inc"
+#include "cli/option_rows.inc"
+#undef OPTION_TABLE
+};
+constexpr OptionRow k_calibrate_options[] = {
+#define OPTION_TABLE "cli/calibrate_options.inc"
+#include "cli/option_rows.inc"
+#undef OPTION_TABLE
+};
+constexpr OptionRow k_model_options[] = {
+#define OPTION_TABLE "cli/model_options.inc"
+#include "cli/option_rows.inc"
+#undef OPTION_TABLE
+};
+constexpr OptionRow k_disasm_options[] = {
+#define OPTION_TABLE "cli/disasm_options.inc"
+#include "cli/option_rows.inc"
+#undef OPTION_TABLE
+};
+
+std::span<const OptionRow> options_of(std::string_view command) {
+  if (command == "run") return k_run_options;
+  if (command == "stat") return k_stat_options;
+  if (command == "calibrate") return k_calibrate_options;
+  if (command == "model") return k_model_options;
+  if (command == "disasm") return k_disasm_options;
+  return {};
+}
 
 struct CommandRow {
   std::string_view name, arguments, help;
@@ -73,14 +100,13 @@ std::string overview() {
 std::string command_help(const CommandRow& c) {
   std::string text =
       "usage: armvisor " + std::string(c.name) + " " + std::string(c.arguments) + "\n\n" + std::string(c.help) + "\n";
+  const std::span<const OptionRow> options = options_of(c.name);
+  if (!options.empty()) text += "\nOptions:\n";
+  for (const OptionRow& o : options) text += "  " + option_title(o) + "\n        " + option_help(o) + "\n";
   if (c.name != "run") return text;
-  text += "\nOptions:\n";
-  for (const OptionRow& o : k_options) text += "  " + option_title(o) + "\n        " + option_help(o) + "\n";
   text += "\n" + std::string(k_keys) + "\n\nExit statuses:\n";
   for (const StatusRow& s : k_statuses) {
-    char number[16];
-    std::snprintf(number, sizeof number, "  %3d  ", s.value);
-    text += number + std::string(s.meaning) + "\n";
+    text += fmt::format("  {:3}  {}\n", s.value, s.meaning);
   }
   return text;
 }
@@ -93,6 +119,12 @@ std::string roff(std::string_view text) {
     out += c;
   }
   if (!out.empty() && (out[0] == '.' || out[0] == '\'')) out.insert(0, "\\&");
+  return out;
+}
+
+std::string upper(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::toupper(c));
   return out;
 }
 
@@ -110,8 +142,11 @@ std::string manual_page() {
   text += ".SH COMMANDS\n";
   for (const CommandRow& c : k_commands)
     text += ".TP\n.B " + std::string(c.name) + " " + roff(c.arguments) + "\n" + roff(c.help) + "\n";
-  text += ".SH OPTIONS OF RUN\n";
-  for (const OptionRow& o : k_options) text += ".TP\n.B " + roff(option_title(o)) + "\n" + roff(option_help(o)) + "\n";
+  for (const CommandRow& c : k_commands) {
+    const std::span<const OptionRow> options = options_of(c.name);
+    if (!options.empty()) text += ".SH OPTIONS OF " + upper(c.name) + "\n";
+    for (const OptionRow& o : options) text += ".TP\n.B " + roff(option_title(o)) + "\n" + roff(option_help(o)) + "\n";
+  }
   text += ".SH KEYS\n" + roff(k_keys) + "\n.SH EXIT STATUS\n";
   for (const StatusRow& s : k_statuses) text += ".TP\n.B " + std::to_string(s.value) + "\n" + roff(s.meaning) + "\n";
   text +=

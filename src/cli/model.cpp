@@ -1,12 +1,13 @@
 // armvisor model: predicts the time of what was counted from the costs of this host, and compares.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "cli/calibration_path.h"
-#include "cli/commands.h"
 #include "cli/counted_loads.h"
+#include "cli/option_parser.h"
 #include "measure/cost_model.h"
 
 namespace armvisor::cli {
@@ -16,9 +17,9 @@ using measure::Load;
 using measure::Prediction;
 
 struct Request {
-  std::string costs, reference, what_if;  ///< empty: none
-  bool json = false;
-  Arguments files;
+#define OPTION_TABLE "cli/model_options.inc"
+#include "cli/option_members.inc"
+#undef OPTION_TABLE
 };
 
 struct Row {
@@ -28,30 +29,15 @@ struct Row {
   std::optional<Prediction> what_if;
 };
 
-Error bad(const std::string& message) { return Error{ErrorKind::BadArguments, "model: " + message}; }
-
 Result<Request> parse(const Arguments& arguments) {
-  Request r;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& a = arguments[i];
-    std::string* value = a == "--costs"       ? &r.costs
-                         : a == "--reference" ? &r.reference
-                         : a == "--what-if"   ? &r.what_if
-                                              : nullptr;
-    if (value) {
-      if (++i == arguments.size()) return bad("expected a value after " + a + ", found the end; add it");
-      *value = arguments[i];
-    } else if (a == "--json") {
-      r.json = true;
-    } else if (a.starts_with("-")) {
-      return bad("expected --costs, --reference, --what-if or --json, found '" + a + "'; see 'armvisor help model'");
-    } else {
-      r.files.push_back(a);
-    }
-  }
-  if (r.files.empty())
-    return bad("expected a file that 'armvisor run --stats=json:FILE' wrote, found none; see 'armvisor help model'");
-  return r;
+  Request o;
+  const auto bind = [&o](CLI::App& app) {
+#define OPTION_TABLE "cli/model_options.inc"
+#include "cli/option_bindings.inc"
+#undef OPTION_TABLE
+  };
+  AV_TRY(parse_options("model", arguments, o.help, bind));
+  return o;
 }
 
 /// The cost of an instruction of this load in the reference run.
@@ -65,8 +51,8 @@ Result<double> reference_ns(const std::vector<NamedLoad>& reference, const Named
 
 Result<std::vector<Row>> predict_all(const Request& r, const measure::Calibration& costs) {
   std::vector<NamedLoad> reference;
-  if (!r.reference.empty()) {
-    AV_TRY_ASSIGN(reference, read_loads(r.reference));
+  if (r.reference) {
+    AV_TRY_ASSIGN(reference, read_loads(*r.reference));
   }
   std::vector<Row> rows;
   for (const std::string& file : r.files) {
@@ -79,8 +65,8 @@ Result<std::vector<Row>> predict_all(const Request& r, const measure::Calibratio
       Row row{l.name, measure::predict(l.load, costs, own), 0, {}};
       const measure::Cost* const usual = costs.find("instruction");
       row.instruction_ns = own ? *own : usual ? usual->ns : 0;
-      if (!r.what_if.empty()) {
-        AV_TRY_ASSIGN(const Load changed, measure::apply(r.what_if, l.load));
+      if (r.what_if) {
+        AV_TRY_ASSIGN(const Load changed, measure::apply(*r.what_if, l.load));
         row.what_if = measure::predict(changed, costs, own);
       }
       rows.push_back(std::move(row));
@@ -113,7 +99,7 @@ void print_terms(const Prediction& p) {
 
 void print_text(const Request& r, const std::vector<Row>& rows, const measure::Calibration& costs) {
   std::printf("%-20s %12s %12s %8s %10s %8s%s\n", "load", "measured ms", "predicted", "error", "ns/insn", "traps",
-              r.what_if.empty() ? "" : ("   " + r.what_if + " ms").c_str());
+              r.what_if ? ("   " + *r.what_if + " ms").c_str() : "");
   for (const Row& row : rows) {
     const Prediction& p = row.prediction;
     double instructions = 0;
@@ -159,25 +145,26 @@ void print_json(const std::vector<Row>& rows, const measure::Calibration& costs)
   std::printf("%s\n", out.dump(1).c_str());
 }
 
-Status show(const Arguments& arguments) {
+Result<ExitStatus> show(const Arguments& arguments) {
   AV_TRY_ASSIGN(Request r, parse(arguments));
-  if (r.costs.empty()) {
+  if (r.help) return help({"model"});
+  if (!r.costs) {
     AV_TRY_ASSIGN(r.costs, calibration_path());
   }
-  AV_TRY_ASSIGN(const measure::Calibration costs, load_calibration(r.costs));
+  AV_TRY_ASSIGN(const measure::Calibration costs, load_calibration(*r.costs));
   AV_TRY_ASSIGN(const std::vector<Row> rows, predict_all(r, costs));
   if (r.json)
     print_json(rows, costs);
   else
     print_text(r, rows, costs);
-  return {};
+  return ExitStatus::PoweredOff;
 }
 
 }  // namespace
 
 ExitStatus model(const Arguments& arguments) {
   const auto result = show(arguments);
-  return result ? ExitStatus::PoweredOff : report(result.error());
+  return result ? *result : report(result.error());
 }
 
 }  // namespace armvisor::cli

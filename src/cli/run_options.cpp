@@ -1,7 +1,6 @@
 #include "cli/run_options.h"
 
 #include <CLI/CLI.hpp>
-#include <charconv>
 
 #include "vmm/control_path.h"
 
@@ -9,15 +8,6 @@ namespace armvisor::cli {
 namespace {
 
 Error bad(const std::string& message) { return Error{ErrorKind::BadArguments, message}; }
-
-Result<u64> parse_number(const std::string& option, const std::string& text, u64 low, u64 high) {
-  u64 value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < low || value > high)
-    return bad(option + ": expected a number from " + std::to_string(low) + " to " + std::to_string(high) +
-               ", found '" + text + "'; change it");
-  return value;
-}
 
 template <class T>
 struct Choice {
@@ -87,41 +77,13 @@ Result<RunRequest::StatsOutput> parse_stats(std::string_view text) {
 
 Result<RunOptions> parse_run_options(const Arguments& arguments) {
   RunOptions o;
-  CLI::App app;
-  app.set_help_flag();
-  app.add_flag("--help,-h", o.help, "");
-#define TEXT(member, names, value, help) app.add_option(names, o.member, help)->type_name(value);
-#define LIST(member, names, value, help) \
-  app.add_option(names, o.member, help)->type_name(value)->allow_extra_args(false);
-#define FLAG(member, names, help) app.add_flag(names, o.member, help);
-#define FORM(member, names, value, help) app.add_flag(names, o.member, help);
-#include "cli/options.inc"
-#undef TEXT
-#undef LIST
-#undef FLAG
-#undef FORM
-  try {
-    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 takes them
-    app.parse(reversed);
-  } catch (const CLI::ParseError& e) {
-    if (o.help) return o;
-    return bad(std::string("run: expected options as 'armvisor help run' lists them, found: ") + e.what() +
-               "; change them");
-  }
+  const auto bind = [&o](CLI::App& app) {
+#define OPTION_TABLE "cli/options.inc"
+#include "cli/option_bindings.inc"
+#undef OPTION_TABLE
+  };
+  AV_TRY(parse_options("run", arguments, o.help, bind));
   return o;
-}
-
-Result<u64> parse_size(const std::string& option, const std::string& text) {
-  u64 value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const std::string unit(end, text.data() + text.size());
-  unsigned shift = 0;
-  if (unit == "K" || unit == "k") shift = 10;
-  if (unit == "M" || unit == "m") shift = 20;
-  if (unit == "G" || unit == "g") shift = 30;
-  if (error != std::errc() || (shift == 0 && !unit.empty()) || value > (~u64{0} >> shift))
-    return bad(option + ": expected a size such as 512M or 1G, found '" + text + "'; change it");
-  return value << shift;
 }
 
 Result<RunRequest> run_request(const RunOptions& o) {

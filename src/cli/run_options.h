@@ -5,28 +5,18 @@
 #include <vector>
 
 #include "base/log.h"
-#include "cli/commands.h"
+#include "cli/option_parser.h"
 #include "vmm/vm.h"
 
 namespace armvisor::cli {
 
 struct RunOptions {
-#define TEXT(member, names, value, help) std::optional<std::string> member;
-#define LIST(member, names, value, help) std::vector<std::string> member;
-#define FLAG(member, names, help) bool member = false;
-#define FORM(member, names, value, help) std::string member;  // "true" without a value
-#include "cli/options.inc"
-#undef TEXT
-#undef LIST
-#undef FLAG
-#undef FORM
-  bool help = false;  ///< --help was given: nothing else was looked at
+#define OPTION_TABLE "cli/options.inc"
+#include "cli/option_members.inc"
+#undef OPTION_TABLE
 };
 
 Result<RunOptions> parse_run_options(const Arguments& arguments);
-
-/// 512M, 1G, 1048576K, or a number of bytes.
-Result<u64> parse_size(const std::string& option, const std::string& text);
 
 struct RunRequest {
   vmm::VmConfig vm;

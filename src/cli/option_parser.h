@@ -1,0 +1,29 @@
+#pragma once
+// Options of a subcommand, from its table to a struct. A table is a file of lines as options.inc has them; the struct's
+// members come from it by option_members.inc, and how they are parsed by option_bindings.inc.
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "cli/commands.h"
+
+namespace CLI {
+class App;
+}
+
+namespace armvisor::cli {
+
+/// Parses `arguments` of `command`. `bind` tells the parser of the members that options set; `help` becomes true by
+/// --help, which makes every other fault forgiven.
+Status parse_options(std::string_view command, const Arguments& arguments, bool& help,
+                     const std::function<void(CLI::App&)>& bind);
+
+/// A number in decimal from `low` to `high`. `option` is for messages.
+Result<u64> parse_number(const std::string& option, const std::string& text, u64 low, u64 high);
+/// 512M, 1G, 1048576K, or a number of bytes.
+Result<u64> parse_size(const std::string& option, const std::string& text);
+
+}  // namespace armvisor::cli
