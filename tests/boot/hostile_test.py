@@ -54,7 +54,7 @@ class Hostile(unittest.TestCase):
             guest.expect("NETWORK-UP")
             descriptors = len(os.listdir(f"/proc/{guest.process.pid}/fd"))
             # Each of these was closed by the server: they make room for the next ones.
-            self.assertEqual(guest.expect(r"PAGES (\d+)")[1], str(PAGES))
+            self.assertEqual(guest.expect(r"PAGES (\d+)\s")[1], str(PAGES))
             guest.expect("FLOODED")
             self.assertLessEqual(len(os.listdir(f"/proc/{guest.process.pid}/fd")), descriptors + 2 * FLOWS)
             stat = subprocess.run(command_line(["stat", "hostile"]), capture_output=True, text=True, env=environment,
