@@ -316,8 +316,9 @@ TEST_F(EngineAccess, AlignmentIsAskedOfElementsAndEachReachesADevice) {
     ASSERT_TRUE(parse_jit_options(path, options));
     World w(nullptr, options);
     for (const Row& row : k_rows)
-      for (const u32 variant : {0u, 1u, 2u, 3u}) {
-        if (row.isa == Isa::T32 && variant != 0) continue;  // the same operations behind the decoder
+      for (const u32 variant : {0u, 1u, 2u, 3u}) {                      // plain, SCTLR.A, big-endian, User mode
+        if (row.isa == Isa::T32 && variant != 0) continue;              // the same operations behind the decoder
+        if (!path.empty() && (variant == 1 || variant == 2)) continue;  // one path each shows what these change
         const bool strict = variant == 1, big = variant == 2;
         const u32 mode = variant == 3 ? arm::k_mode_usr : arm::k_mode_svc;
         const Outcome want = plain(row, big);
