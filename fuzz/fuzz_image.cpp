@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
   constexpr u64 ram_size = 64u << 20;
   const Fd file(memfd_create("kernel", MFD_CLOEXEC));
   if (!file || write(file.get(), data, size) != static_cast<ssize_t>(size)) return 0;
-  const auto image = machine::load_image({"/proc/self/fd/" + std::to_string(file.get()), {}}, base, ram_size);
+  const auto image = machine::load_image({"/proc/self/fd/" + std::to_string(file.get()), {}}, {base, ram_size});
   if (!image) {
     if (image.error().message.empty()) fuzz::fail("an error without a message");
     return 0;

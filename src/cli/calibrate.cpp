@@ -33,12 +33,16 @@ Result<Request> parse(const Arguments& arguments) {
   return o;
 }
 
-Result<measure::Calibration> fit_to(const Arguments& files, const measure::Calibration& costs) {
+Result<std::vector<measure::Load>> read_all_loads(const Arguments& files) {
   std::vector<measure::Load> loads;
   for (const std::string& file : files) {
     AV_TRY_ASSIGN(auto named, read_loads(file));
     for (NamedLoad& l : named) loads.push_back(std::move(l.load));
   }
+  return loads;
+}
+
+Result<measure::Calibration> fit_to(const std::vector<measure::Load>& loads, const measure::Calibration& costs) {
   const auto found = measure::fit(loads, costs);
   if (!found)
     return Error{ErrorKind::BadInput, "--fit: expected at least four loads, found " + std::to_string(loads.size()) +
@@ -64,6 +68,7 @@ Result<ExitStatus> measure_host(const Arguments& arguments) {
   if (!r.output) {
     AV_TRY_ASSIGN(r.output, calibration_path());
   }
+  AV_TRY_ASSIGN(const auto loads, read_all_loads(r.fit));  // while signals still end the program
   AV_TRY(OutputFile::check("--output", *r.output));
   vmm::block_watched_signals();  // the machines read them from a descriptor
   vmm::CalibrationPlan plan{.rounds = static_cast<u32>(rounds), .version = version_text(), .progress = {}};
@@ -75,7 +80,7 @@ Result<ExitStatus> measure_host(const Arguments& arguments) {
   vmm::unblock_watched_signals();
   AV_TRY_ASSIGN(measure::Calibration calibration, std::move(measured));
   if (!r.fit.empty()) {
-    AV_TRY_ASSIGN(calibration, fit_to(r.fit, calibration));
+    AV_TRY_ASSIGN(calibration, fit_to(loads, calibration));
   }
   AV_TRY(save_calibration(*r.output, calibration));
   if (r.json)

@@ -12,13 +12,16 @@
 
 #include "base/fd.h"
 #include "base/host_error.h"
+#include "base/input_file.h"
 #include "base/output_file.h"
 #include "base/write_all.h"
 #include "cli/commands.h"
-#include "machine/image.h"
 #include "vmm/calibrator.h"
 
 namespace armvisor::cli {
+namespace {
+constexpr u64 k_most = u64{64} << 20;
+}
 
 Result<std::string> calibration_path() {
   const char *cache = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
@@ -68,7 +71,7 @@ Result<measure::Calibration> load_calibration(const std::string& path) {
   if (::access(path.c_str(), F_OK) != 0)
     return Error{ErrorKind::BadInput,
                  "model: expected the costs of this host in " + path + ", found none; run 'armvisor calibrate' first"};
-  AV_TRY_ASSIGN(const auto bytes, machine::read_file(path, "calibration"));
+  AV_TRY_ASSIGN(const auto bytes, read_file(path, "calibration", k_most));
   AV_TRY_ASSIGN(measure::Calibration c, measure::parse_calibration({bytes.begin(), bytes.end()}, path));
   const auto other = [&](const std::string& what, const std::string& expected, const std::string& found) {
     return Error{ErrorKind::BadInput, path + ": expected costs of " + what + " " + expected + ", found " + found +

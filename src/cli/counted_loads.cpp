@@ -1,12 +1,15 @@
 #include "cli/counted_loads.h"
 
-#include "machine/image.h"
+#include "base/input_file.h"
 #include "measure/stats_file.h"
 
 namespace armvisor::cli {
+namespace {
+constexpr u64 k_most = u64{64} << 20;
+}
 
 Result<std::vector<NamedLoad>> read_loads(const std::string& path) {
-  AV_TRY_ASSIGN(const auto bytes, machine::read_file(path, "counters"));
+  AV_TRY_ASSIGN(const auto bytes, read_file(path, "counters", k_most));
   AV_TRY_ASSIGN(const measure::StatsFile stats, measure::parse_stats({bytes.begin(), bytes.end()}, path));
   std::vector<NamedLoad> out;
   for (const measure::MarkTotal& mark : stats.marks) {

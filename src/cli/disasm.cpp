@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "base/input_file.h"
 #include "cli/option_parser.h"
 #include "frontend/disassembler.h"
 #include "machine/image.h"
@@ -22,6 +23,8 @@ struct Request {
   u32 base = 0;
   Arguments operands;
 };
+
+constexpr u64 k_most_code = u64{256} << 20;
 
 Error bad(const std::string& message) { return Error{ErrorKind::BadArguments, "disasm: " + message}; }
 
@@ -98,7 +101,7 @@ Status disassemble_operands(const Request& r) {
   if (r.operands.size() > 1 ||
       (parse_hex(r.operands.front(), ignored) && !std::filesystem::exists(r.operands.front(), none)))
     return disassemble_words(r);
-  AV_TRY_ASSIGN(const std::vector<u8> code, machine::read_file(r.operands.front(), "code"));
+  AV_TRY_ASSIGN(const std::vector<u8> code, read_file(r.operands.front(), "code", k_most_code));
   disassemble_bytes(code, r);
   return {};
 }

@@ -47,11 +47,14 @@ ExitStatus status_of(vmm::EndReason reason) {
   _exit(static_cast<int>(ExitStatus::Interrupted));
 }
 
-Status dump_fdt(const RunRequest& request) {
-  AV_TRY_ASSIGN(const machine::BootPlan plan, machine::plan_boot(request.vm.boot));
+Result<ExitStatus> dump_fdt(RunRequest request) {
   AV_TRY_ASSIGN(OutputFile file, OutputFile::open("--dump-dtb", request.dump_dtb));
   AV_TRY(file.differs_from(machine::input_files(request.vm.boot)));
-  return file.replace(plan.fdt);
+  AV_TRY_ASSIGN(const auto vm, vmm::Vm::create(std::move(request.vm)));
+  const Status written = vm->write_fdt(std::move(file));
+  if (const auto reason = vm->ended_early()) return status_of(*reason);
+  AV_TRY(written);
+  return ExitStatus::PoweredOff;
 }
 
 /// Where counters go at the end; nothing: standard error.
@@ -76,13 +79,10 @@ Result<ExitStatus> run_machine(const Arguments& arguments) {
   if (options.help) return help({"run"});
   AV_TRY_ASSIGN(RunRequest request, run_request(options));
   set_log_level(request.log);
-  if (!request.dump_dtb.empty()) {
-    AV_TRY(dump_fdt(request));
-    return ExitStatus::PoweredOff;
-  }
   set_up_signals();
   devices::guard_terminal();
   request.vm.force_end = force_end;
+  if (!request.dump_dtb.empty()) return dump_fdt(std::move(request));
   AV_TRY_ASSIGN(auto stats_file, open_stats(request));
   AV_TRY_ASSIGN(const auto vm, vmm::Vm::create(std::move(request.vm)));
   const Result<vmm::EndReason> end = vm->run();

@@ -30,7 +30,24 @@ vmm::DiskOption parse_disk(const std::string& text) {
   return {text, false};
 }
 
+/// An empty name is mostly a variable of a script that is not set.
+Status check_named(const RunOptions& o) {
+  const std::pair<const char*, const std::optional<std::string>&> files[] = {{"--kernel", o.kernel},
+                                                                             {"--initrd", o.initrd},
+                                                                             {"--dtb", o.dtb},
+                                                                             {"--firmware", o.firmware},
+                                                                             {"--dump-dtb", o.dump_dtb}};
+  for (const auto& [option, path] : files)
+    if (path && path->empty())
+      return bad(std::string(option) + ": expected a file, found an empty name; name one or leave the option out");
+  for (const std::string& disk : o.disks)
+    if (parse_disk(disk).path.empty())
+      return bad("--disk: expected a file, found an empty name; name one or leave the option out");
+  return {};
+}
+
 Status set_machine(const RunOptions& o, vmm::VmConfig& vm) {
+  AV_TRY(check_named(o));
   vm.boot.kernel = o.kernel.value_or("");
   vm.boot.initrd = o.initrd.value_or("");
   vm.boot.dtb = o.dtb.value_or("");
@@ -128,6 +145,7 @@ Result<RunRequest> run_request(const RunOptions& o) {
                  "--engine"};
   vm.reboot = !o.no_reboot;
   request.dump_dtb = o.dump_dtb.value_or("");
+  vm.boot.tree_only = !request.dump_dtb.empty();
   return request;
 }
 

@@ -50,6 +50,7 @@ Result<std::unique_ptr<EventLoop>> EventLoop::create() {
 EventLoop::~EventLoop() { stop(); }
 
 Status EventLoop::start() {
+  stopping_ = false;
   AV_TRY_ASSIGN(thread_, start_thread("event-loop", [this] { main(); }));
   return {};
 }

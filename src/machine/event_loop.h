@@ -22,7 +22,7 @@ class EventLoop final : public devices::TimerQueue {
   static Result<std::unique_ptr<EventLoop>> create();
   ~EventLoop() override;
 
-  Status start();
+  Status start();  ///< also again, after stop()
   /// Ends the thread; callbacks do not run afterwards. Not from a callback.
   void stop();
 

@@ -1,17 +1,18 @@
 #include "machine/image.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <string_view>
 
-#include "base/fd.h"
+#include "base/input_file.h"
+#include "base/log.h"
 
 namespace armvisor::machine {
 namespace {
+
+/// Enough of a file to tell an ELF file.
+constexpr u64 k_head = 64;
+constexpr u64 k_largest_elf = u64{1} << 30;
 
 std::string hex(u64 v) {
   char text[32];
@@ -19,9 +20,9 @@ std::string hex(u64 v) {
   return text;
 }
 
-Image place(std::vector<u8> file, GuestPa pa, u32 entry) {
+Image place(std::vector<u8> file, GuestPa pa, u32 entry, u64 memory_size = 0) {
   Image image;
-  const u64 size = file.size();
+  const u64 size = std::max<u64>(file.size(), memory_size);
   image.segments.push_back({pa, std::move(file), size});
   image.entry = entry;
   image.end = pa + size;
@@ -47,6 +48,14 @@ std::string_view known_foreign(const std::vector<u8>& f) {
   return {};
 }
 
+/// Xen for ARM: the name of a property that it alone looks for (its docs/misc/arm/device-tree/booting.txt). Linux's
+/// zImage has its strings compressed.
+bool is_xen(const std::vector<u8>& f) {
+  constexpr std::string_view k_property = "xen,xen-bootargs";
+  constexpr std::size_t k_where = std::size_t{16} << 20;
+  return memmem(f.data(), std::min(f.size(), k_where), k_property.data(), k_property.size()) != nullptr;
+}
+
 Status check_fits(const Image& image, const std::string& path, GuestPa ram_base, u64 ram_size) {
   for (const Segment& s : image.segments) {
     const u64 size = std::max<u64>(s.memory_size, s.bytes.size());
@@ -59,12 +68,12 @@ Status check_fits(const Image& image, const std::string& path, GuestPa ram_base,
   return {};
 }
 
-Result<Image> recognise(const ImageArgument& argument, std::vector<u8> file, GuestPa ram_base, u64 ram_size) {
+Result<Image> recognise(const ImageArgument& argument, std::vector<u8> file, const ImageRoom& room) {
   const std::string& path = argument.path;
   if (argument.address) return place(std::move(file), GuestPa(*argument.address), static_cast<u32>(*argument.address));
-  if (is_zimage(file)) return load_zimage(path, std::move(file), ram_base);
-  if (is_elf(file)) return load_elf(path, file, ram_base, ram_size);
-  if (is_uimage(file)) return load_uimage(path, file, ram_base);
+  if (is_zimage(file)) return load_zimage(path, std::move(file), room);
+  if (is_elf(file)) return load_elf(path, file, room);
+  if (is_uimage(file)) return load_uimage(path, file, room);
   const std::string_view foreign = known_foreign(file);
   return Error{ErrorKind::BadInput,
                "kernel " + path + ": expected a 32-bit ARM zImage, uImage or ELF file, found " +
@@ -90,34 +99,20 @@ ImageArgument ImageArgument::parse(const std::string& text) {
   return {text.substr(0, at), address};
 }
 
-Result<std::vector<u8>> read_file(const std::string& path, const std::string& role) {
-  const auto problem = [&](const std::string& what) {
-    return Error{ErrorKind::BadInput,
-                 role + " " + path + ": expected a readable file, " + what + "; check the path and its permissions"};
-  };
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat info {};
-  if (!fd || fstat(fd.get(), &info) != 0) return problem(std::string("the host says: ") + std::strerror(errno));
-  if (S_ISDIR(info.st_mode)) return problem("found a directory");
-  std::vector<u8> data(static_cast<std::size_t>(info.st_size));
-  std::size_t done = 0;
-  while (true) {
-    if (done == data.size()) data.resize(done + 4096);  // a pipe, or a file that grew
-    const ssize_t n = ::read(fd.get(), data.data() + done, data.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return problem(std::string("the host says: ") + std::strerror(errno));
-    if (n == 0) break;
-    done += static_cast<std::size_t>(n);
-  }
-  data.resize(done);
-  if (data.empty()) return problem("found an empty one");
-  return data;
-}
-
-Result<Image> load_image(const ImageArgument& argument, GuestPa ram_base, u64 ram_size) {
-  AV_TRY_ASSIGN(std::vector<u8> file, read_file(argument.path, "kernel"));
-  AV_TRY_ASSIGN(Image image, recognise(argument, std::move(file), ram_base, ram_size));
-  AV_TRY(check_fits(image, argument.path, ram_base, ram_size));
+Result<Image> load_image(const ImageArgument& argument, const ImageRoom& room) {
+  AV_TRY_ASSIGN(InputFile file, InputFile::open(argument.path, "kernel", room.stop));
+  AV_TRY(file.read_to(k_head));
+  // Of an ELF file with what a debugger needs, only a part goes to RAM.
+  const bool elf = !argument.address && is_elf(file.bytes());
+  AV_TRY(file.read_all(elf ? k_largest_elf : room.ram_size,
+                       elf ? "strip it" : "that is all RAM that the machine has; give it more with --memory"));
+  if (is_xen(file.bytes()))
+    AV_LOG(Warn,
+           "kernel %s is the Xen hypervisor: it needs a CPU with Virtualization Extensions that enters it in Hyp "
+           "mode (EL2), which this machine does not have, and will stop without a word",
+           argument.path.c_str());
+  AV_TRY_ASSIGN(Image image, recognise(argument, file.take(), room));
+  AV_TRY(check_fits(image, argument.path, room.ram_base, room.ram_size));
   return image;
 }
 
@@ -126,6 +121,9 @@ Result<Image> load_image(const ImageArgument& argument, GuestPa ram_base, u64 ra
 namespace {
 constexpr std::size_t k_zimage_magic_at = 0x24, k_zimage_start_at = 0x28, k_zimage_end_at = 0x2c;
 constexpr u32 k_zimage_magic = 0x016f2818;
+/// What only Linux has behind these, from 3.14 on: the byte order, and from 4.15 on another magic number.
+constexpr std::size_t k_linux_order_at = 0x30, k_linux_magic_at = 0x34;
+constexpr u32 k_linux_order = 0x04030201, k_linux_magic = 0x45454545;
 /// Where zImage goes in RAM, as QEMU does: clear of the first pages, and below where it decompresses to, it moves
 /// itself.
 constexpr u64 k_zimage_offset = 0x10000;
@@ -136,17 +134,27 @@ bool is_zimage(const std::vector<u8>& file) {
          (little32(file, k_zimage_magic_at) == k_zimage_magic || big32(file, k_zimage_magic_at) == k_zimage_magic);
 }
 
-Result<Image> load_zimage(const std::string& path, std::vector<u8> file, GuestPa ram_base) {
+Result<Image> load_zimage(const std::string& path, std::vector<u8> file, const ImageRoom& room) {
   const bool big = big32(file, k_zimage_magic_at) == k_zimage_magic;
-  const auto word = [&](std::size_t at) { return big ? big32(file, at) : little32(file, at); };
-  const u32 size = word(k_zimage_end_at) - word(k_zimage_start_at);
-  // A device tree may be appended, so the file may be longer than the header says, never shorter.
-  if (size > file.size())
-    return Error{ErrorKind::BadInput, "kernel " + path + ": expected a zImage of " + std::to_string(size) +
-                                          " bytes as its header says, found " + std::to_string(file.size()) +
-                                          "; the file is truncated, copy it again"};
-  const GuestPa pa = ram_base + k_zimage_offset;
-  return place(std::move(file), pa, static_cast<u32>(pa.value));
+  const auto word = [&](std::size_t at) {
+    return at + 4 > file.size() ? 0 : big ? big32(file, at) : little32(file, at);
+  };
+  const u32 start = word(k_zimage_start_at), end = word(k_zimage_end_at), size = end - start;
+  if (end < start)
+    return Error{ErrorKind::BadInput, "kernel " + path + ": expected a zImage that ends behind its start, " +
+                                          hex(start) + ", found " + hex(end) + "; the file is damaged, copy it again"};
+  // A device tree may be appended, so the file may be longer than the header says. It is shorter where others than
+  // Linux count their bss as part of the image.
+  if (size > file.size()) {
+    if (word(k_linux_order_at) == k_linux_order || word(k_linux_magic_at) == k_linux_magic)
+      return Error{ErrorKind::BadInput, "kernel " + path + ": expected a zImage of " + std::to_string(size) +
+                                            " bytes as its header says, found " + std::to_string(file.size()) +
+                                            "; the file is truncated, copy it again"};
+    AV_LOG(Warn, "kernel %s has %zu of the %u bytes in its header: the others are taken to be zeros (bss)",
+           path.c_str(), file.size(), size);
+  }
+  const GuestPa pa = room.ram_base + k_zimage_offset;
+  return place(std::move(file), pa, static_cast<u32>(pa.value), size);
 }
 
 }  // namespace armvisor::machine

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/stop_event.h"
 #include "base/types.h"
 
 namespace armvisor::machine {
@@ -30,20 +31,25 @@ struct ImageArgument {
   static ImageArgument parse(const std::string& text);
 };
 
-/// The whole of a file. Messages call it `role` ("kernel", "initrd", ...).
-Result<std::vector<u8>> read_file(const std::string& path, const std::string& role);
+/// Where images go.
+struct ImageRoom {
+  GuestPa ram_base;
+  u64 ram_size = 0;
+  const StopEvent* stop = nullptr;  ///< ends the loading with an error
+};
 
 /// Recognises zImage (either byte order), ELF executables, legacy U-Boot images (plain or gzip) and, with an address,
-/// raw binaries. A kernel for another CPU, a truncated image and one that RAM cannot hold are refused.
-Result<Image> load_image(const ImageArgument& argument, GuestPa ram_base, u64 ram_size);
+/// raw binaries. A kernel for another CPU, a truncated image and one that RAM cannot hold are refused; of a file that
+/// is too large for RAM no more than its start is read.
+Result<Image> load_image(const ImageArgument& argument, const ImageRoom& room);
 
 // The formats. `path` is for messages.
 bool is_zimage(const std::vector<u8>& file);
-Result<Image> load_zimage(const std::string& path, std::vector<u8> file, GuestPa ram_base);
+Result<Image> load_zimage(const std::string& path, std::vector<u8> file, const ImageRoom& room);
 bool is_elf(const std::vector<u8>& file);
-Result<Image> load_elf(const std::string& path, const std::vector<u8>& file, GuestPa ram_base, u64 ram_size);
+Result<Image> load_elf(const std::string& path, const std::vector<u8>& file, const ImageRoom& room);
 bool is_uimage(const std::vector<u8>& file);
-Result<Image> load_uimage(const std::string& path, const std::vector<u8>& file, GuestPa ram_base);
+Result<Image> load_uimage(const std::string& path, const std::vector<u8>& file, const ImageRoom& room);
 
 inline u32 little32(const std::vector<u8>& b, std::size_t at) {
   return u32(b[at]) | u32(b[at + 1]) << 8 | u32(b[at + 2]) << 16 | u32(b[at + 3]) << 24;

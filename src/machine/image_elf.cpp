@@ -62,11 +62,12 @@ bool is_elf(const std::vector<u8>& file) {
   return file.size() >= sizeof(Elf32_Ehdr) && std::memcmp(file.data(), ELFMAG, SELFMAG) == 0;
 }
 
-Result<Image> load_elf(const std::string& path, const std::vector<u8>& file, GuestPa ram_base, u64 ram_size) {
+Result<Image> load_elf(const std::string& path, const std::vector<u8>& file, const ImageRoom& room) {
   Elf32_Ehdr header;
   std::memcpy(&header, file.data(), sizeof header);
   AV_TRY(check_header(path, file, header));
   std::vector<Elf32_Phdr> loads;
+  u64 loaded = 0;  ///< bytes of the file; they may overlap there, but not in RAM
   for (u32 i = 0; i < header.e_phnum; ++i) {
     Elf32_Phdr p;
     std::memcpy(&p, file.data() + header.e_phoff + i * sizeof p, sizeof p);
@@ -76,10 +77,14 @@ Result<Image> load_elf(const std::string& path, const std::vector<u8>& file, Gue
                            std::to_string(p.p_offset) + ", the file has " + std::to_string(file.size()) +
                            "; it is truncated, copy it again");
     loads.push_back(p);
+    loaded += p.p_filesz;
   }
+  if (loaded > room.ram_size)
+    return bad(path, "expected segments that fit the machine's RAM together, found " + std::to_string(loaded) +
+                         " bytes; give it more with --memory");
   if (loads.empty()) return bad(path, "expected segments to load, found none; link it as an executable");
 
-  const u64 shift = vmlinux_shift(loads, ram_base, ram_size);
+  const u64 shift = vmlinux_shift(loads, room.ram_base, room.ram_size);
   Image image;
   image.entry = header.e_entry;
   for (const Elf32_Phdr& p : loads) {

@@ -2,6 +2,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <new>
 
 #include "machine/image.h"
 
@@ -14,7 +15,6 @@ constexpr std::size_t k_magic_at = 0, k_header_crc_at = 4, k_size_at = 12, k_loa
                       k_data_crc_at = 24, k_arch_at = 29, k_type_at = 30, k_compression_at = 31;
 constexpr u8 k_arch_arm = 2, k_type_standalone = 1, k_type_kernel = 2, k_type_kernel_noload = 14;
 constexpr u8 k_plain = 0, k_gzip = 1;
-constexpr std::size_t k_largest = std::size_t{1} << 30;
 
 Error bad(const std::string& path, const std::string& expected_found) {
   return Error{ErrorKind::BadInput, "kernel " + path + ": " + expected_found};
@@ -22,14 +22,14 @@ Error bad(const std::string& path, const std::string& expected_found) {
 
 u32 crc(const u8* data, std::size_t size) { return static_cast<u32>(crc32_z(0, data, size)); }
 
-Result<std::vector<u8>> gunzip(const std::string& path, const u8* data, std::size_t size) {
+Result<std::vector<u8>> gunzip(const std::string& path, const u8* data, std::size_t size, const ImageRoom& room) {
   z_stream stream{};
-  if (inflateInit2(&stream, 15 + 16) != Z_OK) return Error{ErrorKind::HostResource, "zlib: out of memory"};
+  if (inflateInit2(&stream, 15 + 16) != Z_OK) throw std::bad_alloc();
   stream.next_in = const_cast<u8*>(data);
   stream.avail_in = static_cast<uInt>(size);
   std::vector<u8> out;
   int status = Z_OK;
-  while (status == Z_OK && out.size() < k_largest) {
+  while (status == Z_OK && out.size() <= room.ram_size && !(room.stop && room.stop->is_set())) {
     const std::size_t done = out.size();
     out.resize(done + (std::size_t{1} << 20));
     stream.next_out = out.data() + done;
@@ -38,9 +38,13 @@ Result<std::vector<u8>> gunzip(const std::string& path, const u8* data, std::siz
     out.resize(out.size() - stream.avail_out);
   }
   inflateEnd(&stream);
+  if (status == Z_MEM_ERROR) throw std::bad_alloc();
+  if (out.size() > room.ram_size)
+    return bad(path, "expected gzip data of at most " + std::to_string(room.ram_size) +
+                         " bytes in the uImage, found more; that is all RAM that the machine has; give it more with "
+                         "--memory");
   if (status != Z_STREAM_END)
-    return bad(path,
-               "expected whole gzip data of at most 1 GiB in the uImage, found damaged data; copy the file again");
+    return bad(path, "expected whole gzip data in the uImage, found damaged data; copy the file again");
   return out;
 }
 
@@ -70,7 +74,7 @@ bool is_uimage(const std::vector<u8>& file) {
   return file.size() >= k_header_size && big32(file, k_magic_at) == k_magic;
 }
 
-Result<Image> load_uimage(const std::string& path, const std::vector<u8>& file, GuestPa ram_base) {
+Result<Image> load_uimage(const std::string& path, const std::vector<u8>& file, const ImageRoom& room) {
   AV_TRY(check_header(path, file));
   const u8* data = file.data() + k_header_size;
   const std::size_t size = big32(file, k_size_at);
@@ -78,7 +82,7 @@ Result<Image> load_uimage(const std::string& path, const std::vector<u8>& file, 
   switch (file[k_compression_at]) {
     case k_plain: content.assign(data, data + size); break;
     case k_gzip: {
-      AV_TRY_ASSIGN(content, gunzip(path, data, size));
+      AV_TRY_ASSIGN(content, gunzip(path, data, size, room));
       break;
     }
     default:
@@ -86,7 +90,7 @@ Result<Image> load_uimage(const std::string& path, const std::vector<u8>& file, 
                            std::to_string(file[k_compression_at]) + "; repack it with mkimage -C gzip");
   }
   // A zImage inside runs anywhere, so the board's place for it is better than that of the board it was packed for.
-  if (is_zimage(content)) return load_zimage(path, std::move(content), ram_base);
+  if (is_zimage(content)) return load_zimage(path, std::move(content), room);
   Image image;
   image.entry = big32(file, k_entry_at);
   const GuestPa pa(big32(file, k_load_at));

@@ -6,6 +6,8 @@
 #include <cstring>
 
 #include "base/bits.h"
+#include "base/input_file.h"
+#include "base/log.h"
 #include "machine/fdt.h"
 #include "machine/memory_map.h"
 
@@ -13,8 +15,10 @@ namespace armvisor::machine {
 namespace {
 
 constexpr u64 k_mib = u64{1} << 20;
-constexpr u64 k_fdt_room = 2 * k_mib;   ///< the kernel maps at most this much of a tree
-constexpr u64 k_fdt_growth = 64 << 10;  ///< at least so much may be added to a tree, if k_fdt_room has it
+constexpr std::size_t k_most_append = 16 * 1024;
+constexpr std::size_t k_linux_append = 1023;  ///< COMMAND_LINE_SIZE of 32-bit ARM, less the end
+constexpr u64 k_fdt_room = 2 * k_mib;         ///< the kernel maps at most this much of a tree
+constexpr u64 k_fdt_growth = 64 << 10;        ///< at least so much may be added to a tree, if k_fdt_room has it
 
 Error no_room(const std::string& what, u64 ram_size) {
   return Error{ErrorKind::BadInput, what + ": expected more RAM than the machine's " +
@@ -34,9 +38,10 @@ FdtConfig fdt_config(const BootConfig& config, u64 initrd_start, u64 initrd_size
   return f;
 }
 
-Result<std::vector<u8>> tree(const BootConfig& config, const FdtConfig& f) {
+Result<std::vector<u8>> tree(const BootConfig& config, const FdtConfig& f, const StopEvent* stop) {
   if (config.dtb.empty()) return make_fdt(f);
-  AV_TRY_ASSIGN(const std::vector<u8> user, read_file(config.dtb, "device tree"));
+  AV_TRY_ASSIGN(const std::vector<u8> user,
+                read_file(config.dtb, "device tree", k_fdt_room, "give a device tree blob (.dtb)", stop));
   AV_TRY_ASSIGN(std::vector<u8> fdt, complete_fdt(user, config.dtb, f));
   if (fdt.size() > k_fdt_room)
     return Error{ErrorKind::BadInput, "device tree " + config.dtb + ": expected at most 2 MiB, found " +
@@ -58,14 +63,29 @@ Segment fdt_segment(u64 address, const std::vector<u8>& fdt) {
   return s;
 }
 
-Result<BootPlan> plan_firmware(const BootConfig& config) {
+/// The tree alone.
+Result<BootPlan> plan_nothing(const BootConfig& config, const StopEvent* stop) {
   BootPlan plan;
-  AV_TRY_ASSIGN(const std::vector<u8> firmware, read_file(config.firmware, "firmware"));
-  if (firmware.size() > k_flash_size)
-    return Error{ErrorKind::BadInput, "firmware " + config.firmware + ": expected at most " +
-                                          std::to_string(k_flash_size / k_mib) + " MiB, found " +
-                                          std::to_string(firmware.size()) + " bytes; give the right file"};
-  AV_TRY_ASSIGN(plan.fdt, tree(config, fdt_config(config, 0, 0)));
+  AV_TRY_ASSIGN(plan.fdt, tree(config, fdt_config(config, 0, 0), stop));
+  return plan;
+}
+
+/// Looks at the start of the firmware; all of it is the flash's to read.
+Status check_firmware(const std::string& path, const StopEvent* stop) {
+  AV_TRY_ASSIGN(InputFile file, InputFile::open(path, "firmware", stop));
+  AV_TRY(file.check_regular());
+  AV_TRY(file.read_to(4));
+  // A branch in A64 (DDI 0487 C6.2.26); in A32 it would be a store, conditional on flags that a reset leaves unknown.
+  if (file.bytes().size() < 4 || (little32(file.bytes(), 0) & 0xfc00'0000) != 0x1400'0000) return {};
+  return Error{ErrorKind::BadInput, "firmware " + path +
+                                        ": expected 32-bit ARM code, found 64-bit code (it begins with a branch of "
+                                        "A64); give the build for 32-bit ARM, as AAVMF32 or U-Boot's qemu_arm"};
+}
+
+Result<BootPlan> plan_firmware(const BootConfig& config, const StopEvent* stop) {
+  BootPlan plan;
+  AV_TRY(check_firmware(config.firmware, stop));
+  AV_TRY_ASSIGN(plan.fdt, tree(config, fdt_config(config, 0, 0), stop));
   plan.fdt_address = static_cast<u32>(k_ram_base.value);  // where U-Boot and UEFI for this board look for it
   plan.segments.push_back(fdt_segment(plan.fdt_address, plan.fdt));
   plan.entry = static_cast<u32>(k_flash0_base.value);
@@ -74,9 +94,12 @@ Result<BootPlan> plan_firmware(const BootConfig& config) {
 
 /// The kernel where its format says; the tree, then the initrd, far enough above it that it can decompress, and low
 /// enough that the kernel's direct mapping covers them.
-Result<BootPlan> plan_kernel(const BootConfig& config) {
+Result<BootPlan> plan_kernel(const BootConfig& config, const StopEvent* stop) {
   BootPlan plan;
-  AV_TRY_ASSIGN(Image image, load_image(ImageArgument::parse(config.kernel), k_ram_base, config.ram_size));
+  if (config.append && config.append->size() > k_linux_append)
+    AV_LOG(Warn, "the kernel command line has %zu bytes: Linux for ARM takes the first %zu", config.append->size(),
+           k_linux_append);
+  AV_TRY_ASSIGN(Image image, load_image(ImageArgument::parse(config.kernel), {k_ram_base, config.ram_size, stop}));
   const u64 ram_end = k_ram_base.value + config.ram_size;
   u64 fdt_at = k_ram_base.value + std::min<u64>(config.ram_size / 2, 128 * k_mib);
   fdt_at = std::max(fdt_at, align_up<u64>(image.end.value, k_fdt_room));
@@ -86,10 +109,11 @@ Result<BootPlan> plan_kernel(const BootConfig& config) {
   const u64 initrd_at = fdt_at + k_fdt_room;
   std::vector<u8> initrd;
   if (!config.initrd.empty()) {
-    AV_TRY_ASSIGN(initrd, read_file(config.initrd, "initrd"));
-    if (initrd.size() > ram_end - initrd_at) return no_room("initrd " + config.initrd, config.ram_size);
+    AV_TRY_ASSIGN(
+        initrd, read_file(config.initrd, "initrd", ram_end - initrd_at,
+                          "that is the RAM behind kernel and device tree; give the machine more with --memory", stop));
   }
-  AV_TRY_ASSIGN(plan.fdt, tree(config, fdt_config(config, initrd_at, initrd.size())));
+  AV_TRY_ASSIGN(plan.fdt, tree(config, fdt_config(config, initrd_at, initrd.size()), stop));
   plan.entry = image.entry;
   plan.kernel_protocol = true;
   plan.fdt_address = static_cast<u32>(fdt_at);
@@ -108,17 +132,21 @@ Status check_config(const BootConfig& config) {
                      (config.ram_size % k_mib == 0 ? std::to_string(config.ram_size / k_mib) + " MiB"
                                                    : std::to_string(config.ram_size) + " bytes") +
                      "; change --memory"};
+  if (config.append && config.append->size() > k_most_append)
+    return Error{ErrorKind::BadArguments, "kernel command line: expected at most " + std::to_string(k_most_append) +
+                                              " bytes, found " + std::to_string(config.append->size()) +
+                                              "; shorten --append"};
   if (config.vcpus < 1 || config.vcpus > k_max_vcpus)
     return Error{ErrorKind::BadArguments, "vCPUs: expected 1 to " + std::to_string(k_max_vcpus) + ", found " +
                                               std::to_string(config.vcpus) + "; change --cpus"};
-  if (config.kernel.empty() == config.firmware.empty())
+  if (config.kernel.empty() == config.firmware.empty() && !(config.tree_only && config.kernel.empty()))
     return Error{ErrorKind::BadArguments,
                  config.kernel.empty() ? "expected something to run, found neither --kernel nor --firmware; give one"
                                        : "expected --kernel or --firmware, found both; give one"};
-  if (!config.firmware.empty() && !config.initrd.empty())
+  if (config.kernel.empty() && !config.initrd.empty())
     return Error{ErrorKind::BadArguments,
-                 "expected --initrd with --kernel, found it with --firmware; firmware loads its "
-                 "own, from a disk or the network"};
+                 "expected --initrd with --kernel, found it without; firmware loads its own, from a disk or the "
+                 "network"};
   return {};
 }
 
@@ -131,9 +159,10 @@ std::vector<std::string> input_files(const BootConfig& config) {
   return files;
 }
 
-Result<BootPlan> plan_boot(const BootConfig& config) {
+Result<BootPlan> plan_boot(const BootConfig& config, const StopEvent* stop) {
   AV_TRY(check_config(config));
-  return config.firmware.empty() ? plan_kernel(config) : plan_firmware(config);
+  if (!config.firmware.empty()) return plan_firmware(config, stop);
+  return config.kernel.empty() ? plan_nothing(config, stop) : plan_kernel(config, stop);
 }
 
 bool apply(const BootPlan& plan, GuestRam& ram) {

@@ -17,6 +17,7 @@ struct BootConfig {
   std::string dtb;       ///< empty: generated
   std::string firmware;  ///< for flash bank 0; empty: none
   std::optional<std::string> append;
+  bool tree_only = false;  ///< nothing will run: the device tree alone is wanted, and there may be no kernel
   u64 ram_size = u64{512} << 20;
   u32 vcpus = 1;
 };
@@ -31,7 +32,8 @@ struct BootPlan {
   bool kernel_protocol = false;  ///< R0 = 0, R1 = ~0, R2 = fdt_address
 };
 
-Result<BootPlan> plan_boot(const BootConfig& config);
+/// `stop`, if any, ends the reading of files with an error; it outlives the call.
+Result<BootPlan> plan_boot(const BootConfig& config, const StopEvent* stop = nullptr);
 
 /// Paths of the files that it reads.
 std::vector<std::string> input_files(const BootConfig& config);

@@ -36,6 +36,9 @@ machine::CallStatus call_status(measure::Marks::Outcome outcome) {
 Result<std::unique_ptr<Vm>> Vm::create(VmConfig config) {
   std::unique_ptr<Vm> vm(new Vm(std::move(config)));
   AV_TRY(vm->open());
+  const Status loaded = vm->load();
+  // What could not be read since the machine was ended meanwhile is no error: run() says how it ended.
+  if (!loaded && !vm->ended_early()) return loaded.error();
   return vm;
 }
 
@@ -53,13 +56,34 @@ Vm::~Vm() {
 }
 
 Status Vm::open() {
-  AV_TRY_ASSIGN(plan_, machine::plan_boot(config_.boot));
-  AV_TRY_ASSIGN(flash_, machine::FlashBanks::create(config_.boot.firmware));
+  AV_TRY_ASSIGN(stop_, StopEvent::create());
   AV_TRY_ASSIGN(loop_, machine::EventLoop::create());
   AV_TRY(watch_signals());
-  AV_TRY(open_consoles());
   timeout_timer_ = loop_->add([this] { end(EndReason::TimedOut); });
   sample_timer_ = loop_->add([this] { sample_vcpus(); });
+  if (config_.timeout_ms) loop_->arm(timeout_timer_, clock_.now_ns() + config_.timeout_ms * 1'000'000);
+  return {};
+}
+
+/// The files may be pipes, so signals and the time limit are served meanwhile. Consoles are not: a terminal is still as
+/// the user has it, and gives signals.
+Status Vm::load() {
+  AV_TRY(loop_->start());
+  auto plan = machine::plan_boot(config_.boot, stop_.get());
+  loop_->stop();
+  if (!plan) return plan.take_error();
+  plan_ = *std::move(plan);
+  return {};
+}
+
+std::optional<EndReason> Vm::ended_early() {
+  const std::lock_guard guard(mutex_);
+  return reason_;
+}
+
+Status Vm::build() {
+  AV_TRY_ASSIGN(flash_, machine::FlashBanks::create(config_.boot.firmware));
+  AV_TRY(open_consoles());
   AV_TRY(loop_->start());
   AV_TRY(build_machine());
   if (config_.name.empty()) return {};
@@ -165,11 +189,12 @@ void Vm::discard_threads() {
 }
 
 Result<EndReason> Vm::run() {
+  if (const auto reason = ended_early()) return *reason;
+  AV_TRY(build());
   {
     const std::lock_guard guard(machine_mutex_);
     started_ns_ = clock_.now_ns();
   }
-  if (config_.timeout_ms) loop_->arm(timeout_timer_, clock_.now_ns() + config_.timeout_ms * 1'000'000);
   AV_TRY(start_console(machine::ConsolePort::Uart));
   AV_TRY(start_console(machine::ConsolePort::Virtio));
   while (true) {
@@ -206,6 +231,7 @@ void Vm::end(EndReason reason, u32 guest_status) {
     guest_status_ = guest_status;
   }
   ended_.notify_all();
+  stop_->set();
   // The vCPU that asked for the end must not run on.
   const std::shared_lock guard(threads_mutex_);
   for (auto& thread : threads_) thread->request_stop();
@@ -226,6 +252,14 @@ void Vm::drain() {
   for (auto& console : consoles_)
     if (console) console->drain();
   drain_messages();
+}
+
+Status Vm::write_fdt(OutputFile file) {
+  if (ended_early()) return {};
+  AV_TRY(loop_->start());
+  const Status written = write(std::move(file), {reinterpret_cast<const char*>(plan_.fdt.data()), plan_.fdt.size()});
+  loop_->stop();
+  return written;
 }
 
 Status Vm::write(OutputFile file, std::string_view text) {

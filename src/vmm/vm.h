@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/stop_event.h"
 #include "machine/event_loop.h"
 #include "machine/loader.h"
 #include "machine/machine.h"
@@ -63,13 +64,16 @@ struct VmConfig {
 
 class Vm final : private machine::MachineHost {
  public:
-  /// Reads and checks all that the configuration names, and builds the machine. To be called with the watched signals
-  /// (vmm/signals.h) blocked, in all threads: the machine reads them from a descriptor.
+  /// Reads and checks the files that the configuration boots. The time limit begins. To be called with the watched
+  /// signals (vmm/signals.h) blocked, in all threads: the machine reads them from a descriptor.
   static Result<std::unique_ptr<Vm>> create(VmConfig config);
   ~Vm();
 
-  const std::vector<u8>& fdt() const { return plan_.fdt; }
-  /// Runs until the machine ends. Once.
+  /// How the machine was ended before it ran, while files were read or a tree written; else nothing.
+  std::optional<EndReason> ended_early();
+  /// Writes the guest's device tree instead of running, unless it ended early; waits as write() does.
+  Status write_fdt(OutputFile file);
+  /// Builds the machine, from disks, networks and consoles that the configuration names, and runs until it ends. Once.
   Result<EndReason> run();
   u32 guest_status() const { return guest_status_; }  ///< after EndReason::GuestExit
   Stats stats();                                      ///< (any thread)
@@ -82,6 +86,8 @@ class Vm final : private machine::MachineHost {
  private:
   explicit Vm(VmConfig config) : config_(std::move(config)) {}
   Status open();
+  Status load();
+  Status build();
   Status watch_signals();
   Status build_machine();
   Status start_threads();
@@ -122,6 +128,7 @@ class Vm final : private machine::MachineHost {
   std::unique_ptr<Console>& console(machine::ConsolePort port) { return consoles_[static_cast<std::size_t>(port)]; }
 
   const VmConfig config_;
+  std::unique_ptr<StopEvent> stop_;  ///< the machine is to end
   machine::BootPlan plan_;
   machine::SystemClock clock_;
   Fd signals_;

@@ -1,6 +1,7 @@
 """Everything that a user can get wrong has its exit status and a message that says what was expected and found."""
 import os
 import random
+import resource
 import shutil
 import socket
 import struct
@@ -78,6 +79,15 @@ class BadInput(unittest.TestCase):
         whole = (GUEST / "zImage-armmp").read_bytes()
         self.check("BadInput", "truncated", "-k", self.file("zImage", whole[:len(whole) // 2]))
 
+    def test_xen(self):
+        """As Debian's Xen 4.17: a zImage whose header counts the bss, and code that needs Hyp mode."""
+        code = [0xE1A00000] * 8 + [0xEA000002, 0x016F2818, 0, 0x20000] + POWER_OFF
+        text = struct.pack(f"<{len(code)}I", *code) + b"xen,xen-bootargs\0"
+        result = run("run", "-k", self.file("xen", text), "--timeout", "60")
+        self.assertEqual(result.returncode, STATUS["PoweredOff"], result.stderr)
+        self.assertRegex(result.stderr, r"131072 bytes in its header: .*bss")
+        self.assertRegex(result.stderr, r"Xen .*EL2")
+
     def test_damaged_uimage(self):
         self.check("BadInput", "checksum", "-k", self.file("uImage", struct.pack(">I", 0x27051956) + bytes(100)))
 
@@ -92,6 +102,80 @@ class BadInput(unittest.TestCase):
 
     def test_missing_disk(self):
         self.check("BadInput", "No such file", "-k", self.kernel(), "-d", self.path / "none")
+
+    # --- files that are no files, or have no end
+
+    READERS = ("-k", "-i", "--dtb", "--firmware")
+
+    def reading(self, option, path):
+        """Options of a machine that has only this to read."""
+        path = f"{path}@0x40008000" if option == "-k" else path
+        return [option, path] if option in ("-k", "--firmware") else ["-k", self.kernel(), option, path]
+
+    def fifo(self):
+        path = self.path / "fifo"
+        if not path.exists():
+            os.mkfifo(path)
+        return path
+
+    def test_what_has_no_end(self):
+        for option in self.READERS:
+            self.check("BadInput", "expected at most|regular file", *self.reading(option, "/dev/zero"), "-m", "64M")
+
+    def test_a_huge_file_is_not_read(self):
+        huge = self.path / "huge"
+        with open(huge, "wb") as f:
+            f.truncate(1 << 40)
+        for option in self.READERS:
+            self.check("BadInput", "1099511627776", *self.reading(option, huge))
+
+    def test_a_file_larger_than_ram_is_not_read(self):
+        large = self.path / "large"
+        with open(large, "wb") as f:
+            f.truncate(4 << 30)
+        gib = 1 << 30
+        for option in ("-k", "-i"):  # without the room to read it
+            result = run("run", *self.reading(option, large), "-m", "512M", "--timeout", "60",
+                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (3 * gib, 3 * gib)))
+            self.assertEqual(result.returncode, STATUS["BadInput"], result.stderr)
+            self.assertRegex(result.stderr, "expected at most .*found 4294967296; .* RAM ")
+
+    def test_time_goes_on_while_a_fifo_is_read(self):
+        for option in ("-k", "-i", "--dtb"):
+            for more in ([], ["--dump-dtb", self.path / "out.dtb"]):
+                result = run("run", *self.reading(option, self.fifo()), "--timeout", "1", *more)
+                self.assertEqual(result.returncode, STATUS["TimedOut"], (option, more, result.stderr))
+
+    def test_signals_end_the_reading_of_a_fifo(self):
+        for option in ("-k", "-i", "--dtb"):
+            with Session("run", *self.reading(option, self.fifo())) as machine:
+                # Somebody reads it from then on; and never comes to its end.
+                with open(self.fifo(), "wb", buffering=0) as writer:
+                    writer.write(b"x" * 100)
+                    machine.process.terminate()
+                    self.assertEqual(machine.finish(), STATUS["Interrupted"], option)
+
+    def test_a_fifo_is_no_firmware_and_no_disk(self):
+        self.check("BadInput", "regular file", "--firmware", self.fifo())
+        for option in (self.fifo(), f"{self.fifo()},ro"):
+            self.check("BadInput", "neither", "-k", self.kernel(), "-d", option)
+
+    def test_a_kernel_from_a_pipe(self):
+        code = struct.pack(f"<{len(POWER_OFF)}I", *POWER_OFF)
+        read, write = os.pipe()
+        with open(write, "wb") as writer:
+            writer.write(code)
+        result = run("run", "-k", f"/proc/self/fd/{read}@0x40008000", "--timeout", "60", pass_fds=[read])
+        os.close(read)
+        self.assertEqual(result.returncode, STATUS["PoweredOff"], result.stderr)
+
+    def test_other_commands_read_no_endless_files_either(self):
+        for command in (["disasm"], ["model"], ["calibrate", "--fit"]):
+            result = run(*command, "/dev/zero")
+            self.assertEqual(result.returncode, STATUS["BadInput"], (command, result.stderr))
+
+    def test_firmware_for_aarch64(self):
+        self.check("BadInput", "64-bit", "--firmware", self.file("QEMU_EFI.fd", struct.pack("<I", 0x14000400) * 1000))
 
     # --- garbage, which is the guest's misfortune and never the host's
 
@@ -145,6 +229,28 @@ class BadInput(unittest.TestCase):
 
     def test_nothing_to_run(self):
         self.check("BadArguments", "--kernel")
+
+    def test_the_device_tree_alone(self):
+        tree = self.path / "out.dtb"
+        self.assertEqual(run("run", "--dump-dtb", tree, "-c", "3").returncode, STATUS["PoweredOff"])
+        blob = tree.read_bytes()
+        self.assertEqual(blob[:4], b"\xd0\x0d\xfe\xed")
+        self.assertEqual(blob.count(b"cpu@"), 3)
+        self.assertEqual(run("run", "--dump-dtb", f"{tree}.2", "--dtb", tree).returncode, STATUS["PoweredOff"])
+        self.check("BadArguments", "--initrd", "--dump-dtb", f"{tree}.3", "-i", tree)
+
+    def test_empty_names(self):
+        self.check("BadArguments", "empty", "-k", "")
+        for option in (*self.READERS[1:], "--dump-dtb", "-d"):
+            self.check("BadArguments", "empty", "-k", self.kernel(), option, "")
+        self.check("BadArguments", "empty", "-k", self.kernel(), "-d", ",ro")
+
+    def test_long_command_lines(self):
+        off = raw_kernel(self.path / "off.bin", POWER_OFF)
+        self.check("BadArguments", "16384.*100000", "-k", off, "-a", "x" * 100000)
+        result = run("run", "-k", off, "-a", "x" * 16384)
+        self.assertEqual(result.returncode, STATUS["PoweredOff"], result.stderr)
+        self.assertRegex(result.stderr, "first 1023")
 
     def test_kernel_and_firmware(self):
         self.check("BadArguments", "both", "-k", self.kernel(), "--firmware", GUEST / "u-boot.bin")

@@ -24,6 +24,7 @@ void put_be32(Bytes& b, std::size_t at, u32 v) {
   for (int i = 0; i < 4; ++i) b[at + static_cast<std::size_t>(i)] = static_cast<u8>(v >> (24 - 8 * i));
 }
 
+/// As other programs than Linux make them.
 Bytes zimage(u32 header_size, std::size_t file_size) {
   Bytes b(file_size);
   put_le32(b, 0x24, 0x016f2818);
@@ -107,7 +108,7 @@ class Loader : public testing::Test {
     EXPECT_NE(result.error().message.find(part), std::string::npos) << result.error().message;
   }
   Result<Image> load(const std::string& argument, u64 ram = 64 * k_mib) {
-    return load_image(ImageArgument::parse(argument), k_ram_base, ram);
+    return load_image(ImageArgument::parse(argument), {k_ram_base, ram});
   }
   std::string directory_;
 };
@@ -127,8 +128,37 @@ TEST_F(Loader, ZImageGoesAboveTheFirstPagesWithWhatIsAppended) {
 }
 
 TEST_F(Loader, RefusesTruncatedAndTooLargeZImages) {
-  expect_bad(load(file("z", zimage(0x1000, 0xfff))), "truncated");
+  for (const std::size_t mark : {0x30, 0x34}) {
+    Bytes linux_image = zimage(0x1000, 0xfff);
+    put_le32(linux_image, mark, mark == 0x30 ? 0x04030201 : 0x45454545);
+    expect_bad(load(file("z", linux_image)), "truncated");
+  }
+  Bytes damaged = zimage(0x1000, 0x1000);
+  put_le32(damaged, 0x28, 0x2000);
+  expect_bad(load(file("z", damaged)), "damaged");
   expect_bad(load(file("z", zimage(0x1000, 33 * k_mib)), 32 * k_mib), "RAM");
+}
+
+TEST_F(Loader, AZImageOfOthersThanLinuxMayCountItsBss) {
+  const auto image = load(file("z", zimage(0x10000, 0x1000)));
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_EQ(image->segments[0].bytes.size(), 0x1000u);
+  EXPECT_EQ(image->segments[0].memory_size, 0x10000u);
+  EXPECT_EQ(image->end.value, 0x40020000u) << "the tree keeps off the bss";
+  expect_bad(load(file("z", zimage(33 * k_mib, 0x1000)), 32 * k_mib), "RAM");
+}
+
+TEST_F(Loader, OverlappingSegmentsAreNotReadOverAndOver) {
+  constexpr u32 k_count = 200;
+  Bytes b = elf(0x40100000, 0x40100000, 0x40100000, Bytes(k_mib), k_mib);
+  Elf32_Ehdr h;
+  std::memcpy(&h, b.data(), sizeof h);
+  const Bytes segment(b.begin() + sizeof h, b.begin() + sizeof h + sizeof(Elf32_Phdr));
+  h.e_phoff = static_cast<u32>(b.size());
+  h.e_phnum = k_count;
+  std::memcpy(b.data(), &h, sizeof h);
+  for (u32 k = 0; k < k_count; ++k) b.insert(b.end(), segment.begin(), segment.end());
+  expect_bad(load(file("e", b)), "RAM together");
 }
 
 TEST_F(Loader, ElfIsLoadedAtPhysicalAddressesAndEntryIsTranslated) {
