@@ -55,7 +55,7 @@ class UBoot(unittest.TestCase):
             machine.send(" \n")
             machine.expect("=> ")
             machine.send("version\n")
-            machine.expect("arm-linux-gnueabihf-gcc")
+            machine.expect(r"U-Boot 20\d\d\.\d\d")
             machine.send("bdinfo\n")
             machine.expect(r"-> start\s+= 0x[0]*40000000")
             machine.send("virtio scan; ls virtio 0\n")
