@@ -63,9 +63,10 @@ void BackgroundCompiler::work() {
     const CompileJob job = jobs_.front();
     jobs_.pop_front();
     guard.unlock();
-    quiet_epoch_ = shared_.code.epoch();
-    job.region ? compile_region(shared_, job, true) : compile_block(job);
-    quiet_epoch_ = ~u64{0};
+    holder_.pass(shared_.code.epoch());
+    holder_.enter();
+    job.region ? compile_region(shared_, job, true, *this) : compile_block(job);
+    holder_.leave(nullptr);
     guard.lock();
   }
 }
@@ -83,10 +84,12 @@ void BackgroundCompiler::compile_block(const CompileJob& job) {
   block->pa = job.pa;
   const Block* const known = shared_.code.find_anywhere(job.pa, job.key);
   if (known && known->pc != job.pc) shared_.backend->learn(*known, *block);
-  shared_.code.publish_hot(std::move(block), source);
+  shared_.code.publish_hot(std::move(block), source, *this);
 }
 
-void compile_region(Shared& shared, const CompileJob& job, bool aside) {
+void BackgroundCompiler::claim(GuestPa pa, u8 writers) { shared_.ask_writers(pa, writers); }
+
+void compile_region(Shared& shared, const CompileJob& job, bool aside, Claimer& claimer) {
   const u32 offset = job.pc & k_page_mask;
   const u8* const page = job.host - offset;
   std::array<u8, k_page_size> bytes;
@@ -97,14 +100,14 @@ void compile_region(Shared& shared, const CompileJob& job, bool aside) {
   };
   const auto region = form_region(job.pc, job.context, bytes, known);
   if (!region) return;
-  ir::assert_valid(region->block);
-  auto block = shared.backend->make(region->block, block_key(job.key, region->block.fp));
+  ir::assert_valid(*region);
+  auto block = shared.backend->make(*region, block_key(job.key, region->fp));
   if (!block || !block->compiled) return;
   block->pa = job.pa;
-  if (shared.config.trace) trace_block(*block, region->block, bytes.data() + offset);
+  if (shared.config.trace) trace_block(*block, *region, bytes.data() + offset);
   const u32 first = offset - block->before;
   const std::span made_from = std::span(bytes).subspan(first, block->bytes);
-  shared.code.publish_region(std::move(block), region->members, page + first, made_from, aside);
+  shared.code.publish_region(std::move(block), page + first, made_from, aside, claimer);
 }
 
 }  // namespace armvisor::engine

@@ -2,9 +2,8 @@
 // Compiles on a thread of its own what vCPUs have found to run often, while they go on interpreting it, on hosts that
 // have a CPU to spare.
 //
-// A job says where a block is. What was compiled takes the place of the interpreted form under the code cache's lock,
-// if that is still there and memory still has the bytes; so it is watched like any block.
-#include <atomic>
+// A job says where a block is. What was compiled is published as vCPUs do it, in the place of the interpreted form, if
+// that is still there and memory still has the bytes.
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -13,7 +12,8 @@
 #include <thread>
 
 #include "base/adaptive_mutex.h"
-#include "engine/block.h"
+#include "engine/block_holder.h"
+#include "engine/code_cache.h"
 #include "frontend/translate.h"
 #include "ir/ir.h"
 
@@ -32,9 +32,9 @@ struct CompileJob {
 
 /// Puts a region in the place of the block at job.pc, if it is the head of a loop there. `aside`: this is no vCPU's
 /// thread.
-void compile_region(Shared& shared, const CompileJob& job, bool aside);
+void compile_region(Shared& shared, const CompileJob& job, bool aside, Claimer& claimer);
 
-class BackgroundCompiler {
+class BackgroundCompiler final : private Claimer {
  public:
   /// Null when the host has no room for another thread: then the vCPUs do what it would.
   static std::unique_ptr<BackgroundCompiler> create(Shared& shared);
@@ -44,8 +44,7 @@ class BackgroundCompiler {
 
   /// (any thread) The job's bytes must be RAM's. False: there is more to do than the thread can keep up with.
   bool offer(const CompileJob& job);
-  /// (any thread) As InterpreterVcpu::quiet_epoch().
-  u64 quiet_epoch() const { return quiet_epoch_.load(); }
+  const BlockHolder& holder() const { return holder_; }
 
  private:
   explicit BackgroundCompiler(Shared& shared) : shared_(shared) {}
@@ -59,13 +58,14 @@ class BackgroundCompiler {
 
   void work();
   void compile_block(const CompileJob& job);
+  void claim(GuestPa pa, u8 writers) override;
 
   Shared& shared_;
   AdaptiveMutex lock_;  ///< of the next four
   std::condition_variable_any more_;
   std::deque<CompileJob> jobs_;
   bool asleep_ = false, stop_ = false;
-  std::atomic<u64> quiet_epoch_{~u64{0}};
+  BlockHolder holder_;
   ir::Block ir_block_;  ///< of the thread: the memory stays
   std::thread thread_;
 };

@@ -33,6 +33,10 @@ std::pair<u64, u64> bytes_in_page(const Block& block, u32 which) {
   return {first, std::min(first + block.bytes - 1, first | k_page_mask)};
 }
 
+bool may_free(const Block& block, u64 epoch, CodeCache::Held held) {
+  return block.death_epoch < epoch && std::ranges::find(held, &block) == held.end();
+}
+
 }  // namespace
 
 void CodeSource::read() {
@@ -55,6 +59,7 @@ Block* CodeCache::find(GuestPa pa, u32 pc, u32 key, GuestPa second_page) const {
   Block* found = nullptr;
   for (Block* b = bucket_of(pa, pc, key).load(std::memory_order_acquire); b;
        b = b->chain.load(std::memory_order_acquire)) {
+    test_point("search: at a block");
     if (b->pc != pc || b->pa != pa || b->second_page != second_page || !b->serves(key)) continue;
     found = b;
     if (b->key & k_key_fp) break;  // a region with members of both kinds stands beside its head
@@ -127,47 +132,121 @@ void CodeCache::kill_copy(Block* block) {
   --newest->copies;
 }
 
-Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source, const Block* origin) {
-  const std::lock_guard guard(lock_);
-  if (origin && origin->dead) {
-    backend_.release(*block);
-    return nullptr;
+// --- publishing
+
+/// Step one, without the lock: writes to the frames of `block` must be seen, and who may write them unseen is asked to
+/// let go. This holds while the count that is returned stays as it is.
+u64 CodeCache::watch(const Block& block, Claimer& claimer) {
+  const u64 unmarked = unmarked_.load(std::memory_order_acquire);
+  test_point("watch: begun");
+  for (const GuestPa pa : {block.pa, block.second_page}) {
+    if (pa == k_no_page || !frames_.ram().contains(pa)) continue;
+    if (const u8 writers = frames_.watch_code(pa)) claimer.claim(pa, writers);
   }
-  Block* const there = find_equal(*block);
-  if (there && (there->compiled || !block->compiled)) {
-    backend_.release(*block);
-    return there;
-  }
-  const auto put = [&] {
-    if (there) replace(there);
-    return insert(std::move(block));
-  };
-  const u32 in_first = std::min(block->bytes, source.first_bytes);
-  // (The origin's bytes, which are these, are watched already.)
-  if (origin) return put();
-  mark(block->pa, in_first);
-  if (block->straddles()) mark(block->second_page, block->bytes - in_first);
-  full_fence();
-  if (!source.unchanged(block->bytes)) {
-    backend_.release(*block);
-    return nullptr;
-  }
-  return put();
+  test_point("watch: claimed");
+  return unmarked;
 }
 
-bool CodeCache::publish_hot(std::unique_ptr<Block> block, const CodeSource& source) {
+/// Step two, under the lock: may `block` be inserted, which was watched when unmarked_ was `unmarked`? `unchanged` says
+/// whether memory has the bytes that it was made from.
+template <class F>
+CodeCache::Verdict CodeCache::judge(const Block& block, u64 unmarked, F unchanged) {
+  if (unmarked_.load(std::memory_order_relaxed) != unmarked) return Verdict::ClaimAgain;
+  for (const u32 which : {0u, 1u}) {
+    if (which == 1 && !block.straddles()) break;
+    const auto [first, last] = bytes_in_page(block, which);
+    set_lines(GuestPa(first), static_cast<u32>(last - first + 1));
+  }
+  full_fence();
+  test_point("publish: lines set");
+  const bool fits = unchanged();
+  test_point("publish: compared");
+  return fits ? Verdict::Fits : Verdict::Changed;
+}
+
+/// `block`, which was watched, does not come.
+void CodeCache::refuse(const Block& block) {
+  for (const GuestPa pa : {block.pa, block.second_page}) {
+    if (pa == k_no_page) continue;
+    const auto page = pages_.find(pa.value >> k_page_bits);
+    remark(pa.value >> k_page_bits, page != pages_.end() ? page->second : Page());
+  }
+}
+
+Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source, Claimer& claimer) {
+  while (true) {
+    const u64 unmarked = watch(*block, claimer);
+    const std::lock_guard guard(lock_);
+    Block* const there = find_equal(*block);
+    if (there && (there->compiled || !block->compiled)) {
+      backend_.release(*block);
+      return there;
+    }
+    const Verdict verdict = judge(*block, unmarked, [&] { return source.unchanged(block->bytes); });
+    if (verdict == Verdict::ClaimAgain) continue;
+    if (verdict == Verdict::Changed) {
+      refuse(*block);
+      backend_.release(*block);
+      return nullptr;
+    }
+    if (there) replace(there);
+    return insert(std::move(block));
+  }
+}
+
+/// What `origin` is made from is watched, and what kills it, now or when a request to let go is served, kills all that
+/// is on these bytes. So a block that has the same needs no more than that it lives.
+Block* CodeCache::publish_moved(std::unique_ptr<Block> block, const Block& origin) {
   const std::lock_guard guard(lock_);
   Block* const there = find_equal(*block);
-  // (The bytes are watched, for they are those of the block that is there; should they have been written just now, this
-  // one dies with it.)
-  if (!there || there->compiled || !source.unchanged(block->bytes)) {
+  const bool stays = there && (there->compiled || !block->compiled);
+  if (origin.dead || stays) {
     backend_.release(*block);
-    return false;
+    return origin.dead ? nullptr : there;
   }
-  replace(there);
-  insert(std::move(block));
-  aside_.fetch_add(1, std::memory_order_relaxed);
-  return true;
+  if (there) replace(there);
+  return insert(std::move(block));
+}
+
+bool CodeCache::publish_hot(std::unique_ptr<Block> block, const CodeSource& source, Claimer& claimer) {
+  while (true) {
+    const u64 unmarked = watch(*block, claimer);
+    const std::lock_guard guard(lock_);
+    Block* const there = find_equal(*block);
+    Verdict verdict = Verdict::Changed;
+    if (there && !there->compiled) verdict = judge(*block, unmarked, [&] { return source.unchanged(block->bytes); });
+    if (verdict == Verdict::ClaimAgain) continue;
+    if (verdict == Verdict::Changed) {
+      refuse(*block);
+      backend_.release(*block);
+      return false;
+    }
+    replace(there);
+    insert(std::move(block));
+    aside_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+  }
+}
+
+bool CodeCache::publish_region(std::unique_ptr<Block> region, const u8* host, std::span<const u8> bytes, bool aside,
+                               Claimer& claimer) {
+  while (true) {
+    const u64 unmarked = watch(*region, claimer);
+    const std::lock_guard guard(lock_);
+    Block* const there = find(region->pa, region->pc, region->key & ~k_key_fp, k_no_page);
+    Verdict verdict = Verdict::Changed;
+    if (there && !there->region) verdict = judge(*region, unmarked, [&] { return same_bytes(host, bytes); });
+    if (verdict == Verdict::ClaimAgain) continue;
+    if (verdict == Verdict::Changed) {
+      refuse(*region);
+      backend_.release(*region);
+      return false;
+    }
+    replace(there);
+    insert(std::move(region));
+    regions_aside_.fetch_add(aside, std::memory_order_relaxed);
+    return true;
+  }
 }
 
 /// Kills `block`: another one comes in its place, on bytes that are marked.
@@ -175,27 +254,6 @@ void CodeCache::replace(Block* block) {
   leave_pages(block);
   kill(block);
   epoch_.fetch_add(1);
-}
-
-bool CodeCache::publish_region(std::unique_ptr<Block> region, std::span<const u32> members, const u8* host,
-                               std::span<const u8> bytes, bool aside) {
-  const std::lock_guard guard(lock_);
-  const GuestPa page(region->pa.value & ~u64{k_page_mask});
-  Block* replaced = nullptr;
-  bool complete = true;
-  for (const u32 pc : members) {
-    Block* const member = find(page + (pc & k_page_mask), pc, region->key & ~k_key_fp, k_no_page);
-    if (pc == region->pc) replaced = member;
-    complete &= member != nullptr;
-  }
-  if (!complete || !replaced || replaced->region || !same_bytes(host, bytes)) {
-    backend_.release(*region);
-    return false;
-  }
-  replace(replaced);
-  insert(std::move(region));
-  regions_aside_.fetch_add(aside, std::memory_order_relaxed);
-  return true;
 }
 
 void CodeCache::join_page(Block* block, u32 which, GuestPa pa) {
@@ -324,23 +382,31 @@ void CodeCache::grow() {
     }
 }
 
-void CodeCache::mark(GuestPa pa, u32 size) {
-  if (!frames_.ram().contains(pa, size)) return;
-  frames_.code_lines(pa).fetch_or(mmu::FrameTable::line_mask(pa, size));
-  frames_.ram().marks(pa).fetch_or(k_frame_code);
+void CodeCache::set_lines(GuestPa pa, u32 size) {
+  if (frames_.ram().contains(pa, size))
+    frames_.code_lines(pa).fetch_or(mmu::FrameTable::line_mask(pa, size), std::memory_order_relaxed);
+}
+
+/// Nothing is on the frame: vCPUs may write it unseen again. Who watched it for a block that is yet to come begins
+/// again.
+void CodeCache::unmark(GuestPa pa) {
+  if (!frames_.ram().contains(pa)) return;
+  frames_.code_lines(pa).store(0, std::memory_order_relaxed);
+  frames_.ram().marks(pa).fetch_and(static_cast<u8>(~k_frame_code));
+  unmarked_.fetch_add(1, std::memory_order_release);
 }
 
 /// Lets go of the lines that no block of the frame is on any more.
 void CodeCache::remark(u64 frame, const Page& page) {
   const GuestPa pa(frame << k_page_bits);
+  if (page.empty()) return unmark(pa);
   if (!frames_.ram().contains(pa)) return;
   u64 lines = 0;
   for (const Member& member : page) {
     const auto [first, last] = bytes_in_page(*member.block, member.which);
     lines |= mmu::FrameTable::line_mask(GuestPa(first), static_cast<u32>(last - first + 1));
   }
-  frames_.code_lines(pa).store(lines);
-  if (lines == 0) frames_.ram().marks(pa).fetch_and(static_cast<u8>(~k_frame_code));
+  frames_.code_lines(pa).store(lines, std::memory_order_relaxed);
 }
 
 void CodeCache::connect(Link* link, Block* block) {
@@ -423,6 +489,7 @@ bool CodeCache::kill_range(GuestPa pa, u64 size) {
 
 bool CodeCache::written(GuestPa pa, u32 size) {
   if (!(frames_.code_lines(pa).load(std::memory_order_relaxed) & mmu::FrameTable::line_mask(pa, size))) return false;
+  test_point("written: on a line of code");
   return invalidate(pa, size);
 }
 
@@ -452,12 +519,18 @@ CodeCache::~CodeCache() {
     for (Block* b = chain.load(); b;) delete std::exchange(b, b->chain.load());
 }
 
-void CodeCache::reclaim(u64 epoch) {
+bool CodeCache::has_dead_before(u64 epoch, Held held) {
+  const std::lock_guard guard(lock_);
+  return (!old_buckets_.empty() && old_buckets_.front().first < epoch) ||
+         std::ranges::any_of(dead_, [&](const auto& block) { return may_free(*block, epoch, held); });
+}
+
+void CodeCache::reclaim(u64 epoch, Held held) {
   std::vector<std::unique_ptr<Block>> free_now;
   const std::lock_guard guard(lock_);
   std::erase_if(old_buckets_, [epoch](const auto& old) { return old.first < epoch; });
   std::erase_if(dead_, [&](std::unique_ptr<Block>& block) {
-    if (block->death_epoch >= epoch) return false;
+    if (!may_free(*block, epoch, held)) return false;
     dead_bytes_.fetch_sub(block->footprint(), std::memory_order_relaxed);
     backend_.release(*block);
     free_now.push_back(std::move(block));

@@ -1,13 +1,14 @@
 #pragma once
 // All lowered blocks of a machine, by physical page. Published under one lock; found and executed without it.
 //
-// Coherence: publish() marks the frame and its lines, then compares the bytes that were translated with memory, then
-// inserts, all under the lock. A writer stores, fences, and reads the marks. So either the comparison sees the write
-// or the writer sees the mark and invalidates the inserted block.
+// Coherence: whoever publishes a block watches its frames (FrameTable::watch_code), has those who may write them unseen
+// asked to let go, and then, under the lock, sets the lines, fences, compares the bytes that the block was made from
+// with memory, and inserts it. A frame that lost its mark in between begins again. A writer stores, fences, and reads
+// the marks. So either the comparison sees the write, or the writer sees the mark, or the writer finds the request to
+// let go before its maintenance is done, and then kills what is on the frame (docs/engine/concurrency.md, P2).
 //
 // Lifetime: a killed block can still be running, or be looked at by a search, which goes on from it. It is freed when
-// every vCPU, and the thread that compiles, has passed a point where it holds no block since; likewise what searches
-// begin with.
+// no BlockHolder holds it any more; likewise what searches begin with.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -18,14 +19,16 @@
 #include <vector>
 
 #include "base/adaptive_mutex.h"
+#include "base/test_point.h"
 #include "engine/backend.h"
 #include "engine/block.h"
+#include "engine/block_holder.h"
 #include "measure/snapshot.h"
 #include "mmu/frame_table.h"
 
 namespace armvisor::engine {
 
-inline constexpr u32 k_max_insns = 64;  ///< of a block
+inline constexpr u32 k_max_insns = frontend::Limits{}.max_insns;  ///< of a block
 
 /// The bytes that a block was translated from and where they are.
 struct CodeSource {
@@ -42,11 +45,23 @@ struct CodeSource {
   const u8* second = nullptr;  ///< host address of the second page, for a straddling block
   u32 first_bytes = 0;         ///< bytes of `bytes` that lie in the first page
   u32 count = 0;
-  u8 bytes[272];
+  u8 bytes[k_max_insns * 4];
 
   /// Copies `count` bytes of guest code.
   void read();
   bool unchanged(u32 count) const;
+};
+
+/// Who publishes blocks, as the code cache sees it.
+class Claimer {
+ public:
+  /// vCPU n, for each bit n of `writers`, may write the frame of `pa` unseen until it has served a request to let go of
+  /// its entries (DropWrites), and before that kills what is on the frame. Makes these requests; what the caller has of
+  /// its own goes at once.
+  virtual void claim(GuestPa pa, u8 writers) = 0;
+
+ protected:
+  ~Claimer() = default;
 };
 
 class CodeCache {
@@ -59,17 +74,17 @@ class CodeCache {
   /// The block at `pc` that serves the context of `key`. Null: there is none, or others change the cache right now.
   Block* find(GuestPa pa, u32 pc, u32 key, GuestPa second_page) const;
   /// Inserts `block` and returns it, or an equal one that was there first, which gives way only if it is interpreted
-  /// and `block` compiled; null when the bytes changed meanwhile. `origin`: what the block was moved from. Null also
-  /// when that is dead.
-  Block* publish(std::unique_ptr<Block> block, const CodeSource& source, const Block* origin = nullptr);
+  /// and `block` compiled; null when the bytes changed meanwhile.
+  Block* publish(std::unique_ptr<Block> block, const CodeSource& source, Claimer& claimer);
+  /// Likewise `block`, which was moved from `origin` and so has its bytes; null when that is dead.
+  Block* publish_moved(std::unique_ptr<Block> block, const Block& origin);
   /// Puts `block`, compiled, in the place of the equal one that is interpreted. False: that is not there any more, or
   /// the bytes changed.
-  bool publish_hot(std::unique_ptr<Block> block, const CodeSource& source);
-  /// Puts `region`, made from `bytes`, in the place of the block at its pc. False: the blocks of its members, all in
-  /// that block's page, are not all there any more, so that writes might not be seen, or memory at `host` has other
-  /// bytes.
-  bool publish_region(std::unique_ptr<Block> region, std::span<const u32> members, const u8* host,
-                      std::span<const u8> bytes, bool aside);
+  bool publish_hot(std::unique_ptr<Block> block, const CodeSource& source, Claimer& claimer);
+  /// Puts `region`, made from `bytes`, which are at `host`, in the place of the block at its pc. False: that is not
+  /// there any more, or the bytes changed. `aside`: by no vCPU's thread.
+  bool publish_region(std::unique_ptr<Block> region, const u8* host, std::span<const u8> bytes, bool aside,
+                      Claimer& claimer);
   /// A block of the bytes at `pa` that serves `key`, at whatever virtual address, compiled if one is; null if none is
   /// known.
   const Block* find_anywhere(GuestPa pa, u32 key);
@@ -83,11 +98,16 @@ class CodeCache {
   /// Full: kills the blocks of some frames, going round all of them from one call to the next.
   void evict();
 
-  u64 epoch() const { return epoch_.load(); }
+  /// Grows when blocks have died. Who reads it finds none of those that died before.
+  u64 epoch() const { return epoch_.load(std::memory_order_acquire); }
+  u64 dead_bytes() const { return dead_bytes_.load(std::memory_order_relaxed); }  ///< that are not freed yet
   /// True when there is enough to free that vCPUs should pass a quiet point.
   bool wants_reclaim() const { return dead_bytes() > k_reclaim_bytes || (dead_bytes() != 0 && backend_.over_limit()); }
-  /// Frees what died before `epoch`, which every vCPU has seen.
-  void reclaim(u64 epoch);
+  using Held = std::span<const Block* const>;
+  /// There is something that died before `epoch`, is none of `held`, and is not freed yet.
+  bool has_dead_before(u64 epoch, Held held = {});
+  /// Frees it. Nobody may hold any of it.
+  void reclaim(u64 epoch, Held held = {});
   /// True when there is no room, nor will be when what is dead has been freed.
   bool wants_eviction() const {
     const u64 live = bytes_.load(std::memory_order_relaxed);
@@ -111,7 +131,6 @@ class CodeCache {
   static constexpr u64 k_cold_bytes = 12u << 20;
   static constexpr std::chrono::seconds k_trim_interval{2};
   static constexpr u64 k_eviction_parts = 8;  ///< one of so many goes at a time
-  u64 dead_bytes() const { return dead_bytes_.load(std::memory_order_relaxed); }
 
   /// A block with a byte in a frame, which is its first or its second.
   struct Member {
@@ -139,7 +158,13 @@ class CodeCache {
   Block* insert(std::unique_ptr<Block> block);
   void note_copy(Block* block);
   void kill_copy(Block* block);
-  void mark(GuestPa pa, u32 size);
+  enum class Verdict : u8 { Fits, Changed, ClaimAgain };
+  u64 watch(const Block& block, Claimer& claimer);
+  template <class F>
+  Verdict judge(const Block& block, u64 unmarked, F unchanged);
+  void refuse(const Block& block);
+  void set_lines(GuestPa pa, u32 size);
+  void unmark(GuestPa pa);
   void remark(u64 frame, const Page& page);
   void kill(Block* block);
   void replace(Block* block);
@@ -154,7 +179,8 @@ class CodeCache {
 
   mmu::FrameTable& frames_;
   Backend& backend_;
-  AdaptiveMutex lock_;
+  using Lock = PointMutex<AdaptiveMutex>;
+  Lock lock_;
   std::atomic<Buckets*> buckets_{new Buckets(1u << 14)};
   /// That were in use before, and the epochs in which they ceased to be.
   std::vector<std::pair<u64, std::unique_ptr<Buckets>>> old_buckets_;
@@ -169,6 +195,7 @@ class CodeCache {
   u64 eviction_frame_ = 0;  ///< from which evict() goes on
   std::vector<std::unique_ptr<Block>> dead_;
   std::atomic<u64> epoch_{1}, bytes_{0}, dead_bytes_{0};
+  std::atomic<u64> unmarked_{0};  ///< how often a frame lost its mark
   // What stats() tells; changed under the lock, read without.
   std::atomic<u64> published_{0}, regions_{0}, aside_{0}, regions_aside_{0}, killed_{0}, evictions_{0}, live_{0},
       guest_bytes_{0}, host_bytes_{0};

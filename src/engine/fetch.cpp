@@ -1,5 +1,6 @@
 // From a program counter to a block.
 #include <algorithm>
+#include <optional>
 #include <span>
 
 #include "base/assert.h"
@@ -10,7 +11,6 @@
 #include "frontend/decoder.h"
 #include "ir/ir.h"
 #include "ir/passes/sink_compare.h"
-#include "memory/fence.h"
 
 namespace armvisor::engine {
 namespace {
@@ -73,15 +73,16 @@ Block* InterpreterVcpu::find_block() {
   const bool is_far = context_.link && !context_.link->same_page;
   if (serves && !is_far && !cached->straddles()) return cached;
   // While this vCPU looks, no other waits for it. If it was asked for something by then, what was found may be of older
-  // tables: the dispatcher serves that and comes again. But others that ask and ask must wait at some time.
-  const bool outside = vain_lookups_ < k_most_vain_lookups;
+  // tables: it comes again. But others that ask and ask must wait at some time.
   const u64 served = mailbox_.served();
-  if (outside) mailbox_.leave_guest();
-  Block* const block = outside && !mailbox_.empty() ? nullptr : look_up(pc, key, context, serves ? cached : nullptr);
-  if (outside) mailbox_.enter_guest();
-  if (outside && mailbox_.posted() != served) {
+  Block* block = nullptr;
+  {
+    std::optional<OutsideGuest> outside;
+    if (vain_lookups_ < k_most_vain_lookups) outside.emplace(*this, OutsideGuest::Holds::Any);
+    if (mailbox_.served() == served) block = look_up(pc, key, context, serves ? cached : nullptr);
+  }
+  if (mailbox_.served() != served) {
     ++vain_lookups_;
-    request_attention();
     return nullptr;
   }
   vain_lookups_ = 0;
@@ -179,24 +180,13 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     block->second_page = second_page;
     if (second) block->second_id = mmu::exec_id(pc + 2, second_page);
     if (shared_.verifier && block->compiled) block->twin = lower(ir_block, own_key);
-    const u32 bytes = block->bytes;
-    Block* const published = shared_.code.publish(std::move(block), source, moved ? known : nullptr);
+    Block* const published = moved ? shared_.code.publish_moved(std::move(block), *known)
+                                   : shared_.code.publish(std::move(block), source, *this);
     if (!published) continue;  // the bytes changed under us
     count(moved ? Counter::CodeMove : cold_runs ? Counter::CodeInterpreted : Counter::CodeTranslation);
     if (published->is_hot()) published->cold_runs = shared_.backend->cold_runs();  // no room to compile it: later
     if ((key & k_key_window) && published->compiled) window_block_made();
     if (shared_.config.trace) trace_block(*published, ir_block, source.bytes);
-    bool asked = claim_code(pa);
-    if (second_page != k_no_page) asked |= claim_code(second_page);
-    // A vCPU that wrote unseen, and looked at its mailbox after that and before it was asked, is done with it: the
-    // bytes say whether there was one.
-    if (asked && !moved) {
-      full_fence();
-      if (!source.unchanged(bytes)) {
-        shared_.code.invalidate(pa, bytes);
-        continue;
-      }
-    }
     return published;
   }
 }
@@ -221,9 +211,8 @@ void InterpreterVcpu::make_region() {
   }
   const CompileJob job{frontend::Context::of(s), pc, key, page + (pc & k_page_mask), host + (pc & k_page_mask), true};
   if (offer(job)) return;
-  leave_guest();
-  compile_region(shared_, job, false);
-  mailbox_.enter_guest();
+  const OutsideGuest outside(*this, OutsideGuest::Holds::Any);
+  compile_region(shared_, job, false, *this);
 }
 
 /// False: this thread has to do it.
@@ -244,23 +233,9 @@ bool InterpreterVcpu::compile_later(Block& block, const CompileJob& job) {
   return true;
 }
 
-/// The frame of `pa` holds code now: entries that could write it without being seen must go. True: other vCPUs have
-/// been asked to drop theirs.
-bool InterpreterVcpu::claim_code(GuestPa pa) {
-  if (!shared_.ram.contains(pa)) return false;
-  const u8 writers = shared_.frames.writers(pa).load();
-  bool asked = false;
-  for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
-    if (!(writers >> k & 1)) continue;
-    if (k == index_) {
-      serve_mailbox();  // another vCPU's request for this frame wants to know whether there were write entries
-      tlb_.drop_writes(pa);
-    } else {
-      ask(k, {.kind = Request::Kind::DropWrites, .asid = Asid(), .pa = pa});
-      asked = true;
-    }
-  }
-  return asked;
+void InterpreterVcpu::claim(GuestPa pa, u8 writers) {
+  shared_.ask_writers(pa, writers & ~(1u << index_));
+  if ((writers >> index_ & 1) && tlb_.drop_writes(pa)) wrote_unseen(pa);
 }
 
 }  // namespace armvisor::engine

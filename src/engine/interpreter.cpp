@@ -1,6 +1,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/assert.h"
 #include "base/log_once.h"
@@ -16,16 +17,48 @@ u32 count_host_cpus() {
   return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? static_cast<u32>(CPU_COUNT(&cpus)) : 1;
 }
 
-void Shared::reclaim_code() {
-  ++reclaims;  // before the vCPUs are looked at: one that enters run() later sees it
-  u64 quiet = code.epoch();
-  for (const auto& vcpu : vcpus) {
-    const u64 epoch = vcpu->quiet_epoch();
-    if (epoch < quiet) vcpu->request_attention();
-    quiet = std::min(quiet, epoch);
+void Shared::ask_writers(GuestPa pa, u32 asked) {
+  for (u32 k = 0; k < vcpus.size(); ++k)
+    if (asked >> k & 1) vcpus[k]->post({.kind = Request::Kind::DropWrites, .asid = Asid(), .pa = pa});
+}
+
+namespace {
+
+/// What all holders together may hold: what died from `quiet` on, and `held`.
+struct Holdings {
+  u64 quiet;
+  std::array<const Block*, k_max_vcpus + 1> held{};
+  u32 count = 0;
+
+  void add(const BlockHolder& holder) {
+    const u64 its = holder.quiet();
+    quiet = std::min(quiet, its);
+    if (its == BlockHolder::k_none) held[count++] = holder.held();
   }
-  if (background) quiet = std::min(quiet, background->quiet_epoch());
-  code.reclaim(quiet);
+  CodeCache::Held blocks() const { return {held.data(), count}; }
+};
+
+Holdings holdings(const Shared& shared) {
+  Holdings all{shared.code.epoch()};
+  full_fence();
+  for (const auto& vcpu : shared.vcpus) all.add(vcpu->holder());
+  if (shared.background) all.add(shared.background->holder());
+  return all;
+}
+
+}  // namespace
+
+void Shared::reclaim_code() {
+  const u64 now = code.epoch();
+  for (const auto& vcpu : vcpus)
+    if (vcpu->holder().quiet() < now) vcpu->request_attention();
+  const Holdings before = holdings(*this);
+  if (!code.has_dead_before(before.quiet, before.blocks())) return;
+  ++reclaims;  // before the holders are looked at: one that enters later sees it
+  test_point("reclaim: counted");
+  const Holdings all = holdings(*this);
+  test_point("reclaim: looked");
+  code.reclaim(all.quiet, all.blocks());
 }
 
 bool Shared::has_spare_cpu() const {

@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/test_point.h"
+#include "memory/fence.h"
 #include "mmu/request.h"
 
 namespace armvisor::engine {
@@ -20,26 +22,49 @@ class Mailbox {
  public:
   /// Returns the ticket of the request.
   u64 post(const Request& r) {
+    test_point("mailbox: to post");
     const std::lock_guard guard(lock_);
     if (requests_.size() < k_many || make_room_for(r)) requests_.push_back(r);
-    return posted_.fetch_add(1) + 1;
+    const u64 ticket = posted_.load(std::memory_order_relaxed) + 1;
+    posted_.store(ticket);
+    if (r.kind == Request::Kind::DropWrites) claims_.store(ticket);  // last: who sees it and waits has seen posted_
+    return ticket;
   }
+  /// Owner: behind a full fence, nothing was asked that has not been served.
   bool empty() const { return posted_.load() == served_.load(std::memory_order_relaxed); }
   u64 posted() const { return posted_.load(); }
   u64 served() const { return served_.load(); }
+  /// Ticket of the last DropWrites, or 0.
+  u64 claims() const { return claims_.load(); }
   /// The owner has served the request, or runs no guest code now and serves it before it does again.
-  bool has_served(u64 ticket) const { return served_.load() >= ticket || !in_guest_.load(); }
+  bool has_served(u64 ticket) const {
+    if (served_.load() >= ticket) return true;
+    test_point("mailbox: not served");
+    return !in_guest_.load();
+  }
   /// Until has_served(ticket). (Sleeping instead costs more than it gives to others, even where these are many.)
   void wait_for(u64 ticket) const {
     while (!has_served(ticket)) std::this_thread::yield();
   }
 
-  /// Owner: uses no translation and writes no RAM until enter_guest(). The mailbox must be empty after a full fence
-  /// that follows its last write, or that follows this call, which is one: who asked earlier to be told of writes
-  /// (DropWrites) counts on that; who asks later has seen them.
-  void leave_guest() { in_guest_.store(false); }
-  /// Owner: what is in the mailbox then is to be served before guest code runs.
-  void enter_guest() { in_guest_.store(true); }
+  /// Owner: uses no translation and writes no RAM until enter_guest(). False, and nothing happens: something is to be
+  /// served first. A full fence stands between the owner's last write and the look at what was asked: who asked earlier
+  /// to be told of writes (DropWrites) counts on being served, who asks later sees them.
+  bool leave_guest() {
+    full_fence();
+    test_point("mailbox: leaving");
+    if (!empty()) return false;
+    in_guest_.store(false, std::memory_order_release);
+    return true;
+  }
+  /// Owner: is in guest code again. False: something is to be served before guest code runs. Who asked, and did not
+  /// wait since the owner was outside, counts on the full fence between the two.
+  bool enter_guest() {
+    in_guest_.store(true, std::memory_order_relaxed);
+    full_fence();
+    test_point("mailbox: entered");
+    return empty();
+  }
 
   /// Owner: calls f for each request in order, then `finish`; after that they count as served.
   template <class F, class G>
@@ -49,11 +74,12 @@ class Mailbox {
     {
       const std::lock_guard guard(lock_);
       now.swap(requests_);
-      ticket = posted_.load();
+      ticket = posted_.load(std::memory_order_relaxed);
     }
+    test_point("mailbox: serving");
     for (const Request& r : now) f(r);
     finish();
-    served_.store(ticket);
+    served_.store(ticket, std::memory_order_release);
   }
 
  private:
@@ -71,7 +97,7 @@ class Mailbox {
 
   std::mutex lock_;
   std::vector<Request> requests_;
-  std::atomic<u64> posted_{0}, served_{0};
+  std::atomic<u64> posted_{0}, served_{0}, claims_{0};
   std::atomic<bool> in_guest_{false};
 };
 

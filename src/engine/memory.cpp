@@ -111,11 +111,12 @@ bool InterpreterVcpu::device(GuestPa pa, u32 size, bool write, u64& value) {
 bool InterpreterVcpu::mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value) {
   context_.s.r[15] = mark_pc();
   const measure::VcpuTime before = clock().enter(measure::VcpuTime::Device);
-  leave_guest();
-  const bool done = device(pa, size, write, value);
-  mailbox_.enter_guest();
+  bool done;
+  {
+    const OutsideGuest outside(*this, OutsideGuest::Holds::Current);
+    done = device(pa, size, write, value);
+  }
   clock().enter(before);
-  serve_mailbox();
   return done || fault(arm::FaultType::SyncExternal, va, write);
 }
 
@@ -263,7 +264,10 @@ bool InterpreterVcpu::store_exclusive(u32 va, u8 attr, u64 value, u32& result) {
     default: done = attempt(u64{}); break;
   }
   result = done ? 0 : 1;
-  if (done) written(place.pa, size);
+  if (done) {
+    full_fence_after_rmw();
+    written(place.pa, size);
+  }
   return true;
 }
 

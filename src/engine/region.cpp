@@ -18,7 +18,7 @@ class Former {
   Former(u32 pc, const frontend::Context& context, std::span<const u8> page, const std::function<bool(u32 pc)>& known)
       : pc_(pc), page_va_(pc & ~k_page_mask), context_(context), page_(page), known_(known) {}
 
-  std::optional<Region> form() {
+  std::optional<ir::Block> form() {
     if (!discover() || !keep_loop()) return {};
     if (!split() && !(keep_inner() && split())) return {};
     place();
@@ -29,7 +29,7 @@ class Former {
   bool in_page(u32 target) const { return (target & ~k_page_mask) == page_va_; }
 
   bool translate(u32 pc, u32 end, ir::Block& out) const {
-    const frontend::Limits limits{.max_insns = 64, .end = end};
+    const frontend::Limits limits{.end = end};
     if (!frontend::translate(context_, pc, page_.subspan(pc & k_page_mask), limits, out)) return false;
     ir::sink_compares(out);
     return std::all_of(out.insts.begin(), out.insts.end(), may_join);
@@ -157,12 +157,10 @@ class Former {
                                          [pc](const auto& loop) { return loop.first <= pc && pc <= loop.second; }));
   }
 
-  Region join() {
+  ir::Block join() {
     std::map<u32, u32> heads;
     for (u32 k = 0; k < order_.size(); ++k) heads[order_[k]] = k;
-    Region region;
-    region.members = order_;
-    ir::Block& out = region.block;
+    ir::Block out;
     out.pc = pc_;
     out.head_count = static_cast<u32>(order_.size());
     u32 first = pc_, last = pc_;
@@ -192,7 +190,7 @@ class Former {
     }
     out.before = pc_ - first;
     out.guest_bytes = last - first;
-    return region;
+    return out;
   }
 
   static constexpr u32 k_no_end = 1;
@@ -206,8 +204,8 @@ class Former {
 
 }  // namespace
 
-std::optional<Region> form_region(u32 pc, const frontend::Context& context, std::span<const u8> page,
-                                  const std::function<bool(u32 pc)>& known) {
+std::optional<ir::Block> form_region(u32 pc, const frontend::Context& context, std::span<const u8> page,
+                                     const std::function<bool(u32 pc)>& known) {
   return Former(pc, context, page, known).form();
 }
 

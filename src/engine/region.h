@@ -4,7 +4,6 @@
 #include <functional>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "frontend/translate.h"
 #include "ir/ir.h"
@@ -13,15 +12,11 @@ namespace armvisor::engine {
 
 inline constexpr u32 k_max_region_blocks = 32, k_max_region_insns = 160;
 
-struct Region {
-  ir::Block block;
-  std::vector<u32> members;  ///< addresses of its blocks; the first is where it is entered
-};
-
-/// The blocks through which control can come back to `pc` by direct jumps inside the page. `page` has the page's bytes,
-/// `context` what blocks are translated for (no ITSTATE); `known` says where blocks have been translated, so that
-/// what never runs is left out. Nothing when there is no such loop, or one that is no gain to compile as a whole.
-std::optional<Region> form_region(u32 pc, const frontend::Context& context, std::span<const u8> page,
-                                  const std::function<bool(u32 pc)>& known);
+/// The blocks through which control can come back to `pc` by direct jumps inside the page, as one. `page` has the
+/// page's bytes, `context` what blocks are translated for (no ITSTATE); `known` says where blocks have been translated,
+/// so that what never runs is left out. Nothing when there is no such loop, or one that is no gain to compile as a
+/// whole.
+std::optional<ir::Block> form_region(u32 pc, const frontend::Context& context, std::span<const u8> page,
+                                     const std::function<bool(u32 pc)>& known);
 
 }  // namespace armvisor::engine

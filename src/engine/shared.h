@@ -38,8 +38,11 @@ struct Shared {
   std::vector<std::unique_ptr<InterpreterVcpu>> vcpus;
   std::unique_ptr<BackgroundCompiler> background;  ///< null: vCPUs compile
 
-  std::atomic<u64> reclaims{0};  ///< calls of reclaim_code()
-  /// Frees dead blocks that no vCPU can be in; asks the vCPUs to pass a quiet point when there is much to free.
+  /// Asks vCPU n, for each bit n of `asked`, to let go of its write entries for the frame of `pa`.
+  void ask_writers(GuestPa pa, u32 asked);
+
+  std::atomic<u64> reclaims{0};  ///< how often something was freed
+  /// Frees dead blocks that nobody holds; asks the vCPUs to pass a quiet point when there is much to free.
   void reclaim_code();
   /// Fewer vCPUs run now than the host has CPUs, so another thread takes none of them its own.
   bool has_spare_cpu() const;

@@ -1,4 +1,5 @@
 // The world of a vCPU's system registers, and requests among vCPUs.
+#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <utility>
@@ -56,10 +57,16 @@ void InterpreterVcpu::maintain(const Request& r, bool inner_shareable) {
     await_posted();
 }
 
-// Writes to code are seen as they happen, so there is nothing to invalidate; but requests that make them visible may
-// be on their way: those to this vCPU are served now, and those it made are waited for by the DSB that must follow.
-void InterpreterVcpu::icache_invalidate_all(bool) { serve_mailbox(); }
-void InterpreterVcpu::icache_invalidate_va(u32) { serve_mailbox(); }
+// Writes to code are seen as they happen, so there is nothing to invalidate. But a vCPU may have written code unseen
+// that was translated meanwhile, and still is to serve the request to let go of its entries, by which that code dies:
+// this vCPU, which does so now, or another, whose write this one has seen; the DSB that must follow waits for that.
+void InterpreterVcpu::icache_invalidate_all(bool) {
+  serve_mailbox();
+  if (!has_others()) return;
+  code_maintained_ = true;
+  await_barrier();
+}
+void InterpreterVcpu::icache_invalidate_va(u32) { icache_invalidate_all(false); }
 
 arm::Fault InterpreterVcpu::walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) {
   path_.count = 0;
@@ -118,6 +125,15 @@ void InterpreterVcpu::await_posted() {
   }
 }
 
+/// Likewise for requests to let go of write entries.
+void InterpreterVcpu::await_claims() {
+  for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
+    if (k == index_) continue;
+    const u64 claims = shared_.vcpus[k]->mailbox().claims();
+    if (!has_served(k, claims)) await_ticket(k, std::max(claims, tickets_[k]));
+  }
+}
+
 u64 InterpreterVcpu::ask(u32 vcpu, const Request& request) {
   await_ticket(vcpu, shared_.vcpus[vcpu]->post(request));
   return tickets_[vcpu];
@@ -158,9 +174,11 @@ void InterpreterVcpu::keep_by_new_tables() {
 
 /// Writes through entries since the frame was marked were not seen: what was derived from it may be of older bytes.
 void InterpreterVcpu::wrote_unseen(GuestPa pa) {
-  shared_.code.invalidate(GuestPa(pa.value & ~u64{k_page_mask}), k_page_size);
-  request_attention();  // a loop that died may be running here
-  if (shared_.ram.marks(pa).load(std::memory_order_relaxed) & k_frame_table) tlb_.release_table(pa);
+  const GuestPa frame(pa.value & ~u64{k_page_mask});
+  if (shared_.code.invalidate(frame, k_page_size)) request_attention();  // a loop that died may be running here
+  if (!(shared_.ram.marks(pa).load(std::memory_order_relaxed) & k_frame_table)) return;
+  tlb_.release_table(pa);
+  request_attention();
 }
 
 void InterpreterVcpu::serve_mailbox() {
@@ -173,20 +191,14 @@ void InterpreterVcpu::serve_mailbox() {
       [this] { settle_between_blocks(); });
 }
 
-void InterpreterVcpu::leave_guest() {
-  full_fence();
-  serve_mailbox();
-  mailbox_.leave_guest();
-}
-
 void InterpreterVcpu::wait_for_tickets() {
   post_pending();
+  if (std::exchange(code_maintained_, false)) await_claims();
   while (std::exchange(context_.has_tickets, false)) {  // serving the mailbox may ask for more
-    leave_guest();
+    if (std::ranges::none_of(tickets_, [](u64 ticket) { return ticket != 0; })) return;
+    const OutsideGuest outside(*this, OutsideGuest::Holds::Current);
     for (u32 k = 0; k < shared_.vcpus.size(); ++k)
       if (const u64 ticket = std::exchange(tickets_[k], 0)) shared_.vcpus[k]->mailbox().wait_for(ticket);
-    mailbox_.enter_guest();
-    serve_mailbox();
   }
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "memory/fence.h"
 
 namespace armvisor::engine {
 
@@ -69,15 +70,12 @@ class RunScope {
 };
 
 void InterpreterVcpu::enter_run() {
-  inside_run_.store(true);
+  inside_run_.store(true, std::memory_order_relaxed);
   clock().enter(VcpuTime::Hypervisor);
-  // What was freed while this vCPU was outside may be in its jump cache.
-  if (const u64 reclaims = shared_.reclaims.load(); seen_reclaims_ != reclaims) {
-    forget_jumps();
-    seen_reclaims_ = reclaims;
-  }
-  mailbox_.enter_guest();
-  context_.gs_base = 0;  // the thread may be another one
+  holder_.enter();
+  forget_what_was_freed();
+  (void)mailbox_.enter_guest();  // attention is asked for anyhow
+  context_.gs_base = 0;          // the thread may be another one
   context_.window_ready = k_no_window_ready;
   context_.block = nullptr;
   context_.link = nullptr;
@@ -88,8 +86,32 @@ void InterpreterVcpu::enter_run() {
 void InterpreterVcpu::leave_run() {
   note_instructions();
   post_pending();
-  leave_guest();
-  inside_run_.store(false);
+  while (!mailbox_.leave_guest()) serve_mailbox();
+  holder_.leave(nullptr);
+  inside_run_.store(false, std::memory_order_relaxed);
+}
+
+/// BlockHolder::enter() has been called: what was freed before may be in the jump cache.
+void InterpreterVcpu::forget_what_was_freed() {
+  const u64 reclaims = shared_.reclaims.load();
+  if (seen_reclaims_ == reclaims) return;
+  forget_jumps();
+  seen_reclaims_ = reclaims;
+}
+
+// (With --verify a block runs twice, and its interpreted form is none that the code cache knows.)
+InterpreterVcpu::OutsideGuest::OutsideGuest(InterpreterVcpu& vcpu, Holds holds)
+    : vcpu_(vcpu), parts_(holds == Holds::Current && !vcpu.journal_) {
+  while (!vcpu.mailbox_.leave_guest()) vcpu.serve_mailbox();
+  if (parts_) vcpu.holder_.leave(vcpu.context_.block);
+}
+
+InterpreterVcpu::OutsideGuest::~OutsideGuest() {
+  if (parts_) {
+    vcpu_.holder_.enter();
+    vcpu_.forget_what_was_freed();
+  }
+  if (!vcpu_.mailbox_.enter_guest()) vcpu_.serve_mailbox();
 }
 
 namespace {
@@ -141,9 +163,9 @@ bool InterpreterVcpu::serve() {
   serve_mailbox();
   // Dead blocks are found by nobody, so the jump cache may keep them until they are to be freed.
   const u64 epoch = shared_.code.epoch();
-  if (shared_.code.wants_reclaim() && quiet_epoch_.load(std::memory_order_relaxed) != epoch) {
+  if (shared_.code.wants_reclaim() && holder_.passed() != epoch) {
     forget_jumps();
-    quiet_epoch_.store(epoch);
+    holder_.pass(epoch);
     shared_.reclaim_code();
   }
   sync();
@@ -152,6 +174,7 @@ bool InterpreterVcpu::serve() {
 
 /// Recomputes what blocks and tables depend on from the state.
 void InterpreterVcpu::sync() {
+  acquire_fence();  // the guest's context synchronisation: what it has been told of is looked at anew
   u32 keys[2];
   for (const bool privileged : {false, true}) {
     frontend::Context context = frontend::Context::of(context_.s, privileged);
@@ -333,9 +356,12 @@ std::optional<Exit> InterpreterVcpu::hypercall(bool smc) {
   context_.s.r[15] = context_.at->disp;
   note_instructions();  // a mark reads it
   const u32 comment = static_cast<u32>(context_.at->imm);
-  leave_guest();
-  const bool done = shared_.port.hypercall(context_.s, index_, smc, comment);
-  mailbox_.enter_guest();
+  context_.block = nullptr;
+  bool done;
+  {
+    const OutsideGuest outside(*this, OutsideGuest::Holds::Current);
+    done = shared_.port.hypercall(context_.s, index_, smc, comment);
+  }
   if (!done) {
     context_.s.it = at.it;
     arm::take_exception(context_.s, arm::Exception::Undefined, pc, at.bytes);

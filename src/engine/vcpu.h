@@ -19,7 +19,11 @@
 
 namespace armvisor::engine {
 
-class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::WalkMemory, private mmu::Peers {
+class InterpreterVcpu final : public Vcpu,
+                              public arm::SystemPort,
+                              private arm::WalkMemory,
+                              private mmu::Peers,
+                              private Claimer {
  public:
   InterpreterVcpu(Shared& shared, u32 index);
 
@@ -75,12 +79,12 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   Mailbox& mailbox() { return mailbox_; }
   /// (any thread) It does not wait for anything.
   bool is_running() const { return inside_run_.load(std::memory_order_relaxed); }
-  /// Epoch of the code cache up to which this vCPU holds no block; ~0 when it is not in run().
-  u64 quiet_epoch() const { return inside_run_.load() ? quiet_epoch_.load() : ~u64{0}; }
+  const BlockHolder& holder() const { return holder_; }
   const measure::Counters& counters() const { return context_.counters; }
 
  private:
   friend class RunScope;
+  class OutsideGuest;
   /// Where an access goes.
   struct Place {
     u64 host = 0;  ///< host address, or 0 for a device
@@ -164,7 +168,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   /// `cold_runs`: how often the block is to be interpreted before it is compiled; 0: it is compiled now.
   Block* translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa, GuestPa second_page,
                          const u8* first, const u8* second, u32 cold_runs);
-  bool claim_code(GuestPa pa);
+  void claim(GuestPa pa, u8 writers) override;
   void make_region();
   bool offer(const CompileJob& job);
   bool compile_later(Block& block, const CompileJob& job);
@@ -186,8 +190,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   bool fault(arm::FaultType type, u32 va, bool write);
 
   void serve_mailbox();
-  /// Until Mailbox::enter_guest(), no other vCPU waits for this one.
-  void leave_guest();
+  void forget_what_was_freed();
   void maintain(const Request& request, bool inner_shareable);
   void apply(const Request& request);
   template <class F>
@@ -205,6 +208,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   }
   void await_ticket(u32 vcpu, u64 ticket);
   void await_posted();
+  void await_claims();
   void wait_for_tickets();
 
   // --- mmu::Peers
@@ -232,6 +236,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   std::unique_ptr<Journal> journal_;  ///< with --verify
   mmu::TlbEntry* no_tlb_ = nullptr;   ///< when set, stands for the TLB
   Mailbox mailbox_;
+  BlockHolder holder_;
   u32 vain_lookups_ = 0;  ///< of find_block, one after the other
   /// Of the last tick_window() that counted: the time, Counter::SpaceSwitch, and how many blocks had been made.
   struct WindowTick {
@@ -243,6 +248,7 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   /// Maintenance of pages that the other vCPUs are still to be asked for; none: no pages.
   Request pending_{.kind = Request::Kind::FlushVa, .asid = Asid(), .pa = GuestPa(), .pages = 0};
   std::array<u64, k_max_vcpus> tickets_{};  ///< last request to each vCPU that a barrier must wait for; 0: none
+  bool code_maintained_ = false;            ///< since the last barrier, which must wait for writers of code
   /// Loops of a kernel that wait for another vCPU make barriers in quick succession (Linux's cpu_relax): so many in so
   /// little time. (Programs whose threads share a lock come to as many without waiting.)
   static constexpr s32 k_spin_barriers = 1000;
@@ -254,7 +260,23 @@ class InterpreterVcpu final : public Vcpu, public arm::SystemPort, private arm::
   std::atomic<u8> event_{0};
   std::atomic<bool> kicked_{false}, inside_run_{false};
   u64 seen_reclaims_ = 0;
-  std::atomic<u64> quiet_epoch_{0};
+};
+
+/// While it lives, the vCPU runs no guest code: it uses no translation and writes no RAM, and no other waits for it.
+/// What is asked of the vCPU is served before it begins and when it ends, which may be in the middle of a block.
+class InterpreterVcpu::OutsideGuest {
+ public:
+  /// What the vCPU goes on with afterwards: any block that it knows, or the one that it is in, if it is in one. In the
+  /// second case dead blocks do not wait for it.
+  enum class Holds : u8 { Any, Current };
+  OutsideGuest(InterpreterVcpu& vcpu, Holds holds);
+  ~OutsideGuest();
+  OutsideGuest(const OutsideGuest&) = delete;
+  OutsideGuest& operator=(const OutsideGuest&) = delete;
+
+ private:
+  InterpreterVcpu& vcpu_;
+  const bool parts_;  ///< with the blocks that it knows
 };
 
 }  // namespace armvisor::engine

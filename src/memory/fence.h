@@ -1,5 +1,6 @@
 #pragma once
-// A fence that orders every earlier access before every later one.
+// Fences. They are what the engine's protocols count on (docs/engine/concurrency.md); none of these counts on what one
+// host orders by itself.
 #include <atomic>
 
 namespace armvisor {
@@ -12,6 +13,7 @@ namespace armvisor {
 #endif
 #endif
 
+/// Orders every earlier access before every later one.
 inline void full_fence() {
 #ifdef AV_THREAD_SANITIZER
   // ThreadSanitizer does not model fences; a read-modify-write of one place orders the same.
@@ -19,6 +21,25 @@ inline void full_fence() {
   place.fetch_add(1, std::memory_order_seq_cst);
 #else
   std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
+
+/// A full fence behind a sequentially consistent read-modify-write, which is one by itself on x86.
+inline void full_fence_after_rmw() {
+#if defined(__x86_64__) && !defined(AV_THREAD_SANITIZER)
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+#else
+  full_fence();
+#endif
+}
+
+/// Orders every earlier load before every later access: what the guest's context synchronisation (ISB) asks for between
+/// a flag that says that code has changed and the look at that code.
+inline void acquire_fence() {
+#ifdef AV_THREAD_SANITIZER
+  full_fence();
+#else
+  std::atomic_thread_fence(std::memory_order_acquire);
 #endif
 }
 

@@ -3,14 +3,15 @@
 // without being seen, which of its 64-byte lines hold translated code, and which vCPUs hold entries derived from
 // translation tables in it.
 //
-// Two orders keep code, tables and writes coherent. A vCPU that makes a write entry first sets its writer bit, then
-// reads the frame's marks; a vCPU that makes code first sets k_frame_code, one that derives entries from a table first
-// sets k_frame_table, and then reads the writer bits. Whichever comes second sees the other. All methods may be called
-// by any thread.
+// Two orders keep code, tables and writes coherent. A vCPU that makes a write entry first sets its writer bit, fences,
+// and reads the frame's marks; a vCPU that makes code first sets k_frame_code, one that derives entries from a table
+// first sets k_frame_table, fences, and reads the writer bits. Whichever fence comes second, who made it sees the other
+// (docs/engine/concurrency.md, P1). All methods may be called by any thread.
 #include <atomic>
 #include <memory>
 #include <mutex>
 
+#include "base/test_point.h"
 #include "memory/fence.h"
 #include "memory/guest_ram.h"
 
@@ -31,6 +32,16 @@ class FrameTable {
 
   /// Bit n: vCPU n may hold a live write entry for the frame of `pa`.
   std::atomic<u8>& writers(GuestPa pa) { return writers_[index(pa)]; }
+  /// Writes to the frame of `pa` must be seen from now on, for it is to hold code. Who may write it unseen until asked
+  /// is told, as `writers`, by a fence that has passed.
+  u8 watch_code(GuestPa pa) {
+    std::atomic<u8>& marks = ram_.marks(pa);
+    if (!(marks.load(std::memory_order_relaxed) & k_frame_code))
+      marks.fetch_or(k_frame_code, std::memory_order_relaxed);
+    full_fence();
+    test_point("watch: marked");
+    return writers(pa).load(std::memory_order_relaxed);
+  }
   /// Bit n: line n of the frame of `pa` holds bytes of some block.
   std::atomic<u64>& code_lines(GuestPa pa) { return lines_[index(pa)]; }
 
@@ -38,9 +49,11 @@ class FrameTable {
   /// and so every write must be seen.
   bool allow_unseen_writes(GuestPa pa, u8 bit) {
     if (writes_are_seen(pa)) return false;
+    test_point("write entry: unmarked");
     auto& w = writers(pa);
-    if (!(w.load(std::memory_order_relaxed) & bit)) w.fetch_or(bit);
+    if (!(w.load(std::memory_order_relaxed) & bit)) w.fetch_or(bit, std::memory_order_relaxed);
     full_fence();
+    test_point("write entry: noted");
     return !writes_are_seen(pa);
   }
   bool writes_are_seen(GuestPa pa) const {

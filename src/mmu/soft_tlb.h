@@ -177,7 +177,10 @@ class SoftTlb {
 
   // Does maintenance by another vCPU concern this one? Its own thread says when it is about to walk tables, and, with
   // full fences between, either its walk sees what the other wrote before, or the other sees that it walks.
-  void begin_walk() { walking_.store(1); }
+  void begin_walk() {
+    walking_.store(1, std::memory_order_relaxed);
+    full_fence();
+  }
   void end_walk() { walking_.store(0, std::memory_order_release); }
   /// (any thread) May have entries for [va, va + pages), or be about to enter what it read earlier. The asker has made
   /// a full fence.

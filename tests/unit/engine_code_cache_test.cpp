@@ -14,6 +14,12 @@ class NoBackend final : public Backend {
   Leave execute(Context*, Block*) override { return Leave::Lookup; }
 };
 
+/// There are no vCPUs.
+class Nobody final : public Claimer {
+ public:
+  void claim(GuestPa, u8) override { FAIL(); }
+};
+
 class CodeCacheAlone : public testing::Test {
  protected:
   CodeCacheAlone() : ram(std::move(*GuestRam::create(GuestPa(k_ram), 1u << 20))), frames(ram), cache(frames, backend) {}
@@ -34,13 +40,14 @@ class CodeCacheAlone : public testing::Test {
       source.second = ram.host(block->second_page);
     }
     source.read();
-    return cache.publish(std::move(block), source);
+    return cache.publish(std::move(block), source, nobody);
   }
   Block* find(u32 pa, GuestPa second_page = k_no_page) { return cache.find(GuestPa(pa), pa, 0, second_page); }
 
   GuestRam ram;
   mmu::FrameTable frames;
   NoBackend backend;
+  Nobody nobody;
   CodeCache cache;
 };
 
@@ -84,6 +91,75 @@ TEST_F(CodeCacheAlone, BothPagesOfABlockMayBeOneFrame) {
   Block* const block = publish(pa, 4, true, 0);
   EXPECT_TRUE(cache.invalidate(frame, k_page));
   EXPECT_TRUE(block->dead);
+}
+
+TEST_F(CodeCacheAlone, WhatIsHeldIsNotFreed) {
+  Block* const block = publish(k_ram, 8, true);
+  EXPECT_TRUE(cache.invalidate(GuestPa(k_ram), 4));
+  Block* const other = publish(k_ram, 8, true);
+  EXPECT_TRUE(cache.invalidate(GuestPa(k_ram), 4));
+  const Block* const held[] = {nullptr, block};
+  EXPECT_FALSE(cache.has_dead_before(block->death_epoch));
+  EXPECT_FALSE(cache.has_dead_before(other->death_epoch, held));
+  EXPECT_TRUE(cache.has_dead_before(other->death_epoch));
+  EXPECT_TRUE(cache.has_dead_before(cache.epoch(), held));
+  cache.reclaim(cache.epoch(), held);
+  EXPECT_FALSE(cache.has_dead_before(cache.epoch(), held));
+  EXPECT_EQ(block->bytes, 8u);  // (AddressSanitizer)
+  EXPECT_TRUE(cache.has_dead_before(cache.epoch()));
+  cache.reclaim(cache.epoch());
+  EXPECT_FALSE(cache.has_dead_before(cache.epoch()));
+}
+
+TEST_F(CodeCacheAlone, AFrameIsMarkedWhileItHoldsBlocks) {
+  const auto marked = [this] { return (ram.marks(GuestPa(k_ram)).load() & k_frame_code) != 0; };
+  publish(k_ram, 8, true);
+  EXPECT_TRUE(marked());
+  auto block = std::make_unique<Block>();
+  block->pc = k_ram + k_page - 2;
+  block->pa = GuestPa(block->pc);
+  block->second_page = GuestPa(k_ram + k_page);
+  block->bytes = 4;
+  CodeSource source(block->pc, ram.host(block->pa), ram.host(block->second_page));
+  source.read();
+  *ram.host(block->second_page) = 1;
+  EXPECT_EQ(cache.publish(std::move(block), source, nobody), nullptr);  // the bytes have changed
+  EXPECT_TRUE(marked());
+  EXPECT_EQ(ram.marks(GuestPa(k_ram + k_page)).load(), 0);
+  EXPECT_EQ(frames.code_lines(GuestPa(k_ram)).load(), 1u);
+  EXPECT_TRUE(cache.invalidate(GuestPa(k_ram), 4));
+  EXPECT_FALSE(marked());
+  EXPECT_EQ(frames.code_lines(GuestPa(k_ram)).load(), 0u);
+}
+
+/// What takes a block's place may be made from more bytes than that was.
+TEST_F(CodeCacheAlone, WhatTakesABlocksPlaceIsWatchedItself) {
+  constexpr u32 k_long = 0x100, k_head = k_ram + 0x100, k_far = 0xc0;
+  const auto made = [&](u32 before) {
+    auto block = std::make_unique<Block>();
+    block->pc = k_head;
+    block->pa = GuestPa(k_head);
+    block->before = static_cast<u16>(before);
+    block->bytes = k_long + before;
+    block->compiled = true;
+    return block;
+  };
+  publish(k_head, 8, false);
+  CodeSource source(k_head, ram.host(GuestPa(k_head)));
+  source.read();
+  EXPECT_TRUE(cache.publish_hot(made(0), source, nobody));
+  EXPECT_TRUE(cache.written(GuestPa(k_head + k_far), 4));
+  EXPECT_EQ(find(k_head), nullptr);
+
+  publish(k_head, 8, true);
+  auto region = made(0x80);
+  region->region = true;
+  const u8* const first = ram.host(GuestPa(k_head - 0x80));
+  const std::vector<u8> bytes(first, first + region->bytes);
+  EXPECT_TRUE(cache.publish_region(std::move(region), first, bytes, false, nobody));
+  EXPECT_TRUE(cache.written(GuestPa(k_head - 0x80), 4));
+  EXPECT_EQ(find(k_head), nullptr);
+  EXPECT_EQ(ram.marks(GuestPa(k_head)).load(), 0);
 }
 
 }  // namespace
