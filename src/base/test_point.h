@@ -12,7 +12,7 @@ namespace armvisor {
 class TestPoints {
  public:
   virtual void reached(const char* point) = 0;
-  /// The thread cannot go on before another one has given a lock back; it tries again after this call.
+  /// The thread cannot go on before another one has done something, and looks again after this call.
   virtual void blocked() = 0;
 
  protected:
@@ -25,6 +25,13 @@ inline constinit thread_local TestPoints* t_test_points = nullptr;
 inline void test_point(const char* name) {
   if (t_test_points) [[unlikely]]
     t_test_points->reached(name);
+}
+
+/// The calling thread cannot go on before another has done something. False: no test follows it.
+inline bool test_wait() {
+  if (!t_test_points) return false;
+  t_test_points->blocked();
+  return true;
 }
 
 /// A mutex inside which there are points: a thread that a test follows does not sleep on it.
@@ -50,6 +57,7 @@ class PointMutex {
 #else
 
 inline void test_point(const char*) {}
+inline bool test_wait() { return false; }
 template <class Mutex>
 using PointMutex = Mutex;
 

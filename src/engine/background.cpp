@@ -14,6 +14,8 @@
 
 namespace armvisor::engine {
 
+BackgroundCompiler::BackgroundCompiler(Shared& shared) : shared_(shared), holder_(shared.holders) {}
+
 std::unique_ptr<BackgroundCompiler> BackgroundCompiler::create(Shared& shared) {
   std::unique_ptr<BackgroundCompiler> compiler(new BackgroundCompiler(shared));
   auto thread = start_quiet_thread("compiler", [self = compiler.get()] { self->work(); });
@@ -64,7 +66,7 @@ void BackgroundCompiler::work() {
     jobs_.pop_front();
     guard.unlock();
     holder_.pass(shared_.code.epoch());
-    holder_.enter();
+    (void)holder_.enter();  // it remembers nothing
     job.region ? compile_region(shared_, job, true, *this) : compile_block(job);
     holder_.leave(nullptr);
     guard.lock();

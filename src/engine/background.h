@@ -47,7 +47,7 @@ class BackgroundCompiler final : private Claimer {
   const BlockHolder& holder() const { return holder_; }
 
  private:
-  explicit BackgroundCompiler(Shared& shared) : shared_(shared) {}
+  explicit BackgroundCompiler(Shared& shared);
 
   static constexpr std::size_t k_most_jobs = 256;
   /// Waking the thread takes a vCPU as long as compiling a third of a block: single blocks wait for others, and while

@@ -1,7 +1,6 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/assert.h"
 #include "base/log_once.h"
@@ -22,43 +21,11 @@ void Shared::ask_writers(GuestPa pa, u32 asked) {
     if (asked >> k & 1) vcpus[k]->post({.kind = Request::Kind::DropWrites, .asid = Asid(), .pa = pa});
 }
 
-namespace {
-
-/// What all holders together may hold: what died from `quiet` on, and `held`.
-struct Holdings {
-  u64 quiet;
-  std::array<const Block*, k_max_vcpus + 1> held{};
-  u32 count = 0;
-
-  void add(const BlockHolder& holder) {
-    const u64 its = holder.quiet();
-    quiet = std::min(quiet, its);
-    if (its == BlockHolder::k_none) held[count++] = holder.held();
-  }
-  CodeCache::Held blocks() const { return {held.data(), count}; }
-};
-
-Holdings holdings(const Shared& shared) {
-  Holdings all{shared.code.epoch()};
-  full_fence();
-  for (const auto& vcpu : shared.vcpus) all.add(vcpu->holder());
-  if (shared.background) all.add(shared.background->holder());
-  return all;
-}
-
-}  // namespace
-
 void Shared::reclaim_code() {
   const u64 now = code.epoch();
   for (const auto& vcpu : vcpus)
     if (vcpu->holder().quiet() < now) vcpu->request_attention();
-  const Holdings before = holdings(*this);
-  if (!code.has_dead_before(before.quiet, before.blocks())) return;
-  ++reclaims;  // before the holders are looked at: one that enters later sees it
-  test_point("reclaim: counted");
-  const Holdings all = holdings(*this);
-  test_point("reclaim: looked");
-  code.reclaim(all.quiet, all.blocks());
+  holders.reclaim(code);
 }
 
 bool Shared::has_spare_cpu() const {

@@ -44,7 +44,8 @@ class Mailbox {
   }
   /// Until has_served(ticket). (Sleeping instead costs more than it gives to others, even where these are many.)
   void wait_for(u64 ticket) const {
-    while (!has_served(ticket)) std::this_thread::yield();
+    while (!has_served(ticket))
+      if (!test_wait()) std::this_thread::yield();
   }
 
   /// Owner: uses no translation and writes no RAM until enter_guest(). False, and nothing happens: something is to be

@@ -31,6 +31,7 @@ struct Shared {
   mmu::FrameTable frames;
   std::unique_ptr<Backend> backend;
   CodeCache code;
+  BlockHolders holders;
   ExclusiveTable exclusives;
   const u32 host_cpus = count_host_cpus();
   measure::TickScale tick_scale;
@@ -41,7 +42,6 @@ struct Shared {
   /// Asks vCPU n, for each bit n of `asked`, to let go of its write entries for the frame of `pa`.
   void ask_writers(GuestPa pa, u32 asked);
 
-  std::atomic<u64> reclaims{0};  ///< how often something was freed
   /// Frees dead blocks that nobody holds; asks the vCPUs to pass a quiet point when there is much to free.
   void reclaim_code();
   /// Fewer vCPUs run now than the host has CPUs, so another thread takes none of them its own.

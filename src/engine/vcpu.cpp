@@ -43,6 +43,7 @@ InterpreterVcpu::InterpreterVcpu(Shared& shared, u32 index)
       shared_(shared),
       index_(index),
       tlb_(shared.frames, *this, index, shared.config.mmu, context_.counters),
+      holder_(shared.holders),
       yields_when_spinning_(shared.host_cpus < shared.config.vcpus && shared.backend->yields_spinners()) {
   context_.vcpu = this;
   std::fill(std::begin(context_.heat), std::end(context_.heat), shared.backend->hot());
@@ -72,8 +73,7 @@ class RunScope {
 void InterpreterVcpu::enter_run() {
   inside_run_.store(true, std::memory_order_relaxed);
   clock().enter(VcpuTime::Hypervisor);
-  holder_.enter();
-  forget_what_was_freed();
+  if (holder_.enter()) forget_jumps();
   (void)mailbox_.enter_guest();  // attention is asked for anyhow
   context_.gs_base = 0;          // the thread may be another one
   context_.window_ready = k_no_window_ready;
@@ -91,14 +91,6 @@ void InterpreterVcpu::leave_run() {
   inside_run_.store(false, std::memory_order_relaxed);
 }
 
-/// BlockHolder::enter() has been called: what was freed before may be in the jump cache.
-void InterpreterVcpu::forget_what_was_freed() {
-  const u64 reclaims = shared_.reclaims.load();
-  if (seen_reclaims_ == reclaims) return;
-  forget_jumps();
-  seen_reclaims_ = reclaims;
-}
-
 // (With --verify a block runs twice, and its interpreted form is none that the code cache knows.)
 InterpreterVcpu::OutsideGuest::OutsideGuest(InterpreterVcpu& vcpu, Holds holds)
     : vcpu_(vcpu), parts_(holds == Holds::Current && !vcpu.journal_) {
@@ -107,10 +99,7 @@ InterpreterVcpu::OutsideGuest::OutsideGuest(InterpreterVcpu& vcpu, Holds holds)
 }
 
 InterpreterVcpu::OutsideGuest::~OutsideGuest() {
-  if (parts_) {
-    vcpu_.holder_.enter();
-    vcpu_.forget_what_was_freed();
-  }
+  if (parts_ && vcpu_.holder_.enter()) vcpu_.forget_jumps();
   if (!vcpu_.mailbox_.enter_guest()) vcpu_.serve_mailbox();
 }
 

@@ -190,7 +190,6 @@ class InterpreterVcpu final : public Vcpu,
   bool fault(arm::FaultType type, u32 va, bool write);
 
   void serve_mailbox();
-  void forget_what_was_freed();
   void maintain(const Request& request, bool inner_shareable);
   void apply(const Request& request);
   template <class F>
@@ -259,7 +258,6 @@ class InterpreterVcpu final : public Vcpu,
   bool waited_ = false;  ///< for an interrupt, since the last
   std::atomic<u8> event_{0};
   std::atomic<bool> kicked_{false}, inside_run_{false};
-  u64 seen_reclaims_ = 0;
 };
 
 /// While it lives, the vCPU runs no guest code: it uses no translation and writes no RAM, and no other waits for it.
