@@ -2,6 +2,7 @@
 // Kernel files: what kind of image a file is, and where its parts go. Nothing is written to guest memory here.
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -48,6 +49,9 @@ bool is_zimage(const std::vector<u8>& file);
 Result<Image> load_zimage(const std::string& path, std::vector<u8> file, const ImageRoom& room);
 bool is_elf(const std::vector<u8>& file);
 Result<Image> load_elf(const std::string& path, const std::vector<u8>& file, const ImageRoom& room);
+/// The architecture that an ELF file's build attributes name (ARM IHI 0045), if it is not one of which an ARMv7-A CPU
+/// has all; else empty.
+std::string_view newer_or_other_cpu(const std::vector<u8>& file);
 bool is_uimage(const std::vector<u8>& file);
 Result<Image> load_uimage(const std::string& path, const std::vector<u8>& file, const ImageRoom& room);
 

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "base/bits.h"
+#include "base/log.h"
 #include "machine/image.h"
 
 namespace armvisor::machine {
@@ -56,7 +58,74 @@ u64 vmlinux_shift(const std::vector<Elf32_Phdr>& loads, GuestPa ram_base, u64 ra
   return align_down<u64>(lowest, 0x1000'0000) - ram_base.value;
 }
 
+constexpr u32 k_attributes_section = 0x7000'0003;  ///< SHT_ARM_ATTRIBUTES
+
+/// The build attributes of the whole file: pairs of tag and value. Ends where they are not understood.
+class Attributes {
+ public:
+  explicit Attributes(std::span<const u8> section) {
+    constexpr std::string_view k_vendor("aeabi", 6);  // with its end
+    constexpr std::size_t k_header = 1 + 4 + k_vendor.size() + 1 + 4;
+    if (section.size() < k_header || section[0] != 'A' || section[k_header - 5] != 1) return;
+    if (std::memcmp(section.data() + 5, k_vendor.data(), k_vendor.size()) == 0) left_ = section.subspan(k_header);
+  }
+  /// The value of a tag that holds a number, 0 if there is none.
+  u32 number(u32 wanted) {
+    for (auto rest = left_; !rest.empty();) {
+      const u32 tag = uleb(rest);
+      const bool text = tag == 4 || tag == 5 || (tag > 32 && tag % 2 != 0);
+      const u32 value = text ? 0 : uleb(rest);
+      if (tag == wanted) return value;
+      if (text || tag == 32) skip_text(rest);
+    }
+    return 0;
+  }
+
+ private:
+  static u32 uleb(std::span<const u8>& rest) {
+    u32 value = 0;
+    for (u32 shift = 0; !rest.empty() && shift < 28; shift += 7) {
+      const u8 byte = rest[0];
+      rest = rest.subspan(1);
+      value |= u32(byte & 0x7f) << shift;
+      if (!(byte & 0x80)) break;
+    }
+    return value;
+  }
+  static void skip_text(std::span<const u8>& rest) {
+    while (!rest.empty() && rest[0] != 0) rest = rest.subspan(1);
+    if (!rest.empty()) rest = rest.subspan(1);
+  }
+  std::span<const u8> left_;
+};
+
+std::span<const u8> attributes_section(const std::vector<u8>& file) {
+  Elf32_Ehdr h;
+  std::memcpy(&h, file.data(), sizeof h);
+  if (h.e_shentsize != sizeof(Elf32_Shdr) || u64(h.e_shoff) + u64(h.e_shnum) * sizeof(Elf32_Shdr) > file.size())
+    return {};
+  for (u32 k = 0; k < h.e_shnum; ++k) {
+    Elf32_Shdr s;
+    std::memcpy(&s, file.data() + h.e_shoff + k * sizeof s, sizeof s);
+    if (s.sh_type == k_attributes_section && u64(s.sh_offset) + s.sh_size <= file.size())
+      return std::span(file).subspan(s.sh_offset, s.sh_size);
+  }
+  return {};
+}
+
 }  // namespace
+
+std::string_view newer_or_other_cpu(const std::vector<u8>& file) {
+  constexpr u32 k_tag_arch = 6, k_tag_profile = 7;
+  Attributes attributes(attributes_section(file));
+  if (attributes.number(k_tag_profile) == 'M') return "the M profile (Cortex-M)";
+  switch (attributes.number(k_tag_arch)) {
+    case 14: return "ARMv8-A";
+    case 15: return "ARMv8-R";
+    case 22: return "ARMv9-A";
+    default: return {};
+  }
+}
 
 bool is_elf(const std::vector<u8>& file) {
   return file.size() >= sizeof(Elf32_Ehdr) && std::memcmp(file.data(), ELFMAG, SELFMAG) == 0;
@@ -66,6 +135,11 @@ Result<Image> load_elf(const std::string& path, const std::vector<u8>& file, con
   Elf32_Ehdr header;
   std::memcpy(&header, file.data(), sizeof header);
   AV_TRY(check_header(path, file, header));
+  if (const std::string_view cpu = newer_or_other_cpu(file); !cpu.empty())
+    AV_LOG(Warn,
+           "kernel %s was built for %s, its attributes say; this machine's CPU is ARMv7-A without "
+           "Virtualization Extensions, where what that has more is undefined",
+           path.c_str(), std::string(cpu).c_str());
   std::vector<Elf32_Phdr> loads;
   u64 loaded = 0;  ///< bytes of the file; they may overlap there, but not in RAM
   for (u32 i = 0; i < header.e_phnum; ++i) {

@@ -148,6 +148,38 @@ TEST_F(Loader, AZImageOfOthersThanLinuxMayCountItsBss) {
   expect_bad(load(file("z", zimage(33 * k_mib, 0x1000)), 32 * k_mib), "RAM");
 }
 
+TEST_F(Loader, ElfFilesSayForWhichCpuTheyAre) {
+  const auto built_for = [](u8 arch, u8 profile) {
+    // Tag_CPU_name "x", Tag_CPU_arch, Tag_CPU_arch_profile, Tag_ARM_ISA_use.
+    Bytes section = {'A', 28, 0, 0, 0,   'a', 'e', 'a',  'b', 'i',     0, 1, 17,
+                     0,   0,  0, 5, 'x', 0,   6,   arch, 7,   profile, 8, 1};
+    Bytes b = elf(0x40100000, 0x40100000, 0x40100000, {1, 2, 3, 4}, 4);
+    Elf32_Shdr s{};
+    s.sh_type = 0x70000003;
+    s.sh_offset = static_cast<u32>(b.size());
+    s.sh_size = static_cast<u32>(section.size());
+    b.insert(b.end(), section.begin(), section.end());
+    Elf32_Ehdr h;
+    std::memcpy(&h, b.data(), sizeof h);
+    h.e_shoff = static_cast<u32>(b.size());
+    h.e_shnum = 1;
+    h.e_shentsize = sizeof s;
+    std::memcpy(b.data(), &h, sizeof h);
+    b.resize(b.size() + sizeof s);
+    std::memcpy(b.data() + h.e_shoff, &s, sizeof s);
+    return b;
+  };
+  EXPECT_EQ(newer_or_other_cpu(built_for(10, 'A')), "");
+  EXPECT_EQ(newer_or_other_cpu(built_for(14, 'A')), "ARMv8-A");
+  EXPECT_EQ(newer_or_other_cpu(built_for(22, 'A')), "ARMv9-A");
+  EXPECT_EQ(newer_or_other_cpu(built_for(13, 'M')), "the M profile (Cortex-M)");
+  EXPECT_EQ(newer_or_other_cpu(elf(0x40100000, 0, 0, {1}, 1)), "");
+  EXPECT_TRUE(load(file("e", built_for(14, 'A')))) << "it may do without what is new";
+  Bytes cut = built_for(14, 'A');
+  for (std::size_t size = sizeof(Elf32_Ehdr); size < cut.size(); ++size)
+    newer_or_other_cpu(Bytes(cut.begin(), cut.begin() + static_cast<std::ptrdiff_t>(size)));
+}
+
 TEST_F(Loader, OverlappingSegmentsAreNotReadOverAndOver) {
   constexpr u32 k_count = 200;
   Bytes b = elf(0x40100000, 0x40100000, 0x40100000, Bytes(k_mib), k_mib);
