@@ -10,6 +10,12 @@
 namespace armvisor::frontend {
 namespace {
 
+/// Calls a handler with the fields of its line.
+template <FieldLayout Layout, void (*Function)(Translator&, const Fields<Layout>&)>
+void call(Translator& t, const Inst& i) {
+  Function(t, Fields<Layout>(i));
+}
+
 /// Parses one table line. Evaluated at compile time: a malformed pattern does not compile.
 consteval Encoding make(std::string_view name, std::string_view syntax, std::string_view pattern, Isa isa, bool simd,
                         Handler handler) {
@@ -50,16 +56,20 @@ consteval auto with_indices(auto table) {
 }
 
 constexpr auto k_encodings = with_indices(std::to_array<Encoding>({
-#define INST(name, syntax, pattern) make(#name, syntax, pattern, Isa::A32, false, a32::name),
+#define INST(name, syntax, pattern) \
+  make(#name, syntax, pattern, Isa::A32, false, call<FieldLayout(pattern), a32::name>),
 #include "frontend/a32.inc"
 #undef INST
-#define INST(name, syntax, pattern) make(#name, syntax, pattern, Isa::A32, true, simd::name),
+#define INST(name, syntax, pattern) \
+  make(#name, syntax, pattern, Isa::A32, true, call<FieldLayout(pattern), simd::name>),
 #include "frontend/simd.inc"
 #undef INST
-#define INST(name, syntax, pattern) make(#name, syntax, pattern, Isa::T32, false, t32::name),
+#define INST(name, syntax, pattern) \
+  make(#name, syntax, pattern, Isa::T32, false, call<FieldLayout(pattern), t32::name>),
 #include "frontend/t32.inc"
 #undef INST
-#define INST(name, syntax, pattern) make(#name, syntax, pattern, Isa::T16, false, t16::name),
+#define INST(name, syntax, pattern) \
+  make(#name, syntax, pattern, Isa::T16, false, call<FieldLayout(pattern), t16::name>),
 #include "frontend/t16.inc"
 #undef INST
 }));

@@ -41,7 +41,8 @@ struct Encoding {
   u16 index = 0;  ///< position in encodings()
 };
 
-/// A decoded instruction. i('n') is the value of field n; fields that the encoding lacks read as 0.
+/// A decoded instruction. i('n') is the value of field n, for what is not of one line (the disassembler); fields that the
+/// encoding lacks read as 0. Handlers have Fields (fields.h) instead.
 struct Inst {
   const Encoding* encoding = nullptr;
   u32 raw = 0;  ///< T16 in the low half; T32 with the first halfword in the high half; simd.inc lines in A32 form

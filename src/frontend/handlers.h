@@ -1,17 +1,15 @@
 #pragma once
-// Declarations of every instruction handler: one per table line, in the namespace of its table.
-#include "frontend/decoder.h"
+// Declarations of every instruction handler: one per table line, in the namespace of its table, with the type of its
+// line's fields.
+#include "frontend/fields.h"
 
 namespace armvisor::frontend {
 
-/// True when one of the fields named by `letters` is 15.
-inline bool any_pc(const Inst& i, const char* letters) {
-  for (; *letters != 0; ++letters)
-    if (i(*letters) == 15) return true;
-  return false;
-}
-
-#define INST(name, syntax, pattern) void name(Translator& t, const Inst& i);
+#define INST(name, syntax, pattern)          \
+  namespace fields {                         \
+  using name = Fields<FieldLayout(pattern)>; \
+  }                                          \
+  void name(Translator& t, const fields::name& i);
 namespace a32 {
 #include "frontend/a32.inc"
 }

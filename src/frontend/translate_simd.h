@@ -9,12 +9,12 @@ namespace armvisor::frontend::simd {
 using ir::VecOp;
 
 // Numbers of the D registers that the fields name.
-inline u32 vd(const Inst& i) { return i('D') << 4 | i('d'); }
-inline u32 vn(const Inst& i) { return i('N') << 4 | i('n'); }
-inline u32 vm(const Inst& i) { return i('M') << 4 | i('m'); }
+inline u32 vd(const auto& i) { return i('D') << 4 | i('d'); }
+inline u32 vn(const auto& i) { return i('N') << 4 | i('n'); }
+inline u32 vm(const auto& i) { return i('M') << 4 | i('m'); }
 
 /// The signed or the unsigned form, by field U.
-inline VecOp by_sign(const Inst& i, VecOp s, VecOp u) { return i('U') ? u : s; }
+inline VecOp by_sign(const auto& i, VecOp s, VecOp u) { return i('U') ? u : s; }
 
 /// D register `d`, or the Q register that begins with it.
 inline Value get(Translator& t, u32 d, bool q) {

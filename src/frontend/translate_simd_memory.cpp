@@ -14,7 +14,7 @@ namespace {
 class Elements {
  public:
   /// `alignment`: what the instruction specifies for Rn, in bytes; 1 for nothing.
-  Elements(Translator& t, const Inst& i, u32 esize_log2, u32 alignment)
+  Elements(Translator& t, const auto& i, u32 esize_log2, u32 alignment)
       : t_(t), n_(i('n')), m_(i('m')), esize_log2_(esize_log2), alignment_(alignment) {}
 
   u32 element_bytes() const { return 1u << (esize_log2_ - 3); }
@@ -73,17 +73,17 @@ class Elements {
   u32 n_, m_, esize_log2_, alignment_, disp_ = 0;
 };
 
-bool open_elements(Translator& t, const Inst& i, bool defined, u32 last_register) {
+bool open_elements(Translator& t, const auto& i, bool defined, u32 last_register) {
   return open(t, defined && i('n') != 15 && last_register < 32);
 }
 
 /// Alignment in bytes of the multiple structures forms.
-u32 multiple_alignment(const Inst& i) { return i('a') == 0 ? 1 : 4u << i('a'); }
+u32 multiple_alignment(const auto& i) { return i('a') == 0 ? 1 : 4u << i('a'); }
 
 using Registers = std::array<Value, 4>;
 
 /// VLD1, VST1 of `count` registers; align fields up to `max_align` are defined.
-void one_multiple(Translator& t, const Inst& i, u32 count, u32 max_align, bool load) {
+void one_multiple(Translator& t, const auto& i, u32 count, u32 max_align, bool load) {
   if (!open_elements(t, i, i('a') <= max_align, vd(i) + count - 1)) return;
   Elements e(t, i, 3 + i('z'), multiple_alignment(i));
   Registers v;
@@ -151,7 +151,7 @@ void interleave(Translator& t, u32 members, u32 esize_log2, Registers& v) {
 }
 
 /// VLD2-4, VST2-4: members in registers d, d + step, ..., and `repeat` such sets in d, d + 1.
-void structures(Translator& t, const Inst& i, u32 members, u32 step, u32 repeat, bool defined, bool load) {
+void structures(Translator& t, const auto& i, u32 members, u32 step, u32 repeat, bool defined, bool load) {
   const u32 last = vd(i) + (repeat - 1) + (members - 1) * step;
   if (!open_elements(t, i, defined && i('z') != 3, last)) return;
   const u32 esize_log2 = 3 + i('z');
@@ -175,29 +175,29 @@ void structures(Translator& t, const Inst& i, u32 members, u32 step, u32 repeat,
   e.writeback();
 }
 
-void two(Translator& t, const Inst& i, bool load) { structures(t, i, 2, 1 + i('t'), 1, i('a') != 3, load); }
-void three(Translator& t, const Inst& i, bool load) { structures(t, i, 3, 1 + i('t'), 1, i('a') < 2, load); }
-void four(Translator& t, const Inst& i, bool load) { structures(t, i, 4, 1 + i('t'), 1, true, load); }
+void two(Translator& t, const auto& i, bool load) { structures(t, i, 2, 1 + i('t'), 1, i('a') != 3, load); }
+void three(Translator& t, const auto& i, bool load) { structures(t, i, 3, 1 + i('t'), 1, i('a') < 2, load); }
+void four(Translator& t, const auto& i, bool load) { structures(t, i, 4, 1 + i('t'), 1, true, load); }
 
 }  // namespace
 
 // VST1<c>.<size> <list>, [<Rn>{:<align>}]{!}; VST1<c>.<size> <list>, [<Rn>{:<align>}], <Rm>; the others likewise
-void VST1_1(Translator& t, const Inst& i) { one_multiple(t, i, 1, 1, false); }
-void VST1_2(Translator& t, const Inst& i) { one_multiple(t, i, 2, 2, false); }
-void VST1_3(Translator& t, const Inst& i) { one_multiple(t, i, 3, 1, false); }
-void VST1_4(Translator& t, const Inst& i) { one_multiple(t, i, 4, 3, false); }
-void VST2_2(Translator& t, const Inst& i) { two(t, i, false); }
-void VST2_4(Translator& t, const Inst& i) { structures(t, i, 2, 2, 2, true, false); }
-void VST3(Translator& t, const Inst& i) { three(t, i, false); }
-void VST4(Translator& t, const Inst& i) { four(t, i, false); }
-void VLD1_1(Translator& t, const Inst& i) { one_multiple(t, i, 1, 1, true); }
-void VLD1_2(Translator& t, const Inst& i) { one_multiple(t, i, 2, 2, true); }
-void VLD1_3(Translator& t, const Inst& i) { one_multiple(t, i, 3, 1, true); }
-void VLD1_4(Translator& t, const Inst& i) { one_multiple(t, i, 4, 3, true); }
-void VLD2_2(Translator& t, const Inst& i) { two(t, i, true); }
-void VLD2_4(Translator& t, const Inst& i) { structures(t, i, 2, 2, 2, true, true); }
-void VLD3(Translator& t, const Inst& i) { three(t, i, true); }
-void VLD4(Translator& t, const Inst& i) { four(t, i, true); }
+void VST1_1(Translator& t, const fields::VST1_1& i) { one_multiple(t, i, 1, 1, false); }
+void VST1_2(Translator& t, const fields::VST1_2& i) { one_multiple(t, i, 2, 2, false); }
+void VST1_3(Translator& t, const fields::VST1_3& i) { one_multiple(t, i, 3, 1, false); }
+void VST1_4(Translator& t, const fields::VST1_4& i) { one_multiple(t, i, 4, 3, false); }
+void VST2_2(Translator& t, const fields::VST2_2& i) { two(t, i, false); }
+void VST2_4(Translator& t, const fields::VST2_4& i) { structures(t, i, 2, 2, 2, true, false); }
+void VST3(Translator& t, const fields::VST3& i) { three(t, i, false); }
+void VST4(Translator& t, const fields::VST4& i) { four(t, i, false); }
+void VLD1_1(Translator& t, const fields::VLD1_1& i) { one_multiple(t, i, 1, 1, true); }
+void VLD1_2(Translator& t, const fields::VLD1_2& i) { one_multiple(t, i, 2, 2, true); }
+void VLD1_3(Translator& t, const fields::VLD1_3& i) { one_multiple(t, i, 3, 1, true); }
+void VLD1_4(Translator& t, const fields::VLD1_4& i) { one_multiple(t, i, 4, 3, true); }
+void VLD2_2(Translator& t, const fields::VLD2_2& i) { two(t, i, true); }
+void VLD2_4(Translator& t, const fields::VLD2_4& i) { structures(t, i, 2, 2, 2, true, true); }
+void VLD3(Translator& t, const fields::VLD3& i) { three(t, i, true); }
+void VLD4(Translator& t, const fields::VLD4& i) { four(t, i, true); }
 
 namespace {
 
@@ -207,7 +207,7 @@ struct Lane {
   bool defined = true;
 };
 
-Lane decode_lane(const Inst& i, u32 members) {
+Lane decode_lane(const auto& i, u32 members) {
   const u32 size = i('z'), ia = i('i');
   Lane lane;
   lane.index = ia >> (size + 1);
@@ -232,7 +232,7 @@ Lane decode_lane(const Inst& i, u32 members) {
   return lane;
 }
 
-void single_lane(Translator& t, const Inst& i, u32 members, bool load) {
+void single_lane(Translator& t, const auto& i, u32 members, bool load) {
   const Lane lane = decode_lane(i, members);
   if (!open_elements(t, i, lane.defined, vd(i) + (members - 1) * lane.step)) return;
   Elements e(t, i, 3 + i('z'), lane.alignment);
@@ -250,19 +250,19 @@ void single_lane(Translator& t, const Inst& i, u32 members, bool load) {
 }  // namespace
 
 // V<LD|ST><n><c>.<size> {<Dd[x]>, ...}, [<Rn>{:<align>}]{!}
-void VST1_lane(Translator& t, const Inst& i) { single_lane(t, i, 1, false); }
-void VST2_lane(Translator& t, const Inst& i) { single_lane(t, i, 2, false); }
-void VST3_lane(Translator& t, const Inst& i) { single_lane(t, i, 3, false); }
-void VST4_lane(Translator& t, const Inst& i) { single_lane(t, i, 4, false); }
-void VLD1_lane(Translator& t, const Inst& i) { single_lane(t, i, 1, true); }
-void VLD2_lane(Translator& t, const Inst& i) { single_lane(t, i, 2, true); }
-void VLD3_lane(Translator& t, const Inst& i) { single_lane(t, i, 3, true); }
-void VLD4_lane(Translator& t, const Inst& i) { single_lane(t, i, 4, true); }
+void VST1_lane(Translator& t, const fields::VST1_lane& i) { single_lane(t, i, 1, false); }
+void VST2_lane(Translator& t, const fields::VST2_lane& i) { single_lane(t, i, 2, false); }
+void VST3_lane(Translator& t, const fields::VST3_lane& i) { single_lane(t, i, 3, false); }
+void VST4_lane(Translator& t, const fields::VST4_lane& i) { single_lane(t, i, 4, false); }
+void VLD1_lane(Translator& t, const fields::VLD1_lane& i) { single_lane(t, i, 1, true); }
+void VLD2_lane(Translator& t, const fields::VLD2_lane& i) { single_lane(t, i, 2, true); }
+void VLD3_lane(Translator& t, const fields::VLD3_lane& i) { single_lane(t, i, 3, true); }
+void VLD4_lane(Translator& t, const fields::VLD4_lane& i) { single_lane(t, i, 4, true); }
 
 namespace {
 
 /// Each member's element goes to every lane of `copies` registers, one after the other.
-void all_lanes(Translator& t, const Inst& i, u32 members, u32 copies, u32 step, bool defined, u32 alignment) {
+void all_lanes(Translator& t, const auto& i, u32 members, u32 copies, u32 step, bool defined, u32 alignment) {
   const u32 size = i('z') == 3 ? 2 : i('z');
   const u32 last = vd(i) + (members - 1) * step + copies - 1;
   if (!open_elements(t, i, defined, last)) return;
@@ -277,15 +277,17 @@ void all_lanes(Translator& t, const Inst& i, u32 members, u32 copies, u32 step, 
 }  // namespace
 
 // VLD<n><c>.<size> {<Dd[]>, ...}, [<Rn>{:<align>}]{!}
-void VLD1_all(Translator& t, const Inst& i) {
+void VLD1_all(Translator& t, const fields::VLD1_all& i) {
   const bool defined = i('z') != 3 && !(i('z') == 0 && i('a'));
   all_lanes(t, i, 1, 1 + i('t'), 1, defined, i('a') ? 1u << i('z') : 1);
 }
-void VLD2_all(Translator& t, const Inst& i) {
+void VLD2_all(Translator& t, const fields::VLD2_all& i) {
   all_lanes(t, i, 2, 1, 1 + i('t'), i('z') != 3, i('a') ? 2u << i('z') : 1);
 }
-void VLD3_all(Translator& t, const Inst& i) { all_lanes(t, i, 3, 1, 1 + i('t'), i('z') != 3 && !i('a'), 1); }
-void VLD4_all(Translator& t, const Inst& i) {
+void VLD3_all(Translator& t, const fields::VLD3_all& i) {
+  all_lanes(t, i, 3, 1, 1 + i('t'), i('z') != 3 && !i('a'), 1);
+}
+void VLD4_all(Translator& t, const fields::VLD4_all& i) {
   const u32 specified = i('z') == 3 ? 16 : i('z') == 2 ? 8 : 4u << i('z');
   all_lanes(t, i, 4, 1, 1 + i('t'), !(i('z') == 3 && !i('a')), i('a') ? specified : 1);
 }

@@ -68,7 +68,6 @@ Result<std::vector<measure::MarkTotal>> run_guest(const Fd& file, const Kind& ki
   config.mmu = kind.mmu;
   config.count_time = true;
   config.reboot = false;
-  config.timeout_ms = 60'000;
   AV_TRY_ASSIGN(const auto vm, Vm::create(std::move(config)));
   AV_TRY_ASSIGN(const EndReason reason, vm->run());
   if (reason == EndReason::Interrupted) return Error{ErrorKind::HostResource, "calibrate: ended by the user"};
