@@ -27,7 +27,7 @@ class SystemPort {
   /// ATS1C* (B4.2.4): a walk with the current context.
   virtual Fault walk(u32 va, Access access, bool privileged, Translation& out) = 0;
   /// Inputs that are high, whether masked or not, in the places of CPSR.A, I and F (for ISR).
-  virtual u32 interrupt_lines() { return 0; }
+  virtual u32 interrupt_lines() = 0;
 
  protected:
   ~SystemPort() = default;

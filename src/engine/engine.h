@@ -70,9 +70,9 @@ class Vcpu {
   virtual bool line_pending() const = 0;  ///< (any thread) any input is high, masked or not
   virtual void kick() = 0;                ///< (any thread) makes run() return soon
   /// From inside MachinePort::hypercall of this vCPU. Any arguments are sound; a hint that is wrong costs time only.
-  virtual void table_hint(TableHint, GuestPa /*table*/, u32 /*level*/) {}
-  virtual bool uses_table_hints() const { return false; }  ///< they have an effect, with the policy in force
-  virtual void set_event() = 0;                            ///< (any thread) sets the event register (SEV)
+  virtual void table_hint(TableHint hint, GuestPa table, u32 level) = 0;
+  virtual bool uses_table_hints() const = 0;  ///< they have an effect, with the policy in force
+  virtual void set_event() = 0;               ///< (any thread) sets the event register (SEV)
   /// Where its time goes. run() tells guest, hypervisor and devices apart; its caller says when it sleeps.
   measure::VcpuClock& clock() { return clock_; }
   const measure::VcpuClock& clock() const { return clock_; }

@@ -29,8 +29,8 @@ void Journal::begin() {
   loads_.clear();
   stores_.clear();
   accesses_.clear();
-  counters_.clear();
-  next_access_ = next_counter_ = 0;
+  readings_.clear();
+  next_access_ = next_reading_ = 0;
   difference_.clear();
 }
 
@@ -99,13 +99,13 @@ void Journal::device_accessed(GuestPa pa, u32 size, bool write, u64 value, bool 
   if (phase_ == Phase::Interpreting) accesses_.push_back({pa, size, write, done, value});
 }
 
-std::optional<u64> Journal::counter() {
-  if (phase_ != Phase::Compiled || next_counter_ == counters_.size()) return {};
-  return counters_[next_counter_++];
+std::optional<u64> Journal::reading() {
+  if (phase_ != Phase::Compiled || next_reading_ == readings_.size()) return {};
+  return readings_[next_reading_++];
 }
 
-void Journal::counted(u64 value) {
-  if (phase_ == Phase::Interpreting && !cut_) counters_.push_back(value);
+void Journal::was_read(u64 value) {
+  if (phase_ == Phase::Interpreting && !cut_) readings_.push_back(value);
 }
 
 bool Journal::raced() const {
@@ -118,7 +118,7 @@ bool Journal::raced() const {
 std::string Journal::difference() const {
   std::string text = difference_;
   if (next_access_ != accesses_.size()) text += "device: fewer accesses than the interpreter makes\n";
-  if (next_counter_ != counters_.size()) text += "counter: read less often than by the interpreter\n";
+  if (next_reading_ != readings_.size()) text += "counter or interrupt inputs: read less often than by the interpreter\n";
   for (const Bytes& s : stores_) {
     u64 wanted = overlay(s.host, s.size, 0), found = guest_load_bytes(s.host, s.size);
     if (wanted != found)

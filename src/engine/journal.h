@@ -1,7 +1,7 @@
 #pragma once
 // What one block did outside its vCPU's state, for --verify (verify.cpp). While the block is interpreted its stores are
 // kept here, and its later loads see them; memory does not change. Then it runs compiled: its stores are real, and its
-// device accesses and readings of the counter are answered from here.
+// device accesses and readings of the counter and of interrupt inputs are answered from here.
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,12 +26,12 @@ class Journal {
   /// True: the store is kept here and must not be made.
   bool stored(u64 host, u32 size, u64 value);
 
-  // --- devices and the counter
+  // --- devices, the counter and interrupt inputs
   /// The answer, if the access must not be made; `value` is given for writes and set for reads. False: an abort.
   std::optional<bool> device_access(GuestPa pa, u32 size, bool write, u64& value);
   void device_accessed(GuestPa pa, u32 size, bool write, u64 value, bool done);
-  std::optional<u64> counter();
-  void counted(u64 value);
+  std::optional<u64> reading();
+  void was_read(u64 value);
 
   // --- afterwards
   /// The interpreter came to a device write behind a store, which the device might look for: it did not make the
@@ -63,8 +63,8 @@ class Journal {
   bool cut_ = false;
   std::vector<Bytes> loads_, stores_;
   std::vector<Access> accesses_;
-  std::vector<u64> counters_;
-  std::size_t next_access_ = 0, next_counter_ = 0;
+  std::vector<u64> readings_;
+  std::size_t next_access_ = 0, next_reading_ = 0;
   std::string difference_;
 };
 

@@ -13,10 +13,20 @@ using measure::Counter;
 
 u64 InterpreterVcpu::counter() {
   if (!journal_) return shared_.port.counter();
-  if (const auto known = journal_->counter()) return *known;
+  if (const auto known = journal_->reading()) return *known;
   const u64 now = shared_.port.counter();
-  journal_->counted(now);
+  journal_->was_read(now);
   return now;
+}
+
+/// There is no asynchronous abort on this machine.
+u32 InterpreterVcpu::interrupt_lines() {
+  if (journal_)
+    if (const auto known = journal_->reading()) return static_cast<u32>(*known);
+  const u32 lines = context_.lines.load();
+  const u32 pending = (lines & k_line_irq ? arm::k_psr_i : 0) | (lines & k_line_fiq ? arm::k_psr_f : 0);
+  if (journal_) journal_->was_read(pending);
+  return pending;
 }
 
 void InterpreterVcpu::timer_changed(bool virtual_timer) {

@@ -58,6 +58,7 @@ class InterpreterVcpu final : public Vcpu,
   void icache_invalidate_all(bool inner_shareable) override;
   void icache_invalidate_va(u32 va) override;
   arm::Fault walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) override;
+  u32 interrupt_lines() override;
 
   // --- for generated code: an access that the window did not serve was done (windows.cpp)
   void window_missed(u32 va, u32 size, bool write);

@@ -288,6 +288,23 @@ TEST(EngineRun, UnalignedToStronglyOrderedFaults) {
   EXPECT_EQ(m.state().cp15.dfsr & 0x40f, 1u);
 }
 
+TEST(EngineRun, IsrShowsTheInputsThatAreHigh) {
+  Machine m;
+  m.words(k_code, {0xee1c0f11, k_stop});  // mrc p15, 0, r0, c12, c1, 0
+  constexpr u32 k_i = 1u << 7, k_f = 1u << 6;
+  m.run(k_code);
+  EXPECT_EQ(m.reg(0), 0u);
+  m.engine->vcpu(0).set_line(k_line_irq, true);
+  m.run(k_code);
+  EXPECT_EQ(m.reg(0), k_i) << "though masked";
+  m.engine->vcpu(0).set_line(k_line_fiq, true);
+  m.run(k_code);
+  EXPECT_EQ(m.reg(0), k_i | k_f);
+  m.engine->vcpu(0).set_line(k_line_irq, false);
+  m.run(k_code);
+  EXPECT_EQ(m.reg(0), k_f);
+}
+
 TEST(EngineRun, RomExecutesAndChanges) {
   Machine m;
   m.port.rom.assign(4096, 0);

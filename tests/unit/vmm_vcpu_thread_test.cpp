@@ -38,6 +38,8 @@ class ScriptedVcpu final : public engine::Vcpu {
     changed_.notify_all();
   }
   void set_event() override {}
+  void table_hint(engine::TableHint, GuestPa, u32) override {}
+  bool uses_table_hints() const override { return false; }
 
   void then(std::function<Exit()> step) {
     const std::lock_guard guard(mutex_);
