@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "arm/cp15_accessors.h"
+#include "arm/debug_registers.h"
 #include "base/assert.h"
 
 namespace armvisor::arm {
@@ -70,24 +71,6 @@ constexpr Row make_row(std::string_view name, u32 coproc, u32 op1, u32 crn, u32 
   RESERVED_ID(crm, 5)        \
   RESERVED_ID(crm, 6)        \
   RESERVED_ID(crm, 7)
-#define DEBUG_ROW(name, crn, n, op2) REG32(name##n, 14, 0, crn, n, op2, RW, None, VALUE(0), IGNORED)
-#define DEBUG_ROWS(name, crn, op2) \
-  DEBUG_ROW(name, crn, 0, op2)     \
-  DEBUG_ROW(name, crn, 1, op2)     \
-  DEBUG_ROW(name, crn, 2, op2)     \
-  DEBUG_ROW(name, crn, 3, op2)     \
-  DEBUG_ROW(name, crn, 4, op2)     \
-  DEBUG_ROW(name, crn, 5, op2)     \
-  DEBUG_ROW(name, crn, 6, op2)     \
-  DEBUG_ROW(name, crn, 7, op2)     \
-  DEBUG_ROW(name, crn, 8, op2)     \
-  DEBUG_ROW(name, crn, 9, op2)     \
-  DEBUG_ROW(name, crn, 10, op2)    \
-  DEBUG_ROW(name, crn, 11, op2)    \
-  DEBUG_ROW(name, crn, 12, op2)    \
-  DEBUG_ROW(name, crn, 13, op2)    \
-  DEBUG_ROW(name, crn, 14, op2)    \
-  DEBUG_ROW(name, crn, 15, op2)
 
 constexpr Row k_rows[] = {
 #include "arm/cp15.inc"

@@ -1,7 +1,7 @@
 #pragma once
-// System registers reached by MCR/MRC/MCRR/MRRC on CP14 and CP15 (ARM DDI 0406C B4, B8, C12). One line per register
-// in cp15.inc: encoding, name, access rights, storage or accessor, effect. The row number is the register's identity
-// in IR.
+// System registers reached by MCR/MRC/MCRR/MRRC on CP14 and CP15 (ARM DDI 0406C B4, B8, C11, C12). One line per
+// register in cp15.inc: encoding, name, access rights, storage or accessor, effect. The row number is the register's
+// identity in IR.
 #include <span>
 #include <string_view>
 
@@ -28,6 +28,8 @@ class SystemPort {
   virtual Fault walk(u32 va, Access access, bool privileged, Translation& out) = 0;
   /// Inputs that are high, whether masked or not, in the places of CPSR.A, I and F (for ISR).
   virtual u32 interrupt_lines() = 0;
+  /// Which instructions or accesses are debug events may have changed (debug_events.h).
+  virtual void debug_changed() = 0;
 
  protected:
   ~SystemPort() = default;

@@ -8,6 +8,21 @@
 
 namespace armvisor::arm {
 
+inline constexpr u32 k_breakpoints = 6, k_watchpoints = 4;
+
+/// What a debug exception was taken for: DBGDSCR.MOE (ARM DDI 0406C C11.11.20).
+enum class DebugEntry : u8 { None = 0, Breakpoint = 1, Bkpt = 3, VectorCatch = 5, Watchpoint = 10 };
+
+/// Debug registers (ARM DDI 0406C C11.11) that hold state.
+struct DebugState {
+  u32 dscr = 0, vcr = 0, oslsr = 0, osdlr = 0, prcr = 0, claim = 0, dtrrx = 0, dtrtx = 0;
+  u32 bvr[k_breakpoints] = {}, bcr[k_breakpoints] = {};
+  u32 wvr[k_watchpoints] = {}, wcr[k_watchpoints] = {};
+  /// What the registers above ask for, in bits of debug_events.h. Their writers keep it, since blocks depend on it.
+  u32 armed = 0;
+  u32 reserved = 0;
+};
+
 /// System control registers (ARM DDI 0406C B4.1) that hold state. Registers that only act (TLBIALL, ...) or are
 /// constant (MIDR, ...) have no member. cp15.inc says which encoding reads and writes which member.
 struct Cp15State {
@@ -30,6 +45,7 @@ struct Cp15State {
   std::array<u32, 6> pmxevtyper{};
   std::array<u64, 6> pmxevcntr{};
   u32 l2ctlr_cpus = 1;  ///< number of vCPUs, for L2CTLR
+  DebugState debug;     ///< reached by CP14, in the same table
 };
 
 struct CpuState {

@@ -81,6 +81,14 @@ u32 long_status(const Fault& f) {
   AV_UNREACHABLE();
 }
 
+/// DBGDSCR.MOE of a debug exception (C11.11.20).
+void note_debug_entry(CpuState& s, const Fault& fault) {
+  constexpr u32 k_moe_at = 2, k_moe = 15u << k_moe_at;
+  if (fault.type != FaultType::Debug) return;
+  u32& dscr = s.cp15.debug.dscr;
+  dscr = (dscr & ~k_moe) | static_cast<u32>(fault.debug) << k_moe_at;
+}
+
 }  // namespace
 
 u32 encode_fsr(const CpuState& s, const Fault& fault, bool instruction_side) {
@@ -123,12 +131,14 @@ void take_exception(CpuState& s, Exception e, u32 pc, u32 instruction_bytes) {
 void take_data_abort(CpuState& s, const Fault& fault, u32 pc) {
   s.cp15.dfsr = encode_fsr(s, fault, false);
   s.cp15.dfar = fault.va;
+  note_debug_entry(s, fault);
   take_exception(s, Exception::DataAbort, pc, 4);
 }
 
 void take_prefetch_abort(CpuState& s, const Fault& fault, u32 pc) {
   s.cp15.ifsr = encode_fsr(s, fault, true);
   s.cp15.ifar = fault.va;
+  note_debug_entry(s, fault);
   take_exception(s, Exception::PrefetchAbort, pc, 4);
 }
 

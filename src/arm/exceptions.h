@@ -26,6 +26,7 @@ struct Fault {
   u8 domain = 0;                   ///< short-descriptor format, where the manual defines it
   bool write = false;              ///< DFSR.WnR
   bool cache_maintenance = false;  ///< DFSR.CM
+  DebugEntry debug{};              ///< of FaultType::Debug: what DBGDSCR.MOE shows
   u32 va = 0;                      ///< what DFAR or IFAR shows
   explicit operator bool() const { return type != FaultType::None; }
 };
@@ -37,9 +38,9 @@ u32 encode_fsr(const CpuState& s, const Fault& fault, bool instruction_side);
 /// execute; `instruction_bytes` (2 or 4) and the Thumb state give LR its offset. s.it is the ITSTATE of that
 /// instruction (for SVC, the entry advances it). On return r[15] is the vector.
 void take_exception(CpuState& s, Exception e, u32 pc, u32 instruction_bytes);
-/// Sets DFSR and DFAR, then takes a Data Abort from the instruction at `pc`.
+/// Sets DFSR and DFAR, and for a debug exception DBGDSCR.MOE, then takes a Data Abort from the instruction at `pc`.
 void take_data_abort(CpuState& s, const Fault& fault, u32 pc);
-/// Sets IFSR and IFAR, then takes a Prefetch Abort on the instruction at `pc`.
+/// Sets IFSR and IFAR, and for a debug exception DBGDSCR.MOE, then takes a Prefetch Abort on the instruction at `pc`.
 void take_prefetch_abort(CpuState& s, const Fault& fault, u32 pc);
 
 }  // namespace armvisor::arm

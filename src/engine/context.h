@@ -78,6 +78,7 @@ struct Context {
   bool has_tickets = false;               ///< a barrier must wait for requests to other vCPUs
   s32 barriers_left = 0;                  ///< below 0, or with has_tickets, a barrier of privileged code goes to C++
   u64 host_to_pa = 0;                     ///< physical address of RAM - its host address
+  u64 debug_filter = 0;                   ///< arm::instruction_filter of the debug registers
   const void* exclusive_slots = nullptr;  ///< ExclusiveTable's
   measure::Counters counters;
   /// By mode: arm::Bank, or k_no_simple_bank for invalid modes and FIQ, whose R8-R12 are banked too.

@@ -1,6 +1,7 @@
 #include "engine/helpers.h"
 
 #include "arm/cp15.h"
+#include "arm/debug_events.h"
 #include "arm/fp.h"
 #include "engine/context.h"
 #include "engine/helpers_dsp.h"
@@ -123,6 +124,13 @@ bool read_sys64(Context& c, const Uop& u) {
 bool write_sys64(Context& c, const Uop& u) {
   count(c, Counter::LightSysWrite, Counter::HeavySysWrite);
   return arm::write_sysreg(c.s, *c.vcpu, static_cast<arm::SysRegId>(u.imm), r64(c, u.a));
+}
+
+bool no_debug_event(Context& c, const Uop& u) {
+  const u32 pc = static_cast<u32>(u.imm);
+  const bool may_be = c.debug_filter >> arm::filter_bit(pc) & 1;
+  r32(c, u.dst) = !may_be || arm::instruction_event(c.s, pc) == arm::DebugEntry::None;
+  return true;
 }
 
 // --- memory
@@ -379,6 +387,7 @@ Helper helper_of(ir::Op op) {
   using ir::Op;
   switch (op) {
     case Op::OrQ: return or_q;
+    case Op::NoDebugEvent: return no_debug_event;
     case Op::SetGE: return set_ge;
     case Op::CondValue: return cond_value;
     case Op::AddOverflow: return dsp2<dsp::add_overflow>;

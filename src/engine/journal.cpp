@@ -118,7 +118,8 @@ bool Journal::raced() const {
 std::string Journal::difference() const {
   std::string text = difference_;
   if (next_access_ != accesses_.size()) text += "device: fewer accesses than the interpreter makes\n";
-  if (next_reading_ != readings_.size()) text += "counter or interrupt inputs: read less often than by the interpreter\n";
+  if (next_reading_ != readings_.size())
+    text += "counter or interrupt inputs: read less often than by the interpreter\n";
   for (const Bytes& s : stores_) {
     u64 wanted = overlay(s.host, s.size, 0), found = guest_load_bytes(s.host, s.size);
     if (wanted != found)

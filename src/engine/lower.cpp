@@ -487,7 +487,7 @@ bool Lowering::lower_exit(const Inst& inst) {
       return true;
     case Op::ExitUndefined: emit_leave(Leave::Undefined); return true;
     case Op::ExitSvc: emit_leave(Leave::Svc, inst.imm); return true;
-    case Op::ExitBkpt: emit_leave(Leave::Bkpt); return true;
+    case Op::ExitBkpt: emit_leave(Leave::Bkpt, inst.imm); return true;
     case Op::ExitHvc: emit_leave(Leave::Hvc, inst.imm, inst.disp); return true;
     case Op::ExitSmc: emit_leave(Leave::Smc, inst.imm, inst.disp); return true;
     case Op::ExitWfi: emit_leave(Leave::Wfi, inst.imm); return true;

@@ -1,6 +1,7 @@
 // The slow paths of guest memory accesses.
 #include <algorithm>
 
+#include "arm/debug_events.h"
 #include "base/bits.h"
 #include "engine/guest_access.h"
 #include "engine/vcpu.h"
@@ -57,6 +58,15 @@ arm::Fault InterpreterVcpu::walk_to_keep(u32 va, arm::Access access, bool privil
   return {};
 }
 
+bool InterpreterVcpu::is_watched(u32 va, u32 size, bool write, bool unprivileged) {
+  const bool privileged = context_.s.privileged() && !unprivileged;
+  const auto address = arm::watched_address(context_.s, va, size, write, privileged);
+  if (!address) return false;
+  fault(arm::FaultType::Debug, *address, write);
+  fault_.debug = arm::DebugEntry::Watchpoint;
+  return true;
+}
+
 /// A place that the TLB knows: Normal RAM, or ROM for reads. A write may be one that must be seen.
 bool InterpreterVcpu::cached_place(u32 va, bool write, bool unprivileged, Place& out) {
   mmu::Space& space = tlb().current();
@@ -93,7 +103,7 @@ bool InterpreterVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out)
   u8* host = out.ram ? shared_.ram.host(frame) : nullptr;
   if (!host && !write) host = const_cast<u8*>(shared_.port.rom_page(frame));
   out.host = host ? reinterpret_cast<u64>(host) + (va & k_page_mask) : 0;
-  if (!host || !keep) return true;
+  if (!host || !keep || arm::page_is_watched(context_.s, va, privileged)) return true;
   tlb().fill_data(va, t, privileged, host, out.ram);
   count(Counter::HiddenData);
   return true;
@@ -120,7 +130,8 @@ bool InterpreterVcpu::mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value)
   return done || fault(arm::FaultType::SyncExternal, va, write);
 }
 
-/// Checks the alignment of each element (ir/access.h) and finds both pages, before anything is read or written.
+/// Checks the alignment of each element (ir/access.h) and finds both pages, before anything is read or written;
+/// then asks the watchpoints.
 bool InterpreterVcpu::resolve(u32 va, const ir::Access& access, bool write, bool unprivileged, Span& out) {
   if (!access.allows(va)) return fault(arm::FaultType::Alignment, va, write);
   const u32 in_first = std::min(access.size, k_page_size - (va & k_page_mask));
@@ -130,12 +141,12 @@ bool InterpreterVcpu::resolve(u32 va, const ir::Access& access, bool write, bool
     if (part.size != 0 && !resolve(part.va, write, unprivileged, part.place)) return false;
   out.step = std::min(access.element, 4u);
   out.unit = (va & (access.size - 1)) == 0 ? access.size : (va & (out.step - 1)) == 0 ? out.step : 1;
-  if (access.is_aligned(va)) return true;
+  if (access.is_aligned(va)) return check_watchpoints(va, access.size, write, unprivileged);
   for (const Part& part : out.parts) {
     const bool may_be_unaligned = part.place.normal && (write ? part.place.ram : part.place.host != 0);
     if (part.size != 0 && !may_be_unaligned) return fault(arm::FaultType::Alignment, part.va, write);
   }
-  return true;
+  return check_watchpoints(va, access.size, write, unprivileged);
 }
 
 bool InterpreterVcpu::load_part(const Span& span, const Part& part, u64& value) {
@@ -219,7 +230,7 @@ bool InterpreterVcpu::load_exclusive(u32 va, u8 attr, u64& value) {
   const u32 size = attr & MemAttr::size_mask;
   if (va & (size - 1)) return fault(arm::FaultType::Alignment, va, false);
   Place place;
-  if (!resolve(va, false, false, place)) return false;
+  if (!resolve(va, false, false, place) || !check_watchpoints(va, size, false, false)) return false;
   if (!place.ram) return fault(arm::FaultType::SyncExternal, va, false);
   arm::CpuState& s = context_.s;
   s.excl_version = shared_.exclusives.version(place.pa);  // before the value: a store between fails the pair
@@ -237,7 +248,7 @@ bool InterpreterVcpu::store_exclusive(u32 va, u8 attr, u64 value, u32& result) {
   const u32 size = attr & MemAttr::size_mask;
   if (va & (size - 1)) return fault(arm::FaultType::Alignment, va, true);
   Place place;
-  if (!resolve(va, true, false, place)) return false;
+  if (!resolve(va, true, false, place) || !check_watchpoints(va, size, true, false)) return false;
   if (!place.ram) return fault(arm::FaultType::SyncExternal, va, true);
   arm::CpuState& s = context_.s;
   const bool marked = s.excl_pa == place.pa.value && s.excl_size == size;

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "arm/debug_events.h"
 #include "engine/vcpu.h"
 #include "memory/fence.h"
 
@@ -31,6 +32,17 @@ u32 InterpreterVcpu::interrupt_lines() {
 
 void InterpreterVcpu::timer_changed(bool virtual_timer) {
   shared_.port.timer_changed(index_, context_.s, virtual_timer);
+}
+
+/// Where watchpoints are, no access is to hit from now on. Windows are for spaces without them (window_of).
+void InterpreterVcpu::debug_changed() {
+  tlb();
+  const arm::DebugState& debug = context_.s.cp15.debug;
+  for (u32 n = 0; n < arm::k_watchpoints; ++n)
+    if (const auto range = arm::watched_range(debug, n)) tlb_.drop_translations(range->va, range->bits);
+  context_.debug_filter = arm::instruction_filter(debug);
+  tlb_.window_changed();
+  sync();
 }
 
 void InterpreterVcpu::tlb_flush_all(bool inner_shareable) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "arm/debug_events.h"
 #include "base/assert.h"
 #include "memory/fence.h"
 
@@ -291,6 +292,16 @@ void InterpreterVcpu::take_data_abort() {
   arm::take_data_abort(context_.s, fault_, mark_pc());
 }
 
+/// BKPT, or the breakpoint or vector catch at the instruction of Context::at: nothing has changed since it was found.
+void InterpreterVcpu::take_debug_event() {
+  arm::CpuState& s = context_.s;
+  const u32 pc = mark_pc();
+  arm::Fault fault{.type = arm::FaultType::Debug, .debug = static_cast<arm::DebugEntry>(context_.at->imm), .va = pc};
+  if (fault.debug == arm::DebugEntry::None) fault.debug = arm::instruction_event(s, pc);
+  s.it = mark().it;
+  arm::take_prefetch_abort(s, fault, pc);
+}
+
 void InterpreterVcpu::enter_data_abort() {
   count(Counter::LightDataAbort);
   take_data_abort();
@@ -306,14 +317,7 @@ std::optional<Exit> InterpreterVcpu::leave_block(Leave why) {
     case Leave::Fault: take_data_abort(); break;
     case Leave::Undefined: raise(arm::Exception::Undefined); break;
     case Leave::Svc: arm::take_exception(s, arm::Exception::SupervisorCall, mark_pc(), mark().bytes); break;
-    case Leave::Bkpt: {
-      s.it = mark().it;
-      arm::Fault debug;
-      debug.type = arm::FaultType::Debug;
-      debug.va = mark_pc();
-      arm::take_prefetch_abort(s, debug, mark_pc());
-      break;
-    }
+    case Leave::Bkpt: take_debug_event(); break;
     case Leave::Hvc: return hypercall(false);
     case Leave::Smc: return hypercall(true);
     case Leave::Wfi:

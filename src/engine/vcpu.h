@@ -59,6 +59,7 @@ class InterpreterVcpu final : public Vcpu,
   void icache_invalidate_va(u32 va) override;
   arm::Fault walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) override;
   u32 interrupt_lines() override;
+  void debug_changed() override;
 
   // --- for generated code: an access that the window did not serve was done (windows.cpp)
   void window_missed(u32 va, u32 size, bool write);
@@ -124,6 +125,7 @@ class InterpreterVcpu final : public Vcpu,
   bool run_helper();
   Leave emulate();
   void take_data_abort();
+  void take_debug_event();
   std::optional<Exit> leave_block(Leave why);
 
   // --- verify.cpp
@@ -189,6 +191,11 @@ class InterpreterVcpu final : public Vcpu,
   void store_ram(const Place& place, u32 size, u32 unit, u64 value);
   void written(GuestPa pa, u32 size);
   bool fault(arm::FaultType type, u32 va, bool write);
+  /// False: the access is a Watchpoint debug event.
+  bool check_watchpoints(u32 va, u32 size, bool write, bool unprivileged) {
+    return context_.s.cp15.debug.armed == 0 || !is_watched(va, size, write, unprivileged);
+  }
+  bool is_watched(u32 va, u32 size, bool write, bool unprivileged);
 
   void serve_mailbox();
   void maintain(const Request& request, bool inner_shareable);

@@ -13,6 +13,7 @@
 // told that its request has been served: until then what was flushed may still be used (B3.10.5).
 #include <algorithm>
 
+#include "arm/debug_events.h"
 #include "engine/vcpu.h"
 
 namespace armvisor::engine {
@@ -40,10 +41,12 @@ constexpr u32 k_most_pieces = 48 * 1024;
 
 }  // namespace
 
-/// Views::window for blocks that have `key`. Blocks that check alignment use none.
+/// Views::window for blocks that have `key`. Blocks that check alignment use none, nor do accesses that watchpoints
+/// may be for.
 u64 InterpreterVcpu::window_of(bool privileged, u32 key) {
   const Backend::Windows mode = shared_.backend->windows();
   if (mode == Backend::Windows::Off || frontend::Context::align_strict_of(key)) return 0;
+  if (arm::data_is_armed(context_.s, privileged)) return 0;
   const mmu::Window* const window = tlb_.window(privileged);
   if (window && tlb_.window_use(privileged).on) return window->base();
   return mode == Backend::Windows::AtOnce && !privileged ? k_window_wanted : 0;

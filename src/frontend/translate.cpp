@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "arm/debug_events.h"
 #include "arm/fp.h"
 #include "base/bits.h"
 #include "frontend/translator.h"
@@ -77,6 +78,7 @@ class Driver {
     t_.it_written = false;
     ++block_.insn_count;
     t_.ir.append({.op = Op::Insn, .attr = inst.bytes, .disp = t_.context.it, .imm = t_.pc});
+    if (t_.context.debug_events) t_.check_debug_event();
     const Cond cond = condition(inst);
     const bool conditional = cond < Cond::AL;
     const u32 label = conditional ? t_.ir.new_label() : 0;
@@ -119,7 +121,7 @@ class Driver {
 u32 Context::key() const {
   return u32{thumb} | u32{big_endian} << 1 | u32{privileged} << 2 | u32{align_strict} << 3 | u32{vfp_enabled} << 4 |
          u32{vfp_accessible} << 5 | u32{simd_enabled} << 6 | u32{user_wfx_trap} << 7 | u32{it} << 8 |
-         u32{sctlr_nmfi} << 16 | u32{fp_default} << 17;
+         u32{sctlr_nmfi} << 16 | u32{fp_default} << 17 | u32{debug_events} << 18;
 }
 
 bool Context::fp_default_of(u32 key) { return key >> 17 & 1; }
@@ -138,6 +140,7 @@ Context Context::of(const arm::CpuState& s, bool privileged) {
   c.vfp_enabled = c.vfp_accessible && (s.fpexc & k_fpexc_en) != 0;
   c.simd_enabled = c.vfp_enabled && (cpacr & k_cpacr_asedis) == 0;
   c.fp_default = (s.fpscr_ctl & (arm::k_fpscr_fz | arm::k_fpscr_dn | arm::k_fpscr_rmode)) == 0;
+  c.debug_events = arm::code_is_armed(s, privileged);
   c.sctlr_nmfi = (s.cp15.sctlr & k_sctlr_nmfi) != 0;
   return c;
 }

@@ -19,7 +19,8 @@ struct Context {
   bool simd_enabled = false;    ///< as vfp_enabled, and CPACR.ASEDIS clear
   bool user_wfx_trap = false;   ///< SCTLR.nTWI clear at PL0 etc.; false on this CPU
   bool sctlr_nmfi = false;
-  bool fp_default = true;  ///< FPSCR: round to nearest, neither flush-to-zero nor default NaN
+  bool debug_events = false;  ///< an instruction may be a breakpoint or vector catch: each asks (arm/debug_events.h)
+  bool fp_default = true;     ///< FPSCR: round to nearest, neither flush-to-zero nor default NaN
 
   /// Packed, for keys. Distinct contexts have distinct values.
   u32 key() const;

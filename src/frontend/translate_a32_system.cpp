@@ -72,7 +72,7 @@ void SMC(Translator& t, const fields::SMC& i) { t.smc(i('i')); }
 /// BKPT #<imm16>
 void BKPT(Translator& t, const fields::BKPT& i) {
   if (i('c') != 14) return t.unpredictable();
-  t.bkpt(i('i'));
+  t.bkpt();
 }
 /// UDF<c> #<imm16>
 void UDF(Translator& t, const fields::UDF&) { t.undefined(); }

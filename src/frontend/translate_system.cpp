@@ -54,7 +54,15 @@ void Translator::smc(u32 comment) {
   leave(Op::ExitSmc, {}, comment, BranchHint::None, next_pc());
 }
 
-void Translator::bkpt(u32 comment) { leave(Op::ExitBkpt, {}, comment); }
+void Translator::bkpt() { leave(Op::ExitBkpt, {}, static_cast<u64>(arm::DebugEntry::Bkpt)); }
+
+void Translator::check_debug_event() {
+  const u32 label = ir.new_label();
+  ir.skip_if(ir.emit_imm(Op::NoDebugEvent, pc), label);
+  leave(Op::ExitBkpt);
+  done = false;
+  ir.label(label);
+}
 
 void Translator::hint(u32 number) {
   switch (number) {

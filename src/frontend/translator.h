@@ -193,7 +193,9 @@ class Translator {
   void svc(u32 comment);
   void hvc(u32 comment);
   void smc(u32 comment);
-  void bkpt(u32 comment);
+  void bkpt();
+  /// Leaves where the instruction is a breakpoint or a vector catch, whatever its condition (C3.3, C3.5).
+  void check_debug_event();
   void hint(u32 number);  ///< NOP 0, YIELD 1, WFE 2, WFI 3, SEV 4, others (DBG too) do nothing
   void data_barrier();    ///< DMB, DSB
   void isb();

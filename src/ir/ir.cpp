@@ -40,6 +40,7 @@ bool imm_is_attribute(Op op) {
     case Op::WriteModeReg:
     case Op::SetEndian:
     case Op::SetIt:
+    case Op::NoDebugEvent:
     case Op::ReadSys:
     case Op::WriteSys:
     case Op::ReadSys64:

@@ -80,6 +80,13 @@ class Shadow {
 
   /// Does what a request asks, but for DropWrites. `tables`: those in force, for what may stay when all is flushed.
   void apply(const Request& r, const Tables* tables = nullptr);
+  /// Nothing in [va, va + (1 << bits)) hits any more until it is filled again.
+  void drop_translations(u32 va, u32 bits) {
+    if (bits <= k_page_bits)
+      tlb_.drop_pages(va, 1, nullptr);
+    else
+      apply({.kind = Request::Kind::Forget, .asid = Asid(), .pa = GuestPa()});
+  }
   bool drop_writes(GuestPa pa) { return tlb_.drop_writes(pa); }
   void keep_global(const Tables& tables) { tlb_.keep_global(&tables); }
   bool kept_by_others(const std::array<u64, 2>& bases) const { return tlb_.kept_by_others(bases); }

@@ -13,7 +13,7 @@ namespace {
 class FakePort final : public SystemPort {
  public:
   u64 ticks = 1000;
-  u32 context_changes = 0, lines = 0;
+  u32 context_changes = 0, debug_changes = 0, lines = 0;
   std::vector<std::string> log;
   Fault walk_fault;
   Translation walk_result;
@@ -40,6 +40,7 @@ class FakePort final : public SystemPort {
     return walk_fault;
   }
   u32 interrupt_lines() override { return lines; }
+  void debug_changed() override { ++debug_changes; }
 };
 
 class Cp15 : public testing::Test {

@@ -294,6 +294,7 @@ bool Emitter::runs_inline(const Inst& i) const {
     case Op::WriteModeReg:
     case Op::SetEndian:
     case Op::SetIt:
+    case Op::NoDebugEvent:
     case Op::ReadSys:
     case Op::WriteSys:
     case Op::ReadSys64:

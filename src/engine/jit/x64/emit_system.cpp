@@ -1,6 +1,7 @@
 // Sensitive operations without leaving generated code: exclusives, barriers, the program status register, and system
 // registers that are plain storage. Each falls back to its helper where more than the common case happens.
 #include "arm/cp15.h"
+#include "arm/debug_events.h"
 #include "engine/exclusive.h"
 #include "engine/jit/lower.h"
 #include "engine/jit/x64/emitter.h"
@@ -33,8 +34,23 @@ bool Emitter::emit_system(const Inst& i) {
       count(Counter::FastExclusive);
       return true;
     case Op::Fence: return options_.inline_exclusives && emit_fence(i);
+    case Op::NoDebugEvent: return emit_no_debug_event(i);
     default: return may_run_in_place(index_, options_.inline_system) && emit_sysreg(i);
   }
+}
+
+/// Most instructions are told from debug events by a bit. (Which bit it is, is the same wherever the page stands.)
+bool Emitter::emit_no_debug_event(const Inst& i) {
+  const Label slow = label(), back = label();
+  const u32 bit = arm::filter_bit(static_cast<u32>(i.imm));
+  test(byte[rbp + AV_CONTEXT(debug_filter) + bit / 8], 1u << bit % 8);
+  jnz(slow, T_NEAR);
+  const Reg32 d = target(i.dst, eax);
+  mov(d, 1);
+  finish(i.dst, d);
+  L(back);
+  helper_behind(i, slow, back);
+  return true;
 }
 
 /// Likewise, of what only privileged code may do, or User mode within limits.

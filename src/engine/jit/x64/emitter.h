@@ -183,6 +183,7 @@ class Emitter : private Assembler {
   void emit_window_table();
   void place_constant(const Inst& i);
   bool emit_system(const Inst& i);
+  bool emit_no_debug_event(const Inst& i);
   bool emit_sysreg(const Inst& i);
   void count(measure::Counter c) { count(c, index_); }  ///< changes the host's flags
   void count(measure::Counter c, u32 index);
