@@ -108,7 +108,7 @@ std::unique_ptr<Engine> make_interpreter(const EngineConfig& config);
 
 /// Choices of the compiling engine (jit_options.inc).
 struct JitOptions {
-#define JIT(member, name, default_value, help) bool member = default_value;
+#define JIT(member, name, audience, default_value, help) bool member = default_value;
 #include "engine/jit_options.inc"
 #undef JIT
   u64 code_bytes = 256u << 20;  ///< bound of the code cache
@@ -130,7 +130,7 @@ std::vector<HostFeature> host_features();
 Status check_hidden_features();  ///< an error when ARMVISOR_HIDE has a name that is not known
 /// Changes `options` as a list says: NAME or no-NAME of jit_options.inc, code=SIZE in MiB; separated by commas.
 Status parse_jit_options(std::string_view list, JitOptions& options);
-std::string jit_options_help();  ///< a line for each
+std::string jit_options_help(bool all);  ///< a line for each; otherwise for those that users have a use for
 /// Changes `options` to a CPU virtualisation level by its name (trap_levels.inc).
 Status set_trap_level(std::string_view name, JitOptions& options);
 

@@ -7,15 +7,18 @@
 namespace armvisor::engine {
 namespace {
 
+enum class Audience : u8 { User, All };
+
 struct Entry {
   const char* name;
   bool JitOptions::*member;
+  Audience audience;
   bool normally;
   const char* help;
 };
 
 constexpr Entry k_entries[] = {
-#define JIT(member, name, normally, help) {name, &JitOptions::member, normally, help},
+#define JIT(member, name, audience, normally, help) {name, &JitOptions::member, Audience::audience, normally, help},
 #include "engine/jit_options.inc"
 #undef JIT
 };
@@ -57,7 +60,7 @@ Status set_one(std::string_view word, JitOptions& options) {
     return {};
   }
   return Error{ErrorKind::BadArguments, "--jit: expected names of this list, found '" + std::string(word) +
-                                            "'; change it\n" + jit_options_help()};
+                                            "'; change it\n" + jit_options_help(word == "help-all")};
 }
 
 }  // namespace
@@ -86,11 +89,13 @@ Status set_trap_level(std::string_view name, JitOptions& options) {
                "--traps: expected one of " + names + ", found '" + std::string(name) + "'; give one of these"};
 }
 
-std::string jit_options_help() {
+std::string jit_options_help(bool all) {
   std::string text;
   for (const Entry& e : k_entries)
-    text += std::string(e.normally ? "no-" : "") + e.name + "  " + (e.normally ? "without: " : "") + e.help + "\n";
+    if (all || e.audience == Audience::User)
+      text += std::string(e.normally ? "no-" : "") + e.name + "  " + (e.normally ? "without: " : "") + e.help + "\n";
   for (const Number& n : k_numbers) text += std::string(n.name) + "=N  " + n.help + "\n";
+  if (!all) text += "(--jit help-all lists those that measure what each part of the compiler does)\n";
   return text;
 }
 

@@ -87,16 +87,6 @@ u64 service_helper(Context* c, u64, u64 uop, u64) {
   return 0;
 }
 
-HostFeatures usable_features(const JitOptions& options) {
-  HostFeatures host = HostFeatures::get();
-  host.bmi1 &= options.bmi2;
-  host.bmi2 &= options.bmi2;
-  host.avx &= options.avx;
-  host.avx2 &= options.avx && options.avx2;
-  host.fma &= options.avx && options.fma;
-  return host;
-}
-
 u64 service_sync(Context* c, u64, u64, u64) {
   c->vcpu->resync();
   return 0;
@@ -128,7 +118,7 @@ Result<std::unique_ptr<Backend>> Compiler::create(const JitOptions& options) {
 Result<std::unique_ptr<Backend>> make_backend(const JitOptions& options) { return Compiler::create(options); }
 
 Compiler::Compiler(CodeMemory memory, const JitOptions& options)
-    : memory_(std::move(memory)), options_(options), host_(usable_features(options)) {
+    : memory_(std::move(memory)), options_(options), host_(HostFeatures::get()) {
   static constexpr ServiceFunction k_services[] = {service_load,
                                                    service_store,
                                                    service_window_load,

@@ -65,7 +65,7 @@ class Compiler final : public Backend {
 
   CodeMemory memory_;
   const JitOptions options_;
-  const HostFeatures host_;
+  const HostFeatures& host_;
   Stubs stubs_;
   Stubs::Enter enter_ = nullptr;
   const void* interpret_ = nullptr;  ///< Block::host of blocks without code
