@@ -98,5 +98,13 @@ TEST(ExitStatus, ValuesAreDistinct) {
 #undef STATUS
 }
 
+TEST(RunOptions, HelpOfTheCompilersChoicesIsShortUnlessAllIsAskedFor) {
+  engine::JitOptions options;
+  const auto listed = [&](const char* word) { return engine::parse_jit_options(word, options).error().message; };
+  EXPECT_NE(listed("help").find("no-windows"), std::string::npos);
+  EXPECT_EQ(listed("help").find("fuse-carry"), std::string::npos);
+  EXPECT_NE(listed("help-all").find("no-fuse-carry"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace armvisor::cli
