@@ -9,7 +9,7 @@
 
 namespace armvisor::engine {
 
-class InterpreterVcpu;
+class TranslatingVcpu;
 
 /// Direct-mapped cache from program counter to block, private to a vCPU. An entry holds while its tag is View::tag with
 /// the program counter and CPSR.T in the low word: no flush has touched what it depends on (mmu::ExecEpoch).
@@ -71,7 +71,7 @@ struct Context {
   u32 raised = 0;      ///< generated code: a service raised an exception; a Leave
   u32 mxcsr = 0x1f80;  ///< generated code: the host's FP control and sticky flags
   u8 compared = 0;     ///< generated code: the host's flags of the last VCMP, as LAHF has them; 0: see CpuState
-  InterpreterVcpu* vcpu = nullptr;
+  TranslatingVcpu* vcpu = nullptr;
   std::atomic<u32> lines{0};              ///< interrupt inputs that are high, InputLine
   u8 edge = 0;                            ///< generated code: how control came to the last head; see Emitter::Edge
   u32 flag_operands[2] = {0, 0};          ///< generated code: see Emitter::Edge::saved

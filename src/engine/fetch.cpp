@@ -22,7 +22,7 @@ constexpr u32 k_most_vain_lookups = 8;
 }  // namespace
 
 /// Translates the page of `va` for execution. False: the Prefetch Abort has been taken.
-bool InterpreterVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
+bool TranslatingVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
   const u32 page = va & ~k_page_mask;
   arm::CpuState& s = context_.s;
   const u64 id = context_.now.exec[(va >> k_page_bits) % mmu::k_exec_entries];
@@ -56,7 +56,7 @@ bool InterpreterVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
 
 /// The block at r15, or null when r15 is to be looked at again: a Prefetch Abort was taken, or there is attention to
 /// pay.
-Block* InterpreterVcpu::find_block() {
+Block* TranslatingVcpu::find_block() {
   arm::CpuState& s = context_.s;
   const u32 pc = s.r[15];
   frontend::Context context;
@@ -91,7 +91,7 @@ Block* InterpreterVcpu::find_block() {
 }
 
 /// The block at `pc`, by way of the tables; `cached` if that is it.
-Block* InterpreterVcpu::look_up(u32 pc, u32 key, frontend::Context context, Block* cached) {
+Block* TranslatingVcpu::look_up(u32 pc, u32 key, frontend::Context context, Block* cached) {
   const arm::CpuState& s = context_.s;
   const u32 target = pc | u32{s.thumb()};
   GuestPa page, second_page = k_no_page;
@@ -124,7 +124,7 @@ Block* InterpreterVcpu::look_up(u32 pc, u32 key, frontend::Context context, Bloc
 
 /// Enters `block`, which is what `target` (with CPSR.T in bit 0) means now, in the jump cache. (Who finds a block there
 /// that straddles two pages looks at the second itself.)
-void InterpreterVcpu::know(u32 target, Block* block) {
+void TranslatingVcpu::know(u32 target, Block* block) {
   // (An entry whose page has left the execute-side table is not noted; a straddling block's second page may do that.)
   const u64 id = context_.now.exec[(target >> k_page_bits) % mmu::k_exec_entries];
   if (static_cast<u32>(id) != target >> k_page_bits) return;
@@ -132,7 +132,7 @@ void InterpreterVcpu::know(u32 target, Block* block) {
   context_.jump[jump_index(target, static_cast<u32>(context_.now.salt))] = {context_.now.tag | target, block};
 }
 
-Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa,
+Block* TranslatingVcpu::translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa,
                                         GuestPa second_page, const u8* first, const u8* second, u32 cold_runs) {
   if (shared_.code.wants_eviction()) {
     shared_.code.evict();
@@ -192,7 +192,7 @@ Block* InterpreterVcpu::translate_block(u32 pc, u32 key, const frontend::Context
 }
 
 /// Puts a region in the place of the block at r15, which a loop has come back to many times.
-void InterpreterVcpu::make_region() {
+void TranslatingVcpu::make_region() {
   arm::CpuState& s = context_.s;
   const u32 pc = s.r[15];
   GuestPa page;
@@ -216,14 +216,14 @@ void InterpreterVcpu::make_region() {
 }
 
 /// False: this thread has to do it.
-bool InterpreterVcpu::offer(const CompileJob& job) {
+bool TranslatingVcpu::offer(const CompileJob& job) {
   return shared_.background && shared_.ram.contains(job.pa) && shared_.has_spare_cpu() &&
          shared_.background->offer(job);
 }
 
 /// `block`, interpreted as often as it may, is compiled by another thread; meanwhile it is interpreted some more times.
 /// False: that took too long, or this thread can do it as fast.
-bool InterpreterVcpu::compile_later(Block& block, const CompileJob& job) {
+bool TranslatingVcpu::compile_later(Block& block, const CompileJob& job) {
   if (block.offered.exchange(true, std::memory_order_relaxed)) return false;
   const Block* const known = shared_.code.find_anywhere(job.pa, job.key);
   const bool can_move = known && known->compiled && shared_.backend->may_move(*known) == Backend::Movable::Yes;
@@ -233,7 +233,7 @@ bool InterpreterVcpu::compile_later(Block& block, const CompileJob& job) {
   return true;
 }
 
-void InterpreterVcpu::claim(GuestPa pa, u8 writers) {
+void TranslatingVcpu::claim(GuestPa pa, u8 writers) {
   shared_.ask_writers(pa, writers & ~(1u << index_));
   if ((writers >> index_ & 1) && tlb_.drop_writes(pa)) wrote_unseen(pa);
 }

@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "engine/context.h"
-#include "engine/helpers.h"
+#include "engine/uop_functions.h"
 #include "ir/access.h"
 #include "ir/passes/flag_liveness.h"
 

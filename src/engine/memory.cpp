@@ -13,7 +13,7 @@ namespace armvisor::engine {
 using ir::MemAttr;
 using measure::Counter;
 
-bool InterpreterVcpu::fault(arm::FaultType type, u32 va, bool write) {
+bool TranslatingVcpu::fault(arm::FaultType type, u32 va, bool write) {
   fault_ = arm::Fault();
   fault_.type = type;
   fault_.va = va;
@@ -22,13 +22,13 @@ bool InterpreterVcpu::fault(arm::FaultType type, u32 va, bool write) {
 }
 
 /// Host address of an aligned descriptor in RAM or ROM, or 0.
-u64 InterpreterVcpu::descriptor(GuestPa pa, u32 size) {
+u64 TranslatingVcpu::descriptor(GuestPa pa, u32 size) {
   if (shared_.ram.contains(pa, size)) return reinterpret_cast<u64>(shared_.ram.host(pa));
   const u8* page = shared_.port.rom_page(GuestPa(pa.value & ~u64{k_page_mask}));
   return page ? reinterpret_cast<u64>(page) + (pa.value & k_page_mask) : 0;
 }
 
-bool InterpreterVcpu::read32(GuestPa pa, u32& value) {
+bool TranslatingVcpu::read32(GuestPa pa, u32& value) {
   const u64 host = descriptor(pa, 4);
   path_.add(pa);
   if (host) value = guest_load<u32>(host);
@@ -36,7 +36,7 @@ bool InterpreterVcpu::read32(GuestPa pa, u32& value) {
   return host != 0;
 }
 
-bool InterpreterVcpu::read64(GuestPa pa, u64& value) {
+bool TranslatingVcpu::read64(GuestPa pa, u64& value) {
   const u64 host = descriptor(pa, 8);
   path_.add(pa);
   if (host) value = guest_load<u64>(host);
@@ -45,7 +45,7 @@ bool InterpreterVcpu::read64(GuestPa pa, u64& value) {
 }
 
 /// Translates for an access. `keep`: the translation may be entered in the TLB.
-arm::Fault InterpreterVcpu::walk_to_keep(u32 va, arm::Access access, bool privileged, arm::Translation& out,
+arm::Fault TranslatingVcpu::walk_to_keep(u32 va, arm::Access access, bool privileged, arm::Translation& out,
                                          bool& keep) {
   using Keep = mmu::Shadow::Keep;
   // Once to claim the tables, once more to see them claimed; a table that changes meanwhile is not kept.
@@ -58,7 +58,7 @@ arm::Fault InterpreterVcpu::walk_to_keep(u32 va, arm::Access access, bool privil
   return {};
 }
 
-bool InterpreterVcpu::is_watched(u32 va, u32 size, bool write, bool unprivileged) {
+bool TranslatingVcpu::is_watched(u32 va, u32 size, bool write, bool unprivileged) {
   const bool privileged = context_.s.privileged() && !unprivileged;
   const auto address = arm::watched_address(context_.s, va, size, write, privileged);
   if (!address) return false;
@@ -68,7 +68,7 @@ bool InterpreterVcpu::is_watched(u32 va, u32 size, bool write, bool unprivileged
 }
 
 /// A place that the TLB knows: Normal RAM, or ROM for reads. A write may be one that must be seen.
-bool InterpreterVcpu::cached_place(u32 va, bool write, bool unprivileged, Place& out) {
+bool TranslatingVcpu::cached_place(u32 va, bool write, bool unprivileged, Place& out) {
   mmu::Space& space = tlb().current();
   const bool privileged = context_.s.privileged() && !unprivileged;
   const u32 k = (va >> k_page_bits) % mmu::k_tlb_entries;
@@ -85,7 +85,7 @@ bool InterpreterVcpu::cached_place(u32 va, bool write, bool unprivileged, Place&
   return !write || e.write_tag == e.read_tag || shared_.frames.writes_are_seen(out.pa);
 }
 
-bool InterpreterVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out) {
+bool TranslatingVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out) {
   if (cached_place(va, write, unprivileged, out)) return true;
   const bool privileged = context_.s.privileged() && !unprivileged;
   const mmu::Shadow::Walk walking(tlb_, has_others());
@@ -109,7 +109,7 @@ bool InterpreterVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out)
   return true;
 }
 
-bool InterpreterVcpu::device(GuestPa pa, u32 size, bool write, u64& value) {
+bool TranslatingVcpu::device(GuestPa pa, u32 size, bool write, u64& value) {
   if (journal_) {
     if (const auto done = journal_->device_access(pa, size, write, value)) return *done;
   }
@@ -118,7 +118,7 @@ bool InterpreterVcpu::device(GuestPa pa, u32 size, bool write, u64& value) {
   return done;
 }
 
-bool InterpreterVcpu::mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value) {
+bool TranslatingVcpu::mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value) {
   context_.s.r[15] = mark_pc();
   const measure::VcpuTime before = clock().enter(measure::VcpuTime::Device);
   bool done;
@@ -132,7 +132,7 @@ bool InterpreterVcpu::mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value)
 
 /// Checks the alignment of each element (ir/access.h) and finds both pages, before anything is read or written;
 /// then asks the watchpoints.
-bool InterpreterVcpu::resolve(u32 va, const ir::Access& access, bool write, bool unprivileged, Span& out) {
+bool TranslatingVcpu::resolve(u32 va, const ir::Access& access, bool write, bool unprivileged, Span& out) {
   if (!access.allows(va)) return fault(arm::FaultType::Alignment, va, write);
   const u32 in_first = std::min(access.size, k_page_size - (va & k_page_mask));
   out.parts[0] = {va, in_first, {}};
@@ -149,7 +149,7 @@ bool InterpreterVcpu::resolve(u32 va, const ir::Access& access, bool write, bool
   return check_watchpoints(va, access.size, write, unprivileged);
 }
 
-bool InterpreterVcpu::load_part(const Span& span, const Part& part, u64& value) {
+bool TranslatingVcpu::load_part(const Span& span, const Part& part, u64& value) {
   const Place& place = part.place;
   if (place.host) {
     value = guest_load_units(place.host, part.size, span.unit);
@@ -165,7 +165,7 @@ bool InterpreterVcpu::load_part(const Span& span, const Part& part, u64& value) 
   return true;
 }
 
-bool InterpreterVcpu::store_part(const Span& span, const Part& part, u64 value) {
+bool TranslatingVcpu::store_part(const Span& span, const Part& part, u64 value) {
   const Place& place = part.place;
   if (place.ram) {
     store_ram(place, part.size, span.unit, value);
@@ -178,7 +178,7 @@ bool InterpreterVcpu::store_part(const Span& span, const Part& part, u64 value) 
   return true;
 }
 
-bool InterpreterVcpu::load(u32 va, u8 attr, u8 attr2, u64& value) {
+bool TranslatingVcpu::load(u32 va, u8 attr, u8 attr2, u64& value) {
   count(Counter::LightLoad);
   const ir::Access access = ir::access_of(attr, attr2);
   Span span;
@@ -191,7 +191,7 @@ bool InterpreterVcpu::load(u32 va, u8 attr, u8 attr2, u64& value) {
   return true;
 }
 
-void InterpreterVcpu::store_ram(const Place& place, u32 size, u32 unit, u64 value) {
+void TranslatingVcpu::store_ram(const Place& place, u32 size, u32 unit, u64 value) {
   if (journal_ && journal_->stored(place.host, size, value)) return;
   guest_store_units(place.host, size, unit, value);
   full_fence();
@@ -199,7 +199,7 @@ void InterpreterVcpu::store_ram(const Place& place, u32 size, u32 unit, u64 valu
 }
 
 /// A store that no TLB entry allowed was made, and a full fence has passed.
-void InterpreterVcpu::written(GuestPa pa, u32 size) {
+void TranslatingVcpu::written(GuestPa pa, u32 size) {
   const u8 marks = shared_.ram.marks(pa).load(std::memory_order_relaxed);
   if (marks & k_frame_table) {
     tlb_.table_written(pa, size);
@@ -211,7 +211,7 @@ void InterpreterVcpu::written(GuestPa pa, u32 size) {
   if (shared_.code.written(pa, size)) request_attention();
 }
 
-bool InterpreterVcpu::store(u32 va, u8 attr, u8 attr2, u64 value) {
+bool TranslatingVcpu::store(u32 va, u8 attr, u8 attr2, u64 value) {
   count(Counter::LightStore);
   const ir::Access access = ir::access_of(attr, attr2);
   if (attr & MemAttr::big) value = byte_swap(value, access.size);
@@ -225,7 +225,7 @@ bool InterpreterVcpu::store(u32 va, u8 attr, u8 attr2, u64 value) {
 
 // Exclusives need natural alignment always (A3.2.1), and memory that a monitor watches: RAM.
 
-bool InterpreterVcpu::load_exclusive(u32 va, u8 attr, u64& value) {
+bool TranslatingVcpu::load_exclusive(u32 va, u8 attr, u64& value) {
   count(Counter::LightExclusive);
   const u32 size = attr & MemAttr::size_mask;
   if (va & (size - 1)) return fault(arm::FaultType::Alignment, va, false);
@@ -243,7 +243,7 @@ bool InterpreterVcpu::load_exclusive(u32 va, u8 attr, u64& value) {
   return true;
 }
 
-bool InterpreterVcpu::store_exclusive(u32 va, u8 attr, u64 value, u32& result) {
+bool TranslatingVcpu::store_exclusive(u32 va, u8 attr, u64 value, u32& result) {
   count(Counter::LightExclusive);
   const u32 size = attr & MemAttr::size_mask;
   if (va & (size - 1)) return fault(arm::FaultType::Alignment, va, true);

@@ -15,7 +15,7 @@
 
 namespace armvisor::engine {
 
-class InterpreterVcpu;
+class TranslatingVcpu;
 
 inline constexpr u32 k_max_vcpus = 8;  ///< bits of FrameTable::writers
 
@@ -36,7 +36,7 @@ struct Shared {
   const u32 host_cpus = count_host_cpus();
   measure::TickScale tick_scale;
   std::unique_ptr<Verifier> verifier;  ///< with --verify
-  std::vector<std::unique_ptr<InterpreterVcpu>> vcpus;
+  std::vector<std::unique_ptr<TranslatingVcpu>> vcpus;
   std::unique_ptr<BackgroundCompiler> background;  ///< null: vCPUs compile
 
   /// Asks vCPU n, for each bit n of `asked`, to let go of its write entries for the frame of `pa`.

@@ -12,7 +12,7 @@ namespace armvisor::engine {
 
 using measure::Counter;
 
-u64 InterpreterVcpu::counter() {
+u64 TranslatingVcpu::counter() {
   if (!journal_) return shared_.port.counter();
   if (const auto known = journal_->reading()) return *known;
   const u64 now = shared_.port.counter();
@@ -21,7 +21,7 @@ u64 InterpreterVcpu::counter() {
 }
 
 /// There is no asynchronous abort on this machine.
-u32 InterpreterVcpu::interrupt_lines() {
+u32 TranslatingVcpu::interrupt_lines() {
   if (journal_)
     if (const auto known = journal_->reading()) return static_cast<u32>(*known);
   const u32 lines = context_.lines.load();
@@ -30,12 +30,12 @@ u32 InterpreterVcpu::interrupt_lines() {
   return pending;
 }
 
-void InterpreterVcpu::timer_changed(bool virtual_timer) {
+void TranslatingVcpu::timer_changed(bool virtual_timer) {
   shared_.port.timer_changed(index_, context_.s, virtual_timer);
 }
 
 /// Where watchpoints are, no access is to hit from now on. Windows are for spaces without them (window_of).
-void InterpreterVcpu::debug_changed() {
+void TranslatingVcpu::debug_changed() {
   tlb();
   const arm::DebugState& debug = context_.s.cp15.debug;
   for (u32 n = 0; n < arm::k_watchpoints; ++n)
@@ -45,28 +45,28 @@ void InterpreterVcpu::debug_changed() {
   sync();
 }
 
-void InterpreterVcpu::tlb_flush_all(bool inner_shareable) {
+void TranslatingVcpu::tlb_flush_all(bool inner_shareable) {
   count(Counter::FlushAll);
   maintain({.kind = Request::Kind::FlushAll, .asid = Asid(), .pa = GuestPa()}, inner_shareable);
 }
 
-void InterpreterVcpu::tlb_flush_asid(Asid asid, bool inner_shareable) {
+void TranslatingVcpu::tlb_flush_asid(Asid asid, bool inner_shareable) {
   count(Counter::FlushAsid);
   maintain({.kind = Request::Kind::FlushAsid, .asid = asid, .pa = GuestPa()}, inner_shareable);
 }
 
-void InterpreterVcpu::tlb_flush_va(u32 va, Asid asid, bool inner_shareable) {
+void TranslatingVcpu::tlb_flush_va(u32 va, Asid asid, bool inner_shareable) {
   count(Counter::FlushVa);
   maintain({.kind = Request::Kind::FlushVa, .asid = asid, .va = va, .pa = GuestPa()}, inner_shareable);
 }
 
-void InterpreterVcpu::tlb_flush_va_all_asids(u32 va, bool inner_shareable) {
+void TranslatingVcpu::tlb_flush_va_all_asids(u32 va, bool inner_shareable) {
   count(Counter::FlushVaAll);
   maintain({.kind = Request::Kind::FlushVaAllAsids, .asid = Asid(), .va = va, .pa = GuestPa()}, inner_shareable);
 }
 
 /// TLB maintenance. Where shadows follow the tables, all that may be missing is what was asked for and not yet served.
-void InterpreterVcpu::maintain(const Request& r, bool inner_shareable) {
+void TranslatingVcpu::maintain(const Request& r, bool inner_shareable) {
   if (tlb_.is_coherent()) serve_mailbox();
   if (!tlb_.has_nothing_of(r)) {
     apply(r);
@@ -82,26 +82,26 @@ void InterpreterVcpu::maintain(const Request& r, bool inner_shareable) {
 // Writes to code are seen as they happen, so there is nothing to invalidate. But a vCPU may have written code unseen
 // that was translated meanwhile, and still is to serve the request to let go of its entries, by which that code dies:
 // this vCPU, which does so now, or another, whose write this one has seen; the DSB that must follow waits for that.
-void InterpreterVcpu::icache_invalidate_all(bool) {
+void TranslatingVcpu::icache_invalidate_all(bool) {
   serve_mailbox();
   if (!has_others()) return;
   code_maintained_ = true;
   await_barrier();
 }
-void InterpreterVcpu::icache_invalidate_va(u32) { icache_invalidate_all(false); }
+void TranslatingVcpu::icache_invalidate_va(u32) { icache_invalidate_all(false); }
 
-arm::Fault InterpreterVcpu::walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) {
+arm::Fault TranslatingVcpu::walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) {
   path_.count = 0;
   return arm::translate(context_.s, *this, va, access, privileged, out);
 }
 
-u64 InterpreterVcpu::post(const Request& request) {
+u64 TranslatingVcpu::post(const Request& request) {
   const u64 ticket = mailbox_.post(request);
   request_attention();
   return ticket;
 }
 
-void InterpreterVcpu::broadcast(const Request& request) {
+void TranslatingVcpu::broadcast(const Request& request) {
   if (joins_pending(request)) return;
   post_pending();
   const bool pages = request.kind == Request::Kind::FlushVa || request.kind == Request::Kind::FlushVaAllAsids;
@@ -116,7 +116,7 @@ void InterpreterVcpu::broadcast(const Request& request) {
 
 /// Maintenance of a page that follows those waited for: they become one request, which is posted before the barrier
 /// that waits for it, or whenever this vCPU comes by.
-bool InterpreterVcpu::joins_pending(const Request& r) {
+bool TranslatingVcpu::joins_pending(const Request& r) {
   Request& p = pending_;
   if (p.pages == 0 || r.kind != p.kind || r.asid != p.asid) return false;
   if (r.va >> k_page_bits != (p.va >> k_page_bits) + p.pages) return false;
@@ -124,7 +124,7 @@ bool InterpreterVcpu::joins_pending(const Request& r) {
   return true;
 }
 
-void InterpreterVcpu::post_pending() {
+void TranslatingVcpu::post_pending() {
   if (pending_.pages == 0) return;
   full_fence();
   for (u32 k = 0; k < shared_.vcpus.size(); ++k)
@@ -133,13 +133,13 @@ void InterpreterVcpu::post_pending() {
 }
 
 /// The next barrier waits for the request.
-void InterpreterVcpu::await_ticket(u32 vcpu, u64 ticket) {
+void TranslatingVcpu::await_ticket(u32 vcpu, u64 ticket) {
   tickets_[vcpu] = ticket;
   await_barrier();
 }
 
 /// The next barrier waits for what the other vCPUs have been asked so far.
-void InterpreterVcpu::await_posted() {
+void TranslatingVcpu::await_posted() {
   for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
     if (k == index_) continue;
     const u64 posted = shared_.vcpus[k]->mailbox().posted();
@@ -148,7 +148,7 @@ void InterpreterVcpu::await_posted() {
 }
 
 /// Likewise for requests to let go of write entries.
-void InterpreterVcpu::await_claims() {
+void TranslatingVcpu::await_claims() {
   for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
     if (k == index_) continue;
     const u64 claims = shared_.vcpus[k]->mailbox().claims();
@@ -156,16 +156,16 @@ void InterpreterVcpu::await_claims() {
   }
 }
 
-u64 InterpreterVcpu::ask(u32 vcpu, const Request& request) {
+u64 TranslatingVcpu::ask(u32 vcpu, const Request& request) {
   await_ticket(vcpu, shared_.vcpus[vcpu]->post(request));
   return tickets_[vcpu];
 }
 
-bool InterpreterVcpu::has_served(u32 vcpu, u64 ticket) const {
+bool TranslatingVcpu::has_served(u32 vcpu, u64 ticket) const {
   return shared_.vcpus[vcpu]->mailbox().has_served(ticket);
 }
 
-void InterpreterVcpu::apply(const Request& r) {
+void TranslatingVcpu::apply(const Request& r) {
   if (r.kind == Request::Kind::FlushAll)
     with_tables([&](const mmu::Tables& tables) { tlb_.apply(r, &tables); });
   else if (r.kind != Request::Kind::DropWrites)
@@ -177,7 +177,7 @@ void InterpreterVcpu::apply(const Request& r) {
 
 /// Calls f with the tables in force.
 template <class F>
-void InterpreterVcpu::with_tables(F f) {
+void TranslatingVcpu::with_tables(F f) {
   const mmu::Shadow::Walk walking(tlb_, has_others());
   u32 walks = 0;
   const auto translate_code = [&](u32 va, arm::Translation& out) {
@@ -190,12 +190,12 @@ void InterpreterVcpu::with_tables(F f) {
 
 /// Guests that flush everything right before they change tables may count on a TLB that has nothing yet. Though the
 /// architecture does not promise them one (B3.10.1), what was kept is to be right by the tables that come next, too.
-void InterpreterVcpu::keep_by_new_tables() {
+void TranslatingVcpu::keep_by_new_tables() {
   with_tables([this](const mmu::Tables& tables) { tlb_.keep_global(tables); });
 }
 
 /// Writes through entries since the frame was marked were not seen: what was derived from it may be of older bytes.
-void InterpreterVcpu::wrote_unseen(GuestPa pa) {
+void TranslatingVcpu::wrote_unseen(GuestPa pa) {
   const GuestPa frame(pa.value & ~u64{k_page_mask});
   if (shared_.code.invalidate(frame, k_page_size)) request_attention();  // a loop that died may be running here
   if (!(shared_.ram.marks(pa).load(std::memory_order_relaxed) & k_frame_table)) return;
@@ -203,7 +203,7 @@ void InterpreterVcpu::wrote_unseen(GuestPa pa) {
   request_attention();
 }
 
-void InterpreterVcpu::serve_mailbox() {
+void TranslatingVcpu::serve_mailbox() {
   if (mailbox_.empty()) return;
   mailbox_.serve(
       [this](const Request& r) {
@@ -213,7 +213,7 @@ void InterpreterVcpu::serve_mailbox() {
       [this] { settle_between_blocks(); });
 }
 
-void InterpreterVcpu::wait_for_tickets() {
+void TranslatingVcpu::wait_for_tickets() {
   post_pending();
   if (std::exchange(code_maintained_, false)) await_claims();
   while (std::exchange(context_.has_tickets, false)) {  // serving the mailbox may ask for more
@@ -224,7 +224,7 @@ void InterpreterVcpu::wait_for_tickets() {
   }
 }
 
-void InterpreterVcpu::fence() {
+void TranslatingVcpu::fence() {
   count(Counter::LightBarrier);
   full_fence();
   settle_between_blocks();
@@ -238,14 +238,14 @@ void InterpreterVcpu::fence() {
   context_.barriers_left = yields_when_spinning_ ? k_spin_barriers : std::numeric_limits<s32>::max();
 }
 
-void InterpreterVcpu::table_hint(TableHint hint, GuestPa frame, u32) {
+void TranslatingVcpu::table_hint(TableHint hint, GuestPa frame, u32) {
   const bool table = hint == TableHint::Allocated || hint == TableHint::Freed;
   count(table ? Counter::HintTable : Counter::HintBatch);
   tlb_.hint(hint, frame);
   if (tlb_.changes() != views_changes_) sync();
 }
 
-void InterpreterVcpu::send_event() {
+void TranslatingVcpu::send_event() {
   count(Counter::LightEvent);
   event_.store(1);
   shared_.port.send_event();

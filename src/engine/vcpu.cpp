@@ -39,7 +39,7 @@ Counter counter_of(Leave why) {
 
 }  // namespace
 
-InterpreterVcpu::InterpreterVcpu(Shared& shared, u32 index)
+TranslatingVcpu::TranslatingVcpu(Shared& shared, u32 index)
     : context_{},
       shared_(shared),
       index_(index),
@@ -62,16 +62,16 @@ InterpreterVcpu::InterpreterVcpu(Shared& shared, u32 index)
 /// Marks the vCPU as being inside run().
 class RunScope {
  public:
-  explicit RunScope(InterpreterVcpu& vcpu) : vcpu_(vcpu) { vcpu_.enter_run(); }
+  explicit RunScope(TranslatingVcpu& vcpu) : vcpu_(vcpu) { vcpu_.enter_run(); }
   ~RunScope() { vcpu_.leave_run(); }
   RunScope(const RunScope&) = delete;
   RunScope& operator=(const RunScope&) = delete;
 
  private:
-  InterpreterVcpu& vcpu_;
+  TranslatingVcpu& vcpu_;
 };
 
-void InterpreterVcpu::enter_run() {
+void TranslatingVcpu::enter_run() {
   inside_run_.store(true, std::memory_order_relaxed);
   clock().enter(VcpuTime::Hypervisor);
   if (holder_.enter()) forget_jumps();
@@ -84,7 +84,7 @@ void InterpreterVcpu::enter_run() {
   sync();
 }
 
-void InterpreterVcpu::leave_run() {
+void TranslatingVcpu::leave_run() {
   note_instructions();
   post_pending();
   while (!mailbox_.leave_guest()) serve_mailbox();
@@ -93,13 +93,13 @@ void InterpreterVcpu::leave_run() {
 }
 
 // (With --verify a block runs twice, and its interpreted form is none that the code cache knows.)
-InterpreterVcpu::OutsideGuest::OutsideGuest(InterpreterVcpu& vcpu, Holds holds)
+TranslatingVcpu::OutsideGuest::OutsideGuest(TranslatingVcpu& vcpu, Holds holds)
     : vcpu_(vcpu), parts_(holds == Holds::Current && !vcpu.journal_) {
   while (!vcpu.mailbox_.leave_guest()) vcpu.serve_mailbox();
   if (parts_) vcpu.holder_.leave(vcpu.context_.block);
 }
 
-InterpreterVcpu::OutsideGuest::~OutsideGuest() {
+TranslatingVcpu::OutsideGuest::~OutsideGuest() {
   if (parts_ && vcpu_.holder_.enter()) vcpu_.forget_jumps();
   if (!vcpu_.mailbox_.enter_guest()) vcpu_.serve_mailbox();
 }
@@ -116,7 +116,7 @@ bool may_connect(const Link& link, const Block& block) {
 
 }  // namespace
 
-Exit InterpreterVcpu::run() {
+Exit TranslatingVcpu::run() {
   const RunScope scope(*this);
   while (true) {
     if (context_.attention.load(std::memory_order_relaxed)) {
@@ -144,7 +144,7 @@ Exit InterpreterVcpu::run() {
 }
 
 /// Serves whatever asked for attention. The flag is cleared first: what is asked after that asks again.
-bool InterpreterVcpu::serve() {
+bool TranslatingVcpu::serve() {
   context_.attention.exchange(0);
   context_.link = nullptr;
   note_instructions();
@@ -163,7 +163,7 @@ bool InterpreterVcpu::serve() {
 }
 
 /// Recomputes what blocks and tables depend on from the state.
-void InterpreterVcpu::sync() {
+void TranslatingVcpu::sync() {
   acquire_fence();  // the guest's context synchronisation: what it has been told of is looked at anew
   u32 keys[2];
   for (const bool privileged : {false, true}) {
@@ -189,7 +189,7 @@ void InterpreterVcpu::sync() {
 
 /// The views of `space`, the current one, with the keys of both privileges; kept from an earlier time if they still
 /// hold.
-Views& InterpreterVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
+Views& TranslatingVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
   constexpr u32 k_thumb = 1;
   Views(&kept)[2] = context_.kept_views;
   const u64 dacr = context_.s.cp15.dacr;
@@ -226,27 +226,27 @@ Views& InterpreterVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
   return v;
 }
 
-void InterpreterVcpu::resync() {
+void TranslatingVcpu::resync() {
   sync();
   const u32 lines = context_.lines.load(), psr = context_.s.psr;
   if (((lines & k_line_irq) && !(psr & arm::k_psr_i)) || ((lines & k_line_fiq) && !(psr & arm::k_psr_f)))
     request_attention();
 }
 
-void InterpreterVcpu::return_from_exception(u32 pc, u32 psr) {
+void TranslatingVcpu::return_from_exception(u32 pc, u32 psr) {
   count(Counter::LightReturn);
   arm::write_cpsr_by_instr(context_.s, psr, 15, true);
   context_.s.r[15] = pc & (context_.s.thumb() ? ~1u : ~3u);
   resync();
 }
 
-void InterpreterVcpu::supervisor_call(u32 next) {
+void TranslatingVcpu::supervisor_call(u32 next) {
   count(Counter::LightSvc);
   arm::take_exception(context_.s, arm::Exception::SupervisorCall, next - 4, 4);
   resync();
 }
 
-void InterpreterVcpu::take_interrupts() {
+void TranslatingVcpu::take_interrupts() {
   const u32 lines = context_.lines.load();
   arm::CpuState& s = context_.s;
   if ((lines & k_line_fiq) && !(s.psr & arm::k_psr_f)) {
@@ -265,13 +265,13 @@ void InterpreterVcpu::take_interrupts() {
 }
 
 /// An exception of the instruction at Context::at itself, which sees that instruction's ITSTATE.
-void InterpreterVcpu::raise(arm::Exception exception) {
+void TranslatingVcpu::raise(arm::Exception exception) {
   context_.s.it = mark().it;
   arm::take_exception(context_.s, exception, mark_pc(), mark().bytes);
 }
 
 /// The sensitive instruction at Context::at. False: it is UNDEFINED.
-bool InterpreterVcpu::run_helper() {
+bool TranslatingVcpu::run_helper() {
   context_.world_switched = true;
   const bool done = context_.at->helper(context_, *context_.at);
   context_.world_switched = false;
@@ -279,7 +279,7 @@ bool InterpreterVcpu::run_helper() {
 }
 
 /// What Leave::Emulate asks for; returns why generated code was left next.
-Leave InterpreterVcpu::emulate() {
+Leave TranslatingVcpu::emulate() {
   if (!run_helper()) return Leave::Undefined;
   clock().enter(VcpuTime::Guest);
   const Leave why = shared_.backend->resume(&context_);
@@ -287,13 +287,13 @@ Leave InterpreterVcpu::emulate() {
   return why;
 }
 
-void InterpreterVcpu::take_data_abort() {
+void TranslatingVcpu::take_data_abort() {
   context_.s.it = mark().it;
   arm::take_data_abort(context_.s, fault_, mark_pc());
 }
 
 /// BKPT, or the breakpoint or vector catch at the instruction of Context::at: nothing has changed since it was found.
-void InterpreterVcpu::take_debug_event() {
+void TranslatingVcpu::take_debug_event() {
   arm::CpuState& s = context_.s;
   const u32 pc = mark_pc();
   arm::Fault fault{.type = arm::FaultType::Debug, .debug = static_cast<arm::DebugEntry>(context_.at->imm), .va = pc};
@@ -302,13 +302,13 @@ void InterpreterVcpu::take_debug_event() {
   arm::take_prefetch_abort(s, fault, pc);
 }
 
-void InterpreterVcpu::enter_data_abort() {
+void TranslatingVcpu::enter_data_abort() {
   count(Counter::LightDataAbort);
   take_data_abort();
   resync();
 }
 
-std::optional<Exit> InterpreterVcpu::leave_block(Leave why) {
+std::optional<Exit> TranslatingVcpu::leave_block(Leave why) {
   arm::CpuState& s = context_.s;
   switch (why) {
     case Leave::Lookup:
@@ -343,7 +343,7 @@ std::optional<Exit> InterpreterVcpu::leave_block(Leave why) {
   return {};
 }
 
-std::optional<Exit> InterpreterVcpu::hypercall(bool smc) {
+std::optional<Exit> TranslatingVcpu::hypercall(bool smc) {
   const InsnMark at = mark();
   const u32 pc = mark_pc();
   context_.s.r[15] = context_.at->disp;
@@ -364,7 +364,7 @@ std::optional<Exit> InterpreterVcpu::hypercall(bool smc) {
   return {};
 }
 
-void InterpreterVcpu::set_line(InputLine line, bool level) {
+void TranslatingVcpu::set_line(InputLine line, bool level) {
   if (level) {
     context_.lines.fetch_or(line);
     request_attention();
@@ -373,7 +373,7 @@ void InterpreterVcpu::set_line(InputLine line, bool level) {
   }
 }
 
-void InterpreterVcpu::kick() {
+void TranslatingVcpu::kick() {
   kicked_.store(true);
   request_attention();
 }

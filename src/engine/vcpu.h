@@ -1,5 +1,5 @@
 #pragma once
-// A vCPU of the interpreter: the dispatcher around execute(), its view of memory, and its system registers' world.
+// A vCPU that runs translated code, interpreted or compiled: the dispatcher, its view of memory, and its system registers.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -19,13 +19,13 @@
 
 namespace armvisor::engine {
 
-class InterpreterVcpu final : public Vcpu,
+class TranslatingVcpu final : public Vcpu,
                               public arm::SystemPort,
                               private arm::WalkMemory,
                               private mmu::Peers,
                               private Claimer {
  public:
-  InterpreterVcpu(Shared& shared, u32 index);
+  TranslatingVcpu(Shared& shared, u32 index);
 
   // --- Vcpu
   Exit run() override;
@@ -270,18 +270,18 @@ class InterpreterVcpu final : public Vcpu,
 
 /// While it lives, the vCPU runs no guest code: it uses no translation and writes no RAM, and no other waits for it.
 /// What is asked of the vCPU is served before it begins and when it ends, which may be in the middle of a block.
-class InterpreterVcpu::OutsideGuest {
+class TranslatingVcpu::OutsideGuest {
  public:
   /// What the vCPU goes on with afterwards: any block that it knows, or the one that it is in, if it is in one. In the
   /// second case dead blocks do not wait for it.
   enum class Holds : u8 { Any, Current };
-  OutsideGuest(InterpreterVcpu& vcpu, Holds holds);
+  OutsideGuest(TranslatingVcpu& vcpu, Holds holds);
   ~OutsideGuest();
   OutsideGuest(const OutsideGuest&) = delete;
   OutsideGuest& operator=(const OutsideGuest&) = delete;
 
  private:
-  InterpreterVcpu& vcpu_;
+  TranslatingVcpu& vcpu_;
   const bool parts_;  ///< with the blocks that it knows
 };
 

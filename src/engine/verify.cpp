@@ -114,7 +114,7 @@ Verifier::~Verifier() {
 }
 
 /// Runs the block once. The flag that asks for attention would end a run at once; it is set again afterwards.
-Leave InterpreterVcpu::run_once(Block* block, bool& asked) {
+Leave TranslatingVcpu::run_once(Block* block, bool& asked) {
   while (true) {
     asked |= context_.attention.exchange(0) != 0;
     context_.link = nullptr;
@@ -135,7 +135,7 @@ Leave InterpreterVcpu::run_once(Block* block, bool& asked) {
   }
 }
 
-Leave InterpreterVcpu::execute_verified(Block* block) {
+Leave TranslatingVcpu::execute_verified(Block* block) {
   Verifier& verifier = *shared_.verifier;
   const u64 posted = mailbox_.posted();
   while (!verifier.turn.try_lock()) {  // who has the turn may wait for us at a barrier
@@ -187,7 +187,7 @@ Leave InterpreterVcpu::execute_verified(Block* block) {
   return Leave::Differs;
 }
 
-void InterpreterVcpu::report(const Block& block, const CpuState& before, const std::string& found) {
+void TranslatingVcpu::report(const Block& block, const CpuState& before, const std::string& found) {
   char line[128];
   std::snprintf(line, sizeof line, "verify: vCPU %u: the compiled block at %08x and the interpreter differ", index_,
                 block.pc);

@@ -43,7 +43,7 @@ constexpr u32 k_most_pieces = 48 * 1024;
 
 /// Views::window for blocks that have `key`. Blocks that check alignment use none, nor do accesses that watchpoints
 /// may be for.
-u64 InterpreterVcpu::window_of(bool privileged, u32 key) {
+u64 TranslatingVcpu::window_of(bool privileged, u32 key) {
   const Backend::Windows mode = shared_.backend->windows();
   if (mode == Backend::Windows::Off || frontend::Context::align_strict_of(key)) return 0;
   if (arm::data_is_armed(context_.s, privileged)) return 0;
@@ -53,7 +53,7 @@ u64 InterpreterVcpu::window_of(bool privileged, u32 key) {
 }
 
 /// The state is of this privilege: what its window lost goes from the host's tables.
-void InterpreterVcpu::prepare_window(bool privileged) {
+void TranslatingVcpu::prepare_window(bool privileged) {
   const Backend::Windows mode = shared_.backend->windows();
   if (mode == Backend::Windows::Off) return;
   mmu::WindowUse& use = tlb_.window_use(privileged);
@@ -65,7 +65,7 @@ void InterpreterVcpu::prepare_window(bool privileged) {
 }
 
 /// Context::views has been chosen.
-void InterpreterVcpu::window_ready() {
+void TranslatingVcpu::window_ready() {
   if (tlb_.window_changes() != window_changes_) {
     window_changes_ = tlb_.window_changes();
     context_.window_ready = k_no_window_ready;
@@ -78,14 +78,14 @@ void InterpreterVcpu::window_ready() {
   shared_.backend->use_window(base);
 }
 
-bool InterpreterVcpu::attach_window(bool privileged) {
+bool TranslatingVcpu::attach_window(bool privileged) {
   constexpr u32 k_windows = mmu::SoftTlb::k_max_windows + 1;
   const u32 pieces = k_most_pieces / static_cast<u32>(shared_.vcpus.size()) / k_windows;
   return privileged ? tlb_.attach_global_window(pieces) : tlb_.attach_window(pieces);
 }
 
 /// An interrupt came, or a loop is hot.
-void InterpreterVcpu::tick_window() {
+void TranslatingVcpu::tick_window() {
   if (shared_.backend->windows() != Backend::Windows::On) return;
   const bool privileged = context_.s.privileged();
   WindowTick& last = window_ticks_[privileged];
@@ -113,7 +113,7 @@ void InterpreterVcpu::tick_window() {
   count(Counter::WindowEnter);
 }
 
-void InterpreterVcpu::charge_window(s32 cost, bool privileged) {
+void TranslatingVcpu::charge_window(s32 cost, bool privileged) {
   if (shared_.backend->windows() != Backend::Windows::On) return;
   mmu::WindowUse& use = tlb_.window_use(privileged);
   use.credit = std::max(use.credit - cost, -k_most_credit[privileged]);
@@ -124,7 +124,7 @@ void InterpreterVcpu::charge_window(s32 cost, bool privileged) {
   request_attention();  // the next block is one that uses the TLB
 }
 
-void InterpreterVcpu::charge_window(const mmu::Window::Settled& done, bool privileged) {
+void TranslatingVcpu::charge_window(const mmu::Window::Settled& done, bool privileged) {
   if (done.calls == 0) return;
   charge_window(static_cast<s32>(done.calls) * k_drop_costs + static_cast<s32>(done.pages / k_drop_pages_per_us),
                 privileged);
@@ -132,7 +132,7 @@ void InterpreterVcpu::charge_window(const mmu::Window::Settled& done, bool privi
 
 /// A block that goes by way of the window was made, which there is beside the one that does not. (There is one kernel,
 /// and what it has made so stays.)
-void InterpreterVcpu::window_block_made() {
+void TranslatingVcpu::window_block_made() {
   tlb();
   if (!context_.s.privileged()) charge_window(k_block_costs, false);
 }
@@ -141,7 +141,7 @@ void InterpreterVcpu::window_block_made() {
 /// the Cortex-A9 may be there), and all of its direct map with pages that it frees. What its kernel has is the same
 /// afterwards; so the tables are looked at, and pages that they still translate so are kept, as if they had been mapped
 /// right after.
-void InterpreterVcpu::check_global_window() {
+void TranslatingVcpu::check_global_window() {
   u32 walks = 0;
   const auto done = tlb_.settle_global_window([&](u32 va) -> mmu::Window::Extent {
     arm::Translation t;
@@ -160,7 +160,7 @@ void InterpreterVcpu::check_global_window() {
 /// Pages behind that of `va` come to the TLB, as a host may do ahead of time (B3.10.1), so that they can be mapped with
 /// it where they follow each other in memory: for a program that goes through memory page by page. Those of the same
 /// MiB, which one table translates.
-void InterpreterVcpu::look_ahead(u32 va) {
+void TranslatingVcpu::look_ahead(u32 va) {
   const bool privileged = context_.s.privileged();
   const mmu::Window& window = *tlb_.window(privileged);
   const mmu::Space& space = tlb_.current();
@@ -183,7 +183,7 @@ void InterpreterVcpu::look_ahead(u32 va) {
 
 /// An access by way of the window has faulted and was done by way of the TLB. The next one to that page is to hit. An
 /// instruction that goes again and again where no window can help is translated anew, without.
-void InterpreterVcpu::window_missed(u32 va, u32 size, bool write) {
+void TranslatingVcpu::window_missed(u32 va, u32 size, bool write) {
   count(Counter::WindowFault);
   const bool privileged = context_.s.privileged();
   if (!tlb().window(privileged) || !tlb_.window_use(privileged).on) {

@@ -62,7 +62,7 @@ TEST(EngineReclaim, DeadBlocksDoNotWaitForAVcpuInADevice) {
   SlowPort port;
   Shared shared({.vcpus = 2, .ram = &ram, .port = &port, .translator = {}}, make_backend());
   port.shared = &shared;
-  for (u32 k = 0; k < 2; ++k) shared.vcpus.push_back(std::make_unique<InterpreterVcpu>(shared, k));
+  for (u32 k = 0; k < 2; ++k) shared.vcpus.push_back(std::make_unique<TranslatingVcpu>(shared, k));
   const auto words = [&](u32 pa, std::initializer_list<u32> code) {
     for (const u32 word : code) {
       std::memcpy(ram.host(GuestPa(pa)), &word, sizeof word);

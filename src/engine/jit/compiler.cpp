@@ -10,8 +10,8 @@
 
 #include "arm/fp.h"
 #include "base/log_once.h"
-#include "engine/helpers.h"
-#include "engine/jit/lower.h"
+#include "engine/uop_functions.h"
+#include "engine/jit/side_tables.h"
 #include "engine/jit/move.h"
 #include "engine/lower.h"
 #include "engine/vcpu.h"

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <optional>
 
-#include "engine/jit/lower.h"
+#include "engine/jit/side_tables.h"
 
 namespace armvisor::engine::jit {
 namespace {

@@ -1,7 +1,7 @@
 #include "engine/jit/x64/emitter.h"
 
 #include "base/assert.h"
-#include "engine/jit/lower.h"
+#include "engine/jit/side_tables.h"
 #include "frontend/translate.h"
 
 namespace armvisor::engine::jit {

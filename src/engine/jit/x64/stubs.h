@@ -17,9 +17,9 @@ enum class Service : u8 {
   Helper,       ///< b = const Uop*: Uop::helper; one that fails raises Leave::Fault
   Trap,         ///< likewise, Leave::Undefined
   Sync,         ///< Vcpu::resync
-  Return,       ///< a = address, c = PSR: InterpreterVcpu::return_from_exception
-  Abort,        ///< InterpreterVcpu::enter_data_abort
-  Svc,          ///< a = address of the next instruction: InterpreterVcpu::supervisor_call
+  Return,       ///< a = address, c = PSR: TranslatingVcpu::return_from_exception
+  Abort,        ///< TranslatingVcpu::enter_data_abort
+  Svc,          ///< a = address of the next instruction: TranslatingVcpu::supervisor_call
   Count,
 };
 using ServiceFunction = u64 (*)(Context*, u64 a, u64 b, u64 c);

@@ -1,4 +1,4 @@
-#include "engine/helpers_dsp.h"
+#include "engine/dsp.h"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
-#include "engine/jit/lower.h"
+#include "engine/jit/side_tables.h"
 
 #include "engine/context.h"
-#include "engine/helpers.h"
+#include "engine/uop_functions.h"
 
 namespace armvisor::engine::jit {
 namespace {

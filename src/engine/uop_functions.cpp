@@ -1,10 +1,10 @@
-#include "engine/helpers.h"
+#include "engine/uop_functions.h"
 
 #include "arm/cp15.h"
 #include "arm/debug_events.h"
 #include "arm/fp.h"
 #include "engine/context.h"
-#include "engine/helpers_dsp.h"
+#include "engine/dsp.h"
 #include "engine/vcpu.h"
 #include "ir/vector.h"
 
