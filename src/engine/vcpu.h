@@ -13,6 +13,7 @@
 #include "engine/journal.h"
 #include "engine/mailbox.h"
 #include "engine/shared.h"
+#include "engine/window_policy.h"
 #include "frontend/translate.h"
 #include "ir/access.h"
 #include "mmu/shadow.h"
@@ -245,11 +246,7 @@ class TranslatingVcpu final : public Vcpu,
   Mailbox mailbox_;
   BlockHolder holder_;
   u32 vain_lookups_ = 0;  ///< of find_block, one after the other
-  /// Of the last tick_window() that counted: the time, Counter::SpaceSwitch, and how many blocks had been made.
-  struct WindowTick {
-    std::chrono::steady_clock::time_point time;
-    u64 switches = 0, blocks = 0;
-  } window_ticks_[2];       ///< by privilege
+  WindowPolicy window_policy_;
   bool windowed_[2] = {};   ///< by privilege: the last view's blocks had k_key_window
   u64 window_changes_ = 0;  ///< SoftTlb::window_changes() that Context::window_ready is of
   /// Maintenance of pages that the other vCPUs are still to be asked for; none: no pages.

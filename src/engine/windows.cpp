@@ -1,11 +1,7 @@
 // Who has a host-MMU window (mmu/window.h), and what happens at an access that the window did not serve. There are
 // windows of address spaces, for unprivileged accesses, and one of a vCPU's privileged accesses, with global pages.
 //
-// A page costs some 10 us to map and a fault 3 us, what they save is nanoseconds; so windows are for what stays. A
-// space gets one when several interrupts in a row found its user code running with no flush of its ASID between and
-// little of it new, if the vCPU hardly changed spaces; privileged code when they found it running, and little of it
-// new. (Code that masks interrupts is noticed when loops of it are hot.) Each such tick earns time to spend on the
-// window; while there is none left, the TLB is used, and the window is kept.
+// Who should have one is said by window_policy.h.
 //
 // Blocks with k_key_window run only when the window is settled and the GS base is its own. Generated code enters
 // unprivileged code when Context::window_ready says so; it is taken back whenever a window loses something. The window
@@ -22,18 +18,6 @@ using measure::Counter;
 
 namespace {
 
-constexpr u32 k_ticks_before = 3;
-/// So many changes of the space since the tick before, and one earns user code nothing: each costs some time, too. So
-/// many blocks that are new, and it earns privileged code nothing, nor user code that has no window yet: what starts up
-/// would have most of its blocks made twice.
-constexpr u64 k_many_switches = 16, k_many_blocks = 32;
-/// Interrupts that follow each other faster are one tick.
-constexpr std::chrono::microseconds k_tick_distance{900};
-/// In microseconds: what a tick earns at most, when a window is used again, and by privilege what can be saved up. A
-/// tick earns a tenth of the time since the last.
-constexpr s32 k_earned_share = 10, k_tick_earns = 400, k_enough = 1200, k_most_credit[] = {40'000, 8'000};
-constexpr s32 k_fault_costs = 4, k_map_costs = 10, k_drop_costs = 6, k_block_costs = 12;
-constexpr u32 k_drop_pages_per_us = 16, k_walks_per_us = 16;
 constexpr u32 k_most_walks = 1024;
 constexpr u32 k_pages_ahead = 15;
 /// All windows of a machine may have so many of the host's mappings, of 65530.
@@ -88,24 +72,12 @@ bool TranslatingVcpu::attach_window(bool privileged) {
 void TranslatingVcpu::tick_window() {
   if (shared_.backend->windows() != Backend::Windows::On) return;
   const bool privileged = context_.s.privileged();
-  WindowTick& last = window_ticks_[privileged];
-  const auto now = std::chrono::steady_clock::now();
-  const auto elapsed = std::chrono::duration_cast<std::chrono::microseconds>(now - last.time);
-  if (elapsed < k_tick_distance) return;
-  const WindowTick tick{now, counters().get(Counter::SpaceSwitch),
-                        counters().get(Counter::CodeInterpreted) + counters().get(Counter::CodeTranslation) +
-                            counters().get(Counter::CodeMove)};
-  const u64 switches = tick.switches - last.switches, blocks = tick.blocks - last.blocks;
-  last = tick;
   mmu::WindowUse& use = tlb().window_use(privileged);
-  if (blocks > k_many_blocks && (privileged || !use.on)) {
-    if (!use.on) use.ticks = 0;
-    return;
-  }
-  if (!privileged && switches > k_many_switches) return;
-  const auto earned = static_cast<s32>(std::min<s64>(elapsed.count() / k_earned_share, k_tick_earns));
-  use.credit = std::min(use.credit + earned, k_most_credit[privileged]);
-  if (++use.ticks < k_ticks_before || use.on || use.credit < k_enough) return;
+  const WindowPolicy::Counts counts{.switches = counters().get(Counter::SpaceSwitch),
+                                    .blocks = counters().get(Counter::CodeInterpreted) +
+                                              counters().get(Counter::CodeTranslation) +
+                                              counters().get(Counter::CodeMove)};
+  if (!window_policy_.tick(use, privileged, std::chrono::steady_clock::now(), counts)) return;
   use.on = attach_window(privileged);
   if (!use.on) return;
   tlb_.window_changed();
@@ -116,8 +88,7 @@ void TranslatingVcpu::tick_window() {
 void TranslatingVcpu::charge_window(s32 cost, bool privileged) {
   if (shared_.backend->windows() != Backend::Windows::On) return;
   mmu::WindowUse& use = tlb_.window_use(privileged);
-  use.credit = std::max(use.credit - cost, -k_most_credit[privileged]);
-  if (use.credit >= 0 || !use.on) return;
+  if (!WindowPolicy::charge(use, privileged, cost)) return;
   use.on = false;
   tlb_.window_changed();
   count(Counter::WindowLeave);
@@ -126,7 +97,8 @@ void TranslatingVcpu::charge_window(s32 cost, bool privileged) {
 
 void TranslatingVcpu::charge_window(const mmu::Window::Settled& done, bool privileged) {
   if (done.calls == 0) return;
-  charge_window(static_cast<s32>(done.calls) * k_drop_costs + static_cast<s32>(done.pages / k_drop_pages_per_us),
+  charge_window(static_cast<s32>(done.calls) * WindowPolicy::k_drop_costs +
+                    static_cast<s32>(done.pages) / WindowPolicy::k_drop_pages_per_us,
                 privileged);
 }
 
@@ -134,7 +106,7 @@ void TranslatingVcpu::charge_window(const mmu::Window::Settled& done, bool privi
 /// and what it has made so stays.)
 void TranslatingVcpu::window_block_made() {
   tlb();
-  if (!context_.s.privileged()) charge_window(k_block_costs, false);
+  if (!context_.s.privileged()) charge_window(WindowPolicy::k_block_costs, false);
 }
 
 /// What maintenance has named goes from the host's tables. Linux flushes everything with each fork (where an erratum of
@@ -153,7 +125,7 @@ void TranslatingVcpu::check_global_window() {
     return {.first = va & ~mask, .last = va | mask, .origin = origin, .mapped = true, .writable = t.pl1_write};
   });
   count(Counter::FlushCheck, walks);
-  charge_window(static_cast<s32>(walks / k_walks_per_us), true);
+  charge_window(static_cast<s32>(walks) / WindowPolicy::k_walks_per_us, true);
   charge_window(done, true);
 }
 
@@ -189,13 +161,13 @@ void TranslatingVcpu::window_missed(u32 va, u32 size, bool write) {
   if (!tlb().window(privileged) || !tlb_.window_use(privileged).on) {
     return request_attention();  // it was lost in the middle of the block
   }
-  charge_window(k_fault_costs, privileged);
+  charge_window(WindowPolicy::k_fault_costs, privileged);
   using Mapped = mmu::SoftTlb::Mapped;
   const auto map = [=, this](u32 at) {
     const u64 before = tlb_.window_counts().mapped;
     const Mapped mapped = tlb_.map_window(at, write, privileged);
     count(Counter::WindowMap, tlb_.window_counts().mapped - before);
-    if (mapped == Mapped::Now) charge_window(k_map_costs, privileged);
+    if (mapped == Mapped::Now) charge_window(WindowPolicy::k_map_costs, privileged);
     return mapped;
   };
   look_ahead(va);
@@ -207,7 +179,7 @@ void TranslatingVcpu::window_missed(u32 va, u32 size, bool write) {
     request_attention();
   }
   if (mapped == Mapped::Already || mapped == Mapped::Now) return;
-  if (mapped == Mapped::Full) return charge_window(k_most_credit[privileged], privileged);
+  if (mapped == Mapped::Full) return charge_window(WindowPolicy::k_most_credit[privileged], privileged);
   if (!shared_.backend->avoid_window(mark_pc())) return;
   const auto offset = static_cast<u64>(s64{mark().offset});  // below 0 in a region that begins before its entry
   shared_.code.invalidate(context_.block->pa + offset, 1);
