@@ -1,6 +1,5 @@
 // Writes to the registers of the memory system: control, translation tables, attributes, maintenance, translation
 // requests.
-#include <atomic>
 
 #include "arm/cp15_accessors.h"
 #include "arm/memory_attributes.h"
@@ -110,11 +109,6 @@ bool write_icimvau(CpuState&, SystemPort& port, u64 value) {
   port.icache_invalidate_va(static_cast<u32>(value));
   return true;
 }
-bool write_barrier(CpuState&, SystemPort&, u64) {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  return true;
-}
-
 bool write_tlbiall(CpuState&, SystemPort& port, u64) {
   port.tlb_flush_all(false);
   return true;

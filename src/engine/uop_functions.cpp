@@ -104,14 +104,12 @@ bool read_sys32(Context& c, const Uop& u) {
   return true;
 }
 bool write_sys32(Context& c, const Uop& u) {
-  // The CP15 form of DSB (B4.2.5) waits for broadcast maintenance like the instruction does.
-  static const arm::SysRegId dsb = arm::find_sysreg32(15, 0, 7, 10, 4), dacr = arm::find_sysreg32(15, 0, 3, 0, 0);
+  static const arm::SysRegId dacr = arm::find_sysreg32(15, 0, 3, 0, 0);
   const auto id = static_cast<arm::SysRegId>(u.imm);
   if (id == dacr)
     count(c, Counter::LightDomains, Counter::HeavyDomains);
   else
     count(c, Counter::LightSysWrite, Counter::HeavySysWrite);
-  if (id == dsb) c.vcpu->fence();
   return arm::write_sysreg(c.s, *c.vcpu, id, r32(c, u.a));
 }
 bool read_sys64(Context& c, const Uop& u) {

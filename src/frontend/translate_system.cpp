@@ -85,10 +85,18 @@ const arm::SysReg* Translator::accessible_sysreg(arm::SysRegId id, bool write) c
   return allowed ? &r : nullptr;
 }
 
+namespace {
+
+/// Barriers by their old encodings (ARM DDI 0406C B4.2.5) are those of the instructions.
+bool is_data_barrier(const arm::SysReg& r) { return r.name == "CP15DSB" || r.name == "CP15DMB"; }
+
+}  // namespace
+
 void Translator::mcr(u32 coproc, u32 op1, u32 t, u32 crn, u32 crm, u32 op2) {
   const arm::SysRegId id = arm::find_sysreg32(coproc, op1, crn, crm, op2);
   const arm::SysReg* r = accessible_sysreg(id, true);
   if (r == nullptr || t == 15) return undefined();
+  if (is_data_barrier(*r)) return data_barrier();
   ir.emit_imm(Op::WriteSys, id, reg(t));
   if (r->effect == arm::SysEffect::EndBlock) sync_exit();
 }

@@ -144,9 +144,14 @@ class OnPoint final : private TestPoints {
   const std::function<void(u32)> f_;
 };
 
+class PublishingBy : public Publishing, public testing::WithParamInterface<u32> {};
+
 /// The writer was asked to let go, and writes before it comes by its mailbox; maintenance that another vCPU makes
 /// meanwhile is not done before it has.
-TEST_F(Publishing, MaintenanceWaitsForAWriterThatIsStillToLetGo) {
+TEST_P(PublishingBy, MaintenanceWaitsForAWriterThatIsStillToLetGo) {
+  m->words(k_maintain + 8, {GetParam()});
+  store(2, k_maintain, k_free, 0, k_other);
+  store(2, k_store_and_maintain, k_free, 0, k_other);  // its DSB leaves nothing to wait for
   const u32 code = k_ram + 0xc000;
   m->words(code, {
                      0xe5832000,  // str r2, [r3]   no entry yet: vCPU 0 translates the function meanwhile
@@ -178,6 +183,10 @@ TEST_F(Publishing, MaintenanceWaitsForAWriterThatIsStillToLetGo) {
   maintainer.join();
   EXPECT_EQ(m->reg(0, 2), 2u);
 }
+
+INSTANTIATE_TEST_SUITE_P(Barriers, PublishingBy,
+                         testing::Values(0xf57ff04f,    // dsb
+                                         0xee070f9a));  // mcr p15, 0, r0, c7, c10, 4  (CP15DSB)
 
 }  // namespace
 }  // namespace armvisor::engine::test
