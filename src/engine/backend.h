@@ -2,6 +2,7 @@
 // How blocks are made and run: the part of an engine that differs between interpreting IR and compiling it. The
 // dispatcher, memory, system registers and the code cache are the same for all.
 #include <memory>
+#include <string>
 
 #include "base/assert.h"
 #include "engine/block.h"
@@ -22,13 +23,11 @@ class Backend {
   virtual u32 cold_runs() const { return 0; }
   /// Like make(), for the first `runs` runs.
   virtual std::unique_ptr<Block> make_cold(const ir::Block&, u32, u32) { AV_UNREACHABLE(); }
-  /// `known`, moved to `pc`; null when it has to be translated for it.
-  virtual std::unique_ptr<Block> move(const Block&, u32) { return nullptr; }
-  /// move() can do it, or may when it has seen more translations of the same bytes.
-  enum class Movable : u8 { No, Perhaps, Yes };
-  virtual Movable may_move(const Block&) const { return Movable::No; }
-  /// `block` was translated from the same bytes as `known`: learns how to move it.
-  virtual void learn(const Block&, Block&) {}
+  /// `known`, which can_move(), copied to `pc`; null when there is no room for code.
+  virtual std::unique_ptr<Block> move(const Block&, u32) { AV_UNREACHABLE(); }
+  /// Empty, or how `block` moved to `elsewhere.pc` differs from what is made of `elsewhere`, which was translated there
+  /// from the same bytes. For tests and --verify.
+  virtual std::string check_move(const Block&, const ir::Block&) { return {}; }
   /// Runs from `block` on until something needs the dispatcher.
   virtual Leave execute(Context* context, Block* block) = 0;
 

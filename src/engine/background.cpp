@@ -84,8 +84,6 @@ void BackgroundCompiler::compile_block(const CompileJob& job) {
   auto block = shared_.backend->make(ir_block_, block_key(job.key, ir_block_.fp));
   if (!block || !block->compiled) return;
   block->pa = job.pa;
-  const Block* const known = shared_.code.find_anywhere(job.pa, job.key);
-  if (known && known->pc != job.pc) shared_.backend->learn(*known, *block);
   shared_.code.publish_hot(std::move(block), source, *this);
 }
 

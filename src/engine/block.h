@@ -14,17 +14,8 @@ namespace armvisor::engine {
 
 struct Block;
 
-/// 32 bits of generated code that depend on the address of a guest instruction in another way than moving with it.
-struct PcField {
-  enum class Kind : u8 { ExecEntry, Heat };  ///< offset of the instruction's entry in Space::exec, in the context
-  u32 at;                                    ///< offset into the code
-  u32 target;                                ///< of the instruction from the block's pc
-  Kind kind;
-  bool operator==(const PcField&) const = default;
-};
-
 namespace jit {
-struct Recipe;
+struct Reloc;
 }
 
 /// A direct exit. `target` is set when the target is known and cleared when it is invalidated.
@@ -121,9 +112,9 @@ struct alignas(64) Block {
   Link* links = nullptr;
   InsnMark* marks = nullptr;
   u8* patch_base = nullptr;  ///< where `host` can be written
-  std::vector<PcField> pc_fields;
-  std::shared_ptr<const jit::Recipe> recipe;  ///< how it differs from what it is at other addresses (jit/move.h)
-  std::unique_ptr<Block> twin;                ///< with --verify: the interpreted form of a compiled block
+  /// Of a compiled block that can be moved (jit/reloc.h); its copies have the same.
+  std::shared_ptr<const std::vector<jit::Reloc>> relocs;
+  std::unique_ptr<Block> twin;  ///< with --verify: the interpreted form of a compiled block
 
   /// Once: room for so many of each, and they are made.
   void make_tables(u32 uops, u32 exits, u32 insns);
@@ -135,6 +126,8 @@ struct alignas(64) Block {
   bool is_hot() const { return cold_runs.load(std::memory_order_relaxed) == 0; }
   /// It is a translation for the context of `wanted`, a key without k_key_fp.
   bool serves(u32 wanted) const { return key == (wanted | k_key_fp) || key == base_key(wanted); }
+  /// Backend::move() can copy it to another virtual address.
+  bool can_move() const { return relocs != nullptr; }
   /// Can only be where it is, so it counts as no copy of the others of its bytes.
   bool is_fixed() const { return region || straddles(); }
   bool straddles() const { return second_page != k_no_page; }

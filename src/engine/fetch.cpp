@@ -143,14 +143,9 @@ Block* TranslatingVcpu::translate_block(u32 pc, u32 key, const frontend::Context
   frontend::Limits limits{.max_insns = second ? 1 : k_max_insns};
   while (true) {
     const Block* const known = second || shared_.config.translator ? nullptr : shared_.code.find_anywhere(pa, key);
-    // So code that each process has elsewhere becomes compiled, too, and then known well enough to be moved.
-    if (cold_runs && known) {
-      if (!known->compiled)
-        cold_runs = known->cold_runs.load(std::memory_order_relaxed) / 2;
-      else if (shared_.backend->may_move(*known) != Backend::Movable::No)
-        cold_runs = shared_.background ? 1 : 0;
-    }
-    auto block = known && known->compiled && known->pc != pc ? shared_.backend->move(*known, pc) : nullptr;
+    // So code that each process has elsewhere becomes compiled, too, and is moved from then on.
+    if (cold_runs && known && !known->compiled) cold_runs = known->cold_runs.load(std::memory_order_relaxed) / 2;
+    auto block = known && known->can_move() && known->pc != pc ? shared_.backend->move(*known, pc) : nullptr;
     const bool moved = block != nullptr;
     if (!moved || shared_.config.trace || shared_.verifier) source.read();
     ir::Block& ir_block = ir_block_;
@@ -175,11 +170,12 @@ Block* TranslatingVcpu::translate_block(u32 pc, u32 key, const frontend::Context
       limits.max_insns = std::max(1u, limits.max_insns / 2);
       continue;
     }
-    if (!moved && known && known->pc != pc) shared_.backend->learn(*known, *block);
     block->pa = pa;
     block->second_page = second_page;
     if (second) block->second_id = mmu::exec_id(pc + 2, second_page);
     if (shared_.verifier && block->compiled) block->twin = lower(ir_block, own_key);
+    if (shared_.verifier && block->can_move() && !moved && !shared_.config.translator)
+      shared_.verifier->check_move(*shared_.backend, *block, context, {source.bytes, source.count});
     Block* const published = moved ? shared_.code.publish_moved(std::move(block), *known)
                                    : shared_.code.publish(std::move(block), source, *this);
     if (!published) continue;  // the bytes changed under us
@@ -226,8 +222,7 @@ bool TranslatingVcpu::offer(const CompileJob& job) {
 bool TranslatingVcpu::compile_later(Block& block, const CompileJob& job) {
   if (block.offered.exchange(true, std::memory_order_relaxed)) return false;
   const Block* const known = shared_.code.find_anywhere(job.pa, job.key);
-  const bool can_move = known && known->compiled && shared_.backend->may_move(*known) == Backend::Movable::Yes;
-  if (can_move || !offer(job)) return false;
+  if ((known && known->can_move()) || !offer(job)) return false;
   if (job.key & k_key_window) window_block_made();
   block.cold_runs = 2 * shared_.backend->cold_runs();
   return true;

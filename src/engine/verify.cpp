@@ -12,11 +12,14 @@
 #include <string>
 #include <thread>
 
+#include "base/assert.h"
 #include "base/log.h"
+#include "engine/backend.h"
 #include "engine/guest_access.h"
 #include "engine/trace.h"
 #include "engine/vcpu.h"
 #include "frontend/translate.h"
+#include "ir/passes/sink_compare.h"
 
 namespace armvisor::engine {
 namespace {
@@ -110,7 +113,22 @@ const mmu::TlbEntry* no_entries() {
 Verifier::~Verifier() {
   const auto count = [](const std::atomic<u64>& n) { return std::to_string(n.load()); };
   say("verify: " + count(agreed) + " blocks ran twice and agreed, " + count(differed) + " differed; " + count(raced) +
-      " raced with a device, " + count(cut) + " not compared from a device access on");
+      " raced with a device, " + count(cut) + " not compared from a device access on; " + count(moves) +
+      " were moved as translated");
+}
+
+void Verifier::check_move(Backend& backend, const Block& block, const frontend::Context& context,
+                          std::span<const u8> bytes) {
+  constexpr u32 k_by = 0x9a5e5000;  // whole pages, and both halves of an address change
+  ir::Block there;
+  const bool translated = frontend::translate(context, block.pc + k_by, bytes, {.max_insns = block.insn_count}, there);
+  AV_ASSERT(translated);
+  ir::sink_compares(there);
+  const std::string found = backend.check_move(block, there);
+  if (!found.empty())
+    assertion_failed(("a block moved is not what is translated there: " + found + "\n" + ir::print(there)).c_str(),
+                     __FILE__, __LINE__);
+  ++moves;
 }
 
 /// Runs the block once. The flag that asks for attention would end a run at once; it is set again afterwards.

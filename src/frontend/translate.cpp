@@ -24,25 +24,26 @@ class Driver {
     block_.insts = std::move(room);
     block_.pc = pc;
     block_.insts.reserve(64);
-    t_.pc = pc;
+    t_.pc = Address::of_pc(pc);
   }
 
   bool run(const Limits& limits) {
     Inst inst;
-    while (!t_.done && block_.insn_count < limits.max_insns && t_.pc != limits.end && fetch(inst)) translate_one(inst);
+    while (!t_.done && block_.insn_count < limits.max_insns && t_.pc.value != limits.end && fetch(inst))
+      translate_one(inst);
     if (block_.insn_count == 0) return false;
     if (!t_.done) jump_on();
-    block_.guest_bytes = t_.pc - block_.pc;
+    block_.guest_bytes = t_.pc.value - block_.pc;
     return true;
   }
 
  private:
   /// Decodes the instruction at t_.pc; false when it is not wholly inside the code.
   bool fetch(Inst& inst) {
-    const std::size_t offset = t_.pc - block_.pc;
+    const std::size_t offset = t_.pc.value - block_.pc;
     const std::size_t left = code_.size() - offset;
     inst = {};
-    inst.pc = t_.pc;
+    inst.pc = t_.pc.value;
     inst.thumb = t_.context.thumb;
     if (!inst.thumb) {
       if (left < 4) return false;
@@ -77,7 +78,7 @@ class Driver {
     t_.bytes = inst.bytes;
     t_.it_written = false;
     ++block_.insn_count;
-    t_.ir.append({.op = Op::Insn, .attr = inst.bytes, .disp = t_.context.it, .imm = t_.pc});
+    t_.ir.append({.op = Op::Insn, .attr = inst.bytes, .disp = t_.context.it, .imm = t_.pc.value});
     if (t_.context.debug_events) t_.check_debug_event();
     const Cond cond = condition(inst);
     const bool conditional = cond < Cond::AL;
@@ -89,13 +90,13 @@ class Driver {
       t_.undefined();
     const bool left = t_.done;
     if (!t_.it_written) t_.context.it = t_.next_it();
-    t_.pc += inst.bytes;
+    t_.pc = t_.next_pc();
     if (!conditional) return;
     t_.ir.label(label);
     if (!left) return;
     // (A conditional branch has no other effect than to leave: what it left by is the last thing before the label.)
     const ir::Inst& exit = block_.insts[block_.insts.size() - 2];
-    const bool forward = exit.op != Op::ExitJump || static_cast<u32>(exit.imm) >= t_.pc;
+    const bool forward = exit.op != Op::ExitJump || static_cast<s32>(static_cast<u32>(exit.imm) - t_.pc.value) >= 0;
     if (forward && t_.side_exits < Translator::k_max_side_exits) {
       ++t_.side_exits;
       t_.done = false;
@@ -107,7 +108,7 @@ class Driver {
   /// Ends the block with a jump to the instruction at t_.pc, whose ITSTATE is t_.context.it.
   void jump_on() {
     if (t_.context.it != 0) t_.ir.emit_imm(Op::SetIt, t_.context.it);
-    t_.ir.emit_imm(Op::ExitJump, t_.pc);
+    t_.ir.append({.op = Op::ExitJump, .moves = ir::Moves::imm, .imm = t_.pc.value});
     t_.done = true;
   }
 

@@ -170,7 +170,8 @@ void Translator::data_processing(DataOp op, bool s, u32 d, Operand n, const Shif
     a = b;
     b = {};
   }
-  if (op == DataOp::Orn) b = b.is_constant ? imm(~static_cast<u32>(b.constant)) : Operand(ir.emit(Op::Not, b));
+  if (op == DataOp::Orn)
+    b = b.is_constant && !b.moves ? imm(~static_cast<u32>(b.constant)) : Operand(ir.emit(Op::Not, b));
   const Value result = ir.emit_to(d == 15 ? ir.new_temp() : Value::reg(d), plain_op(op), a, b);
   if (d != 15) return;
   if (s) return exception_return_alu(result);
@@ -188,7 +189,8 @@ void Translator::flag_setting(DataOp op, Operand n, const ShiftedOperand& m, Val
     ir.block().insts.back().attr = k_nzcv;
     return;
   }
-  if (op == DataOp::Orn) b = b.is_constant ? imm(~static_cast<u32>(b.constant)) : Operand(ir.emit(Op::Not, b));
+  if (op == DataOp::Orn)
+    b = b.is_constant && !b.moves ? imm(~static_cast<u32>(b.constant)) : Operand(ir.emit(Op::Not, b));
   Operand result = b;
   if (op == DataOp::Mov) {
     set_reg(dst.reg_number(), b);

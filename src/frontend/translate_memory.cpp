@@ -42,7 +42,7 @@ ir::AccessCode Translator::access_code(const Access& access) const {
   return code;
 }
 
-Value Translator::read(const Access& access, Operand address, u32 disp, Value dst) {
+Value Translator::read(const Access& access, Operand address, Address disp, Value dst) {
   const ir::AccessCode code = access_code(access);
   return ir.load(dst, address, disp, code.attr, code.attr2);
 }
@@ -53,12 +53,12 @@ void Translator::write(const Access& access, Operand address, u32 disp, Operand 
 }
 
 Operand Translator::index_address(const Index& x, u32& disp) {
-  const Operand base = x.n == 15 ? imm(pc_aligned()) : reg(x.n);
+  const Operand base = x.n == 15 ? Operand(pc_aligned()) : reg(x.n);
   disp = 0;
   if (!x.index) return base;
   if (!x.offset.is_constant) return ir.emit(x.add ? Op::Add : Op::Sub, base, x.offset);
   const u32 offset = static_cast<u32>(x.add ? x.offset.constant : 0 - x.offset.constant);
-  if (base.is_constant) return imm(static_cast<u32>(base.constant) + offset);
+  if (base.is_constant) return base.address() + offset;
   disp = offset;
   return base;
 }

@@ -58,7 +58,7 @@ void Translator::bkpt() { leave(Op::ExitBkpt, {}, static_cast<u64>(arm::DebugEnt
 
 void Translator::check_debug_event() {
   const u32 label = ir.new_label();
-  ir.skip_if(ir.emit_imm(Op::NoDebugEvent, pc), label);
+  ir.skip_if(ir.emit_imm(Op::NoDebugEvent, pc.value), label);
   leave(Op::ExitBkpt);
   done = false;
   ir.label(label);

@@ -11,7 +11,7 @@ namespace {
 u32 first_register(const auto& i) { return i('z') ? vd(i) : i('d') << 1 | i('D'); }
 
 /// Base of the A7.6 instructions: PC reads word-aligned.
-Operand base_of(Translator& t, const auto& i) { return i('n') == 15 ? Operand::imm(t.pc_aligned()) : t.reg(i('n')); }
+Operand base_of(Translator& t, const auto& i) { return i('n') == 15 ? Operand(t.pc_aligned()) : t.reg(i('n')); }
 
 /// One register from or to memory. A big-endian doubleword has its high word first, which is what the two word accesses
 /// of the manual give.
@@ -39,7 +39,7 @@ void multiple(Translator& t, const auto& i, u32 n, bool writeback, bool before, 
   const bool defined =
       count != 0 && first + count <= 32 && (!is_double || count <= 16) && !(n == 15 && (writeback || t.context.thumb));
   if (!open_vfp(t, defined)) return;
-  const Operand base = n == 15 ? Operand::imm(t.pc_aligned()) : t.reg(n);
+  const Operand base = n == 15 ? Operand(t.pc_aligned()) : t.reg(n);
   const u32 lowest = before ? 0 - words * 4 : 0;
   Transfer x(t, i);
   std::array<Value, 32> v;

@@ -26,6 +26,7 @@
 namespace armvisor::frontend {
 
 using arm::Cond;
+using ir::Address;
 using ir::BranchHint;
 using ir::MemAttr;
 using ir::Op;
@@ -51,7 +52,7 @@ class Translator {
 
   ir::Builder ir;
   Context context;    ///< context.it is the ITSTATE of the instruction being translated
-  u32 pc = 0;         ///< of the instruction being translated
+  Address pc;         ///< of the instruction being translated
   u8 bytes = 4;       ///< its length
   bool done = false;  ///< the block has been left by what was emitted last
   static constexpr u32 k_max_side_exits = 6;
@@ -59,10 +60,12 @@ class Translator {
   bool it_written = false;  ///< the instruction was IT: context.it is already the next instruction's
 
   // --- operands
-  u32 next_pc() const { return pc + bytes; }
-  u32 pc_value() const { return pc + (context.thumb ? 4 : 8); }  ///< what reading PC gives
-  u32 pc_aligned() const { return pc_value() & ~3u; }            ///< Align(PC, 4), base of literals
-  Operand reg(u32 n) const { return n == 15 ? Operand::imm(pc_value()) : Operand(Value::reg(n)); }
+  Address next_pc() const { return pc + bytes; }
+  /// What BL and relatives write to LR.
+  Address return_address() const { return {(pc.value + bytes) | u32{context.thumb}, true}; }
+  Address pc_value() const { return pc + (context.thumb ? 4 : 8); }      ///< what reading PC gives
+  Address pc_aligned() const { return {pc_value().value & ~3u, true}; }  ///< Align(PC, 4), base of literals
+  Operand reg(u32 n) const { return n == 15 ? Operand(pc_value()) : Operand(Value::reg(n)); }
   static Operand imm(u64 v) { return Operand::imm(v); }
   /// Writes Rn, n in 0..14. A temp given here is used up: its producer may be made to write Rn itself.
   void set_reg(u32 n, Operand v);
@@ -77,24 +80,24 @@ class Translator {
   void undefined();                      ///< Undefined Instruction exception here
   void unpredictable() { undefined(); }  ///< the choice of this CPU, see docs/engine/translation.md
   /// Appends exit `op` (ITSTATE set as stated above) and marks the block as left.
-  void leave(Op op, Operand a = {}, u64 imm = 0, BranchHint hint = BranchHint::None, u32 disp = 0);
+  void leave(Op op, Operand a = {}, Address imm = {}, BranchHint hint = BranchHint::None, Address disp = {});
   void leave_return(Operand target_pc, Operand psr);  ///< ExitReturn
   void sync_exit() { leave(Op::ExitSync, {}, next_pc()); }
   void set_it(u8 itstate);  ///< the IT instruction
 
   // --- branches (translate_branch.cpp)
-  void branch(u32 target);                  ///< same instruction set
-  void branch_link(u32 target);             ///< BL: LR = next instruction (with bit 0 in Thumb state)
-  void branch_link_switch(u32 target);      ///< BLX immediate: to the other instruction set
-  void branch_cond(Cond cond, u32 target);  ///< B<c> of Thumb
-  void go_on_or_leave(u32 target);          ///< after the skip over a branch to `target`
-  void compare_branch(bool nonzero, u32 n, u32 target);
+  void branch(Address target);                  ///< same instruction set
+  void branch_link(Address target);             ///< BL: LR = next instruction (with bit 0 in Thumb state)
+  void branch_link_switch(Address target);      ///< BLX immediate: to the other instruction set
+  void branch_cond(Cond cond, Address target);  ///< B<c> of Thumb
+  void go_on_or_leave(Address target);          ///< after the skip over a branch to `target`
+  void compare_branch(bool nonzero, u32 n, Address target);
   void bx(u32 m);
   void blx(u32 m);
   void table_branch(u32 n, u32 m, bool half);  ///< TBB, TBH
   /// BranchWritePC (interworking: BXWritePC), of a value that is no constant in general.
   void branch_write_pc(Operand value, BranchHint hint = BranchHint::None);
-  void bx_write_pc(Operand value, BranchHint hint = BranchHint::None, u32 return_address = 0);
+  void bx_write_pc(Operand value, BranchHint hint = BranchHint::None, Address return_address = {});
   void write_pc_alu(Operand value, BranchHint hint = BranchHint::None);  ///< interworks in A32, not in Thumb
 
   // --- data processing (translate_data.cpp)
@@ -122,7 +125,7 @@ class Translator {
   void data_processing(DataOp op, bool s, u32 d, Operand n, const ShiftedOperand& m);
   void move_to(u32 d, Operand v);  ///< Rd = v, PC by ALUWritePC
   void movt(u32 d, u32 imm16);     ///< top halfword
-  void add_sub_pc_aligned(u32 d, bool add, u32 offset) { move_to(d, imm(pc_aligned() + (add ? offset : 0 - offset))); }
+  void add_sub_pc_aligned(u32 d, bool add, u32 offset) { move_to(d, pc_aligned() + (add ? offset : 0 - offset)); }
   void unary(Op op, u32 d, u32 m);             ///< Clz, Rbit, Rev, Rev16, Revsh
   void bfi(u32 d, u32 n, u32 lsb, u32 width);  ///< n == 15: BFC
   void bfx(bool is_unsigned, u32 d, u32 n, u32 lsb, u32 width);
@@ -159,7 +162,7 @@ class Translator {
     u32 named_alignment = 1;  ///< what the instruction names for this address, in bytes
   };
   /// Into `dst`, or a new temp.
-  Value read(const Access& access, Operand address, u32 disp, Value dst = {});
+  Value read(const Access& access, Operand address, Address disp, Value dst = {});
   void write(const Access& access, Operand address, u32 disp, Operand value);
   /// Addressing of single accesses: Rn +- offset, before (index) or after. n == 15: Align(PC, 4), without writeback.
   struct Index {

@@ -23,6 +23,23 @@ bool fold(Op op, u32 a, u32 b, u32& result) {
   }
 }
 
+/// As fold() of a constant and an address that moves, by whole pages, or of two such addresses: whether the result
+/// moves in the same way. False: it is neither an address nor a constant.
+bool folds_moving(Op op, const Operand& a, const Operand& b, bool& result_moves) {
+  constexpr u32 k_in_page = 0xfff;
+  const u64 other = a.moves ? b.constant : a.constant;
+  result_moves = a.moves != b.moves;
+  switch (op) {
+    case Op::Add: return result_moves;
+    case Op::Sub: return a.moves;
+    case Op::And: return result_moves && (other | k_in_page) == ~u32{0};
+    case Op::Or:
+    case Op::Xor: return result_moves && other <= k_in_page;
+    case Op::AndNot: return a.moves && !b.moves && other <= k_in_page;
+    default: return false;
+  }
+}
+
 bool fold(Op op, u32 a, u32& result) {
   switch (op) {
     case Op::Mov: result = a; return true;
@@ -36,6 +53,20 @@ bool fold(Op op, u32 a, u32& result) {
   }
 }
 
+/// All operands are constants, and so is the result.
+bool fold_operands(Op op, const Operand& a, const Operand& b, const Operand& c, Address& result) {
+  if (!a.is_constant || !c.value.is_none()) return false;
+  result.moves = false;
+  if (b.value.is_none()) {
+    result.moves = a.moves;
+    return (!a.moves || op == Op::Mov) && fold(op, static_cast<u32>(a.constant), result.value);
+  }
+  if (!b.is_constant || ((a.moves || b.moves) && !folds_moving(op, a, b, result.moves))) return false;
+  return fold(op, static_cast<u32>(a.constant), static_cast<u32>(b.constant), result.value);
+}
+
+u8 mark(Address a) { return a.moves ? Moves::imm : u8{0}; }
+
 }  // namespace
 
 Inst& Builder::append(const Inst& inst) {
@@ -48,31 +79,35 @@ Value Builder::emit(Op op, Operand a, Operand b, Operand c) {
 }
 
 Value Builder::emit_to(Value dst, Op op, Operand a, Operand b, Operand c) {
-  u32 folded = 0;
-  const bool unary = b.value.is_none() && c.value.is_none();
-  if (a.is_constant && ((unary && fold(op, static_cast<u32>(a.constant), folded)) ||
-                        (b.is_constant && c.value.is_none() &&
-                         fold(op, static_cast<u32>(a.constant), static_cast<u32>(b.constant), folded)))) {
-    append({.op = Op::Mov, .dst = dst, .a = Value::immediate(), .imm = folded});
+  Address folded;
+  if (fold_operands(op, a, b, c, folded)) {
+    append({.op = Op::Mov, .moves = mark(folded), .dst = dst, .a = Value::immediate(), .imm = folded.value});
     return dst;
   }
   Operand* const operands[] = {&a, &b, &c};
   u64 constant = 0;
+  u8 moves = 0;
   bool placed = false;
   for (int k = 2; k >= 0; --k) {
     Operand& o = *operands[k];
     if (!o.is_constant) continue;
-    if (!placed) {
+    if (!placed && (!o.moves || imm_may_move(op))) {
       placed = true;
       constant = o.constant;
+      moves = mark(o.address());
     } else {
       const bool wide = info(op).operand[k] == Type::I64;
       const Value t = new_temp();
-      append({.op = wide ? Op::Mov64 : Op::Mov, .dst = t, .a = Value::immediate(), .imm = o.constant});
+      AV_ASSERT(!wide || !o.moves);
+      append({.op = wide ? Op::Mov64 : Op::Mov,
+              .moves = mark(o.address()),
+              .dst = t,
+              .a = Value::immediate(),
+              .imm = o.constant});
       o = t;
     }
   }
-  append({.op = op, .dst = dst, .a = a.value, .b = b.value, .c = c.value, .imm = constant});
+  append({.op = op, .moves = moves, .dst = dst, .a = a.value, .b = b.value, .c = c.value, .imm = constant});
   return dst;
 }
 
@@ -91,14 +126,15 @@ Value Builder::emit_imm_to(Value dst, Op op, u64 imm, Operand a, Operand b, Oper
   return dst;
 }
 
-Value Builder::load(Value dst, Operand address, u32 disp, u8 attr, u8 attr2) {
+Value Builder::load(Value dst, Operand address, Address disp, u8 attr, u8 attr2) {
   if (dst.is_none()) dst = new_temp();
   append({.op = (attr & MemAttr::size_mask) == 8 ? Op::Load64 : Op::Load,
           .attr = attr,
           .attr2 = attr2,
+          .moves = static_cast<u8>((address.moves ? Moves::imm : 0) | (disp.moves ? Moves::disp : 0)),
           .dst = dst,
           .a = address.value,
-          .disp = disp,
+          .disp = disp.value,
           .imm = address.constant});
   return dst;
 }
@@ -108,6 +144,7 @@ void Builder::store(Operand address, u32 disp, Operand value, u8 attr, u8 attr2)
   append({.op = (attr & MemAttr::size_mask) == 8 ? Op::Store64 : Op::Store,
           .attr = attr,
           .attr2 = attr2,
+          .moves = mark(address.is_constant ? address.address() : value.address()),
           .a = address.value,
           .b = value.value,
           .disp = disp,

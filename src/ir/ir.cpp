@@ -81,4 +81,40 @@ bool imm_is_attribute(Op op) {
   }
 }
 
+bool imm_may_move(Op op) {
+  switch (op) {
+    case Op::Mov:
+    case Op::Add:
+    case Op::Load:
+    case Op::Load64:
+    case Op::Store:
+    case Op::Store64:
+    case Op::ExitJump:
+    case Op::ExitCall:
+    case Op::ExitSwitch:
+    case Op::ExitInterwork:
+    case Op::ExitSync:
+    case Op::ExitWfi:
+    case Op::ExitWfe:
+    case Op::ExitYield: return true;
+    default: return false;
+  }
+}
+
+bool disp_may_move(Op op) {
+  switch (op) {
+    case Op::Load:
+    case Op::Load64:
+    case Op::Store:
+    case Op::Store64:
+    case Op::ExitCall:
+    case Op::ExitSwitch:
+    case Op::ExitInterwork:
+    case Op::ExitSvc:
+    case Op::ExitHvc:
+    case Op::ExitSmc: return true;
+    default: return false;
+  }
+}
+
 }  // namespace armvisor::ir

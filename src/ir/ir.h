@@ -7,6 +7,10 @@
 // left it. The front end therefore writes an instruction's results after its last access that may raise, but for
 // what the architecture lets be UNKNOWN. The faulting guest instruction is the last Insn before it.
 //
+// Guest addresses. What the front end has from the program counter, and what therefore is another value where the same
+// bytes lie at another virtual address, is marked (Moves): it keeps its distance from Block::pc. Everything else in a
+// block is the same wherever it lies. Blocks move by whole pages.
+//
 // A region is several blocks in one: each begins with a Head, and Goto leads from any of them to any Head, also back.
 #include <cstdint>
 #include <string>
@@ -21,7 +25,7 @@ enum class Type : u8 { V, I32, I64, V128 };
 
 enum Effect : u8 { Pure = 0, FlagsR = 1, FlagsW = 2, State = 4, Mem = 8, Trap = 16, Exit = 32 };
 
-enum class Op : u16 {
+enum class Op : u8 {
 #define OP(name, ...) name,
 #include "ir/opcodes.inc"
 #undef OP
@@ -37,6 +41,9 @@ struct OpInfo {
 const OpInfo& info(Op op);
 /// True when Inst::imm is an attribute of the operation (a label, a register number, ...) and so never an operand.
 bool imm_is_attribute(Op op);
+/// Inst::imm, as operand or attribute, or Inst::disp may be marked as moving with the block.
+bool imm_may_move(Op op);
+bool disp_may_move(Op op);
 
 /// An operand: nothing, R0..R14, the instruction's immediate, or temp number t.
 class Value {
@@ -60,16 +67,40 @@ class Value {
   u16 raw_ = k_none;
 };
 
-/// One instruction. 32 bytes.
+/// A guest address that is known when a block is made. One that comes from the program counter moves with the block
+/// (ir::Moves); a plain number is the same wherever the block lies.
+struct Address {
+  u32 value = 0;
+  bool moves = false;
+
+  constexpr Address() = default;
+  constexpr Address(u32 plain) : value(plain) {}
+  constexpr Address(u32 v, bool moving) : value(v), moves(moving) {}
+  static constexpr Address of_pc(u32 v) { return Address(v, true); }
+  constexpr Address operator+(u32 n) const { return Address(value + n, moves); }
+};
+
+/// Inst::moves: what of an instruction is a guest address at a fixed distance from Block::pc. Insn::imm always is one
+/// and has no mark.
+struct Moves {
+  static constexpr u8 imm = 1, disp = 2;
+};
+
+/// One instruction. 24 bytes.
 struct Inst {
   Op op{};
   u8 attr = 0;  ///< flag mask, MemAttr, arm::Cond, BranchHint or byte count: see opcodes.inc
   u8 attr2 = 0;  ///< of loads and stores AccessAttr (ir/access.h); depth of a Head
+  u8 moves = 0;  ///< Moves
   Value dst{};
   Value a{}, b{}, c{};
   u32 disp = 0;  ///< displacement of a memory access; return address; see opcodes.inc
   u64 imm = 0;
+
+  Address imm_address() const { return Address(static_cast<u32>(imm), moves & Moves::imm); }
+  Address disp_address() const { return Address(disp, moves & Moves::disp); }
 };
+static_assert(sizeof(Inst) == 24);
 
 /// Inst::attr of memory accesses.
 struct MemAttr {

@@ -6,7 +6,8 @@
 //   r0 = Load t0 attr=0x4 disp=0x10
 //   ExitJump imm=0x8008
 //
-// Operands are r0..r14, tN, #constant and _ (none). ';' starts a comment. Numbers are decimal or 0x hexadecimal.
+// Operands are r0..r14, tN, #constant, @address and _ (none). An address moves with the block (Moves), as do disp=@N
+// and imm=@N. ';' starts a comment. Numbers are decimal or 0x hexadecimal.
 #include <charconv>
 #include <cstdio>
 #include <unordered_map>
@@ -28,31 +29,34 @@ std::string numbered(char prefix, u32 n) {
   return out;
 }
 
-std::string operand_text(Value v, u64 imm) {
+std::string operand_text(Value v, const Inst& inst) {
   if (v.is_none()) return "_";
   if (v.is_reg()) return numbered('r', v.reg_number());
   if (v.is_temp()) return numbered('t', v.temp_number());
-  std::string out = "#";
-  out += hex(imm);
+  std::string out = inst.moves & Moves::imm ? "@" : "#";
+  out += hex(inst.imm);
   return out;
 }
 
 void print_inst(const Inst& inst, std::string& out) {
   out += "  ";
-  if (!inst.dst.is_none()) out += operand_text(inst.dst, 0) + " = ";
+  if (!inst.dst.is_none()) out += operand_text(inst.dst, inst) + " = ";
   out += info(inst.op).name;
   const Value operands[] = {inst.a, inst.b, inst.c};
   int count = 3;
   while (count > 0 && operands[count - 1].is_none()) --count;
   bool has_imm_operand = false;
   for (int k = 0; k < count; ++k) {
-    out += (k ? ", " : " ") + operand_text(operands[k], inst.imm);
+    out += (k ? ", " : " ") + operand_text(operands[k], inst);
     has_imm_operand |= operands[k].is_imm();
   }
   if (inst.attr) out += " attr=" + hex(inst.attr);
   if (inst.attr2) out += " attr2=" + hex(inst.attr2);
-  if (inst.disp) out += " disp=" + hex(inst.disp);
-  if (inst.imm && !has_imm_operand) out += " imm=" + hex(inst.imm);
+  const auto field = [&](const char* name, u8 mark, u64 value) {
+    if (value || (inst.moves & mark)) out += std::string(name) + (inst.moves & mark ? "@" : "") + hex(value);
+  };
+  field(" disp=", Moves::disp, inst.disp);
+  if (!has_imm_operand) field(" imm=", Moves::imm, inst.imm);
   out += '\n';
 }
 
@@ -81,16 +85,17 @@ bool parse_number(std::string_view text, u64& out) {
   return !text.empty() && r.ec == std::errc() && r.ptr == text.data() + text.size();
 }
 
-bool parse_operand(std::string_view text, Value& out, u64& imm) {
+bool parse_operand(std::string_view text, Value& out, Inst& inst) {
   u64 n = 0;
   if (text == "_") {
     out = Value();
     return true;
   }
   if (text.size() < 2 || !parse_number(text.substr(1), n)) return false;
-  if (text[0] == '#') {
+  if (text[0] == '#' || text[0] == '@') {
     out = Value::immediate();
-    imm = n;
+    inst.imm = n;
+    if (text[0] == '@') inst.moves |= Moves::imm;
     return true;
   }
   if (text[0] == 'r' && n < 15) {
@@ -121,6 +126,21 @@ bool parse_attribute(std::string_view word, std::string_view& name, u64& value) 
   return parse_number(word.substr(eq + 1), value);
 }
 
+/// "disp=@number" or "imm=@number".
+bool set_address(Inst& inst, std::string_view word) {
+  const auto at = word.find("=@");
+  u64 value = 0;
+  if (at == word.npos || !parse_number(word.substr(at + 2), value) || value > 0xffffffff) return false;
+  if (word.substr(0, at) == "disp") {
+    inst.disp = static_cast<u32>(value);
+    inst.moves |= Moves::disp;
+    return true;
+  }
+  inst.imm = value;
+  inst.moves |= Moves::imm;
+  return word.substr(0, at) == "imm";
+}
+
 bool set_attribute(Inst& inst, std::string_view name, u64 value) {
   if (name == "attr" && value <= 0xff)
     inst.attr = static_cast<u8>(value);
@@ -139,7 +159,7 @@ bool set_attribute(Inst& inst, std::string_view name, u64 value) {
 std::string parse_inst(const std::vector<std::string_view>& words, Inst& inst) {
   std::size_t k = 0;
   if (words.size() > 1 && words[1] == "=") {
-    u64 ignored = 0;
+    Inst ignored;
     if (!parse_operand(words[0], inst.dst, ignored) || inst.dst.is_imm()) return "r0..r14 or tN as the result";
     k = 2;
   }
@@ -153,10 +173,11 @@ std::string parse_inst(const std::vector<std::string_view>& words, Inst& inst) {
     std::string_view name;
     u64 value = 0;
     if (words[k].find('=') != words[k].npos) {
-      if (!parse_attribute(words[k], name, value) || !set_attribute(inst, name, value))
+      const bool known = parse_attribute(words[k], name, value) && set_attribute(inst, name, value);
+      if (!known && !set_address(inst, words[k]))
         return "attr=, attr2=, disp= or imm= with a number, found '" + std::string(words[k]) + "'";
-    } else if (operand == 3 || !parse_operand(words[k], *operands[operand++], inst.imm)) {
-      return "an operand (r0..r14, tN, #N or _), found '" + std::string(words[k]) + "'";
+    } else if (operand == 3 || !parse_operand(words[k], *operands[operand++], inst)) {
+      return "an operand (r0..r14, tN, #N, @N or _), found '" + std::string(words[k]) + "'";
     }
   }
   return {};

@@ -7,7 +7,8 @@
 //  4. labels are below label_count, defined once, after every skip to them, and used by at least one skip or none;
 //  5. memory sizes, alignments, masks and conditions are in range;
 //  6. control does not fall out of the end, and an Insn starts before the first instruction that may raise;
-//  7. a region begins with a Head; heads are defined once, and temps do not outlive the block that a Head begins.
+//  7. what is marked as moving with the block is a 32-bit address where an opcode may have one, and an access has one;
+//  8. a region begins with a Head; heads are defined once, and temps do not outlive the block that a Head begins.
 #include <bit>
 
 #include "base/assert.h"
@@ -62,6 +63,7 @@ class Verifier {
     if (inst.op == Op::Goto && inst.imm >= heads_.size()) return "head number out of range";
     if (const char* problem = check_operands(inst)) return problem;
     if (const char* problem = check_attributes(inst)) return problem;
+    if (const char* problem = check_moves(inst)) return problem;
     if (const char* problem = check_result(inst)) return problem;
     if (inst.op == Op::Insn) in_insn_ = true;
     if (!in_insn_ && (info(inst.op).effects & (Effect::Mem | Effect::Trap | Effect::Exit)))
@@ -153,6 +155,18 @@ class Verifier {
       case Op::Ror: return inst.b.is_imm() && inst.imm > 31 ? "shift amount over 31" : nullptr;
       default: return op.effects & Effect::Mem ? "memory operation without a rule" : nullptr;
     }
+  }
+
+  static const char* check_moves(const Inst& inst) {
+    const bool imm = inst.moves & Moves::imm, disp = inst.moves & Moves::disp;
+    if (!imm && !disp) return nullptr;
+    if ((imm && !imm_may_move(inst.op)) || (disp && !disp_may_move(inst.op))) return "an address where none may be";
+    if (imm && inst.imm > 0xffffffff) return "an address of more than 32 bits";
+    const bool is_operand = inst.a.is_imm() || inst.b.is_imm();
+    if (imm && !imm_is_attribute(inst.op) && !is_operand) return "an address that is no operand";
+    if (imm && inst.b.is_imm() && info(inst.op).operand[1] != Type::I32) return "an address as a 64-bit operand";
+    const bool sum = imm && disp && (info(inst.op).effects & Effect::Mem) && inst.a.is_imm();
+    return sum ? "the sum of two addresses" : nullptr;
   }
 
   const char* check_skip(const Inst& inst) {

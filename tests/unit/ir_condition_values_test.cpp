@@ -51,6 +51,9 @@ TEST(ConditionValues, OtherPairsStay) {
   EXPECT_EQ(after(moves(2, 3, "r11", 1, 0)), "");
   EXPECT_EQ(after(moves(2, 3, "r12", 1, 1)), "");
   EXPECT_EQ(after(moves(2, 3, "r12", 2, 3)), "");
+  std::string address = moves(2, 3, "r12", 1, 0);
+  address.replace(address.find('#'), 1, "@");
+  EXPECT_EQ(after(address), "");
 }
 
 }  // namespace

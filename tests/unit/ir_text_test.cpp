@@ -32,6 +32,18 @@ TEST(IrText, PrintedTextParsesToTheSame) {
   EXPECT_NE(printed.find("t0 = AddF r1, #0x5 attr=0xf"), std::string::npos);
 }
 
+TEST(IrText, AddressesThatMoveAreMarked) {
+  const std::string text = with_header(
+      "  r14 = Mov @0x8004\n  r0 = Load r1 attr=0x1 disp=@0x8008\n  r3 = Add r3, @0x800c\n"
+      "  Store r3, @0x0 attr=0x4 disp=0x4\n  ExitCall disp=@0x8004 imm=@0x0\n");
+  const Block block = parsed(text);
+  EXPECT_EQ(verify(block), "");
+  EXPECT_EQ(print(block), text);
+  EXPECT_EQ(block.insts[1].moves, Moves::imm);
+  EXPECT_EQ(block.insts[2].moves, Moves::disp);
+  EXPECT_EQ(block.insts[5].moves, Moves::imm | Moves::disp);
+}
+
 TEST(IrText, EveryOpcodeNameParses) {
   for (u16 k = 0; k < static_cast<u16>(Op::Count); ++k) {
     const std::string text = "block pc=0\n" + std::string(info(static_cast<Op>(k)).name) + "\n";
@@ -49,6 +61,9 @@ TEST(IrText, ErrorsNameTheLineAndWhatWasExpected) {
   EXPECT_FALSE(parse("block pc=0\n r0 = Mov r15\n", block, error));
   EXPECT_FALSE(parse("block pc=0\n r0 = Mov r1, r2, r3, r4\n", block, error));
   EXPECT_FALSE(parse("block pc=0\n #1 = Mov r1\n", block, error));
+  EXPECT_FALSE(parse("block pc=0\n r0 = Mov @r1\n", block, error));
+  EXPECT_FALSE(parse("block pc=0\n ExitJump attr=@1\n", block, error));
+  EXPECT_FALSE(parse("block pc=0\n ExitJump disp=@0x100000000\n", block, error));
   EXPECT_FALSE(parse("", block, error));
 }
 
@@ -77,6 +92,12 @@ TEST(IrVerifier, SaysWhatIsWrong) {
       {"SkipIf r0 imm=7\nExitJump\n", "label number"},
       {"ExitJump\nr0 = Mov r1\nExitJump\n", "not reachable"},
       {"r0 = Mov r1\n", "falls out"},
+      {"r0 = Sub r1, @0x8000\nExitJump\n", "an address where none may be"},
+      {"r0 = Add r1, r2 disp=@0x8000\nExitJump\n", "an address where none may be"},
+      {"SkipIf r0 imm=@0\nLabel imm=0\nExitJump\n", "an address where none may be"},
+      {"r0 = Mov r1 imm=@0x8000\nExitJump\n", "no operand"},
+      {"Store64 r0, @0x8000 attr=8\nExitJump\n", "64-bit operand"},
+      {"r0 = Load @0x8000 attr=4 disp=@0x8000\nExitJump\n", "sum of two addresses"},
       {"SkipIf r0 imm=0\nt0 = Mov #1\nLabel imm=0\nr0 = Mov t0\nExitJump\n", "on some path"},
   };
   for (const auto& c : cases) {

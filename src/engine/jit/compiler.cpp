@@ -189,6 +189,7 @@ struct Compiler::Workplace {
   }
 
   Emitter emitter;
+  Relocs relocs;  ///< of the block that is being made
   u8* at = nullptr;
   std::size_t left = 0;
 };
@@ -235,17 +236,19 @@ bool Compiler::make_room(Workplace& place, std::size_t size) {
 std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
   std::optional<ir::Block> made[2];
   const ir::Block& best = optimised(ir_block, options_, made);
-  auto block = make_tables(best, key);
-  if (!block) return nullptr;
   const auto place = borrow_workplace();
+  place->relocs.clear();
+  auto block = make_tables(best, key, place->relocs);
+  if (!block) return nullptr;
   for (std::size_t capacity = std::max(likely_capacity(best), place->left); capacity <= k_max_block_bytes;
        capacity *= 2) {
     if (!make_room(*place, capacity)) {
       if (best.head_count) return nullptr;
       return make_cold(best, key, options_.warm ? cold_runs() : k_stays_interpreted);
     }
-    if (const std::size_t size = emit(place->emitter, place->at, place->left, best, *block)) {
+    if (const std::size_t size = emit(*place, best, *block)) {
       complete(*block, place->at, size, place->emitter);
+      if (options_.move_code && can_move(best, key)) block->relocs = std::make_shared<const Relocs>(place->relocs);
       place->take(size);
       return block;
     }
@@ -254,13 +257,14 @@ std::unique_ptr<Block> Compiler::make(const ir::Block& ir_block, u32 key) {
 }
 
 /// Emitted where it will stand: what the code refers to relative to itself is right in both mappings. Returns the
-/// code's size; 0: `capacity` bytes do not suffice.
-std::size_t Compiler::emit(Emitter& emitter, u8* at, std::size_t capacity, const ir::Block& ir_block, Block& out) {
+/// code's size; 0: there is not enough room in `place`.
+std::size_t Compiler::emit(Workplace& place, const ir::Block& ir_block, Block& out) {
+  const std::size_t relocs_of_tables = place.relocs.size();
   try {
-    return emitter.compile(at, capacity, ir_block, out);
+    return place.emitter.compile(place.at, place.left, ir_block, out, place.relocs);
   } catch (const Xbyak::Error&) {
     for (u32 k = 0; k < out.link_count; ++k) out.links[k].patch = nullptr;
-    out.pc_fields.clear();
+    place.relocs.resize(relocs_of_tables);
     return 0;
   }
 }
@@ -287,7 +291,6 @@ std::unique_ptr<Block> Compiler::make_cold(const ir::Block& ir_block, u32 key, u
 }
 
 std::unique_ptr<Block> Compiler::move(const Block& known, u32 pc) {
-  if (may_move(known) != Movable::Yes) return nullptr;
   const auto place = borrow_workplace();
   if (!make_room(*place, known.host_size)) return nullptr;
   auto block = jit::move(known, pc, place->at, memory_.to_exec(place->at));
@@ -296,20 +299,13 @@ std::unique_ptr<Block> Compiler::move(const Block& known, u32 pc) {
   return block;
 }
 
-Backend::Movable Compiler::may_move(const Block& known) const {
-  // (By way of a window: the accesses are known to the fault handler by their addresses.)
-  if (!options_.move_code || (known.key & k_key_window) || (known.recipe && !known.recipe->usable)) return Movable::No;
-  return known.recipe && known.recipe->confirmed ? Movable::Yes : Movable::Perhaps;
-}
-
-void Compiler::learn(const Block& known, Block& block) {
-  if (!options_.move_code || !block.compiled || !known.compiled || known.region) return;
-  if (known.recipe && !known.recipe->usable) {
-    block.recipe = known.recipe;
-    return;
-  }
-  const u8* const stubs = static_cast<const u8*>(interpret_) - stubs_.lookup;
-  block.recipe = compare(known, block, {stubs, stubs + stubs_.size});
+std::string Compiler::check_move(const Block& block, const ir::Block& elsewhere) {
+  const auto made = make(elsewhere, block.key), moved = move(block, elsewhere.pc);
+  std::string found;
+  if (made && made->compiled && moved) found = made->can_move() ? difference(*moved, *made) : "one can move only";
+  if (made) release(*made);
+  if (moved) release(*moved);
+  return found;
 }
 
 Leave Compiler::execute(Context* context, Block* block) {

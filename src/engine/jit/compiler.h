@@ -30,8 +30,7 @@ class Compiler final : public Backend {
   }
   std::unique_ptr<Block> make_cold(const ir::Block& block, u32 key, u32 runs) override;
   std::unique_ptr<Block> move(const Block& known, u32 pc) override;
-  Movable may_move(const Block& known) const override;
-  void learn(const Block& known, Block& block) override;
+  std::string check_move(const Block& block, const ir::Block& elsewhere) override;
   Leave execute(Context* context, Block* block) override;
   Leave resume(Context* context) override;
   void link(Link& link, const Block& target) override;
@@ -57,7 +56,7 @@ class Compiler final : public Backend {
   Compiler(CodeMemory memory, const JitOptions& options);
   BorrowedWorkplace borrow_workplace();
   bool make_room(Workplace& place, std::size_t size);
-  std::size_t emit(Emitter& emitter, u8* at, std::size_t capacity, const ir::Block& ir_block, Block& out);
+  std::size_t emit(Workplace& place, const ir::Block& ir_block, Block& out);
   void complete(Block& block, u8* at, std::size_t size, const Emitter& emitter);
   const WindowFaults* running_faults() const { return windows_ != Windows::Off ? &faults_ : nullptr; }
   void open_perf_map();

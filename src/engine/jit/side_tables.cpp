@@ -1,5 +1,6 @@
 #include "engine/jit/side_tables.h"
 
+#include "base/assert.h"
 #include "engine/context.h"
 #include "engine/uop_functions.h"
 
@@ -19,6 +20,7 @@ u16 offset_of(Value v) {
   return offsetof(Context, zero) / 4;
 }
 
+/// What may have an address in imm or disp has both as they are, and no helper.
 Uop uop_of(const Inst& i) {
   Uop u;
   u.dst = i.dst.is_none() ? offsetof(Context, scratch) / 4 : offset_of(i.dst);
@@ -28,6 +30,7 @@ Uop uop_of(const Inst& i) {
   u.imm = i.imm;
   const bool exclusive = i.op == Op::LoadEx || i.op == Op::LoadEx64 || i.op == Op::StoreEx || i.op == Op::StoreEx64;
   if (exclusive) u.imm = access_imm(i.disp, i.attr);
+  AV_ASSERT(!i.moves || (!exclusive && i.op != Op::ExitReturn && !helper_of(i.op)));
   if (i.op == Op::ExitReturn) {
     u.helper = exit_return;
   } else if (const Helper helper = helper_of(i.op)) {
@@ -56,10 +59,9 @@ bool needs_uop(const Inst& i) {
 
 u32 temp_offset(u32 temp) { return static_cast<u32>(offsetof(Context, temps)) + 16 * temp; }
 
-u32 pc_field(PcField::Kind kind, u32 pc) {
-  if (kind == PcField::Kind::Heat) return static_cast<u32>(offsetof(Context, heat)) + 4 * heat_index(pc);
-  return 8 * ((pc >> k_page_bits) % mmu::k_exec_entries);
-}
+u32 exec_entry_offset(u32 pc) { return 8 * ((pc >> k_page_bits) % mmu::k_exec_entries); }
+
+u32 heat_offset(u32 pc) { return static_cast<u32>(offsetof(Context, heat)) + 4 * heat_index(pc); }
 
 bool write_cpsr_links(const ir::Block& block, u32 index) {
   return block.insts[index].op == Op::WriteCpsr && index + 1 < block.insts.size() &&
@@ -77,7 +79,15 @@ bool straddles(const ir::Block& block) {
   return (last ^ block.pc) >> k_page_bits != 0;
 }
 
-std::unique_ptr<Block> make_tables(const ir::Block& block, u32 key) {
+bool can_move(const ir::Block& block, u32 key) {
+  if ((key & k_key_window) || block.head_count != 0 || straddles(block)) return false;
+  for (u32 k = 0; k < block.insts.size(); ++k)
+    if (block.insts[k].op == Op::NoDebugEvent || (has_link(block, k) && !block.insts[k].imm_address().moves))
+      return false;
+  return true;
+}
+
+std::unique_ptr<Block> make_tables(const ir::Block& block, u32 key, Relocs& relocs) {
   if (block.temp_count + 1 >= k_slots || block.insts.size() >= 0xfff0) return nullptr;
   auto out = std::make_unique<Block>();
   out->pc = block.pc;
@@ -95,6 +105,7 @@ std::unique_ptr<Block> make_tables(const ir::Block& block, u32 key) {
   out->make_tables(uops, links, marks);
   out->code[0].handler = handlers()[static_cast<u16>(Kind::JumpSync)];
   out->code[0].imm = block.pc;
+  relocs.push_back({0, 0, Reloc::Kind::UopImm});
   const bool two_pages = straddles(block);
   Uop* uop = out->code + 1;
   Link* link = out->links;
@@ -109,6 +120,9 @@ std::unique_ptr<Block> make_tables(const ir::Block& block, u32 key) {
     }
     if (needs_uop(i)) {
       *uop = uop_of(i);
+      const auto number = static_cast<u32>(uop - out->code);
+      if (i.moves & ir::Moves::imm) relocs.push_back({number, 0, Reloc::Kind::UopImm});
+      if (i.moves & ir::Moves::disp) relocs.push_back({number, 0, Reloc::Kind::UopDisp});
       set_block(*uop++, *out);
     }
     if (is_start(i))

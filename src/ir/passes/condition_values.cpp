@@ -12,7 +12,8 @@ constexpr std::size_t k_pair = 7;  ///< SkipUnless, Mov, Label, Insn, SkipUnless
 /// A register becomes 0 or 1 if a condition holds.
 bool is_conditional_bit(std::span<const Inst> i) {
   return i[0].op == Op::SkipUnless && i[0].attr < static_cast<u8>(arm::Cond::AL) && i[1].op == Op::Mov &&
-         i[1].dst.is_reg() && i[1].a.is_imm() && i[1].imm <= 1 && i[2].op == Op::Label && i[2].imm == i[0].imm;
+         i[1].dst.is_reg() && i[1].a.is_imm() && i[1].imm <= 1 && !i[1].moves && i[2].op == Op::Label &&
+         i[2].imm == i[0].imm;
 }
 
 bool is_pair(std::span<const Inst> i) {

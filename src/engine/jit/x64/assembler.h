@@ -28,10 +28,12 @@ class Assembler : protected Xbyak::CodeGenerator {
   void L(Label label) { places_[label.number] = static_cast<u32>(getSize()); }  ///< is here
   using CodeGenerator::jmp;
   void jmp(Label to, LabelType type = T_SHORT) { jump(0xeb, 0xe9, to, type); }
+  // What leads out of the block depends on where the block is: Emitter::jump_to and its relatives declare it.
+  void jmp(const void*, LabelType = T_AUTO) = delete;
+  void call(const void*) = delete;
   /// `cc`: the condition as in the opcode, 0 (O) to 15 (G).
   void jcc(u8 cc, Label to, LabelType type = T_NEAR);
-#define AV_JUMP(name, cc)    \
-  using CodeGenerator::name; \
+#define AV_JUMP(name, cc) \
   void name(Label to, LabelType type = T_SHORT) { jcc(cc, to, type); }
   AV_JUMP(jo, 0)
   AV_JUMP(jb, 2)

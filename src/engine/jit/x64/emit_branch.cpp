@@ -11,10 +11,10 @@ using measure::Counter;
 
 /// eax = address of the next instruction with CPSR.T in bit 0.
 void Emitter::go_on_at_eax() {
-  if (options_.inline_branches)
-    emit_jump_probe(*this, stub(stubs_.stale));
-  else
-    jmp(stub(stubs_.branch), T_NEAR);
+  if (!options_.inline_branches) return jump_to(stubs_.branch);
+  emit_jump_compare(*this);
+  jump_to_if(5, stubs_.stale);  // not equal
+  emit_jump_taken(*this);
 }
 
 void Emitter::emit_indirect(const Inst& i) {
@@ -25,15 +25,14 @@ void Emitter::emit_indirect(const Inst& i) {
     if (thumb) or_(eax, 1);
   } else {
     test(al, 1);
-    const void* const interwork = stub(stubs_.interwork);
-    thumb ? jz(interwork) : jnz(interwork);
+    jump_to_if(thumb ? 4 : 5, stubs_.interwork);  // zero, not zero
   }
   go_on_at_eax();
 }
 
 /// Behind ISB nothing needs to be made anew: what changes the state that blocks depend on does that itself.
 void Emitter::emit_sync(const Inst& i) {
-  const u32 pc = static_cast<u32>(i.imm);
+  const ir::Address pc = i.imm_address();
   const Inst* const before = index_ > 0 ? &block_->insts[index_ - 1] : nullptr;
   const bool isb =
       before && (before->op == Op::Insn || (before->op == Op::WriteSys && arm::sysregs()[before->imm].write_ignored));
@@ -41,8 +40,8 @@ void Emitter::emit_sync(const Inst& i) {
   if (!may_link_ || !(options_.inline_sync || (isb && options_.world_switches))) return emit_sync_exit(pc);
   park();
   if (isb) count(Counter::FastSync);
-  if (!isb) call(stub(stubs_.service[static_cast<u32>(Service::Sync)]));
-  mov(eax, pc | u32{frontend::Context::thumb_of(out_->key)});
+  if (!isb) call_stub(stubs_.service[static_cast<u32>(Service::Sync)]);
+  move_address(eax, {pc.value | u32{frontend::Context::thumb_of(out_->key)}, pc.moves});
   go_on_at_eax();
 }
 
@@ -54,15 +53,15 @@ bool Emitter::emit_return(const Inst& i) {
   load_to(i, i.a, eax);
   load_to(i, i.b, ecx);
   park();
-  jmp(stub(stubs_.exception_return), T_NEAR);
+  jump_to(stubs_.exception_return);
   return true;
 }
 
 bool Emitter::emit_supervisor_call(const Inst& i) {
   if (!options_.inline_exceptions || !may_link_) return false;
   park();
-  mov(eax, i.disp);
-  jmp(stub(stubs_.supervisor_call), T_NEAR);
+  move_address(eax, i.disp_address());
+  jump_to(stubs_.supervisor_call);
   return true;
 }
 

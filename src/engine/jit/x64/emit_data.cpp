@@ -62,6 +62,7 @@ Emitter::Reg32 Emitter::arithmetic(const Inst& i, Op op) {
 
 void Emitter::emit_binary(const Inst& i) {
   if (i.dst.is_none()) return;
+  if (i.imm_address().moves) return emit_add_address(i);
   const int ra = host_reg(i.a), rb = host_reg(i.b), rd = host_reg(i.dst);
   if (i.op == Op::Add && i.b.is_temp() && temps_[i.b.temp_number()].folded) {
     const Inst& shift = block_->insts[index_ - 1];
@@ -116,6 +117,13 @@ void Emitter::emit_binary(const Inst& i) {
   }
   finish(i.dst, arithmetic(i, i.op));
   nz_of_ = i.dst;
+}
+
+/// Add of an address that moves with the block.
+void Emitter::emit_add_address(const Inst& i) {
+  const Reg32 d = target(i.dst, eax);
+  lea_address(d, use(i, i.a.is_imm() ? i.b : i.a, eax), i.imm_address());
+  finish(i.dst, d);
 }
 
 void Emitter::emit_divide(const Inst& i) {
@@ -266,7 +274,7 @@ void Emitter::emit_unary(const Inst& i) {
     case Op::Mov:
       if (i.a.is_imm() && host_reg(i.dst) == k_not_pinned) {
         mov(dword[rbp + memory_offset(i.dst)], static_cast<u32>(i.imm));
-        return;
+        return note_address(i.imm_address());
       }
       if (host_reg(i.a) != k_not_pinned) return finish(i.dst, Reg32(host_reg(i.a)));
       load_to(i, i.a, d);

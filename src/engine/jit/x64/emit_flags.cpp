@@ -173,7 +173,7 @@ void Emitter::emit_side_exit(u32 index) {
     if (may_link_)
       exit_direct(out_->links[link], from);
     else
-      emit_sync_exit(static_cast<u32>(exit.imm));
+      emit_sync_exit(exit.imm_address());
   });
 }
 

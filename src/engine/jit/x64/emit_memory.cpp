@@ -27,7 +27,7 @@ u32 Emitter::group_length(u32 index) const {
     const Inst& before = insts[index + count - 1];
     const bool access = i.op == Op::Load || i.op == Op::Store || i.op == Op::Load64 || i.op == Op::Store64;
     if (!access || is_store(i) != is_store(first) || size_of(i) != size_of(first) || i.a != first.a || i.disp != end ||
-        (i.attr & k_special) || before.dst == first.a)
+        (i.attr & k_special) || ((i.moves ^ first.moves) & ir::Moves::disp) || before.dst == first.a)
       break;
     if (const u32 alignment = required_alignment(i); alignment != 1 && alignment != required_alignment(first)) break;
     end = i.disp + size_of(i);
@@ -144,9 +144,12 @@ void Emitter::slow_access(const Inst& i, bool keep_xmm, bool window) {
 }
 
 void Emitter::access_address(const Inst& i) {
-  if (i.a.is_imm()) return mov(eax, static_cast<u32>(i.imm) + i.disp);
+  const ir::Address imm = i.imm_address(), disp = i.disp_address();
+  if (i.a.is_imm()) return move_address(eax, {imm.value + disp.value, imm.moves || disp.moves});
   const Reg32 base = use(i, i.a, eax);
-  if (i.disp != 0)
+  if (disp.moves)
+    lea_address(eax, base, disp);
+  else if (i.disp != 0)
     lea(eax, ptr[base.cvt64() + static_cast<s32>(i.disp)]);
   else if (base.getIdx() != eax.getIdx())
     mov(eax, base);

@@ -82,8 +82,8 @@ void Emitter::emit_goto(u32 index, std::optional<u8> cc) {
       L(attention);
       recover_flags(index);
       park();
-      set_pc(static_cast<u32>(block_->insts[head_at_[head] + 1].imm));
-      jmp(stub(stubs_.attention), T_NEAR);
+      set_pc(ir::Address::of_pc(static_cast<u32>(block_->insts[head_at_[head] + 1].imm)));
+      jump_to(stubs_.attention);
     });
   } else if (cc || head_at_[head] != at + 1) {
     jmp(heads_[head], T_NEAR);

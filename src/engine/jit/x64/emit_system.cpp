@@ -250,12 +250,12 @@ bool Emitter::emit_write_cpsr(const Inst& i) {
   count(Counter::FastPsrWrite);
   if (linked) {
     const Label interruptible = label();
-    const u32 next = static_cast<u32>(block_->insts[index_ + 1].imm);
+    const ir::Address next = block_->insts[index_ + 1].imm_address();
     test(dword[rbp + AV_STATE(psr)], arm::k_psr_i);
     jz(interruptible, T_NEAR);
     const Label go = label();
     L(go);
-    exit_direct(out_->links[next_link_], next);
+    exit_direct(out_->links[next_link_], next.value);
     add_cold([this, interruptible, go, next] {
       L(interruptible);
       cmp(dword[rbp + AV_CONTEXT(lines)], 0);

@@ -55,14 +55,14 @@ void Emitter::emit_world_switch(const Inst& i) {
   park();
   name_uop();
   if (last) {
-    if (i.op != Op::ExitReturn) set_pc(static_cast<u32>(next->imm));
+    if (i.op != Op::ExitReturn) set_pc(next->imm_address());
     mov(eax, static_cast<u32>(Leave::EmulateLast));
-    jmp(stub(stubs_.leave_at), T_NEAR);
+    jump_to(stubs_.leave_at);
     return;
   }
   const Label resume = label();
   load_address(rax, resume);
-  jmp(stub(stubs_.world_switch), T_NEAR);
+  jump_to(stubs_.world_switch);
   L(resume);
   mov(r14, ptr[rbp + offsetof(Context, lent[0])]);
   mov(r15, ptr[rbp + offsetof(Context, lent[1])]);

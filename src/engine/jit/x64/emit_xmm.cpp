@@ -51,7 +51,7 @@ bool Emitter::xmm_defines(const Inst& i) const {
     case Op::GetS:
     case Op::GetD: return true;
     case Op::Mov:
-    case Op::Mov64: return i.a.is_imm();
+    case Op::Mov64: return i.a.is_imm() && !i.imm_address().moves;
     case Op::VLo:
     case Op::VHi: return true;
     default: break;

@@ -51,8 +51,9 @@ void Emitter::begin(const ir::Block& block, Block& out) {
     if (block.insts[k].op == Op::Head) head_at_.push_back(k);
 }
 
-std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& block, Block& out) {
+std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& block, Block& out, Relocs& relocs) {
   start(at, capacity);
+  relocs_ = &relocs;
   begin(block, out);
   analyse();
   const Label attention = label();
@@ -117,7 +118,7 @@ void Emitter::emit_linked_entry() {
     const u32 second = align_up(block_->pc + 1, k_page_size);
     mov(rax, ptr[rbp + offsetof(Context, now.exec)]);
     mov(rax, ptr[rax + 8 * ((second >> k_page_bits) % mmu::k_exec_entries)]);
-    mov(rcx, reinterpret_cast<u64>(&out_->second_id));
+    mov(rcx, reinterpret_cast<u64>(&out_->second_id));  // such a block is not moved: see can_move
     cmp(rax, ptr[rcx]);
     je(entry, T_NEAR);
     leave_from_entry(stubs_.lookup);
@@ -126,10 +127,61 @@ void Emitter::emit_linked_entry() {
 
 /// Before anything of the block has run.
 void Emitter::leave_from_entry(std::size_t stub_for_it) {
-  set_pc(block_->pc);
+  set_pc(ir::Address::of_pc(block_->pc));
   // Who entered the block took ITSTATE out of the state; it must be found there again.
   if (const u8 it = frontend::Context::it_of(out_->key)) mov(byte[rbp + AV_STATE(it)], it);
-  jmp(stub(stub_for_it), T_NEAR);
+  jump_to(stub_for_it);
+}
+
+// --- what depends on where the block is
+
+void Emitter::note(Reloc::Kind kind, std::size_t at, std::size_t of) {
+  relocs_->push_back({static_cast<u32>(at), static_cast<u16>(of), kind});
+}
+
+/// The instruction that was emitted last ends with `a`, in 32 bits.
+void Emitter::note_address(ir::Address a) {
+  if (a.moves) note(Reloc::Kind::Pc, getSize() - 4);
+}
+
+void Emitter::move_address(const Reg32& d, ir::Address a) {
+  mov(d, a.value);
+  note_address(a);
+}
+
+/// d = base + a.
+void Emitter::lea_address(const Reg32& d, const Reg32& base, ir::Address a) {
+  constexpr u32 k_any = 0x7fffffff;  // a displacement that takes 32 bits
+  lea(d, ptr[base.cvt64() + k_any]);
+  rewrite(getSize() - 4, a.value, 4);
+  note_address(a);
+}
+
+/// rdx = `pointer`, which is to member `of` of a table of the block.
+void Emitter::load_pointer(Reloc::Kind kind, std::size_t of, const void* pointer) {
+  db(0x48), db(0xba);  // mov rdx, imm64, whatever the value
+  note(kind, getSize(), of);
+  dq(reinterpret_cast<u64>(pointer));
+}
+
+void Emitter::displacement_to(std::size_t stub) {
+  note(Reloc::Kind::Stub, getSize());
+  dd(static_cast<u32>(base_ + stub - (getCurr() + 4)));
+}
+
+void Emitter::jump_to(std::size_t stub) {
+  db(0xe9);
+  displacement_to(stub);
+}
+
+void Emitter::jump_to_if(u8 cc, std::size_t stub) {
+  db(0x0f), db(0x80 | cc);
+  displacement_to(stub);
+}
+
+void Emitter::call_stub(std::size_t stub) {
+  db(0xe8);
+  displacement_to(stub);
 }
 
 // --- operands
@@ -149,7 +201,7 @@ u32 Emitter::memory_offset(Value v) const {
 void Emitter::load_to(const Inst& i, Value v, const Reg32& d) {
   const int r = host_reg(v);
   if (v.is_imm())
-    mov(d, static_cast<u32>(i.imm));
+    move_address(d, i.imm_address());
   else if (r == k_not_pinned)
     mov(d, dword[rbp + memory_offset(v)]);
   else if (r != d.getIdx())
@@ -336,11 +388,14 @@ void Emitter::emit(const Inst& i) {
 }
 
 /// rdx = the uop that stands for the current instruction, which knows its block.
-void Emitter::name_uop() { mov(rdx, reinterpret_cast<u64>(&out_->code[uop_index_[index_]])); }
+void Emitter::name_uop() {
+  const u32 number = uop_index_[index_];
+  load_pointer(Reloc::Kind::Uop, number, &out_->code[number]);
+}
 
 void Emitter::call_service(Service s, bool keep_xmm) {
   park();
-  call(stub((keep_xmm ? stubs_.service_keeping_xmm : stubs_.service)[static_cast<u32>(s)]));
+  call_stub((keep_xmm ? stubs_.service_keeping_xmm : stubs_.service)[static_cast<u32>(s)]);
   if (region_ || s == Service::Helper || s == Service::Trap) load_copies();  // it may have written any register
 }
 
@@ -365,16 +420,21 @@ void Emitter::emit_leave(Leave why) {
   park();
   name_uop();
   mov(eax, static_cast<u32>(why));
-  jmp(stub(stubs_.leave_at), T_NEAR);
+  jump_to(stubs_.leave_at);
 }
 
-void Emitter::emit_sync_exit(u32 pc) {
+void Emitter::emit_sync_exit(ir::Address pc) {
   park();
   set_pc(pc);
-  jmp(stub(stubs_.sync), T_NEAR);
+  jump_to(stubs_.sync);
 }
 
-void Emitter::set_pc(u32 pc) { mov(dword[rbp + AV_STATE(r) + 60], pc); }
+void Emitter::set_pc(ir::Address pc) {
+  mov(dword[rbp + AV_STATE(r) + 60], pc.value);
+  note_address(pc);
+}
+
+void Emitter::load_link(const Link& link) { load_pointer(Reloc::Kind::Link, link_number(link), &link); }
 
 /// A direct exit through `link`. Within the page it is a jump that the code cache links to the target's code; the
 /// displacement is 4-byte aligned, so that it can be changed while other vCPUs run through it. To another page, the
@@ -382,18 +442,19 @@ void Emitter::set_pc(u32 pc) { mov(dword[rbp + AV_STATE(r) + 60], pc); }
 void Emitter::exit_direct(Link& link, u32 from) {
   const Label unlinked = label();
   park();
-  if (is_loop_end(link, from)) count_loop(link.pc);
+  if (is_loop_end(link, from)) count_loop(link);
   if (link.same_page) {
     link.patch = align_displacement(1);
     jmp(unlinked, T_NEAR);
   } else {
-    mov(rdx, reinterpret_cast<u64>(&link));
+    load_link(link);
     mov(rcx, ptr[rdx + offsetof(Link, target)]);
     test(rcx, rcx);
     jz(unlinked, T_NEAR);
     mov(rax, ptr[rbp + offsetof(Context, now.exec)]);
     db(0x48), db(0x8b), db(0x80);  // mov rax, [rax + disp32], whatever the displacement
-    pc_field_next(PcField::Kind::ExecEntry, link.pc);
+    note(Reloc::Kind::ExecEntry, getSize(), link_number(link));
+    dd(exec_entry_offset(link.pc));
     cmp(rax, ptr[rcx + offsetof(Block, exec_id)]);
     jne(unlinked, T_NEAR);
     jmp(ptr[rcx + offsetof(Block, host)]);
@@ -401,26 +462,22 @@ void Emitter::exit_direct(Link& link, u32 from) {
   leave_unlinked(link, unlinked);
 }
 
-void Emitter::pc_field_next(PcField::Kind kind, u32 pc) {
-  out_->pc_fields.push_back({static_cast<u32>(getSize()), pc - block_->pc, kind});
-  dd(pc_field(kind, pc));
-}
-
 /// The jump from `from` closes a loop that may be worth a region.
 bool Emitter::is_loop_end(const Link& link, u32 from) const {
   return options_.regions && link.same_page && link.pc <= from;
 }
 
-void Emitter::count_loop(u32 pc) {
+void Emitter::count_loop(const Link& link) {
   const Label hot = label();
   db(0x83), db(0xad);  // sub dword [rbp + disp32], 1
-  pc_field_next(PcField::Kind::Heat, pc);
+  note(Reloc::Kind::Heat, getSize(), link_number(link));
+  dd(heat_offset(link.pc));
   db(1);
   js(hot, T_NEAR);
-  add_cold([this, hot, pc] {
+  add_cold([this, hot, pc = link.pc] {
     L(hot);
-    set_pc(pc);
-    jmp(stub(stubs_.hot), T_NEAR);
+    set_pc(ir::Address::of_pc(pc));
+    jump_to(stubs_.hot);
   });
 }
 
@@ -443,8 +500,8 @@ void Emitter::leave_unlinked(Link& link, Label unlinked) {
   add_cold([this, unlinked, &link] {
     L(unlinked);
     if (link.patch) link.unlinked = static_cast<s32>(getCurr() - (link.patch + 4));
-    if (link.patch) mov(rdx, reinterpret_cast<u64>(&link));  // elsewhere it is there
-    jmp(stub(stubs_.unlinked), T_NEAR);
+    if (link.patch) load_link(link);  // elsewhere it is there
+    jump_to(stubs_.unlinked);
   });
 }
 
@@ -454,8 +511,7 @@ void Emitter::emit_exit(const Inst& i) {
     case Op::ExitSwitch: xor_(dword[rbp + AV_STATE(psr)], arm::k_psr_t); [[fallthrough]];
     case Op::ExitJump:
     case Op::ExitCall:
-      return may_link_ ? exit_direct(out_->links[next_link_++], insn_address(index_))
-                       : emit_sync_exit(static_cast<u32>(i.imm));
+      return may_link_ ? exit_direct(out_->links[next_link_++], insn_address(index_)) : emit_sync_exit(i.imm_address());
     case Op::ExitIndirect:
     case Op::ExitInterwork: return emit_indirect(i);
     case Op::ExitSync:

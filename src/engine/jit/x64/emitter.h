@@ -10,6 +10,7 @@
 #include "arm/psr.h"
 #include "engine/context.h"
 #include "engine/engine.h"
+#include "engine/jit/reloc.h"
 #include "engine/jit/window_sites.h"
 #include "engine/jit/x64/assembler.h"
 #include "engine/jit/x64/host_features.h"
@@ -30,9 +31,10 @@ class Emitter : private Assembler {
   Emitter(u8* base, const Stubs& stubs, const HostFeatures& host, const JitOptions& options, const WindowSites& sites)
       : base_(base), stubs_(stubs), host_(host), options_(options), sites_(sites) {}
 
-  /// Emits `block` at `at`; `out` has its uops, one for each IR instruction, and its links, in order. Returns the
-  /// code's size. Throws Xbyak::Error when `capacity` bytes do not suffice.
-  std::size_t compile(u8* at, std::size_t capacity, const ir::Block& block, Block& out);
+  /// Emits `block` at `at`; `out` has its uops, one for each IR instruction, and its links, in order. `relocs` gets
+  /// what in the code depends on where the block is, complete if jit::can_move. Returns the code's size. Throws
+  /// Xbyak::Error when `capacity` bytes do not suffice.
+  std::size_t compile(u8* at, std::size_t capacity, const ir::Block& block, Block& out, Relocs& relocs);
   /// Of the block that was made last: where links enter it, if that is not its start (Block::linked); 0: it is.
   std::size_t linked_entry() const { return linked_entry_; }
   /// Offset in the code of the WindowTable; 0: there is none.
@@ -134,8 +136,20 @@ class Emitter : private Assembler {
   void finish64(Value dst, const Reg64& r);
   bool aliases(Value v, const Reg32& r) const { return host_reg(v) == r.getIdx(); }
 
+  // --- what depends on where the block is
+  void note(Reloc::Kind kind, std::size_t at, std::size_t of = 0);
+  void note_address(ir::Address a);
+  void move_address(const Reg32& d, ir::Address a);
+  void lea_address(const Reg32& d, const Reg32& base, ir::Address a);
+  void load_pointer(Reloc::Kind kind, std::size_t of, const void* pointer);
+  void displacement_to(std::size_t stub);
+  void jump_to(std::size_t stub);  ///< an offset from Stubs
+  void jump_to_if(u8 cc, std::size_t stub);
+  void call_stub(std::size_t stub);
+  std::size_t link_number(const Link& link) const { return static_cast<std::size_t>(&link - out_->links); }
+  void load_link(const Link& link);
+
   // --- classes of instructions
-  const void* stub(std::size_t offset) const { return base_ + offset; }
   void emit(const Inst& i);
   void emit_move(const Inst& i);
   void emit_move64(const Inst& i);
@@ -153,6 +167,7 @@ class Emitter : private Assembler {
   void emit_compare(const Inst& i);
   void emit_mul64(const Inst& i);
   void emit_arith64(const Inst& i);
+  void emit_add_address(const Inst& i);
   void emit_divide(const Inst& i);
   // --- emit_dsp.cpp
   bool dsp_runs_inline(const Inst& i) const;
@@ -370,17 +385,16 @@ class Emitter : private Assembler {
   void emit_leave(Leave why);
   void emit_linked_entry();
   void leave_from_entry(std::size_t stub_for_it);
-  void emit_sync_exit(u32 pc);
+  void emit_sync_exit(ir::Address pc);
   /// `from`: address of the instruction that leaves.
   void exit_direct(Link& link, u32 from);
   u32 insn_address(u32 index) const;
   bool is_loop_end(const Link& link, u32 from) const;
-  void count_loop(u32 pc);
-  void pc_field_next(PcField::Kind kind, u32 pc);
+  void count_loop(const Link& link);
   void exit_direct_if(u8 cc, Link& link);
   void leave_unlinked(Link& link, Label unlinked);
   u8* align_displacement(std::size_t opcode_bytes);
-  void set_pc(u32 pc);
+  void set_pc(ir::Address pc);
   void name_uop();
   void call_service(Service s, bool keep_xmm = false);
   /// In a region a copy may be newer than the context. Before whatever may look at the context or goes on elsewhere,
@@ -415,6 +429,7 @@ class Emitter : private Assembler {
   std::size_t linked_entry_ = 0;
   const ir::Block* block_ = nullptr;
   Block* out_ = nullptr;
+  Relocs* relocs_ = nullptr;
   u32 index_ = 0, next_link_ = 0;
   bool may_link_ = true;
   std::array<int, 15> guest_host_ = k_pinned;  ///< host register of each guest register in this block

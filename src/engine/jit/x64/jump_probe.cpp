@@ -21,14 +21,22 @@ void emit_jump_index(Xbyak::CodeGenerator& c) {
 
 }  // namespace
 
-void emit_jump_probe(Xbyak::CodeGenerator& c, const void* miss) {
+void emit_jump_compare(Xbyak::CodeGenerator& c) {
   emit_jump_index(c);
   c.mov(rdx, ptr[rbp + offsetof(Context, now.tag)]);
   c.or_(rdx, rax);
   c.cmp(rdx, ptr[rbp + rcx * 8 + offsetof(Context, jump) + offsetof(JumpEntry, tag)]);
-  c.jne(miss);
+}
+
+void emit_jump_taken(Xbyak::CodeGenerator& c) {
   c.mov(rdx, ptr[rbp + rcx * 8 + offsetof(Context, jump) + offsetof(JumpEntry, block)]);
   c.jmp(ptr[rdx + offsetof(Block, indirect)]);
+}
+
+void emit_jump_probe(Xbyak::CodeGenerator& c, const void* miss) {
+  emit_jump_compare(c);
+  c.jne(miss);
+  emit_jump_taken(c);
 }
 
 void emit_stale_probe(Xbyak::CodeGenerator& c, const void* miss) {
