@@ -1,11 +1,13 @@
 // Any bytes as the user's device tree.
 #include "input.h"
 #include "machine/fdt.h"
+#include "machine/virt.h"
 
 using namespace armvisor;
 
 int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
   machine::FdtConfig config;
+  config.board = &machine::k_virt;
   config.ram_size = 64u << 20;
   config.vcpus = 2;
   config.bootargs = "console=ttyAMA0";

@@ -55,6 +55,13 @@ def requests():
     return wrong
 
 
+def memory_map():
+    rows = section("guide.md", "The machine that the guest sees")
+    described = {int(a, 16) for row in re.findall(r"^\| (0x[^|]*) \|", rows, re.MULTILINE) for a in row.split(", ")}
+    there = {int(a.replace("'", ""), 0) for a in re.findall(r"GuestPa\(([\da-fx']+)\)", table("machine/virt.h"))}
+    return compare("docs/guide.md", {f"{a:#010x}" for a in there}, {f"{a:#010x}" for a in described})
+
+
 def bounds():
     """Every bound on what a guest can make the host hold names a test that there is."""
     sources = "".join(f.read_text() for d in ("tests/unit", "fuzz") for f in (ROOT / d).glob("*.[ct]*"))
@@ -127,7 +134,7 @@ def main():
     rows = re.search(r"^## Exit statuses\n(.*?)^## ", guide, re.MULTILINE | re.DOTALL)[1]
     numbers = set(re.findall(r"^\| (\d+) \|", rows, re.MULTILINE))
     wrong = compare("docs/guide.md", options, described) + compare("docs/guide.md", statuses, numbers)
-    wrong += counters() + hypercalls() + cost_model() + requests() + bounds() + links() + names()
+    wrong += memory_map() + counters() + hypercalls() + cost_model() + requests() + bounds() + links() + names()
     print("\n".join(wrong))
     return 1 if wrong else 0
 

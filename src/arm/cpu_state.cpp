@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "base/assert.h"
+#include "base/platform.h"
 
 namespace armvisor::arm {
 
@@ -147,7 +148,7 @@ CpuState reset_state(u32 index, u32 count) {
   s.cp15.mair0 = 0x00098aa4;  // PRRR and NMRR reset values of the Cortex-A15
   s.cp15.mair1 = 0x44e048e0;
   s.cp15.mpidr = 0x80000000 | index;
-  s.cp15.cntfrq = 62500000;
+  s.cp15.cntfrq = k_counter_hz;
   s.cp15.l2ctlr_cpus = count;
   s.cp15.debug.oslsr = 0x0000000a;  // OSLM 0b10, and v7.1 Debug begins with the OS Lock set (C7.2)
   return s;

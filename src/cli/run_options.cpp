@@ -25,7 +25,7 @@ Result<T> choose(const std::string& option, const std::string& text, const Choic
   return bad(option + ": expected one of " + names + ", found '" + text + "'; give one of these");
 }
 
-vmm::DiskOption parse_disk(const std::string& text) {
+machine::DiskSpec parse_disk(const std::string& text) {
   if (text.ends_with(",ro")) return {text.substr(0, text.size() - 3), true};
   return {text, false};
 }
@@ -57,26 +57,39 @@ Status set_machine(const RunOptions& o, vmm::VmConfig& vm) {
     AV_TRY_ASSIGN(vm.boot.ram_size, parse_size("--memory", *o.memory));
   }
   if (o.cpus) {
-    AV_TRY_ASSIGN(const u64 cpus, parse_number("--cpus", *o.cpus, 1, 8));
+    AV_TRY_ASSIGN(const u64 cpus, parse_number("--cpus", *o.cpus, 1, vm.boot.board->max_vcpus));
     vm.boot.vcpus = static_cast<u32>(cpus);
   }
-  for (const std::string& disk : o.disks) vm.disks.push_back(parse_disk(disk));
-  vm.networks = o.networks;
+  return {};
+}
+
+/// Disks come first, so that a guest finds them by the same names whatever else the machine has.
+Status set_devices(const RunOptions& o, vmm::VmConfig& vm) {
+  for (const std::string& disk : o.disks) vm.devices.emplace_back(parse_disk(disk));
+  for (const std::string& text : o.networks) {
+    AV_TRY_ASSIGN(auto network, devices::parse_network_option(text));
+    vm.devices.emplace_back(machine::NetworkSpec{std::move(network)});
+  }
+  vm.devices.emplace_back(machine::EntropySpec{});
   if (o.io) AV_TRY(devices::parse_io_options(*o.io, vm.io));
   return {};
 }
 
 Status set_consoles(const RunOptions& o, vmm::VmConfig& vm) {
-  using Kind = vmm::ConsoleOption::Kind;
+  using Kind = devices::ConsoleOption::Kind;
+  bool stdio_is_taken = false;
   if (o.virtio_console) {
-    AV_TRY_ASSIGN(vm.virtio_console, vmm::ConsoleOption::parse("--virtio-console", *o.virtio_console));
-    if (vm.virtio_console->kind == Kind::Stdio) vm.console.kind = Kind::None;  // unless it is said otherwise
+    AV_TRY_ASSIGN(auto where, devices::ConsoleOption::parse("--virtio-console", *o.virtio_console));
+    stdio_is_taken = where.kind == Kind::Stdio;
+    vm.devices.emplace_back(machine::ConsoleSpec{std::move(where)});
   }
   if (o.console) {
-    AV_TRY_ASSIGN(vm.console, vmm::ConsoleOption::parse("--console", *o.console));
+    AV_TRY_ASSIGN(vm.console, devices::ConsoleOption::parse("--console", *o.console));
+    if (stdio_is_taken && vm.console.kind == Kind::Stdio)
+      return bad("--console and --virtio-console: expected one of them on stdio, found both; send one elsewhere");
+  } else if (stdio_is_taken) {
+    vm.console.kind = Kind::None;
   }
-  if (vm.virtio_console && vm.virtio_console->kind == Kind::Stdio && vm.console.kind == Kind::Stdio)
-    return bad("--console and --virtio-console: expected one of them on stdio, found both; send one elsewhere");
   return {};
 }
 
@@ -107,6 +120,7 @@ Result<RunRequest> run_request(const RunOptions& o) {
   RunRequest request;
   AV_TRY(set_machine(o, request.vm));
   vmm::VmConfig& vm = request.vm;
+  AV_TRY(set_devices(o, vm));
   AV_TRY(set_consoles(o, vm));
   if (o.engine) {
     constexpr Choice<const char*> k_engines[] = {{"auto", "auto"}, {"interp", "interp"}, {"jit", "jit"}};

@@ -14,6 +14,18 @@ ArchTimer::ArchTimer(const SystemCounter& counter, TimerQueue& queue, IrqLine& l
         evaluate();
       })) {}
 
+void ArchTimer::describe(TreeWriter& tree, const Site& site) {
+  tree.begin("timer");
+  tree.text("compatible", "arm,armv7-timer");
+  tree.empty("always-on");
+  const u32 which = ((1u << site.cpus) - 1) << 8;  // binding arm,gic: the CPUs that have a private interrupt
+  std::vector<u32> cells;
+  for (const u32 ppi : {k_ppi_timer_secure, k_ppi_timer_physical, k_ppi_timer_virtual, k_ppi_timer_hyp})
+    cells.insert(cells.end(), {static_cast<u32>(InterruptType::Ppi), ppi, which | k_level_high});
+  tree.cells("interrupts", cells);
+  tree.end();
+}
+
 ArchTimer::~ArchTimer() { queue_.remove(id_); }
 
 void ArchTimer::changed(u32 ctl, u64 cval) {

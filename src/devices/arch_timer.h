@@ -3,21 +3,23 @@
 // live in the CPU's state; this turns CNTx_CTL and CNTx_CVAL into a level and a host timer.
 #include <mutex>
 
+#include "base/platform.h"
 #include "base/types.h"
 #include "devices/clock.h"
 #include "devices/device.h"
+#include "devices/device_tree.h"
 
 namespace armvisor::devices {
 
-/// PPI numbers (INTID - 16) of the timers, as in the device tree's order: secure physical, physical, virtual, hyp.
-/// Without Security Extensions the physical timer uses the non-secure number.
+/// Private peripheral interrupts (Gic::ppi) of the timers, as in the device tree's order: secure physical, physical,
+/// virtual, hyp. Without Security Extensions the physical timer uses the non-secure number.
 inline constexpr u32 k_ppi_timer_secure = 13, k_ppi_timer_physical = 14, k_ppi_timer_virtual = 11, k_ppi_timer_hyp = 10;
 
-/// Counts at 62.5 MHz from `epoch_ns` on the clock. (any thread)
+/// Counts at k_counter_hz from `epoch_ns` on the clock. (any thread)
 class SystemCounter {
  public:
-  static constexpr u32 k_frequency = 62500000;
-  static constexpr u64 k_ns_per_tick = 16;
+  static constexpr u64 k_ns_per_tick = 1'000'000'000 / k_counter_hz;
+  static_assert(k_ns_per_tick * k_counter_hz == 1'000'000'000);
   explicit SystemCounter(Clock& clock) : clock_(clock), epoch_ns_(clock.now_ns()) {}
 
   u64 ticks() const { return (clock_.now_ns() - epoch_ns_) / k_ns_per_tick; }
@@ -40,6 +42,9 @@ class ArchTimer {
 
   /// To be called when the vCPU's CNTx_CTL or CNTx_CVAL changed.
   void changed(u32 ctl, u64 cval);
+
+  /// The node of all timers of all vCPUs.
+  static void describe(TreeWriter& tree, const Site& site);
 
  private:
   void evaluate();

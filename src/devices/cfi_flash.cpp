@@ -78,6 +78,14 @@ Status map_image(const CfiFlashConfig& config, Mapping& mapping) {
 
 }  // namespace
 
+void CfiFlash::describe(TreeWriter& tree, const Site& site) {
+  tree.begin(node_name("flash", site.regions[0].base));
+  tree.text("compatible", "cfi-flash");
+  tree.reg(site);
+  tree.cells("bank-width", {4});
+  tree.end();
+}
+
 Result<std::unique_ptr<CfiFlash>> CfiFlash::create(const CfiFlashConfig& config, std::function<void()> view_changed) {
   if (config.size == 0 || !std::has_single_bit(config.size) || config.size < 2 * k_block_size)
     return Error{ErrorKind::BadArguments, "a flash bank must have a power of two of bytes, at least 512 KiB"};

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "devices/device.h"
+#include "devices/device_tree.h"
 
 namespace armvisor::devices {
 
@@ -34,6 +35,9 @@ class CfiFlash final : public MmioDevice {
     return read_array_.load(std::memory_order_acquire) && offset < memory_.size() ? memory_.data() + offset : nullptr;
   }
   u64 size() const { return memory_.size(); }
+
+  /// A region for each bank.
+  static void describe(TreeWriter& tree, const Site& site);
 
   std::string_view name() const override { return "cfi-flash"; }
   u64 mmio_read(u64 offset, u32 size) override;

@@ -14,15 +14,28 @@ Gic::Gic(u32 cpus, Output output) : cpu_count_(cpus), output_(std::move(output))
   spi_lines_.resize(k_spis);
   for (u32 n = 0; n < k_spis; ++n) {
     spi_lines_[n].gic = this;
-    spi_lines_[n].intid = k_private + n;
+    spi_lines_[n].intid = spi_id(n);
   }
-  ppi_lines_.resize(cpus * 16);
-  for (u32 i = 0; i < cpus * 16; ++i) {
+  ppi_lines_.resize(cpus * k_ppis);
+  for (u32 i = 0; i < cpus * k_ppis; ++i) {
     ppi_lines_[i].gic = this;
-    ppi_lines_[i].cpu = i / 16;
-    ppi_lines_[i].intid = 16 + i % 16;
+    ppi_lines_[i].cpu = i / k_ppis;
+    ppi_lines_[i].intid = ppi_id(i % k_ppis);
   }
   reset_locked();
+}
+
+void Gic::describe(TreeWriter& tree, const Site& site) {
+  tree.begin(node_name("intc", site.regions[0].base));
+  tree.phandle(Phandle::Gic);
+  tree.text("compatible", "arm,cortex-a15-gic");
+  tree.cells("#interrupt-cells", {3});
+  tree.empty("interrupt-controller");
+  tree.cells("#address-cells", {2});
+  tree.cells("#size-cells", {2});
+  tree.empty("ranges");
+  tree.reg(site);
+  tree.end();
 }
 
 IrqLine& Gic::spi(u32 n) {
@@ -31,8 +44,8 @@ IrqLine& Gic::spi(u32 n) {
 }
 
 IrqLine& Gic::ppi(u32 cpu, u32 n) {
-  AV_ASSERT(cpu < cpu_count_ && n < 16);
-  return ppi_lines_[cpu * 16 + n];
+  AV_ASSERT(cpu < cpu_count_ && n < k_ppis);
+  return ppi_lines_[cpu * k_ppis + n];
 }
 
 void Gic::reset() {

@@ -1,14 +1,16 @@
 #pragma once
 // GICv2 interrupt controller (ARM IHI 0048B) as a GIC-400 without the Security Extensions' second view: one interrupt
-// group, 32 priorities, up to 8 CPUs, 32 private and 256 shared interrupts.
+// group, 32 priorities, 32 private and 256 shared interrupts.
 #include <array>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
 
+#include "base/platform.h"
 #include "base/types.h"
 #include "devices/device.h"
+#include "devices/device_tree.h"
 
 namespace armvisor::devices {
 
@@ -16,7 +18,9 @@ namespace armvisor::devices {
 /// levels arrive in order; it must not call back into the Gic.
 class Gic {
  public:
-  static constexpr u32 k_max_cpus = 8, k_private = 32, k_spis = 256, k_interrupts = k_private + k_spis;
+  static constexpr u32 k_max_cpus = k_max_vcpus, k_sgis = 16, k_ppis = 16, k_private = k_sgis + k_ppis;
+  static constexpr u32 k_spis = 256, k_interrupts = k_private + k_spis;
+  static_assert(k_max_cpus <= 8, "targets are bytes");
   static constexpr u32 k_words = k_interrupts / 32;
   static constexpr u64 k_distributor_size = 0x10000, k_cpu_interface_size = 0x10000;
 
@@ -26,8 +30,14 @@ class Gic {
   Gic(const Gic&) = delete;
   Gic& operator=(const Gic&) = delete;
 
-  IrqLine& spi(u32 n);           ///< shared interrupt n (INTID 32 + n), n below k_spis
-  IrqLine& ppi(u32 cpu, u32 n);  ///< private peripheral interrupt n (INTID 16 + n) of `cpu`, n below 16
+  // Interrupt IDs by what the device tree calls them (2.2.1).
+  static constexpr u32 ppi_id(u32 n) { return k_sgis + n; }
+  static constexpr u32 spi_id(u32 n) { return k_private + n; }
+  IrqLine& spi(u32 n);           ///< shared interrupt n, n below k_spis
+  IrqLine& ppi(u32 cpu, u32 n);  ///< private peripheral interrupt n of `cpu`, n below k_ppis
+
+  /// Regions: distributor, CPU interface.
+  static void describe(TreeWriter& tree, const Site& site);
 
   // Register accesses by `cpu`, which selects the banked registers. Byte-accessible registers take sizes 1, 2 and 4,
   // the others aligned words; anything else reads as zero and ignores writes.

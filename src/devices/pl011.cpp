@@ -30,6 +30,17 @@ void Pl011::reset() {
   update_irq();
 }
 
+void Pl011::describe(TreeWriter& tree, const Site& site) {
+  constexpr u32 k_clock = static_cast<u32>(Phandle::Clock);
+  tree.begin(node(site));
+  tree.texts("compatible", {"arm,pl011", "arm,primecell"});
+  tree.reg(site);
+  tree.interrupt(site);
+  tree.cells("clocks", {k_clock, k_clock});
+  tree.texts("clock-names", {"uartclk", "apb_pclk"});
+  tree.end();
+}
+
 std::size_t Pl011::push(std::span<const u8> bytes) {
   const std::lock_guard lock(mutex_);
   const std::size_t taken = std::min(bytes.size(), k_backlog - backlog_.size());

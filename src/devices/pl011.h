@@ -8,6 +8,7 @@
 #include <span>
 
 #include "devices/device.h"
+#include "devices/device_tree.h"
 
 namespace armvisor::devices {
 
@@ -25,6 +26,9 @@ class Pl011 final : public MmioDevice {
   std::size_t push(std::span<const u8> bytes);
   /// To be set before the guest runs.
   void set_space_callback(std::function<void()> space) { space_ = std::move(space); }
+
+  static std::string node(const Site& site) { return node_name("pl011", site.regions[0].base); }
+  static void describe(TreeWriter& tree, const Site& site);
 
   std::string_view name() const override { return "pl011"; }
   u64 mmio_read(u64 offset, u32 size) override;

@@ -13,6 +13,16 @@ constexpr u64 k_ns_per_s = 1000000000;
 Pl031::Pl031(IrqLine& irq, Clock& clock, TimerQueue& queue)
     : irq_(irq), clock_(clock), queue_(queue), id_(queue.add([this] { alarm(); })) {}
 
+void Pl031::describe(TreeWriter& tree, const Site& site) {
+  tree.begin(node_name("pl031", site.regions[0].base));
+  tree.texts("compatible", {"arm,pl031", "arm,primecell"});
+  tree.reg(site);
+  tree.interrupt(site);
+  tree.cells("clocks", {static_cast<u32>(Phandle::Clock)});
+  tree.text("clock-names", "apb_pclk");
+  tree.end();
+}
+
 Pl031::~Pl031() { queue_.remove(id_); }
 
 void Pl031::update_irq() { irq_.set((ris_ & imsc_) != 0); }

@@ -4,6 +4,7 @@
 
 #include "devices/clock.h"
 #include "devices/device.h"
+#include "devices/device_tree.h"
 
 namespace armvisor::devices {
 
@@ -14,6 +15,8 @@ class Pl031 final : public MmioDevice {
   ~Pl031() override;
   Pl031(const Pl031&) = delete;
   Pl031& operator=(const Pl031&) = delete;
+
+  static void describe(TreeWriter& tree, const Site& site);
 
   std::string_view name() const override { return "pl031"; }
   u64 mmio_read(u64 offset, u32 size) override;

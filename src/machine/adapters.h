@@ -1,6 +1,7 @@
 #pragma once
 // Small devices of the board itself: register windows of the interrupt controller, and empty virtio slots.
 #include "devices/gic.h"
+#include "devices/virtio/mmio.h"
 #include "machine/bus.h"
 
 namespace armvisor::machine {
@@ -40,9 +41,9 @@ class EmptyVirtioSlots final : public devices::MmioDevice {
   std::string_view name() const override { return "virtio-empty"; }
   u64 mmio_read(u64 offset, u32 size) override {
     if (size != 4) return 0;
-    switch (offset % 0x200) {
-      case 0x000: return 0x74726976;  // MagicValue, "virt"
-      case 0x004: return 2;           // Version
+    switch (offset % devices::virtio::MmioTransport::k_region_size) {
+      case 0x000: return devices::virtio::MmioTransport::k_magic;
+      case 0x004: return static_cast<u32>(devices::virtio::MmioVersion::Modern);
       default: return 0;
     }
   }

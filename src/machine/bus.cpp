@@ -22,7 +22,8 @@ Bus::Port* Bus::port_of(devices::MmioDevice& device) {
   return ports_.emplace_back(std::make_unique<Port>(device)).get();
 }
 
-Status Bus::add(GuestPa base, u64 size, devices::MmioDevice& device) {
+Status Bus::add(const devices::Region& added, devices::MmioDevice& device) {
+  const auto [base, size] = added;
   const auto next = std::upper_bound(regions_.begin(), regions_.end(), base.value,
                                      [](u64 b, const Region& region) { return b < region.base; });
   const bool overlaps_next = next != regions_.end() && size > next->base - base.value;

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "devices/device.h"
+#include "devices/device_tree.h"
 #include "measure/snapshot.h"
 
 namespace armvisor::machine {
@@ -16,7 +17,7 @@ namespace armvisor::machine {
 class Bus {
  public:
   /// Fails, as an internal error, when the region overlaps another or is empty.
-  Status add(GuestPa base, u64 size, devices::MmioDevice& device);
+  Status add(const devices::Region& region, devices::MmioDevice& device);
 
   /// False: nothing there, or the access leaves the region.
   bool read(GuestPa pa, u32 size, u64& value);

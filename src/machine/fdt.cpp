@@ -2,72 +2,35 @@
 
 #include <libfdt.h>
 
-#include <cstdio>
-#include <initializer_list>
-#include <string_view>
-
-#include "machine/memory_map.h"
+#include "devices/arch_timer.h"
+#include "devices/cfi_flash.h"
+#include "devices/fixed_clock.h"
+#include "devices/gic.h"
+#include "devices/pl011.h"
+#include "devices/pl031.h"
+#include "devices/virtio/mmio.h"
+#include "machine/psci.h"
 
 namespace armvisor::machine {
 namespace {
 
-constexpr u32 k_clock_phandle = 0x8000, k_gic_phandle = 0x8001;
-constexpr std::size_t k_tree_room = 64 * 1024;  // the generated tree needs about 8 KiB
-constexpr u32 k_spi = 0, k_ppi = 1;
-constexpr u32 k_level_high = 4;
+using devices::TreeWriter;
 
-/// Writes a tree in order, remembering the first error.
-class TreeWriter {
- public:
-  TreeWriter() : blob_(k_tree_room) {
-    check(fdt_create(blob_.data(), static_cast<int>(blob_.size())));
-    check(fdt_finish_reservemap(blob_.data()));
-  }
-  void begin(const std::string& name) { check(fdt_begin_node(blob_.data(), name.c_str())); }
-  void end() { check(fdt_end_node(blob_.data())); }
-  void cells(const char* name, std::initializer_list<u32> values) {
-    std::vector<u8> bytes;
-    for (const u32 v : values)
-      for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<u8>(v >> shift));
-    property(name, bytes.data(), bytes.size());
-  }
-  void empty(const char* name) { property(name, nullptr, 0); }
-  void text(const char* name, const std::string& value) { property(name, value.c_str(), value.size() + 1); }
-  /// Strings one after the other, each with its terminator.
-  void texts(const char* name, std::initializer_list<std::string_view> values) {
-    std::string joined;
-    for (const std::string_view v : values) joined.append(v).push_back('\0');
-    property(name, joined.data(), joined.size());
-  }
-  void property(const char* name, const void* data, std::size_t size) {
-    check(fdt_property(blob_.data(), name, data, static_cast<int>(size)));
-  }
-  Result<std::vector<u8>> finish() {
-    check(fdt_finish(blob_.data()));
-    if (error_ != 0) return Error{ErrorKind::Internal, std::string("device tree: ") + fdt_strerror(error_)};
-    blob_.resize(fdt_totalsize(blob_.data()));
-    return std::move(blob_);
-  }
-
- private:
-  void check(int error) {
-    if (error_ == 0) error_ = error;
-  }
-  std::vector<u8> blob_;
-  int error_ = 0;
-};
+constexpr std::size_t k_more_room = 64 * 1024;  ///< for what is set in a user's tree
 
 u32 high(u64 v) { return static_cast<u32>(v >> 32); }
 u32 low(u64 v) { return static_cast<u32>(v); }
 
-std::string unit(const char* name, u64 address) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%s@%llx", name, static_cast<unsigned long long>(address));
-  return text;
-}
+std::string memory_node(const Board& board) { return devices::node_name("memory", board.ram.base); }
 
-void reg(TreeWriter& t, GuestPa base, u64 size) {
-  t.cells("reg", {high(base.value), low(base.value), high(size), low(size)});
+// --- the board's tree
+
+void write_memory(TreeWriter& t, const FdtConfig& config) {
+  t.begin(memory_node(*config.board));
+  t.text("device_type", "memory");
+  const devices::Region ram{config.board->ram.base, config.ram_size};
+  t.reg({&ram, 1});
+  t.end();
 }
 
 void write_cpus(TreeWriter& t, const FdtConfig& config) {
@@ -75,9 +38,9 @@ void write_cpus(TreeWriter& t, const FdtConfig& config) {
   t.cells("#address-cells", {1});
   t.cells("#size-cells", {0});
   for (u32 i = 0; i < config.vcpus; ++i) {
-    t.begin(unit("cpu", i));
+    t.begin(devices::node_name("cpu", GuestPa(i)));
     t.text("device_type", "cpu");
-    t.text("compatible", "arm,cortex-a15");
+    t.text("compatible", config.board->cpu_compatible);
     t.cells("reg", {i});
     if (config.vcpus > 1) t.text("enable-method", "psci");
     t.end();
@@ -85,87 +48,29 @@ void write_cpus(TreeWriter& t, const FdtConfig& config) {
   t.end();
 }
 
-void write_psci(TreeWriter& t) {
-  t.begin("psci");
-  t.texts("compatible", {"arm,psci-1.0", "arm,psci-0.2", "arm,psci"});
-  t.text("method", "hvc");
-  t.cells("cpu_suspend", {0x84000001});
-  t.cells("cpu_off", {0x84000002});
-  t.cells("cpu_on", {0x84000003});
-  t.cells("migrate", {0x84000005});
-  t.end();
-}
-
-void write_interrupts(TreeWriter& t, const FdtConfig& config) {
-  t.begin(unit("intc", k_gic_dist_base.value));
-  t.cells("phandle", {k_gic_phandle});
-  t.text("compatible", "arm,cortex-a15-gic");
-  t.cells("#interrupt-cells", {3});
-  t.empty("interrupt-controller");
-  t.cells("#address-cells", {2});
-  t.cells("#size-cells", {2});
-  t.empty("ranges");
-  t.cells("reg", {0, low(k_gic_dist_base.value), 0, low(k_gic_dist_size), 0, low(k_gic_cpu_base.value), 0,
-                  low(k_gic_cpu_size)});
-  t.end();
-  // Third cell of a PPI: which vCPUs have it, and level high.
-  const u32 flags = ((1u << config.vcpus) - 1) << 8 | k_level_high;
-  t.begin("timer");
-  t.text("compatible", "arm,armv7-timer");
-  t.empty("always-on");
-  t.cells("interrupts", {k_ppi, k_timer_secure_ppi, flags, k_ppi, k_timer_ppi, flags, k_ppi, k_timer_virtual_ppi, flags,
-                         k_ppi, k_timer_hyp_ppi, flags});
-  t.end();
-}
-
-void write_primecells(TreeWriter& t) {
-  t.begin("apb-pclk");
-  t.cells("phandle", {k_clock_phandle});
-  t.text("compatible", "fixed-clock");
-  t.cells("#clock-cells", {0});
-  t.cells("clock-frequency", {k_uart_clock_hz});
-  t.text("clock-output-names", "clk24mhz");
-  t.end();
-  t.begin(unit("pl011", k_uart_base.value));
-  t.texts("compatible", {"arm,pl011", "arm,primecell"});
-  reg(t, k_uart_base, k_uart_size);
-  t.cells("interrupts", {k_spi, k_uart_spi, k_level_high});
-  t.cells("clocks", {k_clock_phandle, k_clock_phandle});
-  t.texts("clock-names", {"uartclk", "apb_pclk"});
-  t.end();
-  t.begin(unit("pl031", k_rtc_base.value));
-  t.texts("compatible", {"arm,pl031", "arm,primecell"});
-  reg(t, k_rtc_base, k_rtc_size);
-  t.cells("interrupts", {k_spi, k_rtc_spi, k_level_high});
-  t.cells("clocks", {k_clock_phandle});
-  t.text("clock-names", "apb_pclk");
-  t.end();
-}
-
-void write_flash(TreeWriter& t) {
-  t.begin(unit("flash", k_flash0_base.value));
-  t.text("compatible", "cfi-flash");
-  t.cells("reg",
-          {0, low(k_flash0_base.value), 0, low(k_flash_size), 0, low(k_flash1_base.value), 0, low(k_flash_size)});
-  t.cells("bank-width", {4});
-  t.end();
-}
-
-void write_virtio(TreeWriter& t) {
-  for (u32 n = 0; n < k_virtio_count; ++n) {
-    const GuestPa base = k_virtio_base + n * k_virtio_size;
-    t.begin(unit("virtio_mmio", base.value));
-    t.text("compatible", "virtio,mmio");
-    reg(t, base, k_virtio_size);
-    t.cells("interrupts", {k_spi, k_virtio_spi + n, k_level_high});
-    t.empty("dma-coherent");
-    t.end();
+void write_device(TreeWriter& t, DeviceKind kind, const devices::Site& site) {
+  switch (kind) {
+#define DEVICE(kind, type, regions, interrupt, make) \
+  case DeviceKind::kind:                             \
+    return type::describe(t, site);
+#include "machine/devices.inc"
+#undef DEVICE
   }
+}
+
+void write_devices(TreeWriter& t, const FdtConfig& config) {
+  for (const Placement& placement : config.board->devices)
+    for (u32 n = 0; n < placement.count; ++n) {
+      devices::Site site = placement.site(n);
+      site.cpus = config.vcpus;
+      write_device(t, placement.kind, site);
+    }
 }
 
 void write_chosen(TreeWriter& t, const FdtConfig& config) {
   t.begin("chosen");
-  t.text("stdout-path", "/" + unit("pl011", k_uart_base.value));
+  if (const Placement* uart = config.board->find(DeviceKind::Uart))
+    t.text("stdout-path", "/" + devices::Pl011::node(uart->first));
   if (config.bootargs) t.text("bootargs", *config.bootargs);
   if (config.initrd_end > config.initrd_start) {
     t.cells("linux,initrd-start", {high(config.initrd_start), low(config.initrd_start)});
@@ -218,10 +123,10 @@ void complete_memory(TreeEditor& t, const FdtConfig& config) {
   int at = 0;
   while ((at = fdt_node_offset_by_prop_value(t.fdt(), -1, "device_type", "memory", sizeof "memory")) >= 0)
     if (fdt_del_node(t.fdt(), at) != 0) break;
-  const std::string name = unit("memory", k_ram_base.value);
+  const std::string name = memory_node(*config.board);
   if ((at = fdt_subnode_offset(t.fdt(), 0, "memory")) >= 0) fdt_del_node(t.fdt(), at);
   const int node = t.node(name.c_str());
-  std::vector<u8> range = big_endian(k_ram_base.value, fdt_address_cells(t.fdt(), 0) > 1 ? 2 : 1);
+  std::vector<u8> range = big_endian(config.board->ram.base.value, fdt_address_cells(t.fdt(), 0) > 1 ? 2 : 1);
   const std::vector<u8> size = big_endian(config.ram_size, fdt_size_cells(t.fdt(), 0) > 1 ? 2 : 1);
   range.insert(range.end(), size.begin(), size.end());
   t.set(node, "device_type", string_value("memory"));
@@ -243,21 +148,15 @@ void complete_chosen(TreeEditor& t, const FdtConfig& config) {
 Result<std::vector<u8>> make_fdt(const FdtConfig& config) {
   TreeWriter t;
   t.begin("");
-  t.text("compatible", "linux,dummy-virt");
-  t.text("model", "linux,dummy-virt");
+  t.text("compatible", config.board->compatible);
+  t.text("model", config.board->compatible);
   t.cells("#address-cells", {2});
   t.cells("#size-cells", {2});
-  t.cells("interrupt-parent", {k_gic_phandle});
-  t.begin(unit("memory", k_ram_base.value));
-  t.text("device_type", "memory");
-  reg(t, k_ram_base, config.ram_size);
-  t.end();
+  t.cells("interrupt-parent", {static_cast<u32>(devices::Phandle::Gic)});
+  write_memory(t, config);
   write_cpus(t, config);
-  write_psci(t);
-  write_interrupts(t, config);
-  write_primecells(t);
-  write_flash(t);
-  write_virtio(t);
+  describe_psci(t);
+  write_devices(t, config);
   write_chosen(t, config);
   t.end();
   return t.finish();
@@ -269,7 +168,7 @@ Result<std::vector<u8>> complete_fdt(const std::vector<u8>& user, const std::str
     return Error{ErrorKind::BadInput, "device tree " + path +
                                           ": expected a whole flattened device tree (.dtb), found " +
                                           "something else; compile it with dtc -O dtb"};
-  std::vector<u8> blob(user.size() + k_tree_room);
+  std::vector<u8> blob(user.size() + k_more_room);
   const int opened = fdt_open_into(user.data(), blob.data(), static_cast<int>(blob.size()));
   TreeEditor t(blob);
   if (opened == 0) {

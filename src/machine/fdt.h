@@ -7,10 +7,12 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "machine/board.h"
 
 namespace armvisor::machine {
 
 struct FdtConfig {
+  const Board* board = nullptr;
   u64 ram_size = 0;
   u32 vcpus = 1;
   std::optional<std::string> bootargs;
@@ -18,7 +20,7 @@ struct FdtConfig {
   std::array<u8, 32> rng_seed{};
 };
 
-/// The board's tree, packed; same structure as QEMU's for its "virt" machine.
+/// The board's tree, packed; its devices write their own nodes.
 Result<std::vector<u8>> make_fdt(const FdtConfig& config);
 
 /// `user` with /memory and /chosen set from `config` (bootargs only when given), packed. `path` is for messages.

@@ -1,23 +1,24 @@
 #pragma once
-// The board's two flash banks. They outlive a reset of the machine, as flash does.
-#include <array>
+// The board's flash banks. They outlive a reset of the machine, as flash does.
 #include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "devices/cfi_flash.h"
+#include "machine/board.h"
 
 namespace armvisor::machine {
 
 class FlashBanks {
  public:
-  /// `firmware`: file that is the content of bank 0 from its start; empty: erased. Bank 1 is erased.
-  static Result<std::unique_ptr<FlashBanks>> create(const std::string& firmware);
+  /// `firmware`: file that is the content of the first bank from its start; empty: erased. The others are erased.
+  static Result<std::unique_ptr<FlashBanks>> create(const Board& board, const std::string& firmware);
 
-  devices::CfiFlash& bank(u32 index) { return *banks_[index]; }
+  devices::CfiFlash& bank(std::size_t index) { return *banks_[index].flash; }
   /// Host view of the page at `pa`, or null outside the banks and while the bank does not read as an array.
   const u8* page(GuestPa pa) const;
 
@@ -25,8 +26,12 @@ class FlashBanks {
   void reset(std::function<void(GuestPa base, u64 size)> view_changed);
 
  private:
+  struct Bank {
+    devices::Region region;
+    std::unique_ptr<devices::CfiFlash> flash;
+  };
   FlashBanks() = default;
-  std::array<std::unique_ptr<devices::CfiFlash>, 2> banks_;
+  std::vector<Bank> banks_;
   std::function<void(GuestPa, u64)> view_changed_;  ///< changed only while no vCPU runs
 };
 

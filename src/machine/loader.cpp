@@ -9,7 +9,6 @@
 #include "base/input_file.h"
 #include "base/log.h"
 #include "machine/fdt.h"
-#include "machine/memory_map.h"
 
 namespace armvisor::machine {
 namespace {
@@ -27,6 +26,7 @@ Error no_room(const std::string& what, u64 ram_size) {
 
 FdtConfig fdt_config(const BootConfig& config, u64 initrd_start, u64 initrd_size) {
   FdtConfig f;
+  f.board = config.board;
   f.ram_size = config.ram_size;
   f.vcpus = config.vcpus;
   f.bootargs = config.append;
@@ -86,9 +86,10 @@ Result<BootPlan> plan_firmware(const BootConfig& config, const StopEvent* stop) 
   BootPlan plan;
   AV_TRY(check_firmware(config.firmware, stop));
   AV_TRY_ASSIGN(plan.fdt, tree(config, fdt_config(config, 0, 0), stop));
-  plan.fdt_address = static_cast<u32>(k_ram_base.value);  // where U-Boot and UEFI for this board look for it
+  // Where U-Boot and UEFI for "virt" look for it.
+  plan.fdt_address = static_cast<u32>(config.board->ram.base.value);
   plan.segments.push_back(fdt_segment(plan.fdt_address, plan.fdt));
-  plan.entry = static_cast<u32>(k_flash0_base.value);
+  plan.entry = static_cast<u32>(config.board->base(DeviceKind::Flash).value);
   return plan;
 }
 
@@ -99,12 +100,13 @@ Result<BootPlan> plan_kernel(const BootConfig& config, const StopEvent* stop) {
   if (config.append && config.append->size() > k_linux_append)
     AV_LOG(Warn, "the kernel command line has %zu bytes: Linux for ARM takes the first %zu", config.append->size(),
            k_linux_append);
-  AV_TRY_ASSIGN(Image image, load_image(ImageArgument::parse(config.kernel), {k_ram_base, config.ram_size, stop}));
-  const u64 ram_end = k_ram_base.value + config.ram_size;
-  u64 fdt_at = k_ram_base.value + std::min<u64>(config.ram_size / 2, 128 * k_mib);
+  const GuestPa ram = config.board->ram.base;
+  AV_TRY_ASSIGN(Image image, load_image(ImageArgument::parse(config.kernel), {ram, config.ram_size, stop}));
+  const u64 ram_end = ram.value + config.ram_size;
+  u64 fdt_at = ram.value + std::min<u64>(config.ram_size / 2, 128 * k_mib);
   fdt_at = std::max(fdt_at, align_up<u64>(image.end.value, k_fdt_room));
-  if (fdt_at + k_fdt_room > ram_end && image.segments.front().pa.value >= k_ram_base.value + k_fdt_room)
-    fdt_at = k_ram_base.value;  // an image at the very end of RAM
+  if (fdt_at + k_fdt_room > ram_end && image.segments.front().pa.value >= ram.value + k_fdt_room)
+    fdt_at = ram.value;  // an image at the very end of RAM
   if (fdt_at + k_fdt_room > ram_end) return no_room("kernel " + config.kernel, config.ram_size);
   const u64 initrd_at = fdt_at + k_fdt_room;
   std::vector<u8> initrd;
@@ -123,22 +125,30 @@ Result<BootPlan> plan_kernel(const BootConfig& config, const StopEvent* stop) {
   return plan;
 }
 
-Status check_config(const BootConfig& config) {
-  if (config.ram_size < k_ram_min || config.ram_size > k_ram_max || config.ram_size % k_mib != 0)
+Status check_board(const BootConfig& config) {
+  const Board& board = *config.board;
+  if (config.ram_size < board.min_ram || config.ram_size > board.ram.size || config.ram_size % k_mib != 0)
     return Error{ErrorKind::BadArguments,
-                 "RAM: expected a whole number of MiB from " + std::to_string(k_ram_min / k_mib) + " to " +
-                     std::to_string(k_ram_max / k_mib) +
-                     " (what lies above 0x40000000 in 32-bit physical space), found " +
+                 "RAM: expected a whole number of MiB from " + std::to_string(board.min_ram / k_mib) + " to " +
+                     std::to_string(board.ram.size / k_mib) + " (which the board has room for), found " +
                      (config.ram_size % k_mib == 0 ? std::to_string(config.ram_size / k_mib) + " MiB"
                                                    : std::to_string(config.ram_size) + " bytes") +
                      "; change --memory"};
+  if (config.vcpus < 1 || config.vcpus > board.max_vcpus)
+    return Error{ErrorKind::BadArguments, "vCPUs: expected 1 to " + std::to_string(board.max_vcpus) + ", found " +
+                                              std::to_string(config.vcpus) + "; change --cpus"};
+  if (!config.firmware.empty() && !board.find(DeviceKind::Flash))
+    return Error{ErrorKind::BadArguments, "firmware: expected a board with flash, found " + std::string(board.name) +
+                                              ", which has none; start a kernel"};
+  return {};
+}
+
+Status check_config(const BootConfig& config) {
+  AV_TRY(check_board(config));
   if (config.append && config.append->size() > k_most_append)
     return Error{ErrorKind::BadArguments, "kernel command line: expected at most " + std::to_string(k_most_append) +
                                               " bytes, found " + std::to_string(config.append->size()) +
                                               "; shorten --append"};
-  if (config.vcpus < 1 || config.vcpus > k_max_vcpus)
-    return Error{ErrorKind::BadArguments, "vCPUs: expected 1 to " + std::to_string(k_max_vcpus) + ", found " +
-                                              std::to_string(config.vcpus) + "; change --cpus"};
   if (config.kernel.empty() == config.firmware.empty() && !(config.tree_only && config.kernel.empty()))
     return Error{ErrorKind::BadArguments,
                  config.kernel.empty() ? "expected something to run, found neither --kernel nor --firmware; give one"

@@ -6,12 +6,15 @@
 
 #include "arm/cpu_state.h"
 #include "base/result.h"
+#include "machine/board.h"
 #include "machine/image.h"
+#include "machine/virt.h"
 #include "memory/guest_ram.h"
 
 namespace armvisor::machine {
 
 struct BootConfig {
+  const Board* board = &k_virt;
   std::string kernel;    ///< FILE or FILE@ADDRESS; empty: none
   std::string initrd;    ///< empty: none
   std::string dtb;       ///< empty: generated

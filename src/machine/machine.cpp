@@ -1,31 +1,44 @@
 #include "machine/machine.h"
 
+#include "devices/backends/disk_file.h"
+#include "devices/backends/network_options.h"
+#include "devices/backends/slirp_network.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
-#include "machine/memory_map.h"
 
 namespace armvisor::machine {
+namespace {
 
-Machine::Machine(GuestRam ram, u32 vcpus, const MachineWorld& world)
-    : world_(world),
+/// Before anything is opened.
+Status check_slots(const Board& board, std::size_t devices) {
+  const Placement* const slots = board.find(DeviceKind::VirtioMmio);
+  const std::size_t most = slots ? slots->count : 0;
+  if (devices <= most) return {};
+  return Error{ErrorKind::BadArguments, "virtio devices: expected at most " + std::to_string(most) +
+                                            " disks, networks, consoles and entropy sources together, found " +
+                                            std::to_string(devices) + "; leave some out"};
+}
+
+}  // namespace
+
+Machine::Machine(GuestRam ram, u32 vcpus, MachineOptions options, const MachineWorld& world)
+    : options_(std::move(options)),
+      world_(world),
       ram_(std::move(ram)),
       counter_(world.clock),
       gic_(vcpus, [this](u32 vcpu, bool level) { irq_changed(vcpu, level); }) {}
 
 Machine::~Machine() { world_.flash.reset(nullptr); }
 
-Result<std::unique_ptr<Machine>> Machine::create(const BootPlan& plan, const BootConfig& config,
-                                                 const EngineFactory& factory, MachineParts parts,
-                                                 const MachineWorld& world) {
-  AV_TRY_ASSIGN(GuestRam ram, GuestRam::create(k_ram_base, config.ram_size));
-  std::unique_ptr<Machine> machine(new Machine(std::move(ram), config.vcpus, world));
+Result<std::unique_ptr<Machine>> Machine::create(const BootPlan& plan, const BootConfig& config, MachineOptions options,
+                                                 const EngineFactory& factory, const MachineWorld& world) {
+  AV_TRY(check_slots(*config.board, options.devices.size()));
+  AV_TRY_ASSIGN(GuestRam ram, GuestRam::create(config.board->ram.base, config.ram_size));
+  std::unique_ptr<Machine> machine(new Machine(std::move(ram), config.vcpus, std::move(options), world));
   AV_TRY(machine->make_engine(factory, config.vcpus));
-  for (u32 i = 0; i < config.vcpus; ++i)
-    machine->timers_.push_back(std::make_unique<Timers>(machine->counter_, world.timers, machine->gic_, i));
-  AV_TRY(machine->add_board_devices());
-  AV_TRY(machine->add_virtio(std::move(parts)));
+  for (const Placement& placement : config.board->devices) AV_TRY(machine->make(placement));
   AV_TRY(machine->start(plan, config.vcpus));
   return machine;
 }
@@ -40,60 +53,100 @@ Status Machine::make_engine(const EngineFactory& factory, u32 vcpus) {
   return {};
 }
 
-// --- the board: one line per device
+// --- the board's devices
 
-Status Machine::add_board_devices() {
-  uart_ = std::make_unique<devices::Pl011>(gic_.spi(k_uart_spi), [this](std::span<const u8> bytes) {
+Status Machine::make(const Placement& placement) {
+  switch (placement.kind) {
+#define DEVICE(kind, type, regions, interrupt, make) \
+  case DeviceKind::kind:                             \
+    return make(placement);
+#include "machine/devices.inc"
+#undef DEVICE
+  }
+  return {};
+}
+
+/// A device for each region.
+Status Machine::map(const Placement& placement, std::initializer_list<devices::MmioDevice*> devices) {
+  const auto regions = placement.first.used();
+  if (regions.size() != devices.size()) return Error{ErrorKind::Internal, "a board gives a device too few regions"};
+  for (std::size_t n = 0; n < regions.size(); ++n) AV_TRY(bus_.add(regions[n], *devices.begin()[n]));
+  return {};
+}
+
+Status Machine::add_gic(const Placement& placement) { return map(placement, {&gic_distributor_, &gic_cpu_}); }
+
+Status Machine::add_timers(const Placement&) {
+  for (u32 i = 0; i < engine_->vcpu_count(); ++i)
+    timers_.push_back(std::make_unique<Timers>(counter_, world_.timers, gic_, i));
+  return {};
+}
+
+Status Machine::add_uart(const Placement& placement) {
+  uart_ = std::make_unique<devices::Pl011>(gic_.spi(*placement.first.spi), [this](std::span<const u8> bytes) {
     world_.host.console_output(ConsolePort::Uart, bytes);
   });
   uart_->set_space_callback([this] { world_.host.console_room(ConsolePort::Uart); });
-  rtc_ = std::make_unique<devices::Pl031>(gic_.spi(k_rtc_spi), world_.clock, world_.timers);
-  AV_TRY(bus_.add(k_flash0_base, k_flash_size, world_.flash.bank(0)));
-  AV_TRY(bus_.add(k_flash1_base, k_flash_size, world_.flash.bank(1)));
-  AV_TRY(bus_.add(k_gic_dist_base, k_gic_dist_size, gic_distributor_));
-  AV_TRY(bus_.add(k_gic_cpu_base, k_gic_cpu_size, gic_cpu_));
-  AV_TRY(bus_.add(k_uart_base, k_uart_size, *uart_));
-  return bus_.add(k_rtc_base, k_rtc_size, *rtc_);
+  return map(placement, {uart_.get()});
 }
 
-Status Machine::add_virtio(MachineParts parts) {
-  for (auto& disk : parts.disks) {
-    AV_TRY_ASSIGN(auto device,
-                  devices::virtio::Block::create(std::move(disk), {.serial = {}, .in_place = parts.io.in_place}));
-    AV_TRY(add_transport(std::move(device)));
-  }
-  for (auto& network : parts.networks) {
-    AV_TRY_ASSIGN(auto device, devices::virtio::Net::create(std::move(network.backend), network.mac, parts.io));
-    AV_TRY(add_transport(std::move(device)));
-  }
-  AV_TRY(add_transport(std::make_unique<devices::virtio::Rng>()));
-  if (parts.virtio_console) AV_TRY(add_virtio_console());
-  return add_empty_slots();
+Status Machine::add_rtc(const Placement& placement) {
+  rtc_ = std::make_unique<devices::Pl031>(gic_.spi(*placement.first.spi), world_.clock, world_.timers);
+  return map(placement, {rtc_.get()});
 }
 
-Status Machine::add_virtio_console() {
+Status Machine::add_flash(const Placement& placement) {
+  const auto regions = placement.first.used();
+  for (std::size_t n = 0; n < regions.size(); ++n) AV_TRY(bus_.add(regions[n], world_.flash.bank(n)));
+  return {};
+}
+
+// --- virtio: what was asked for in the first slots, nothing in the others
+
+Status Machine::add_virtio(const Placement& slots) {
+  for (const DeviceSpec& spec : options_.devices) {
+    AV_TRY_ASSIGN(auto device, std::visit([this](const auto& s) { return make_device(s); }, spec));
+    AV_TRY(add_transport(slots.site(static_cast<u32>(transports_.size())), std::move(device)));
+  }
+  const auto filled = static_cast<u32>(transports_.size());
+  if (filled == slots.count) return {};
+  const auto [base, size] = slots.site(filled).regions[0];
+  return bus_.add({base, (slots.count - filled) * size}, empty_slots_);
+}
+
+Machine::MadeDevice Machine::make_device(const DiskSpec& spec) {
+  AV_TRY_ASSIGN(auto disk, devices::DiskFile::open(spec.path, spec.read_only));
+  AV_TRY_ASSIGN(auto device,
+                devices::virtio::Block::create(std::move(disk), {.serial = {}, .in_place = options_.io.in_place}));
+  return MadeDevice(std::move(device));
+}
+
+Machine::MadeDevice Machine::make_device(const NetworkSpec& spec) {
+  AV_TRY_ASSIGN(auto network, devices::SlirpNetwork::create(spec.network));
+  const auto mac = spec.network.mac.value_or(devices::default_mac(networks_++));
+  AV_TRY_ASSIGN(auto device, devices::virtio::Net::create(std::move(network), mac, options_.io));
+  return MadeDevice(std::move(device));
+}
+
+Machine::MadeDevice Machine::make_device(const EntropySpec&) {
+  return MadeDevice(std::make_unique<devices::virtio::Rng>());
+}
+
+Machine::MadeDevice Machine::make_device(const ConsoleSpec&) {
+  if (virtio_console_)
+    return Error{ErrorKind::BadArguments, "virtio consoles: expected at most one, found two; leave one out"};
   auto console = std::make_unique<devices::virtio::Console>(
       [this](std::span<const u8> bytes) { world_.host.console_output(ConsolePort::Virtio, bytes); });
   console->on_room([this] { world_.host.console_room(ConsolePort::Virtio); });
   virtio_console_ = console.get();
-  return add_transport(std::move(console));
+  return MadeDevice(std::move(console));
 }
 
-Status Machine::add_transport(std::unique_ptr<devices::virtio::Device> device) {
-  const auto slot = static_cast<u32>(transports_.size());
-  if (slot == k_virtio_count)
-    return Error{ErrorKind::BadArguments, "virtio devices: expected at most " + std::to_string(k_virtio_count - 1) +
-                                              " disks, networks and consoles together, found more; leave some out"};
-  std::string label = std::string(device->name()) + " in slot " + std::to_string(slot);
+Status Machine::add_transport(const devices::Site& slot, std::unique_ptr<devices::virtio::Device> device) {
+  std::string label = std::string(device->name()) + " in slot " + std::to_string(transports_.size());
   transports_.push_back(std::make_unique<devices::virtio::MmioTransport>(
-      std::move(device), ram_, gic_.spi(k_virtio_spi + slot), devices::virtio::MmioVersion::Modern, std::move(label)));
-  return bus_.add(k_virtio_base + slot * k_virtio_size, k_virtio_size, *transports_.back());
-}
-
-Status Machine::add_empty_slots() {
-  const u64 first = transports_.size();
-  if (first == k_virtio_count) return {};
-  return bus_.add(k_virtio_base + first * k_virtio_size, (k_virtio_count - first) * k_virtio_size, empty_slots_);
+      std::move(device), ram_, gic_.spi(*slot.spi), devices::virtio::MmioVersion::Modern, std::move(label)));
+  return bus_.add(slot.regions[0], *transports_.back());
 }
 
 Status Machine::start(const BootPlan& plan, u32 vcpus) {

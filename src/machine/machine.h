@@ -2,14 +2,13 @@
 // A machine: RAM, devices and an engine, wired as the board says. It owns them all; threads and the program's life are
 // the owner's business.
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
 #include "devices/arch_timer.h"
-#include "devices/backends/disk.h"
-#include "devices/backends/network.h"
 #include "devices/gic.h"
 #include "devices/io_options.h"
 #include "devices/pl011.h"
@@ -18,7 +17,9 @@
 #include "devices/virtio/mmio.h"
 #include "engine/engine.h"
 #include "machine/adapters.h"
+#include "machine/board.h"
 #include "machine/bus.h"
+#include "machine/device_spec.h"
 #include "machine/flash_banks.h"
 #include "machine/hypercalls.h"
 #include "machine/loader.h"
@@ -43,16 +44,10 @@ class MachineHost : public PowerControl, public HypercallHost {
   ~MachineHost() = default;
 };
 
-/// What a machine is given to own.
-struct MachineParts {
-  struct Network {
-    std::unique_ptr<devices::NetworkBackend> backend;
-    devices::MacAddress mac;
-  };
-  std::vector<std::unique_ptr<devices::DiskBackend>> disks;
-  std::vector<Network> networks;
+/// What a machine is to have beside its board's own devices.
+struct MachineOptions {
+  std::vector<DeviceSpec> devices;
   devices::IoOptions io;
-  bool virtio_console = false;
 };
 
 /// What it borrows.
@@ -68,18 +63,19 @@ class Machine final : private engine::MachinePort {
   using EngineFactory = std::function<Result<std::unique_ptr<engine::Engine>>(const engine::EngineConfig&)>;
 
   /// The plan applied: vCPU 0 is ready to run, the others are in reset.
-  static Result<std::unique_ptr<Machine>> create(const BootPlan& plan, const BootConfig& config,
-                                                 const EngineFactory& factory, MachineParts parts,
-                                                 const MachineWorld& world);
+  static Result<std::unique_ptr<Machine>> create(const BootPlan& plan, const BootConfig& config, MachineOptions options,
+                                                 const EngineFactory& factory, const MachineWorld& world);
   ~Machine();
 
   engine::Engine& engine() { return *engine_; }
   GuestRam& ram() { return ram_; }
+  Bus& bus() { return bus_; }
   /// (any thread) What was counted since the machine was made, but for Snapshot::ns.
   measure::Snapshot stats() const;
   /// (any thread) Input of a console that the machine has; returns how much was taken.
   std::size_t console_input(ConsolePort port, std::span<const u8> bytes) {
-    return port == ConsolePort::Uart ? uart_->push(bytes) : virtio_console_->input(bytes);
+    if (port == ConsolePort::Virtio) return virtio_console_->input(bytes);
+    return uart_ ? uart_->push(bytes) : bytes.size();
   }
   /// (any thread) The size of the terminal behind the virtio console.
   void console_size(u16 columns, u16 rows) { virtio_console_->resize(columns, rows); }
@@ -92,13 +88,23 @@ class Machine final : private engine::MachinePort {
     devices::ArchTimer physical, virtual_;
   };
 
-  Machine(GuestRam ram, u32 vcpus, const MachineWorld& world);
+  Machine(GuestRam ram, u32 vcpus, MachineOptions options, const MachineWorld& world);
   Status make_engine(const EngineFactory& factory, u32 vcpus);
-  Status add_board_devices();
-  Status add_virtio(MachineParts parts);
-  Status add_virtio_console();
-  Status add_transport(std::unique_ptr<devices::virtio::Device> device);
-  Status add_empty_slots();
+  Status make(const Placement& placement);
+  Status map(const Placement& placement, std::initializer_list<devices::MmioDevice*> devices);
+  Status add_nothing(const Placement&) { return {}; }
+  Status add_gic(const Placement& placement);
+  Status add_timers(const Placement& placement);
+  Status add_uart(const Placement& placement);
+  Status add_rtc(const Placement& placement);
+  Status add_flash(const Placement& placement);
+  Status add_virtio(const Placement& placement);
+  using MadeDevice = Result<std::unique_ptr<devices::virtio::Device>>;
+  MadeDevice make_device(const DiskSpec& spec);
+  MadeDevice make_device(const NetworkSpec& spec);
+  MadeDevice make_device(const EntropySpec& spec);
+  MadeDevice make_device(const ConsoleSpec& spec);
+  Status add_transport(const devices::Site& slot, std::unique_ptr<devices::virtio::Device> device);
   Status start(const BootPlan& plan, u32 vcpus);
   void irq_changed(u32 vcpu, bool level);
 
@@ -112,6 +118,7 @@ class Machine final : private engine::MachinePort {
   void send_event() override;
 
   // In the order in which they need each other; destroyed in reverse.
+  const MachineOptions options_;
   const MachineWorld world_;
   GuestRam ram_;
   Bus bus_;
@@ -126,6 +133,7 @@ class Machine final : private engine::MachinePort {
   std::unique_ptr<devices::Pl031> rtc_;
   std::vector<std::unique_ptr<devices::virtio::MmioTransport>> transports_;
   devices::virtio::Console* virtio_console_ = nullptr;  ///< of a transport
+  u32 networks_ = 0;                                    ///< made so far
 };
 
 }  // namespace armvisor::machine

@@ -11,6 +11,7 @@ enum Function : u32 {
   k_cpu_off = 0x84000002,
   k_cpu_on = 0x84000003,
   k_affinity_info = 0x84000004,
+  k_migrate = 0x84000005,
   k_migrate_info_type = 0x84000006,
   k_system_off = 0x84000008,
   k_system_reset = 0x84000009,
@@ -76,6 +77,17 @@ void psci_call(arm::CpuState& s, u32 caller, PowerControl& power) {
     case k_features: r0 = features(s.r[1]); break;
     default: r0 = code(PsciStatus::NotSupported); break;
   }
+}
+
+void describe_psci(devices::TreeWriter& tree) {
+  tree.begin("psci");
+  tree.texts("compatible", {"arm,psci-1.0", "arm,psci-0.2", "arm,psci"});
+  tree.text("method", "hvc");
+  tree.cells("cpu_suspend", {k_cpu_suspend});
+  tree.cells("cpu_off", {k_cpu_off});
+  tree.cells("cpu_on", {k_cpu_on});
+  tree.cells("migrate", {k_migrate});
+  tree.end();
 }
 
 }  // namespace armvisor::machine

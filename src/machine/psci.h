@@ -2,6 +2,7 @@
 // Power State Coordination Interface 1.0 (ARM DEN0022), called by HVC or SMC per the SMC calling convention (DEN0028).
 #include "arm/cpu_state.h"
 #include "base/types.h"
+#include "devices/device_tree.h"
 
 namespace armvisor::machine {
 
@@ -36,5 +37,8 @@ class PowerControl {
 
 /// Carries out the call whose function is in R0 and puts the answer there. Unknown functions get NOT_SUPPORTED.
 void psci_call(arm::CpuState& s, u32 caller, PowerControl& power);
+
+/// The node that says how it is called.
+void describe_psci(devices::TreeWriter& tree);
 
 }  // namespace armvisor::machine

@@ -1,5 +1,6 @@
 #include "vmm/calibration_guest.h"
 
+#include "devices/arch_timer.h"
 #include "vmm/calibration_loops.h"
 
 namespace armvisor::vmm {
@@ -17,8 +18,9 @@ void store(A& a, u32 address, u32 value) {
 /// Sections for RAM and devices at their own addresses, and pages for the test areas.
 void translation_tables(A& a) {
   constexpr u32 k_section = 2 | 3 << 10, k_normal = 1u << 12 | 3u << 2, k_device = 1u << 2 | 1u << 4;
-  for (u32 mib = 0x400; mib < 0x420; ++mib) store(a, k_l1 + 4 * mib, mib << 20 | k_section | k_normal);
-  for (u32 mib = 0x080; mib < 0x0b0; ++mib) store(a, k_l1 + 4 * mib, mib << 20 | k_section | k_device);
+  const auto section = [&](u32 pa, u32 kind) { store(a, k_l1 + 4 * (pa >> 20), pa | k_section | kind); };
+  for (u32 pa = k_ram; pa < k_ram + k_calibration_ram; pa += 1u << 20) section(pa, k_normal);
+  for (u32 pa = k_gicd; pa < k_virtio + (16u << 20); pa += 1u << 20) section(pa, k_device);
   store(a, k_l1 + 4 * (k_data_va >> 20), k_l2 | 1);
   store(a, k_l1 + 4 * (k_code_va >> 20), (k_l2 + 0x400) | 1);
   a.mov(0, k_data | 1u << 6 | 3u << 4 | 3u << 2 | 2);  // small pages, Normal, all may do all
@@ -62,7 +64,8 @@ void start(A& a) {
   a.mov(0, 1u << 30);
   a.word(0xeee80a10);  // vmsr fpexc, r0
   store(a, k_gicd, 1);
-  store(a, k_gicd + 0x100, 1u << 27 | 1);  // the virtual timer and SGI 0
+  store(a, k_gicd + 0x100,
+        1u << devices::Gic::ppi_id(devices::k_ppi_timer_virtual) | 1);  // the virtual timer and SGI 0
   store(a, k_gicc + 4, 0xff);
   store(a, k_gicc, 1);
 }

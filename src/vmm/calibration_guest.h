@@ -6,10 +6,12 @@
 #include <vector>
 
 #include "base/types.h"
+#include "machine/virt.h"
 
 namespace armvisor::vmm {
 
-inline constexpr u32 k_calibration_base = 0x40010000;
+inline constexpr u32 k_calibration_base = static_cast<u32>(machine::k_virt.ram.base.value) + 0x10000;
+inline constexpr u32 k_calibration_ram = 32u << 20;  ///< that its machine has
 
 /// A loop of the guest. Its mark's name is mark_of(its place in the list).
 struct CalibrationLoop {

@@ -36,7 +36,8 @@ std::vector<Kind> kinds() {
   AV_ASSERT(engine::set_trap_level("all", all[2].jit));
   all[3].mmu = engine::MmuPolicy::Rmap;
   all[4].jit.warm = engine::JitOptions{}.warm;
-  // Loads mostly have windows, where the host can have them, for what is not new: with each change of privilege another.
+  // Loads mostly have windows, where the host can have them, for what is not new: with each change of privilege
+  // another.
   if (engine::windows_available()) {
     all.push_back(all[2]);
     all.back().jit.windows = all.back().jit.windows_at_once = true;
@@ -61,8 +62,9 @@ Result<std::vector<measure::MarkTotal>> run_guest(const Fd& file, const Kind& ki
   std::snprintf(address, sizeof address, "@0x%x", k_calibration_base);
   VmConfig config;
   config.boot.kernel = "/proc/self/fd/" + std::to_string(file.get()) + address;
-  config.boot.ram_size = u64{32} << 20;
-  config.console.kind = ConsoleOption::Kind::None;
+  config.boot.ram_size = k_calibration_ram;
+  config.devices = {machine::EntropySpec{}};
+  config.console.kind = devices::ConsoleOption::Kind::None;
   config.engine = "jit";
   config.jit = kind.jit;
   config.mmu = kind.mmu;

@@ -12,21 +12,14 @@
 
 namespace armvisor::vmm {
 namespace {
+
+using devices::ConsoleOption;
+
 Error host_error(const std::string& expected, const std::string& advice) {
   return Error{ErrorKind::HostResource,
                "console: expected " + expected + ", the host says: " + std::strerror(errno) + "; " + advice};
 }
 }  // namespace
-
-Result<ConsoleOption> ConsoleOption::parse(const std::string& option, std::string_view text) {
-  if (text == "stdio") return ConsoleOption{Kind::Stdio, {}};
-  if (text == "pty") return ConsoleOption{Kind::Pty, {}};
-  if (text == "none") return ConsoleOption{Kind::None, {}};
-  if (text.starts_with("file=") && text.size() > 5)
-    return ConsoleOption{Kind::File, std::string(text.substr(5)), option};
-  return Error{ErrorKind::BadArguments, option + ": expected stdio, pty, file=FILE or none, found '" +
-                                            std::string(text) + "'; give one of these"};
-}
 
 Result<std::unique_ptr<Console>> Console::open(const ConsoleOption& option, const std::vector<std::string>& inputs) {
   std::unique_ptr<Console> console(new Console(option.kind));

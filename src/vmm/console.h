@@ -1,5 +1,5 @@
 #pragma once
-// Where a console of the guest goes: the options --console (its first UART) and --virtio-console.
+// A console of the guest at its place on the host.
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -13,17 +13,9 @@
 #include "base/output_file.h"
 #include "base/result.h"
 #include "devices/backends/console.h"
+#include "devices/backends/console_option.h"
 
 namespace armvisor::vmm {
-
-struct ConsoleOption {
-  enum class Kind { Stdio, Pty, File, None };
-  Kind kind = Kind::Stdio;
-  std::string path;                  ///< of File
-  std::string option = "--console";  ///< for messages
-  /// `option` is for messages.
-  static Result<ConsoleOption> parse(const std::string& option, std::string_view text);
-};
 
 struct TerminalSize {
   u16 columns = 0, rows = 0;
@@ -32,7 +24,8 @@ struct TerminalSize {
 class Console {
  public:
   /// Checks that output can go there and leaves all as it is. `inputs`: files that the machine reads.
-  static Result<std::unique_ptr<Console>> open(const ConsoleOption& option, const std::vector<std::string>& inputs);
+  static Result<std::unique_ptr<Console>> open(const devices::ConsoleOption& option,
+                                               const std::vector<std::string>& inputs);
 
   /// Empties the file and begins to read. `input` takes what it has room for; `quit` is the user's wish to end the
   /// machine (Ctrl-A x).
@@ -46,11 +39,11 @@ class Console {
   std::optional<TerminalSize> size() const;  ///< where it is standard output and that is a terminal
 
  private:
-  explicit Console(ConsoleOption::Kind kind) : kind_(kind) {}
+  explicit Console(devices::ConsoleOption::Kind kind) : kind_(kind) {}
   Status open_pty();
   Result<std::unique_ptr<devices::HostConsole>> make_host();
 
-  const ConsoleOption::Kind kind_;
+  const devices::ConsoleOption::Kind kind_;
   Fd master_, slave_;
   std::optional<OutputFile> file_;
   std::mutex mutex_;  ///< guards the change of host_ and given_up_

@@ -8,9 +8,6 @@
 
 #include "base/host_error.h"
 #include "base/log.h"
-#include "devices/backends/disk_file.h"
-#include "devices/backends/network_options.h"
-#include "devices/backends/slirp_network.h"
 #include "devices/backends/terminal.h"
 #include "engine/engine.h"
 #include "machine/image.h"
@@ -82,7 +79,7 @@ std::optional<EndReason> Vm::ended_early() {
 }
 
 Status Vm::build() {
-  AV_TRY_ASSIGN(flash_, machine::FlashBanks::create(config_.boot.firmware));
+  AV_TRY_ASSIGN(flash_, machine::FlashBanks::create(*config_.boot.board, config_.boot.firmware));
   AV_TRY(open_consoles());
   AV_TRY(loop_->start());
   AV_TRY(build_machine());
@@ -95,8 +92,9 @@ Status Vm::build() {
 Status Vm::open_consoles() {
   const std::vector<std::string> inputs = machine::input_files(config_.boot);
   AV_TRY_ASSIGN(console(machine::ConsolePort::Uart), Console::open(config_.console, inputs));
-  if (!config_.virtio_console) return {};
-  AV_TRY_ASSIGN(console(machine::ConsolePort::Virtio), Console::open(*config_.virtio_console, inputs));
+  const auto* const second = machine::find_spec<machine::ConsoleSpec>(config_.devices);
+  if (!second) return {};
+  AV_TRY_ASSIGN(console(machine::ConsolePort::Virtio), Console::open(second->where, inputs));
   return {};
 }
 
@@ -136,19 +134,6 @@ void Vm::signalled() {
 }
 
 Status Vm::build_machine() {
-  machine::MachineParts parts;
-  for (const DiskOption& disk : config_.disks) {
-    AV_TRY_ASSIGN(auto backend, devices::DiskFile::open(disk.path, disk.read_only));
-    parts.disks.push_back(std::move(backend));
-  }
-  for (const std::string& text : config_.networks) {
-    AV_TRY_ASSIGN(const auto options, devices::parse_network_option(text));
-    AV_TRY_ASSIGN(auto backend, devices::SlirpNetwork::create(options));
-    const auto index = static_cast<u32>(parts.networks.size());
-    parts.networks.push_back({std::move(backend), options.mac.value_or(devices::default_mac(index))});
-  }
-  parts.io = config_.io;
-  parts.virtio_console = config_.virtio_console.has_value();
   const auto make_engine = [this](engine::EngineConfig c) {
     c.trace = config_.trace;
     c.count_time = config_.count_time;
@@ -156,7 +141,7 @@ Status Vm::build_machine() {
     c.verify = config_.verify;
     return engine::make_engine(config_.engine, c, config_.jit);
   };
-  AV_TRY_ASSIGN(auto built, machine::Machine::create(plan_, config_.boot, make_engine, std::move(parts),
+  AV_TRY_ASSIGN(auto built, machine::Machine::create(plan_, config_.boot, {config_.devices, config_.io}, make_engine,
                                                      {clock_, *loop_, *flash_, *this}));
   std::unique_lock lock(machine_mutex_);
   machine_ = std::move(built);

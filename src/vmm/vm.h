@@ -37,18 +37,11 @@ enum class EndReason {
   GuestExit,    ///< the guest asked for it, with a status (docs/hypercalls.md)
 };
 
-struct DiskOption {
-  std::string path;
-  bool read_only = false;
-};
-
 struct VmConfig {
   machine::BootConfig boot;
-  std::vector<DiskOption> disks;
-  std::vector<std::string> networks;  ///< as devices::parse_network_option takes them
-  ConsoleOption console;
-  std::optional<ConsoleOption> virtio_console;  ///< none: the machine has no such device
-  std::string engine = "auto";                  ///< as engine::make_engine takes it
+  std::vector<machine::DeviceSpec> devices;  ///< that the board does not have by itself
+  devices::ConsoleOption console;            ///< of the board's UART
+  std::string engine = "auto";               ///< as engine::make_engine takes it
   engine::JitOptions jit;
   devices::IoOptions io;
   engine::MmuPolicy mmu = engine::MmuPolicy::Asid;

@@ -19,9 +19,10 @@ TEST(RunOptions, AreReadByLongAndShortName) {
   auto r = run_request(*o);
   ASSERT_TRUE(r) << r.error().message;
   EXPECT_EQ(r->vm.boot.ram_size, u64{1} << 30);
-  EXPECT_FALSE(r->vm.disks[0].read_only);
-  EXPECT_TRUE(r->vm.disks[1].read_only);
-  EXPECT_EQ(r->vm.disks[1].path, "two");
+  ASSERT_EQ(r->vm.devices.size(), 4u) << "two disks, a network, the entropy source";
+  EXPECT_FALSE(std::get<machine::DiskSpec>(r->vm.devices[0]).read_only);
+  EXPECT_TRUE(std::get<machine::DiskSpec>(r->vm.devices[1]).read_only);
+  EXPECT_EQ(std::get<machine::DiskSpec>(r->vm.devices[1]).path, "two");
   EXPECT_FALSE(r->vm.reboot);
 }
 
@@ -65,9 +66,9 @@ TEST(RunOptions, RefuseWhatTheyCannotMean) {
 }
 
 TEST(RunOptions, TheVirtioConsoleTakesStandardInputAndOutputFromTheUart) {
-  using Kind = vmm::ConsoleOption::Kind;
+  using Kind = devices::ConsoleOption::Kind;
   const auto kinds = [](const Arguments& arguments) { return run_request(*parse_run_options(arguments))->vm; };
-  EXPECT_FALSE(kinds({}).virtio_console);
+  EXPECT_FALSE(machine::find_spec<machine::ConsoleSpec>(kinds({}).devices));
   EXPECT_EQ(kinds({"--virtio-console", "pty"}).console.kind, Kind::Stdio);
   EXPECT_EQ(kinds({"--virtio-console", "stdio"}).console.kind, Kind::None);
   EXPECT_EQ(kinds({"--virtio-console", "stdio", "--console", "pty"}).console.kind, Kind::Pty);

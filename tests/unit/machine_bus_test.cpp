@@ -21,8 +21,8 @@ struct Recorder final : devices::MmioDevice {
 TEST(Bus, FindsTheDeviceAndGivesTheOffset) {
   Bus bus;
   Recorder a, b;
-  ASSERT_TRUE(bus.add(GuestPa(0x1000), 0x1000, a));
-  ASSERT_TRUE(bus.add(GuestPa(0x2000), 0x100, b));
+  ASSERT_TRUE(bus.add({GuestPa(0x1000), 0x1000}, a));
+  ASSERT_TRUE(bus.add({GuestPa(0x2000), 0x100}, b));
   u64 value = 0;
   EXPECT_TRUE(bus.read(GuestPa(0x1ffc), 4, value));
   EXPECT_EQ(value, 0xffc04u);
@@ -34,7 +34,7 @@ TEST(Bus, FindsTheDeviceAndGivesTheOffset) {
 TEST(Bus, NothingAnswersOutsideRegionsOrAcrossTheirEnd) {
   Bus bus;
   Recorder a;
-  ASSERT_TRUE(bus.add(GuestPa(0x1000), 0x1000, a));
+  ASSERT_TRUE(bus.add({GuestPa(0x1000), 0x1000}, a));
   u64 value = 0;
   EXPECT_FALSE(bus.read(GuestPa(0xfff), 1, value));
   EXPECT_FALSE(bus.read(GuestPa(0x2000), 1, value));
@@ -45,14 +45,14 @@ TEST(Bus, NothingAnswersOutsideRegionsOrAcrossTheirEnd) {
 TEST(Bus, RefusesOverlapsAndEmptyRegions) {
   Bus bus;
   Recorder a;
-  ASSERT_TRUE(bus.add(GuestPa(0x1000), 0x1000, a));
-  EXPECT_FALSE(bus.add(GuestPa(0x0800), 0x0801, a));
-  EXPECT_FALSE(bus.add(GuestPa(0x1fff), 1, a));
-  EXPECT_FALSE(bus.add(GuestPa(0x1800), 0x10, a));
-  EXPECT_FALSE(bus.add(GuestPa(0x3000), 0, a));
-  EXPECT_FALSE(bus.add(GuestPa(~u64{0}), 2, a));
-  EXPECT_TRUE(bus.add(GuestPa(0x0800), 0x0800, a));
-  EXPECT_TRUE(bus.add(GuestPa(0x2000), 1, a));
+  ASSERT_TRUE(bus.add({GuestPa(0x1000), 0x1000}, a));
+  EXPECT_FALSE(bus.add({GuestPa(0x0800), 0x0801}, a));
+  EXPECT_FALSE(bus.add({GuestPa(0x1fff), 1}, a));
+  EXPECT_FALSE(bus.add({GuestPa(0x1800), 0x10}, a));
+  EXPECT_FALSE(bus.add({GuestPa(0x3000), 0}, a));
+  EXPECT_FALSE(bus.add({GuestPa(~u64{0}), 2}, a));
+  EXPECT_TRUE(bus.add({GuestPa(0x0800), 0x0800}, a));
+  EXPECT_TRUE(bus.add({GuestPa(0x2000), 1}, a));
 }
 
 struct Counting final : devices::MmioDevice {
@@ -70,8 +70,8 @@ struct Counting final : devices::MmioDevice {
 TEST(Bus, SerialisesOneDeviceAndKnowsTheVcpu) {
   Bus bus;
   Counting device;
-  ASSERT_TRUE(bus.add(GuestPa(0), 16, device));
-  ASSERT_TRUE(bus.add(GuestPa(0x100), 16, device));
+  ASSERT_TRUE(bus.add({GuestPa(0), 16}, device));
+  ASSERT_TRUE(bus.add({GuestPa(0x100), 16}, device));
   std::atomic<bool> right{true};
   const auto hammer = [&](u32 index, u64 base) {
     Bus::set_accessing_vcpu(index);

@@ -2,13 +2,14 @@
 #include <libfdt.h>
 
 #include "machine/fdt.h"
-#include "machine/memory_map.h"
+#include "machine/virt.h"
 
 namespace armvisor::machine {
 namespace {
 
 FdtConfig config() {
   FdtConfig c;
+  c.board = &k_virt;
   c.ram_size = u64{1} << 30;
   c.vcpus = 2;
   c.bootargs = "console=ttyAMA0";

@@ -9,12 +9,12 @@
 #include <filesystem>
 
 #include "machine/loader.h"
-#include "machine/memory_map.h"
 
 namespace armvisor::machine {
 namespace {
 
 constexpr u64 k_mib = u64{1} << 20;
+constexpr GuestPa k_ram_base = k_virt.ram.base;
 using Bytes = std::vector<u8>;
 
 void put_le32(Bytes& b, std::size_t at, u32 v) {

@@ -9,7 +9,6 @@
 namespace armvisor::devices::virtio {
 namespace {
 
-constexpr u32 k_magic = 0x74726976;      // "virt"
 constexpr u32 k_vendor_id = 0x41564d41;  // "AMVA"
 
 // Register offsets, 4.2.2 and 4.2.4.
@@ -80,6 +79,15 @@ MmioTransport::MmioTransport(std::unique_ptr<Device> device, GuestRam& ram, IrqL
   for (const u16 size : device_->queue_sizes()) queues_.push_back(std::make_unique<Queue>(ram_, size));
   queue_registers_.resize(queues_.size());
   device_->attach(*this);
+}
+
+void MmioTransport::describe(TreeWriter& tree, const Site& site) {
+  tree.begin(node_name("virtio_mmio", site.regions[0].base));
+  tree.text("compatible", "virtio,mmio");
+  tree.reg(site);
+  tree.interrupt(site);
+  tree.empty("dma-coherent");
+  tree.end();
 }
 
 MmioTransport::~MmioTransport() {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "devices/device.h"
+#include "devices/device_tree.h"
 #include "devices/virtio/device.h"
 
 namespace armvisor::devices::virtio {
@@ -20,11 +21,14 @@ enum class MmioVersion : u32 { Legacy = 1, Modern = 2 };
 class MmioTransport final : public MmioDevice, private DeviceHost {
  public:
   static constexpr u64 k_region_size = 0x200;
+  static constexpr u32 k_magic = 0x74726976;  ///< MagicValue, "virt"
 
   /// `label` is what messages call the device; empty: its name, which others of its kind have as well.
   MmioTransport(std::unique_ptr<Device> device, GuestRam& ram, IrqLine& irq, MmioVersion version = MmioVersion::Modern,
                 std::string label = {});
   ~MmioTransport() override;
+
+  static void describe(TreeWriter& tree, const Site& site);
 
   std::string_view name() const override { return name_; }
   u64 mmio_read(u64 offset, u32 size) override;

@@ -1,0 +1,114 @@
+#pragma once
+// The description of a machine, as values: from a Board come the memory map, the interrupts, the devices that are made,
+// the device tree and the limits of options. Nothing else in the program has an address of a board.
+#include <algorithm>
+#include <span>
+#include <string_view>
+
+#include "base/platform.h"
+#include "devices/device_tree.h"
+#include "devices/gic.h"
+
+namespace armvisor::machine {
+
+enum class DeviceKind : u8 {
+#define DEVICE(kind, type, regions, interrupt, make) kind,
+#include "machine/devices.inc"
+#undef DEVICE
+};
+
+/// What a board has to give a device of a kind.
+struct DeviceNeeds {
+  std::size_t regions;  ///< at least
+  bool interrupt;
+};
+inline constexpr DeviceNeeds k_device_needs[] = {
+#define DEVICE(kind, type, regions, interrupt, make) {regions, interrupt},
+#include "machine/devices.inc"
+#undef DEVICE
+};
+
+/// Devices of one kind: `count` of them, each of one region if there are several, whose addresses and interrupts follow
+/// each other.
+struct Placement {
+  DeviceKind kind;
+  devices::Site first{};
+  u32 count = 1;
+
+  constexpr devices::Site site(u32 n) const {
+    devices::Site s = first;
+    s.regions[0].base = s.regions[0].base + n * s.regions[0].size;
+    if (s.spi) s.spi = *s.spi + n;
+    return s;
+  }
+};
+
+struct Board {
+  std::string_view name;
+  std::string_view compatible;      ///< of the device tree's root
+  std::string_view cpu_compatible;  ///< of its CPUs
+  u32 max_vcpus;
+  devices::Region ram;  ///< where it begins, and the most there may be
+  u64 min_ram;
+  std::span<const Placement> devices;  ///< in the order of the device tree; each kind once
+
+  constexpr const Placement* find(DeviceKind kind) const {
+    const auto at = std::ranges::find(devices, kind, &Placement::kind);
+    return at == devices.end() ? nullptr : &*at;
+  }
+  /// The first region of a device that the board has.
+  constexpr GuestPa base(DeviceKind kind, u32 region = 0) const { return find(kind)->first.regions[region].base; }
+};
+
+// --- whether a machine can be as a board says
+
+constexpr bool overlap(const devices::Region& a, const devices::Region& b) {
+  return a.base.value < b.base.value + b.size && b.base.value < a.base.value + a.size;
+}
+
+/// The n-th region of all devices of a placement together.
+constexpr devices::Region whole(const Placement& p, std::size_t n) {
+  return {p.first.regions[n].base, p.first.regions[n].size * p.count};
+}
+
+constexpr bool is_in_reach(const devices::Region& r) {
+  return r.size != 0 && r.base.value % k_page_size == 0 && r.base.value + r.size <= u64{1} << 32;
+}
+
+/// It has what its kind needs, apart from the board's RAM and from itself.
+constexpr bool is_sound(const Placement& p, const Board& board) {
+  const DeviceNeeds& needs = k_device_needs[static_cast<std::size_t>(p.kind)];
+  const std::size_t regions = p.first.used().size();
+  if (p.count < 1 || (p.count > 1 && regions != 1) || regions < needs.regions) return false;
+  if (p.first.spi.has_value() != needs.interrupt) return false;
+  if (p.first.spi && *p.first.spi + p.count > devices::Gic::k_spis) return false;
+  for (std::size_t n = 0; n < regions; ++n)
+    if (!is_in_reach(whole(p, n)) || overlap(whole(p, n), board.ram)) return false;
+  return regions < 2 || !overlap(whole(p, 0), whole(p, 1));
+}
+
+/// They do not share a place or an interrupt.
+constexpr bool are_apart(const Placement& p, const Placement& q) {
+  if (p.kind == q.kind) return false;
+  if (p.first.spi && q.first.spi && *p.first.spi < *q.first.spi + q.count && *q.first.spi < *p.first.spi + p.count)
+    return false;
+  for (std::size_t a = 0; a < p.first.used().size(); ++a)
+    for (std::size_t b = 0; b < q.first.used().size(); ++b)
+      if (overlap(whole(p, a), whole(q, b))) return false;
+  return true;
+}
+
+/// All boards are: the machine and its device tree count on it.
+constexpr bool is_sound(const Board& board) {
+  if (board.max_vcpus < 1 || board.max_vcpus > k_max_vcpus) return false;
+  if (!is_in_reach(board.ram) || board.min_ram > board.ram.size) return false;
+  if (!board.find(DeviceKind::Gic) || !board.find(DeviceKind::ArchTimer)) return false;
+  for (std::size_t i = 0; i < board.devices.size(); ++i) {
+    if (!is_sound(board.devices[i], board)) return false;
+    for (std::size_t k = 0; k < i; ++k)
+      if (!are_apart(board.devices[i], board.devices[k])) return false;
+  }
+  return true;
+}
+
+}  // namespace armvisor::machine

@@ -1,0 +1,42 @@
+#pragma once
+// What options ask for: devices beyond those that a board has anyway. Each takes one of its virtio slots, in the order
+// in which they were asked for.
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "devices/backends/console_option.h"
+#include "devices/backends/network_options.h"
+
+namespace armvisor::machine {
+
+/// A disk from a raw image or a block device of the host.
+struct DiskSpec {
+  std::string path;
+  bool read_only = false;
+};
+
+/// A network device on the user-mode network.
+struct NetworkSpec {
+  devices::UserNetworkOptions network;
+};
+
+/// A source of entropy, which is the host's.
+struct EntropySpec {};
+
+/// A console; a machine has at most one.
+struct ConsoleSpec {
+  devices::ConsoleOption where;
+};
+
+using DeviceSpec = std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec>;
+
+/// The first of a kind, or null.
+template <class Spec>
+const Spec* find_spec(const std::vector<DeviceSpec>& specs) {
+  for (const DeviceSpec& spec : specs)
+    if (const auto* found = std::get_if<Spec>(&spec)) return found;
+  return nullptr;
+}
+
+}  // namespace armvisor::machine
