@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/platform.h"
 #include "engine/backend.h"
 #include "engine/background.h"
 #include "engine/code_cache.h"
@@ -16,8 +17,6 @@
 namespace armvisor::engine {
 
 class TranslatingVcpu;
-
-inline constexpr u32 k_max_vcpus = 8;  ///< bits of FrameTable::writers
 
 u32 count_host_cpus();  ///< that this process may use
 

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 
+#include "base/platform.h"
 #include "base/test_point.h"
 #include "memory/fence.h"
 #include "memory/guest_ram.h"
@@ -20,6 +21,8 @@ namespace armvisor::mmu {
 inline constexpr u32 k_code_line_bits = 6;
 
 class FrameTable {
+  static_assert(k_max_vcpus <= 8, "a set of vCPUs is a byte here");
+
  public:
   explicit FrameTable(GuestRam& ram)
       : ram_(ram),

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 
 #include "cli/run_options.h"
@@ -34,6 +35,26 @@ TEST(RunOptions, DefaultsAreThoseOfTheHelp) {
   EXPECT_EQ(r->vm.timeout_ms, 0u);
   EXPECT_TRUE(r->vm.reboot);
   EXPECT_FALSE(r->vm.boot.append.has_value());
+}
+
+TEST(RunOptions, HelpStatesTheLimitsOfTheBoard) {
+  const machine::Board& board = *run_request(*parse_run_options({}))->vm.boot.board;
+  const std::string cpus = "1 to " + std::to_string(board.max_vcpus);
+  const std::string memory = std::to_string(board.min_ram >> 20) + "M to " + std::to_string(board.ram.size >> 30) + "G";
+  std::map<std::string, std::string> help;
+#define TEXT(member, names, value, text) help[#member] = text;
+#define LIST(member, names, value, text)
+#define FORM(member, names, value, text)
+#define FLAG(member, names, text)
+#include "cli/options.inc"
+#undef TEXT
+#undef LIST
+#undef FORM
+#undef FLAG
+  EXPECT_NE(help["cpus"].find(cpus), std::string::npos) << help["cpus"];
+  EXPECT_NE(help["memory"].find(memory), std::string::npos) << help["memory"];
+  EXPECT_FALSE(run_request(*parse_run_options({"--cpus", std::to_string(board.max_vcpus + 1)})));
+  EXPECT_TRUE(run_request(*parse_run_options({"--cpus", std::to_string(board.max_vcpus)})));
 }
 
 TEST(RunOptions, RefuseWhatTheyCannotMean) {

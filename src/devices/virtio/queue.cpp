@@ -1,10 +1,11 @@
 #include "devices/virtio/queue.h"
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cstring>
 #include <utility>
+
+#include "memory/fence.h"
 
 namespace armvisor::devices::virtio {
 namespace {
@@ -32,15 +33,6 @@ void store16(u8* p, u16 value, int order) {
     __atomic_store_n(q, value, __ATOMIC_RELEASE);
   else
     __atomic_store_n(q, value, __ATOMIC_RELAXED);
-}
-/// Orders a ring store before the following ring load (2.7.7, 2.7.10).
-void full_fence() {
-#if defined(__SANITIZE_THREAD__)
-  static std::atomic<int> order{0};  // the thread sanitizer does not model fences
-  order.fetch_add(1, std::memory_order_seq_cst);
-#else
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-#endif
 }
 
 }  // namespace
@@ -276,7 +268,7 @@ void Queue::publish() {
 bool Queue::take_interrupt() {
   const std::lock_guard lock(mutex_);
   if (size_ == 0 || published_used_ == signalled_used_) return false;
-  full_fence();  // the used index before what the driver wants to hear of
+  full_fence();  // 2.7.7: the used index before what the driver wants to hear of
   const u16 old = std::exchange(signalled_used_, published_used_);
   if (!event_idx_) return !(load16(available_, __ATOMIC_RELAXED) & k_avail_no_interrupt);
   const u16 used_event = load16(available_ + k_ring_offset + 2u * size_, __ATOMIC_RELAXED);
@@ -300,7 +292,7 @@ bool Queue::enable_notifications() {
   } else {
     store16(used_, 0, __ATOMIC_RELAXED);
   }
-  full_fence();  // the request for a notification before the look at what is there
+  full_fence();  // 2.7.10: the request for a notification before the look at what is there
   return available_index() != next_available_;
 }
 
