@@ -44,10 +44,21 @@ struct Case {
   MachineState initial;
 };
 
+/// What taking an exception leaves behind, for ours only: the reference stops before it takes one.
+struct ExceptionEntry {
+  u32 vector = 0;  ///< number of the vector: 1 Undefined Instruction, 2 Supervisor Call, 3 Prefetch Abort, 4 Data Abort
+  u32 cpsr = 0, spsr = 0, lr = 0;
+  u32 dfsr = 0, dfar = 0, ifsr = 0, ifar = 0;
+};
+
 struct Result {
   Outcome outcome = Outcome::Lost;
   bool alignment_fault = false;  ///< of DataAbort (ours only)
   MachineState state;            ///< after Normal; after an exception that of the interrupted program
+  ExceptionEntry entry;
+  bool table_overwritten = false;  ///< the case stored in the translation table (ours only)
+  u32 abort_address = 0;           ///< of DataAbort (theirs only): where nothing is
+  bool abort_write = false;        ///< likewise
 };
 
 }  // namespace armvisor::oracle

@@ -21,8 +21,17 @@ void check(uc_err e, const char* what) {
 }  // namespace
 
 struct Reference::Engine {
+  static bool on_unmapped(uc_engine*, int type, u64 address, int, std::int64_t, void* user) {
+    Engine& engine = *static_cast<Engine*>(user);
+    engine.abort_address = static_cast<u32>(address);
+    engine.abort_write = type == UC_MEM_WRITE_UNMAPPED;
+    return false;
+  }
+
   uc_engine* uc = nullptr;
   u32 exception = 0;
+  u32 abort_address = 0;
+  bool abort_write = false;
 };
 
 void Reference::Free::operator()(u8* p) const { std::free(p); }
@@ -41,6 +50,9 @@ Reference::Reference() : engine_(std::make_unique<Engine>()) {
   check(uc_mem_map_ptr(uc, k_ram_base, k_ram_size, UC_PROT_ALL, ram_.get()), "map RAM");
   uc_hook hook{};
   check(uc_hook_add(uc, &hook, UC_HOOK_INTR, reinterpret_cast<void*>(on_interrupt), &engine_->exception, 1, 0), "hook");
+  check(uc_hook_add(uc, &hook, UC_HOOK_MEM_READ_UNMAPPED | UC_HOOK_MEM_WRITE_UNMAPPED,
+                    reinterpret_cast<void*>(Engine::on_unmapped), engine_.get(), 1, 0),
+        "hook unmapped memory");
 }
 
 Reference::~Reference() { uc_close(engine_->uc); }
@@ -70,6 +82,8 @@ Result Reference::run(const Case& c, bool new_code) {
   const uc_err e = uc_emu_start(uc, begin, s.r[15] + c.code.size(), 0, c.sequence.empty() ? c.instructions : 0);
 
   Result result;
+  result.abort_address = engine_->abort_address;
+  result.abort_write = engine_->abort_write;
   MachineState& out = result.state;
   for (int n = 0; n < 13; ++n) uc_reg_read(uc, UC_ARM_REG_R0 + n, &out.r[static_cast<std::size_t>(n)]);
   uc_reg_read(uc, UC_ARM_REG_SP, &out.r[13]);

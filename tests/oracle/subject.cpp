@@ -1,5 +1,6 @@
 #include "oracle/subject.h"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -49,6 +50,7 @@ struct Subject::World {
   Catcher port;
   std::unique_ptr<engine::Engine> engine;
   engine::Vcpu* vcpu = nullptr;
+  std::array<u32, 4096> table{};
   std::atomic<u64> running_since{0};  ///< milliseconds; 0: idle
   std::atomic<bool> stopping{false};
   std::thread watchdog;
@@ -75,6 +77,13 @@ struct Subject::World {
     if (std::memcmp(ram.host(GuestPa(k_system)), words, sizeof words) != 0) write(k_system, words, sizeof words);
   }
 
+  /// True: the case had stored in our translation table, which is as it was again.
+  bool restore_table() {
+    if (std::memcmp(ram.host(GuestPa(k_table)), table.data(), sizeof table) == 0) return false;
+    write(k_table, table.data(), sizeof table);
+    return true;
+  }
+
   void write(u32 address, const void* bytes, std::size_t size) {
     if (!ram.write(GuestPa(address), {static_cast<const u8*>(bytes), size})) std::abort();
   }
@@ -99,8 +108,9 @@ Subject::Subject(const char* engine, const engine::JitOptions& options) {
   // Strongly-ordered and misaligned accesses would fault.
   for (u32 mib = k_ram_base >> 20; mib < (k_ram_base + k_ram_size) >> 20; ++mib) {
     const u32 section = mib << 20 | 0x1c0e;  // TEX 1, C, B; AP 3; domain 0
-    w.write(k_table + mib * 4, &section, 4);
+    w.table[mib] = section;
   }
+  w.restore_table();
   w.watchdog = std::thread([&w] { w.watch(); });
 }
 
@@ -149,6 +159,10 @@ static MachineState interrupted_state(const arm::CpuState& s, u32 vector) {
   return out;
 }
 
+static ExceptionEntry entry_of(const arm::CpuState& s, u32 vector) {
+  return {vector, arm::cpsr(s), arm::spsr(s), s.r[14], s.cp15.dfsr, s.cp15.dfar, s.cp15.ifsr, s.cp15.ifar};
+}
+
 Result Subject::run(const Case& c, u32 stop, bool stop_thumb) {
   World& w = *world_;
   const bool stop_in_ram = stop >= k_ram_base && stop - k_ram_base < k_ram_size - 4;
@@ -174,6 +188,8 @@ Result Subject::run(const Case& c, u32 stop, bool stop_thumb) {
   Result result;
   if (!w.port.caught) return result;
   result.state = interrupted_state(w.port.state, w.port.vector);
+  result.entry = entry_of(w.port.state, w.port.vector);
+  result.table_overwritten = w.restore_table();
   const bool reached = result.state.r[15] - c.initial.r[15] >= c.code.size();
   switch (w.port.vector) {
     case 1: result.outcome = reached ? Outcome::Normal : Outcome::Undefined; break;
