@@ -27,6 +27,35 @@ TEST(EngineRun, LoopCountsAndStops) {
   EXPECT_EQ(m.state().c, 1);
 }
 
+// The branch back is decided together with the instruction before it: the flags are looked at behind the loop only.
+TEST(EngineRun, FlagsOfALoopThatEndsAreThoseOfItsLastRound) {
+  for (const bool side_exits : {true, false}) {
+    JitOptions options;
+    options.hot = 1;
+    options.side_exits = side_exits;
+    Machine m(1, {}, options);
+    m.words(k_code, {
+                        0xe2500001,  // subs r0, r0, #1
+                        0x12811001,  // addne r1, r1, #1
+                        0x1afffffc,  // bne -4
+                        0x03a02001,  // moveq r2, #1
+                        k_stop,
+                    });
+    m.words(k_code + 0x100, {0xe2500001, 0x1afffffd, k_stop});  // subs r0, r0, #1; bne -3
+    for (const u32 pc : {k_code, k_code + 0x100})
+      for (const u32 rounds : {1u, 200u, 3u, 1u}) {
+        m.reg(0) = rounds;
+        m.reg(1) = m.reg(2) = 0;
+        m.state().z = m.state().c = 0;
+        m.state().n = 1;
+        EXPECT_EQ(m.run(pc), Exit::Kicked);
+        EXPECT_EQ(m.reg(1), pc == k_code ? rounds - 1 : 0);
+        EXPECT_EQ(m.reg(2), pc == k_code ? 1u : 0u);
+        EXPECT_EQ(arm::cpsr(m.state()) >> 28, 6u) << rounds;
+      }
+  }
+}
+
 TEST(EngineRun, LoadsAndStoresOfEverySize) {
   Machine m;
   m.words(k_code, {

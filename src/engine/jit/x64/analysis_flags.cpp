@@ -201,8 +201,11 @@ void Emitter::plan_flags(u32 index) {
       continue;
     }
     if (i.op == Op::Goto) {
+      const u8 behind = left;
       follow(k, static_cast<u32>(i.imm));
-      break;
+      if (!conditional_[k]) break;
+      left = behind;  // where a skip leads around it, they may still be looked at
+      continue;
     }
     if (is_side_exit(k)) {
       if (i.op == Op::SkipUnless) want(k);
