@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "random_jit.h"
 
 namespace armvisor::engine::test {
 
@@ -72,15 +73,19 @@ class Machine {
   explicit Machine(u32 vcpus = 1, Translator translator = {}, JitOptions options = {}, const char* kind = nullptr)
       : ram(std::move(*GuestRam::create(GuestPa(k_ram), k_ram_size))) {
     // ARMVISOR_TEST_ENGINE names the engine, ARMVISOR_TEST_MMU the policy, ARMVISOR_TEST_TRAPS the level,
-    // ARMVISOR_TEST_JIT choices of the compiler, ARMVISOR_TEST_VERIFY asks for lockstep verification; CTest runs these
-    // tests with each.
+    // ARMVISOR_TEST_JIT choices of the compiler (random:SEED is random_jit.h), ARMVISOR_TEST_VERIFY asks for lockstep
+    // verification; CTest runs these tests with each.
     const char* const name = kind ? kind : std::getenv("ARMVISOR_TEST_ENGINE");
     const char* const mmu = std::getenv("ARMVISOR_TEST_MMU");
     const char* const traps = std::getenv("ARMVISOR_TEST_TRAPS");
     EXPECT_TRUE(!traps || set_trap_level(traps, options));
     options.warm = 0;  // what runs once shall be compiled too
     const char* const jit = std::getenv("ARMVISOR_TEST_JIT");
-    EXPECT_TRUE(!jit || parse_jit_options(jit, options));
+    if (jit) {
+      const std::string list = test::expand_jit_list(jit);
+      EXPECT_TRUE(parse_jit_options(list, options)) << list;
+      if (list != jit) ::testing::Test::RecordProperty("jit", list);
+    }
     EngineConfig config{.vcpus = vcpus, .ram = &ram, .port = &port, .translator = std::move(translator)};
     if (mmu) config.mmu = *parse_mmu_policy(mmu);
     config.verify = std::getenv("ARMVISOR_TEST_VERIFY") != nullptr;

@@ -2,6 +2,7 @@
 // interpreter, and compares registers, flags, memory and exceptions. Exit status 0 when all agree.
 //   --count N   loops (default 2000)     --states N  further states in which each runs (default 8)     --seed S
 //   --jit LIST  choices of the compiling engine (default hot=1,warm=0)     --show N  failing cases printed (default 3)
+//   --random-jit N  that many times, with sets of choices by chance (random_jit.h), which are printed
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -10,12 +11,13 @@
 #include "oracle/compare.h"
 #include "oracle/generate.h"
 #include "oracle/subject.h"
+#include "random_jit.h"
 
 namespace armvisor::oracle {
 namespace {
 
 struct Options {
-  u64 count = 2000, states = 8, seed = 1, show = 3;
+  u64 count = 2000, states = 8, seed = 1, show = 3, random_jit = 0;
   std::string jit = "hot=1,warm=0";
 };
 
@@ -135,15 +137,30 @@ Options parse(int argc, char** argv) {
       o.show = std::strtoull(value, nullptr, 0);
     else if (arg == "--jit")
       o.jit = value;
+    else if (arg == "--random-jit")
+      o.random_jit = std::strtoull(value, nullptr, 0);
     else {
-      std::fprintf(stderr, "loops: expected --count, --states, --seed, --show or --jit, found %s\n", arg.c_str());
+      std::fprintf(stderr, "loops: expected --count, --states, --seed, --show, --jit or --random-jit, found %s\n",
+                   arg.c_str());
       std::exit(2);
     }
   }
   return o;
 }
 
+int run(Options options) {
+  if (options.random_jit == 0) return Loops(options).run();
+  int status = 0;
+  for (u64 k = 0; k < options.random_jit; ++k, ++options.seed) {
+    options.jit = engine::test::random_jit_list(options.seed);
+    std::printf("--seed %llu --jit %s\n", static_cast<unsigned long long>(options.seed), options.jit.c_str());
+    std::fflush(stdout);
+    status |= Loops(options).run();
+  }
+  return status;
+}
+
 }  // namespace
 }  // namespace armvisor::oracle
 
-int main(int argc, char** argv) { return armvisor::oracle::Loops(armvisor::oracle::parse(argc, argv)).run(); }
+int main(int argc, char** argv) { return armvisor::oracle::run(armvisor::oracle::parse(argc, argv)); }
