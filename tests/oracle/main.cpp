@@ -55,8 +55,6 @@ class Oracle {
       reference_.ram(k_ram_base)[k] = byte;
       if (k < k_system - k_ram_base) subject_.ram(k_ram_base)[k] = byte;
     }
-    // Loads may see our vectors and table: the reference gets them, too.
-    std::memcpy(reference_.ram(k_system), subject_.ram(k_system), k_ram_base + k_ram_size - k_system);
   }
 
   int run() {
@@ -170,6 +168,7 @@ class Oracle {
     if (c.sequence.empty() && (owner_of(c) != c.encoding || exclusion(c) != nullptr)) return;
     if (c.encoding->name.starts_with("RFE")) lay_return_states(c);
     const bool new_code = lay(c);
+    share_system();
     const Result theirs = reference_.run(c, new_code);
     const bool thumb = (theirs.state.cpsr & arm::k_psr_t) != 0;
     const u32 stop = theirs.state.r[15] & (thumb ? ~1u : ~3u);  // as differences() compares it
@@ -267,6 +266,13 @@ class Oracle {
       return text;
     }
     return {};
+  }
+
+  /// Loads may see our vectors and table, which each case finds intact: the reference has them, too.
+  void share_system() {
+    constexpr u32 k_size = k_ram_base + k_ram_size - k_system;
+    if (std::memcmp(reference_.ram(k_system), subject_.ram(k_system), k_size) != 0)
+      std::memcpy(reference_.ram(k_system), subject_.ram(k_system), k_size);
   }
 
   /// Makes our memory the reference's again, wherever the two stored.

@@ -190,6 +190,7 @@ Result Subject::run(const Case& c, u32 stop, bool stop_thumb) {
   result.state = interrupted_state(w.port.state, w.port.vector);
   result.entry = entry_of(w.port.state, w.port.vector);
   result.table_overwritten = w.restore_table();
+  w.write_vectors();
   const bool reached = result.state.r[15] - c.initial.r[15] >= c.code.size();
   switch (w.port.vector) {
     case 1: result.outcome = reached ? Outcome::Normal : Outcome::Undefined; break;
