@@ -39,7 +39,7 @@ class Backend {
   virtual void unlink(Link&) {}              ///< Link::target has been cleared
   virtual void retire(Block&) {}             ///< the block is dead
   virtual void release(Block&) {}            ///< no vCPU can be in the block any more
-  /// Context::instructions is of all of them.
+  /// Dispatch::instructions is of all of them.
   virtual bool counts_instructions() const { return true; }
   /// vCPUs that spin are to give their host CPU away, if there are fewer of these.
   virtual bool yields_spinners() const { return true; }

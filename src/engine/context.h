@@ -1,5 +1,6 @@
 #pragma once
-// What uops address: the architectural state, the hot pointers of the engine, and the frame of temps.
+// What uops and generated code address, by offsets from a Context: the guest's architectural state, where control is,
+// what may be done in place, the host's scratch with the frame of temps, and large tables.
 #include <atomic>
 
 #include "arm/cpu_state.h"
@@ -40,8 +41,6 @@ struct View {
   u32 fp = 0;           ///< the rest of the key
 };
 
-inline constexpr u8 k_no_simple_bank = 0x80;
-
 /// The views of both privileges with one value of DACR, which kernels change to and fro.
 struct Views {
   static constexpr u64 k_no_dacr = ~u64{0};
@@ -53,10 +52,9 @@ struct Views {
   View view[2];
 };
 
-struct Context {
-  arm::CpuState s;
-  V128 zero;               ///< operand that reads as 0
-  V128 scratch;            ///< result that nobody reads
+/// Where control is and where it may go on. The dispatcher, uops and generated code write it, on the vCPU's thread;
+/// other threads set attention and lines.
+struct Dispatch {
   View now;                ///< of the current privilege
   Views* views = nullptr;  ///< for the current DACR
   Views kept_views[2];
@@ -64,31 +62,52 @@ struct Context {
   u64 window_ready = 0;
   u64 gs_base = 0;                ///< the host's, as far as known
   std::atomic<u32> attention{0};  ///< not 0: go to the dispatcher at the next block boundary
+  std::atomic<u32> lines{0};      ///< interrupt inputs that are high, InputLine
   Block* block = nullptr;         ///< being executed
   const Uop* at = nullptr;        ///< the uop that left the block, or is in a slow path
   Link* link = nullptr;           ///< the exit to connect when r15's block is found
   u64 instructions = 0;
-  u32 raised = 0;      ///< generated code: a service raised an exception; a Leave
-  u32 mxcsr = 0x1f80;  ///< generated code: the host's FP control and sticky flags
-  u8 compared = 0;     ///< generated code: the host's flags of the last VCMP, as LAHF has them; 0: see CpuState
-  TranslatingVcpu* vcpu = nullptr;
-  std::atomic<u32> lines{0};              ///< interrupt inputs that are high, InputLine
-  u8 edge = 0;                            ///< generated code: how control came to the last head; see Emitter::Edge
-  u32 flag_operands[2] = {0, 0};          ///< generated code: see Emitter::Edge::saved
+  const void* resume = nullptr;  ///< generated code: where it goes on after Leave::Emulate
+  u32 raised = 0;                ///< generated code: a service raised an exception; a Leave
+  bool world_switched = false;   ///< the dispatcher runs a helper for generated code: a heavy trap, not a light one
+};
+
+inline constexpr u8 k_no_simple_bank = 0x80;
+
+/// What uops and generated code do in place, and when they ask C++ instead: it is given to them, and only
+/// `barriers_left` is changed by them.
+struct Policy {
   bool has_tickets = false;               ///< a barrier must wait for requests to other vCPUs
   s32 barriers_left = 0;                  ///< below 0, or with has_tickets, a barrier of privileged code goes to C++
   u64 host_to_pa = 0;                     ///< physical address of RAM - its host address
   u64 debug_filter = 0;                   ///< arm::instruction_filter of the debug registers
   const void* exclusive_slots = nullptr;  ///< ExclusiveTable's
-  measure::Counters counters;
   /// By mode: arm::Bank, or k_no_simple_bank for invalid modes and FIQ, whose R8-R12 are banked too.
   u8 simple_bank[32] = {};
+};
+
+/// What code leaves for the code right behind it. Of the members of generated code, C++ knows what mxcsr and compared
+/// have of FPSCR.
+struct Scratch {
+  V128 zero;           ///< operand that reads as 0
+  V128 unread;         ///< result that nobody reads
+  u32 mxcsr = 0x1f80;  ///< generated code: the host's FP control and sticky flags
+  u8 compared = 0;     ///< generated code: the host's flags of the last VCMP, as LAHF has them; 0: see CpuState
+  u8 edge = 0;         ///< generated code: how control came to the last head; see Emitter::Edge
+  u32 flag_operands[2] = {0, 0};  ///< generated code: see Emitter::Edge::saved
   u64 saved[2] = {};              ///< generated code: within one instruction
-  const void* resume = nullptr;   ///< generated code: where it goes on after Leave::Emulate
   u64 lent[2] = {};               ///< generated code: its registers for temps, then
-  bool world_switched = false;    ///< the dispatcher runs a helper for generated code: a heavy trap, not a light one
-  u32 heat[k_heat_entries] = {};  ///< generated code: by heat_index, how often loops there may yet run
   alignas(16) u8 temps[k_temp_bytes];
+};
+
+struct Context {
+  arm::CpuState guest;
+  Dispatch dispatch;
+  TranslatingVcpu* vcpu = nullptr;
+  Policy policy;
+  measure::Counters counters;
+  Scratch scratch;
+  u32 heat[k_heat_entries] = {};  ///< generated code: by heat_index, how often loops there may yet run
   JumpEntry jump[k_jump_entries];
 };
 

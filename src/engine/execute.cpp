@@ -38,14 +38,14 @@ inline u32 rbit(u32 x) {
 /// dispatcher has seen to the first page only.
 inline bool second_page_holds(const Context* ctx, const Block* block) {
   return !block->straddles() ||
-         ctx->now.exec[((block->pc >> k_page_bits) + 1) % mmu::k_exec_entries] == block->second_id;
+         ctx->dispatch.now.exec[((block->pc >> k_page_bits) + 1) % mmu::k_exec_entries] == block->second_id;
 }
 
 /// Block of `pc` in the jump cache; null also for one that the dispatcher is to enter, having generated code.
 inline Block* probe(Context* ctx, u32 pc) {
-  const u32 target = pc | u32{ctx->s.thumb()};
-  const JumpEntry& e = ctx->jump[jump_index(target, static_cast<u32>(ctx->now.salt))];
-  if (e.tag != (ctx->now.tag | target) || e.block->compiled) return nullptr;
+  const u32 target = pc | u32{ctx->guest.thumb()};
+  const JumpEntry& e = ctx->jump[jump_index(target, static_cast<u32>(ctx->dispatch.now.salt))];
+  if (e.tag != (ctx->dispatch.now.tag | target) || e.block->compiled) return nullptr;
   const bool usable = e.block->exec_id.load(std::memory_order_relaxed) != k_dead_block && second_page_holds(ctx, e.block);
   return usable ? e.block : nullptr;
 }
@@ -68,7 +68,7 @@ Leave run(Context* ctx, Block* block, const void* const** table) {
 #define R32(off) (*reinterpret_cast<u32*>(base + 4 * std::size_t{off}))
 #define R64(off) (*reinterpret_cast<u64*>(base + 4 * std::size_t{off}))
 #define RV(off) (*reinterpret_cast<V128*>(base + 4 * std::size_t{off}))
-#define FLAGS (*reinterpret_cast<u32*>(&ctx->s.n))
+#define FLAGS (*reinterpret_cast<u32*>(&ctx->guest.n))
 #define DISPATCH() goto * u->handler
 #define NEXT()  \
   do {          \
@@ -111,9 +111,9 @@ enter:
     if (runs == 0) goto other_block;
     block->cold_runs.store(runs - 1, std::memory_order_relaxed);
   }
-  if (!block->serves(base_key(block->key) | ctx->now.fp)) goto other_block;
-  ctx->block = block;
-  ctx->instructions += block->insn_count;
+  if (!block->serves(base_key(block->key) | ctx->dispatch.now.fp)) goto other_block;
+  ctx->dispatch.block = block;
+  ctx->dispatch.instructions += block->insn_count;
   u = block->code;
   DISPATCH();
 
@@ -153,19 +153,19 @@ enter:
   BINARY_RR(ShrRegRR, shr_reg(x, y & 255))
   BINARY_RR(SarRegRR, sar(x, y & 255))
   BINARY_RR(RorRegRR, ror32(x, y))
-  BINARY_RR(Adc, x + y + ctx->s.c)
-  BINARY_RR(Sbc, x - y - !ctx->s.c)
+  BINARY_RR(Adc, x + y + ctx->guest.c)
+  BINARY_RR(Sbc, x - y - !ctx->guest.c)
   UNARY(Not, ~x)
   BINARY_RR(Mul, x * y)
   BINARY_RR(MulHiS, static_cast<u32>((s64{static_cast<s32>(x)} * static_cast<s32>(y)) >> 32))
   BINARY_RR(SDiv, y == 0 ? 0 : y == 0xffffffff ? 0u - x : static_cast<u32>(static_cast<s32>(x) / static_cast<s32>(y)))
   BINARY_RR(UDiv, y == 0 ? 0 : x / y)
-  UNARY(Rrx, u32{ctx->s.c} << 31 | x >> 1)
+  UNARY(Rrx, u32{ctx->guest.c} << 31 | x >> 1)
 
-  BINARY_RR(ShlCarry, (y & 255) == 0 ? ctx->s.c : (y & 255) > 32 ? 0 : x >> (32 - (y & 255)) & 1)
-  BINARY_RR(ShrCarry, (y & 255) == 0 ? ctx->s.c : (y & 255) > 32 ? 0 : x >> ((y & 255) - 1) & 1)
-  BINARY_RR(SarCarry, (y & 255) == 0 ? ctx->s.c : x >> ((y & 255) > 32 ? 31 : (y & 255) - 1) & 1)
-  BINARY_RR(RorCarry, (y & 255) == 0 ? ctx->s.c : x >> ((y - 1) & 31) & 1)
+  BINARY_RR(ShlCarry, (y & 255) == 0 ? ctx->guest.c : (y & 255) > 32 ? 0 : x >> (32 - (y & 255)) & 1)
+  BINARY_RR(ShrCarry, (y & 255) == 0 ? ctx->guest.c : (y & 255) > 32 ? 0 : x >> ((y & 255) - 1) & 1)
+  BINARY_RR(SarCarry, (y & 255) == 0 ? ctx->guest.c : x >> ((y & 255) > 32 ? 31 : (y & 255) - 1) & 1)
+  BINARY_RR(RorCarry, (y & 255) == 0 ? ctx->guest.c : x >> ((y - 1) & 31) & 1)
 
 #define FLAGS_OP(name, x_, y_, op, flags_of) \
   L(name) {                                  \
@@ -191,26 +191,26 @@ enter:
   }
   MASKED_OP(AddMRR, adc(x, y, 0, flags))
   MASKED_OP(SubMRR, adc(x, ~y, 1, flags))
-  MASKED_OP(AdcM, adc(x, y, ctx->s.c, flags))
-  MASKED_OP(SbcM, adc(x, ~y, ctx->s.c, flags))
+  MASKED_OP(AdcM, adc(x, y, ctx->guest.c, flags))
+  MASKED_OP(SbcM, adc(x, ~y, ctx->guest.c, flags))
   L(SetNZ) {
     const u32 x = R32(u->a);
-    ctx->s.n = static_cast<u8>(x >> 31);
-    ctx->s.z = x == 0;
+    ctx->guest.n = static_cast<u8>(x >> 31);
+    ctx->guest.z = x == 0;
     NEXT();
   }
   L(SetNZ64) {
     const u64 x = R64(u->a);
-    ctx->s.n = static_cast<u8>(x >> 63);
-    ctx->s.z = x == 0;
+    ctx->guest.n = static_cast<u8>(x >> 63);
+    ctx->guest.z = x == 0;
     NEXT();
   }
   L(SetC) {
-    ctx->s.c = static_cast<u8>(R32(u->a));
+    ctx->guest.c = static_cast<u8>(R32(u->a));
     NEXT();
   }
   L(GetC) {
-    R32(u->dst) = ctx->s.c;
+    R32(u->dst) = ctx->guest.c;
     NEXT();
   }
   L(SetNZCV) {
@@ -298,19 +298,19 @@ enter:
     NEXT();
   }
 
-#define LOAD(name, type, wide, reg)                                                      \
-  L(name) {                                                                              \
-    const u32 va = R32(u->a) + u->disp;                                                  \
-    const mmu::TlbEntry& e = ctx->now.tlb[(va >> k_page_bits) % mmu::k_tlb_entries];     \
-    if (__builtin_expect((va & (~k_page_mask | (sizeof(type) - 1))) == e.read_tag, 1)) { \
-      reg(u->dst) = static_cast<wide>(guest_load<type>(e.host + (va & k_page_mask)));    \
-      NEXT();                                                                            \
-    }                                                                                    \
-    u64 value = 0;                                                                       \
-    ctx->at = u;                                                                         \
-    if (!ctx->vcpu->load(va, u->attr, u->attr2, value)) return Leave::Fault;             \
-    reg(u->dst) = static_cast<wide>(static_cast<type>(value));                           \
-    NEXT();                                                                              \
+#define LOAD(name, type, wide, reg)                                                           \
+  L(name) {                                                                                   \
+    const u32 va = R32(u->a) + u->disp;                                                       \
+    const mmu::TlbEntry& e = ctx->dispatch.now.tlb[(va >> k_page_bits) % mmu::k_tlb_entries]; \
+    if (__builtin_expect((va & (~k_page_mask | (sizeof(type) - 1))) == e.read_tag, 1)) {      \
+      reg(u->dst) = static_cast<wide>(guest_load<type>(e.host + (va & k_page_mask)));         \
+      NEXT();                                                                                 \
+    }                                                                                         \
+    u64 value = 0;                                                                            \
+    ctx->dispatch.at = u;                                                                     \
+    if (!ctx->vcpu->load(va, u->attr, u->attr2, value)) return Leave::Fault;                  \
+    reg(u->dst) = static_cast<wide>(static_cast<type>(value));                                \
+    NEXT();                                                                                   \
   }
   LOAD(LoadU8, u8, u32, R32)
   LOAD(LoadS8, s8, u32, R32)
@@ -318,17 +318,17 @@ enter:
   LOAD(LoadS16, s16, u32, R32)
   LOAD(LoadU32, u32, u32, R32)
   LOAD(LoadU64, u64, u64, R64)
-#define STORE(name, type, reg)                                                            \
-  L(name) {                                                                               \
-    const u32 va = R32(u->a) + u->disp;                                                   \
-    const mmu::TlbEntry& e = ctx->now.tlb[(va >> k_page_bits) % mmu::k_tlb_entries];      \
-    if (__builtin_expect((va & (~k_page_mask | (sizeof(type) - 1))) == e.write_tag, 1)) { \
-      guest_store<type>(e.host + (va & k_page_mask), static_cast<type>(reg(u->b)));       \
-      NEXT();                                                                             \
-    }                                                                                     \
-    ctx->at = u;                                                                          \
-    if (!ctx->vcpu->store(va, u->attr, u->attr2, reg(u->b))) return Leave::Fault;         \
-    NEXT();                                                                               \
+#define STORE(name, type, reg)                                                                \
+  L(name) {                                                                                   \
+    const u32 va = R32(u->a) + u->disp;                                                       \
+    const mmu::TlbEntry& e = ctx->dispatch.now.tlb[(va >> k_page_bits) % mmu::k_tlb_entries]; \
+    if (__builtin_expect((va & (~k_page_mask | (sizeof(type) - 1))) == e.write_tag, 1)) {     \
+      guest_store<type>(e.host + (va & k_page_mask), static_cast<type>(reg(u->b)));           \
+      NEXT();                                                                                 \
+    }                                                                                         \
+    ctx->dispatch.at = u;                                                                     \
+    if (!ctx->vcpu->store(va, u->attr, u->attr2, reg(u->b))) return Leave::Fault;             \
+    NEXT();                                                                                   \
   }
   STORE(Store8, u8, R32)
   STORE(Store16, u16, R32)
@@ -336,25 +336,25 @@ enter:
   STORE(Store64, u64, R64)
   L(Load) {
     u64 value = 0;
-    ctx->at = u;
+    ctx->dispatch.at = u;
     if (!ctx->vcpu->load(R32(u->a) + u->disp, u->attr, u->attr2, value)) return Leave::Fault;
     R32(u->dst) = static_cast<u32>(value);
     NEXT();
   }
   L(LoadD) {
     u64 value = 0;
-    ctx->at = u;
+    ctx->dispatch.at = u;
     if (!ctx->vcpu->load(R32(u->a) + u->disp, u->attr, u->attr2, value)) return Leave::Fault;
     R64(u->dst) = value;
     NEXT();
   }
   L(Store) {
-    ctx->at = u;
+    ctx->dispatch.at = u;
     if (!ctx->vcpu->store(R32(u->a) + u->disp, u->attr, u->attr2, R32(u->b))) return Leave::Fault;
     NEXT();
   }
   L(StoreD) {
-    ctx->at = u;
+    ctx->dispatch.at = u;
     if (!ctx->vcpu->store(R32(u->a) + u->disp, u->attr, u->attr2, R64(u->b))) return Leave::Fault;
     NEXT();
   }
@@ -365,20 +365,20 @@ enter:
     DISPATCH();                     \
   }
   SKIP(SkipIf, R32(u->a) == 0)
-  SKIP(SkipEQ, ctx->s.z)
-  SKIP(SkipNE, !ctx->s.z)
-  SKIP(SkipCS, ctx->s.c)
-  SKIP(SkipCC, !ctx->s.c)
-  SKIP(SkipMI, ctx->s.n)
-  SKIP(SkipPL, !ctx->s.n)
-  SKIP(SkipVS, ctx->s.v)
-  SKIP(SkipVC, !ctx->s.v)
-  SKIP(SkipHI, ctx->s.c & ~ctx->s.z)
-  SKIP(SkipLS, !(ctx->s.c & ~ctx->s.z))
-  SKIP(SkipGE, ctx->s.n == ctx->s.v)
-  SKIP(SkipLT, ctx->s.n != ctx->s.v)
-  SKIP(SkipGT, ctx->s.n == ctx->s.v && !ctx->s.z)
-  SKIP(SkipLE, ctx->s.n != ctx->s.v || ctx->s.z)
+  SKIP(SkipEQ, ctx->guest.z)
+  SKIP(SkipNE, !ctx->guest.z)
+  SKIP(SkipCS, ctx->guest.c)
+  SKIP(SkipCC, !ctx->guest.c)
+  SKIP(SkipMI, ctx->guest.n)
+  SKIP(SkipPL, !ctx->guest.n)
+  SKIP(SkipVS, ctx->guest.v)
+  SKIP(SkipVC, !ctx->guest.v)
+  SKIP(SkipHI, ctx->guest.c & ~ctx->guest.z)
+  SKIP(SkipLS, !(ctx->guest.c & ~ctx->guest.z))
+  SKIP(SkipGE, ctx->guest.n == ctx->guest.v)
+  SKIP(SkipLT, ctx->guest.n != ctx->guest.v)
+  SKIP(SkipGT, ctx->guest.n == ctx->guest.v && !ctx->guest.z)
+  SKIP(SkipLE, ctx->guest.n != ctx->guest.v || ctx->guest.z)
   SKIP(SkipAL, true)
 #define COMPARE_SKIP_1(name, y_, condition) \
   L(name) {                                 \
@@ -408,30 +408,30 @@ enter:
   L(JumpSame) {
     Link* const link = reinterpret_cast<Link*>(u->imm);
     block = link->target.load(std::memory_order_acquire);
-    if (__builtin_expect(block != nullptr && !ctx->attention.load(std::memory_order_relaxed), 1) &&
+    if (__builtin_expect(block != nullptr && !ctx->dispatch.attention.load(std::memory_order_relaxed), 1) &&
         second_page_holds(ctx, block))
       goto enter;
     pc = link->pc;
-    ctx->link = link;
+    ctx->dispatch.link = link;
     goto lookup;
   }
-  L(SwitchLink) { ctx->s.psr ^= arm::k_psr_t; }
+  L(SwitchLink) { ctx->guest.psr ^= arm::k_psr_t; }
   L(JumpFar) {
     Link* const link = reinterpret_cast<Link*>(u->imm);
     pc = link->pc;
     block = link->target.load(std::memory_order_acquire);
     if (block == nullptr) {
-      ctx->link = link;
+      ctx->dispatch.link = link;
     } else if (block->exec_id.load(std::memory_order_relaxed) ==
-                   ctx->now.exec[(pc >> k_page_bits) % mmu::k_exec_entries] &&
-               !ctx->attention.load(std::memory_order_relaxed) && second_page_holds(ctx, block)) {
+                   ctx->dispatch.now.exec[(pc >> k_page_bits) % mmu::k_exec_entries] &&
+               !ctx->dispatch.attention.load(std::memory_order_relaxed) && second_page_holds(ctx, block)) {
       goto enter;
     }
     goto lookup;
   }
   L(Interwork) {
     pc = R32(u->a);
-    ctx->s.psr = (ctx->s.psr & ~arm::k_psr_t) | (pc & 1) << 5;
+    ctx->guest.psr = (ctx->guest.psr & ~arm::k_psr_t) | (pc & 1) << 5;
     pc &= (pc & 1) ? ~1u : ~3u;
     goto lookup;
   }
@@ -440,22 +440,22 @@ enter:
     goto lookup;
   }
 other_block:  // is to be found for where this one begins
-  ctx->s.r[15] = block->pc;
-  ctx->s.it = block->marks[0].it;
+  ctx->guest.r[15] = block->pc;
+  ctx->guest.it = block->marks[0].it;
   return Leave::Lookup;
 lookup:
-  ctx->s.r[15] = pc;
-  if (ctx->attention.load(std::memory_order_relaxed)) return Leave::Attention;
+  ctx->guest.r[15] = pc;
+  if (ctx->dispatch.attention.load(std::memory_order_relaxed)) return Leave::Attention;
   block = probe(ctx, pc);
-  if (block != nullptr && ctx->link == nullptr) goto enter;
+  if (block != nullptr && ctx->dispatch.link == nullptr) goto enter;
   return Leave::Lookup;
 
   L(JumpSync) {
-    ctx->s.r[15] = static_cast<u32>(u->imm);
+    ctx->guest.r[15] = static_cast<u32>(u->imm);
     return Leave::Sync;
   }
   L(Leave) {
-    ctx->at = u;
+    ctx->dispatch.at = u;
     return static_cast<Leave>(u->attr);
   }
 
@@ -464,12 +464,12 @@ lookup:
     NEXT();
   }
   L(CallMem) {
-    ctx->at = u;
+    ctx->dispatch.at = u;
     if (!u->helper(*ctx, *u)) return Leave::Fault;
     NEXT();
   }
   L(CallTrap) {
-    ctx->at = u;
+    ctx->dispatch.at = u;
     if (!u->helper(*ctx, *u)) return Leave::Undefined;
     NEXT();
   }

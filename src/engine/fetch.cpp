@@ -24,8 +24,8 @@ constexpr u32 k_most_vain_lookups = 8;
 /// Translates the page of `va` for execution. False: the Prefetch Abort has been taken.
 bool TranslatingVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
   const u32 page = va & ~k_page_mask;
-  arm::CpuState& s = context_.s;
-  const u64 id = context_.now.exec[(va >> k_page_bits) % mmu::k_exec_entries];
+  arm::CpuState& s = context_.guest;
+  const u64 id = context_.dispatch.now.exec[(va >> k_page_bits) % mmu::k_exec_entries];
   if (static_cast<u32>(id) == va >> k_page_bits) {
     pa = mmu::exec_frame(id);
   } else {
@@ -57,20 +57,20 @@ bool TranslatingVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
 /// The block at r15, or null when r15 is to be looked at again: a Prefetch Abort was taken, or there is attention to
 /// pay.
 Block* TranslatingVcpu::find_block() {
-  arm::CpuState& s = context_.s;
+  arm::CpuState& s = context_.guest;
   const u32 pc = s.r[15];
   frontend::Context context;
   const u32 target = pc | u32{s.thumb()};
-  u32 key = context_.now.key[s.thumb()] | context_.now.fp;
+  u32 key = context_.dispatch.now.key[s.thumb()] | context_.dispatch.now.fp;
   if (s.it) {
     context = frontend::Context::of(s);
     key = context.key() | (key & k_key_window);
   }
-  JumpEntry& entry = context_.jump[jump_index(target, static_cast<u32>(context_.now.salt))];
-  Block* const cached = entry.tag == (context_.now.tag | target) && !s.it ? entry.block : nullptr;
+  JumpEntry& entry = context_.jump[jump_index(target, static_cast<u32>(context_.dispatch.now.salt))];
+  Block* const cached = entry.tag == (context_.dispatch.now.tag | target) && !s.it ? entry.block : nullptr;
   const bool serves = cached && cached->exec_id.load() != k_dead_block && !cached->is_hot() && cached->serves(key);
   // (A link to another page asks the execute-side table for that page each time, so it must get there.)
-  const bool is_far = context_.link && !context_.link->same_page;
+  const bool is_far = context_.dispatch.link && !context_.dispatch.link->same_page;
   if (serves && !is_far && !cached->straddles()) return cached;
   // While this vCPU looks, no other waits for it. If it was asked for something by then, what was found may be of older
   // tables: it comes again. But others that ask and ask must wait at some time.
@@ -92,7 +92,7 @@ Block* TranslatingVcpu::find_block() {
 
 /// The block at `pc`, by way of the tables; `cached` if that is it.
 Block* TranslatingVcpu::look_up(u32 pc, u32 key, frontend::Context context, Block* cached) {
-  const arm::CpuState& s = context_.s;
+  const arm::CpuState& s = context_.guest;
   const u32 target = pc | u32{s.thumb()};
   GuestPa page, second_page = k_no_page;
   const u8 *first = nullptr, *second = nullptr;
@@ -126,10 +126,12 @@ Block* TranslatingVcpu::look_up(u32 pc, u32 key, frontend::Context context, Bloc
 /// that straddles two pages looks at the second itself.)
 void TranslatingVcpu::know(u32 target, Block* block) {
   // (An entry whose page has left the execute-side table is not noted; a straddling block's second page may do that.)
-  const u64 id = context_.now.exec[(target >> k_page_bits) % mmu::k_exec_entries];
+  const u64 id = context_.dispatch.now.exec[(target >> k_page_bits) % mmu::k_exec_entries];
   if (static_cast<u32>(id) != target >> k_page_bits) return;
-  if (!block->serves(context_.now.key[target & 1] | context_.now.fp)) return;  // the view has changed meanwhile
-  context_.jump[jump_index(target, static_cast<u32>(context_.now.salt))] = {context_.now.tag | target, block};
+  if (!block->serves(context_.dispatch.now.key[target & 1] | context_.dispatch.now.fp))
+    return;  // the view has changed meanwhile
+  context_.jump[jump_index(target, static_cast<u32>(context_.dispatch.now.salt))] = {context_.dispatch.now.tag | target,
+                                                                                     block};
 }
 
 Block* TranslatingVcpu::translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa,
@@ -189,16 +191,16 @@ Block* TranslatingVcpu::translate_block(u32 pc, u32 key, const frontend::Context
 
 /// Puts a region in the place of the block at r15, which a loop has come back to many times.
 void TranslatingVcpu::make_region() {
-  arm::CpuState& s = context_.s;
+  arm::CpuState& s = context_.guest;
   const u32 pc = s.r[15];
   GuestPa page;
   const u8* host = nullptr;
-  context_.link = nullptr;
+  context_.dispatch.link = nullptr;
   u32& heat = context_.heat[heat_index(pc)];
   heat = shared_.backend->hot();
   if (s.privileged()) tick_window();  // it may be that no interrupt ever comes
   if (!fetch_page(pc, page, host)) return sync();
-  const u32 key = context_.now.key[s.thumb()] | context_.now.fp;
+  const u32 key = context_.dispatch.now.key[s.thumb()] | context_.dispatch.now.fp;
   const auto block_at = [&](u32 at) { return shared_.code.find(page + (at & k_page_mask), at, key, k_no_page); };
   Block* const there = block_at(pc);
   if (!there || !there->compiled || there->region || there->no_region.exchange(true)) {

@@ -19,11 +19,12 @@ using ir::MemAttr;
 using ir::Op;
 using ir::Value;
 
-static_assert(offsetof(Context, s) == 0 && offsetof(arm::CpuState, r) == 0);
-static_assert(offsetof(Context, temps) + k_temp_bytes < 4 * 0x10000 && offsetof(Context, temps) % 16 == 0);
+static_assert(offsetof(Context, guest) == 0 && offsetof(arm::CpuState, r) == 0);
+static_assert(offsetof(Context, scratch.temps) + k_temp_bytes < 4 * 0x10000 &&
+              offsetof(Context, scratch.temps) % 16 == 0);
 
-constexpr u16 k_zero = offsetof(Context, zero) / 4;
-constexpr u16 k_scratch = offsetof(Context, scratch) / 4;
+constexpr u16 k_zero = offsetof(Context, scratch.zero) / 4;
+constexpr u16 k_scratch = offsetof(Context, scratch.unread) / 4;
 constexpr u32 k_slot_bytes = 16, k_slots = k_temp_bytes / k_slot_bytes;
 
 constexpr u16 state_offset(std::size_t byte) { return static_cast<u16>(byte / 4); }
@@ -187,7 +188,9 @@ u16 Lowering::take_slot() {
   return static_cast<u16>(slots_used_++);
 }
 
-constexpr u16 slot_offset(u32 slot) { return static_cast<u16>((offsetof(Context, temps) + slot * k_slot_bytes) / 4); }
+constexpr u16 slot_offset(u32 slot) {
+  return static_cast<u16>((offsetof(Context, scratch.temps) + slot * k_slot_bytes) / 4);
+}
 
 u16 Lowering::offset_of(Value v) {
   if (v.is_reg()) return static_cast<u16>(v.reg_number());

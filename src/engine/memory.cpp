@@ -59,8 +59,8 @@ arm::Fault TranslatingVcpu::walk_to_keep(u32 va, arm::Access access, bool privil
 }
 
 bool TranslatingVcpu::is_watched(u32 va, u32 size, bool write, bool unprivileged) {
-  const bool privileged = context_.s.privileged() && !unprivileged;
-  const auto address = arm::watched_address(context_.s, va, size, write, privileged);
+  const bool privileged = context_.guest.privileged() && !unprivileged;
+  const auto address = arm::watched_address(context_.guest, va, size, write, privileged);
   if (!address) return false;
   fault(arm::FaultType::Debug, *address, write);
   fault_.debug = arm::DebugEntry::Watchpoint;
@@ -70,7 +70,7 @@ bool TranslatingVcpu::is_watched(u32 va, u32 size, bool write, bool unprivileged
 /// A place that the TLB knows: Normal RAM, or ROM for reads. A write may be one that must be seen.
 bool TranslatingVcpu::cached_place(u32 va, bool write, bool unprivileged, Place& out) {
   mmu::Space& space = tlb().current();
-  const bool privileged = context_.s.privileged() && !unprivileged;
+  const bool privileged = context_.guest.privileged() && !unprivileged;
   const u32 k = (va >> k_page_bits) % mmu::k_tlb_entries;
   const mmu::TlbEntry& e = space.data[privileged][k];
   const mmu::Space::Meta meta = space.data_meta[privileged][k];
@@ -87,7 +87,7 @@ bool TranslatingVcpu::cached_place(u32 va, bool write, bool unprivileged, Place&
 
 bool TranslatingVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out) {
   if (cached_place(va, write, unprivileged, out)) return true;
-  const bool privileged = context_.s.privileged() && !unprivileged;
+  const bool privileged = context_.guest.privileged() && !unprivileged;
   const mmu::Shadow::Walk walking(tlb_, has_others());
   arm::Translation t;
   bool keep = false;
@@ -103,7 +103,7 @@ bool TranslatingVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out)
   u8* host = out.ram ? shared_.ram.host(frame) : nullptr;
   if (!host && !write) host = const_cast<u8*>(shared_.port.rom_page(frame));
   out.host = host ? reinterpret_cast<u64>(host) + (va & k_page_mask) : 0;
-  if (!host || !keep || arm::page_is_watched(context_.s, va, privileged)) return true;
+  if (!host || !keep || arm::page_is_watched(context_.guest, va, privileged)) return true;
   tlb().fill_data(va, t, privileged, host, out.ram);
   count(Counter::HiddenData);
   return true;
@@ -119,7 +119,7 @@ bool TranslatingVcpu::device(GuestPa pa, u32 size, bool write, u64& value) {
 }
 
 bool TranslatingVcpu::mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value) {
-  context_.s.r[15] = mark_pc();
+  context_.guest.r[15] = mark_pc();
   const measure::VcpuTime before = clock().enter(measure::VcpuTime::Device);
   bool done;
   {
@@ -204,7 +204,7 @@ void TranslatingVcpu::written(GuestPa pa, u32 size) {
   if (marks & k_frame_table) {
     tlb_.table_written(pa, size);
     if (tlb_.changes() != views_changes_) request_attention();
-    if (!context_.s.privileged()) tlb().settle_window();  // the block may go on by way of it
+    if (!context_.guest.privileged()) tlb().settle_window();  // the block may go on by way of it
   }
   if (!(marks & k_frame_code)) return;
   count(Counter::CodeWrite);
@@ -232,7 +232,7 @@ bool TranslatingVcpu::load_exclusive(u32 va, u8 attr, u64& value) {
   Place place;
   if (!resolve(va, false, false, place) || !check_watchpoints(va, size, false, false)) return false;
   if (!place.ram) return fault(arm::FaultType::SyncExternal, va, false);
-  arm::CpuState& s = context_.s;
+  arm::CpuState& s = context_.guest;
   s.excl_version = shared_.exclusives.version(place.pa);  // before the value: a store between fails the pair
   value = guest_load_aligned(place.host, size);
   if (journal_) value = journal_->loaded(place.host, size, value);
@@ -250,7 +250,7 @@ bool TranslatingVcpu::store_exclusive(u32 va, u8 attr, u64 value, u32& result) {
   Place place;
   if (!resolve(va, true, false, place) || !check_watchpoints(va, size, true, false)) return false;
   if (!place.ram) return fault(arm::FaultType::SyncExternal, va, true);
-  arm::CpuState& s = context_.s;
+  arm::CpuState& s = context_.guest;
   const bool marked = s.excl_pa == place.pa.value && s.excl_size == size;
   clear_exclusive();
   result = 1;

@@ -24,23 +24,23 @@ u64 TranslatingVcpu::counter() {
 u32 TranslatingVcpu::interrupt_lines() {
   if (journal_)
     if (const auto known = journal_->reading()) return static_cast<u32>(*known);
-  const u32 lines = context_.lines.load();
+  const u32 lines = context_.dispatch.lines.load();
   const u32 pending = (lines & k_line_irq ? arm::k_psr_i : 0) | (lines & k_line_fiq ? arm::k_psr_f : 0);
   if (journal_) journal_->was_read(pending);
   return pending;
 }
 
 void TranslatingVcpu::timer_changed(bool virtual_timer) {
-  shared_.port.timer_changed(index_, context_.s, virtual_timer);
+  shared_.port.timer_changed(index_, context_.guest, virtual_timer);
 }
 
 /// Where watchpoints are, no access is to hit from now on. Windows are for spaces without them (window_of).
 void TranslatingVcpu::debug_changed() {
   tlb();
-  const arm::DebugState& debug = context_.s.cp15.debug;
+  const arm::DebugState& debug = context_.guest.cp15.debug;
   for (u32 n = 0; n < arm::k_watchpoints; ++n)
     if (const auto range = arm::watched_range(debug, n)) tlb_.drop_translations(range->va, range->bits);
-  context_.debug_filter = arm::instruction_filter(debug);
+  context_.policy.debug_filter = arm::instruction_filter(debug);
   tlb_.window_changed();
   sync();
 }
@@ -92,7 +92,7 @@ void TranslatingVcpu::icache_invalidate_va(u32) { icache_invalidate_all(false); 
 
 arm::Fault TranslatingVcpu::walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) {
   path_.count = 0;
-  return arm::translate(context_.s, *this, va, access, privileged, out);
+  return arm::translate(context_.guest, *this, va, access, privileged, out);
 }
 
 u64 TranslatingVcpu::post(const Request& request) {
@@ -184,7 +184,7 @@ void TranslatingVcpu::with_tables(F f) {
     ++walks;
     return !walk(va, arm::Access::Execute, true, out);
   };
-  f(mmu::Tables{mmu::SpaceKey::of(context_.s, tlb_.policy()), bases(), translate_code});
+  f(mmu::Tables{mmu::SpaceKey::of(context_.guest, tlb_.policy()), bases(), translate_code});
   count(Counter::FlushCheck, walks);
 }
 
@@ -216,7 +216,7 @@ void TranslatingVcpu::serve_mailbox() {
 void TranslatingVcpu::wait_for_tickets() {
   post_pending();
   if (std::exchange(code_maintained_, false)) await_claims();
-  while (std::exchange(context_.has_tickets, false)) {  // serving the mailbox may ask for more
+  while (std::exchange(context_.policy.has_tickets, false)) {  // serving the mailbox may ask for more
     if (std::ranges::none_of(tickets_, [](u64 ticket) { return ticket != 0; })) return;
     const OutsideGuest outside(*this, OutsideGuest::Holds::Current);
     for (u32 k = 0; k < shared_.vcpus.size(); ++k)
@@ -228,14 +228,14 @@ void TranslatingVcpu::fence() {
   count(Counter::LightBarrier);
   full_fence();
   settle_between_blocks();
-  if (!context_.has_tickets && (!context_.s.privileged() || --context_.barriers_left >= 0)) return;
+  if (!context_.policy.has_tickets && (!context_.guest.privileged() || --context_.policy.barriers_left >= 0)) return;
   const auto now = std::chrono::steady_clock::now();
-  if (context_.has_tickets)
+  if (context_.policy.has_tickets)
     wait_for_tickets();
   else if (yields_when_spinning_ && now - barriers_began_ < k_spin_time)
     yield_ = true, request_attention();
   barriers_began_ = now;
-  context_.barriers_left = yields_when_spinning_ ? k_spin_barriers : std::numeric_limits<s32>::max();
+  context_.policy.barriers_left = yields_when_spinning_ ? k_spin_barriers : std::numeric_limits<s32>::max();
 }
 
 void TranslatingVcpu::table_hint(TableHint hint, GuestPa frame, u32) {

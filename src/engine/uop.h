@@ -42,10 +42,10 @@ static_assert(sizeof(Uop) == 32);
 
 /// Why execute() returned to the dispatcher.
 enum class Leave : u8 {
-  Lookup,     ///< r15 has no block at hand; Context::link may be set
+  Lookup,     ///< r15 has no block at hand; Dispatch::link may be set
   Attention,  ///< r15 is the next instruction; somebody wants something
   Sync,       ///< state that blocks depend on may have changed
-  Fault,      ///< Context::at raised; the vCPU has the fault
+  Fault,      ///< Dispatch::at raised; the vCPU has the fault
   Undefined,
   Svc,
   Bkpt,
@@ -55,8 +55,8 @@ enum class Leave : u8 {
   Wfe,
   Yield,
   Return,       ///< an exception return, done
-  Emulate,      ///< the helper of Context::at is to run; generated code goes on at Context::resume
-  EmulateLast,  ///< the helper of Context::at is to run; r15 is the next instruction, unless the helper sets it
+  Emulate,      ///< the helper of Dispatch::at is to run; generated code goes on at Dispatch::resume
+  EmulateLast,  ///< the helper of Dispatch::at is to run; r15 is the next instruction, unless the helper sets it
   Hot,          ///< r15 is the head of a loop that has run many times
   Differs,      ///< --verify: compiled and interpreted do not agree
 };

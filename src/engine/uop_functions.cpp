@@ -21,29 +21,29 @@ u32& r32(Context& c, u16 o) { return at<u32>(c, o); }
 u64& r64(Context& c, u16 o) { return at<u64>(c, o); }
 
 /// Counts a sensitive operation by how its helper was reached.
-void count(Context& c, Counter light, Counter heavy) { c.counters.add(c.world_switched ? heavy : light); }
+void count(Context& c, Counter light, Counter heavy) { c.counters.add(c.dispatch.world_switched ? heavy : light); }
 
 // --- PSR and banked registers
 constexpr u32 k_mrs_mask = 0xf8ff03df;  // B9.3.8 MRS: execution state bits read as zero
 
 bool read_cpsr(Context& c, const Uop& u) {
   count(c, Counter::LightPsr, Counter::HeavyPsr);
-  r32(c, u.dst) = arm::cpsr(c.s) & k_mrs_mask;
+  r32(c, u.dst) = arm::cpsr(c.guest) & k_mrs_mask;
   return true;
 }
 bool write_cpsr(Context& c, const Uop& u) {
   count(c, Counter::LightPsr, Counter::HeavyPsr);
-  arm::write_cpsr_by_instr(c.s, r32(c, u.a), static_cast<u32>(u.imm), false);
+  arm::write_cpsr_by_instr(c.guest, r32(c, u.a), static_cast<u32>(u.imm), false);
   return true;
 }
 bool read_spsr(Context& c, const Uop& u) {
   count(c, Counter::LightPsr, Counter::HeavyPsr);
-  r32(c, u.dst) = arm::spsr(c.s);
+  r32(c, u.dst) = arm::spsr(c.guest);
   return true;
 }
 bool write_spsr(Context& c, const Uop& u) {
   count(c, Counter::LightPsr, Counter::HeavyPsr);
-  arm::write_spsr_by_instr(c.s, r32(c, u.a), static_cast<u32>(u.imm));
+  arm::write_spsr_by_instr(c.guest, r32(c, u.a), static_cast<u32>(u.imm));
   return true;
 }
 
@@ -56,10 +56,10 @@ bool read_mode_reg(Context& c, const Uop& u) {
   count(c, Counter::LightBanked, Counter::HeavyBanked);
   const u32 mode = static_cast<u32>(u.imm >> 8), n = u.imm & 0xff;
   if (n == 16) {
-    const u32* spsr = spsr_of(c.s, mode);
+    const u32* spsr = spsr_of(c.guest, mode);
     r32(c, u.dst) = spsr ? *spsr : 0;
   } else {
-    r32(c, u.dst) = arm::read_mode_reg(c.s, mode, n);
+    r32(c, u.dst) = arm::read_mode_reg(c.guest, mode, n);
   }
   return true;
 }
@@ -67,31 +67,31 @@ bool write_mode_reg(Context& c, const Uop& u) {
   count(c, Counter::LightBanked, Counter::HeavyBanked);
   const u32 mode = static_cast<u32>(u.imm >> 8), n = u.imm & 0xff;
   if (n == 16) {
-    if (u32* spsr = spsr_of(c.s, mode)) *spsr = r32(c, u.a);
+    if (u32* spsr = spsr_of(c.guest, mode)) *spsr = r32(c, u.a);
   } else {
-    arm::write_mode_reg(c.s, mode, n, r32(c, u.a));
+    arm::write_mode_reg(c.guest, mode, n, r32(c, u.a));
   }
   return true;
 }
 bool set_endian(Context& c, const Uop& u) {
   c.counters.add(Counter::LightPsr);
-  c.s.psr = u.imm ? c.s.psr | arm::k_psr_e : c.s.psr & ~arm::k_psr_e;
+  c.guest.psr = u.imm ? c.guest.psr | arm::k_psr_e : c.guest.psr & ~arm::k_psr_e;
   return true;
 }
 bool set_it(Context& c, const Uop& u) {
-  c.s.it = static_cast<u8>(u.imm);
+  c.guest.it = static_cast<u8>(u.imm);
   return true;
 }
 bool or_q(Context& c, const Uop& u) {
-  c.s.q |= r32(c, u.a) != 0;
+  c.guest.q |= r32(c, u.a) != 0;
   return true;
 }
 bool set_ge(Context& c, const Uop& u) {
-  c.s.ge = r32(c, u.a) & 15;
+  c.guest.ge = r32(c, u.a) & 15;
   return true;
 }
 bool cond_value(Context& c, const Uop& u) {
-  r32(c, u.dst) = arm::condition_holds(c.s, static_cast<arm::Cond>(u.imm));
+  r32(c, u.dst) = arm::condition_holds(c.guest, static_cast<arm::Cond>(u.imm));
   return true;
 }
 
@@ -99,7 +99,7 @@ bool cond_value(Context& c, const Uop& u) {
 bool read_sys32(Context& c, const Uop& u) {
   count(c, Counter::LightSysRead, Counter::HeavySysRead);
   u64 value = 0;
-  if (!arm::read_sysreg(c.s, *c.vcpu, static_cast<arm::SysRegId>(u.imm), value)) return false;
+  if (!arm::read_sysreg(c.guest, *c.vcpu, static_cast<arm::SysRegId>(u.imm), value)) return false;
   r32(c, u.dst) = static_cast<u32>(value);
   return true;
 }
@@ -110,24 +110,24 @@ bool write_sys32(Context& c, const Uop& u) {
     count(c, Counter::LightDomains, Counter::HeavyDomains);
   else
     count(c, Counter::LightSysWrite, Counter::HeavySysWrite);
-  return arm::write_sysreg(c.s, *c.vcpu, id, r32(c, u.a));
+  return arm::write_sysreg(c.guest, *c.vcpu, id, r32(c, u.a));
 }
 bool read_sys64(Context& c, const Uop& u) {
   count(c, Counter::LightSysRead, Counter::HeavySysRead);
   u64 value = 0;
-  if (!arm::read_sysreg(c.s, *c.vcpu, static_cast<arm::SysRegId>(u.imm), value)) return false;
+  if (!arm::read_sysreg(c.guest, *c.vcpu, static_cast<arm::SysRegId>(u.imm), value)) return false;
   r64(c, u.dst) = value;
   return true;
 }
 bool write_sys64(Context& c, const Uop& u) {
   count(c, Counter::LightSysWrite, Counter::HeavySysWrite);
-  return arm::write_sysreg(c.s, *c.vcpu, static_cast<arm::SysRegId>(u.imm), r64(c, u.a));
+  return arm::write_sysreg(c.guest, *c.vcpu, static_cast<arm::SysRegId>(u.imm), r64(c, u.a));
 }
 
 bool no_debug_event(Context& c, const Uop& u) {
   const u32 pc = static_cast<u32>(u.imm);
-  const bool may_be = c.debug_filter >> arm::filter_bit(pc) & 1;
-  r32(c, u.dst) = !may_be || arm::instruction_event(c.s, pc) == arm::DebugEntry::None;
+  const bool may_be = c.policy.debug_filter >> arm::filter_bit(pc) & 1;
+  r32(c, u.dst) = !may_be || arm::instruction_event(c.guest, pc) == arm::DebugEntry::None;
   return true;
 }
 
@@ -175,38 +175,38 @@ bool sev(Context& c, const Uop&) {
 // --- floating point
 bool read_fpscr(Context& c, const Uop& u) {
   c.counters.add(Counter::LightFpSystem);
-  r32(c, u.dst) = arm::fpscr(c.s);
+  r32(c, u.dst) = arm::fpscr(c.guest);
   return true;
 }
 bool write_fpscr(Context& c, const Uop& u) {
   c.counters.add(Counter::LightFpSystem);
-  arm::set_fpscr(c.s, r32(c, u.a));
+  arm::set_fpscr(c.guest, r32(c, u.a));
   return true;
 }
 bool fpscr_to_flags(Context& c, const Uop&) {
-  const u32 x = c.s.fpscr_nzcv;
-  c.s.n = x >> 31;
-  c.s.z = x >> 30 & 1;
-  c.s.c = x >> 29 & 1;
-  c.s.v = x >> 28 & 1;
+  const u32 x = c.guest.fpscr_nzcv;
+  c.guest.n = x >> 31;
+  c.guest.z = x >> 30 & 1;
+  c.guest.c = x >> 29 & 1;
+  c.guest.v = x >> 28 & 1;
   return true;
 }
 bool read_fpexc(Context& c, const Uop& u) {
   count(c, Counter::LightFpEnable, Counter::HeavyFpEnable);
-  r32(c, u.dst) = c.s.fpexc;
+  r32(c, u.dst) = c.guest.fpexc;
   return true;
 }
 bool write_fpexc(Context& c, const Uop& u) {
   count(c, Counter::LightFpEnable, Counter::HeavyFpEnable);
-  c.s.fpexc = r32(c, u.a) & 1u << 30;  // EN; EX and the rest read as zero on this CPU
+  c.guest.fpexc = r32(c, u.a) & 1u << 30;  // EN; EX and the rest read as zero on this CPU
   return true;
 }
 
 /// FPSCR's controls around one operation; keeps the cumulative flags.
 class FpScope {
  public:
-  explicit FpScope(Context& c) : env(arm::FpEnv::from_fpscr(c.s.fpscr_ctl)), c_(c) {}
-  ~FpScope() { c_.s.fpscr_flags |= env.flags; }
+  explicit FpScope(Context& c) : env(arm::FpEnv::from_fpscr(c.guest.fpscr_ctl)), c_(c) {}
+  ~FpScope() { c_.guest.fpscr_flags |= env.flags; }
   FpScope(const FpScope&) = delete;
   FpScope& operator=(const FpScope&) = delete;
   arm::FpEnv env;
@@ -241,7 +241,7 @@ bool fp_mul_add_op(Context& c, const Uop& u) {
 template <class T>
 bool fp_compare_op(Context& c, const Uop& u) {
   FpScope fp(c);
-  c.s.fpscr_nzcv = arm::fp_compare<T>(at<T>(c, u.a), at<T>(c, u.b), u.imm == 1, fp.env);
+  c.guest.fpscr_nzcv = arm::fp_compare<T>(at<T>(c, u.a), at<T>(c, u.b), u.imm == 1, fp.env);
   return true;
 }
 bool half_to_single(Context& c, const Uop& u) {
@@ -279,11 +279,11 @@ bool from_fixed(Context& c, const Uop& u) {
 // --- vectors
 bool vector(Context& c, const Uop& u) {
   using ir::VectorImm;
-  ir::VecArgs args{at<V128>(c, u.a),    at<V128>(c, u.b),      at<V128>(c, u.c), VectorImm::esize_log2(u.imm),
-                   VectorImm::q(u.imm), VectorImm::imm(u.imm), arm::fpscr(c.s),  0};
+  ir::VecArgs args{at<V128>(c, u.a),    at<V128>(c, u.b),      at<V128>(c, u.c),    VectorImm::esize_log2(u.imm),
+                   VectorImm::q(u.imm), VectorImm::imm(u.imm), arm::fpscr(c.guest), 0};
   at<V128>(c, u.dst) = ir::info(VectorImm::op(u.imm)).function(args);
-  c.s.fpscr_flags |= args.fpscr_set & arm::k_fpscr_cumulative;
-  c.s.fpscr_ctl |= args.fpscr_set & arm::k_fpscr_qc;
+  c.guest.fpscr_flags |= args.fpscr_set & arm::k_fpscr_cumulative;
+  c.guest.fpscr_ctl |= args.fpscr_set & arm::k_fpscr_qc;
   return true;
 }
 
@@ -324,16 +324,16 @@ bool dup(Context& c, const Uop& u) {
 // --- DSP
 template <u32 (*F)(u32, u32, arm::CpuState&)>
 bool dsp2(Context& c, const Uop& u) {
-  r32(c, u.dst) = F(r32(c, u.a), r32(c, u.b), c.s);
+  r32(c, u.dst) = F(r32(c, u.a), r32(c, u.b), c.guest);
   return true;
 }
 template <u32 (*F)(u32, u32, arm::CpuState&)>
 bool dsp_imm(Context& c, const Uop& u) {
-  r32(c, u.dst) = F(r32(c, u.a), static_cast<u32>(u.imm), c.s);
+  r32(c, u.dst) = F(r32(c, u.a), static_cast<u32>(u.imm), c.guest);
   return true;
 }
 bool parallel_op(Context& c, const Uop& u) {
-  r32(c, u.dst) = dsp::parallel(r32(c, u.a), r32(c, u.b), static_cast<u32>(u.imm), c.s);
+  r32(c, u.dst) = dsp::parallel(r32(c, u.a), r32(c, u.b), static_cast<u32>(u.imm), c.guest);
   return true;
 }
 
@@ -422,25 +422,25 @@ Helper helper_of(ir::Op op) {
 }
 
 bool exit_indirect(Context& c, const Uop& u) {
-  c.s.r[15] = r32(c, u.a);
+  c.guest.r[15] = r32(c, u.a);
   return true;
 }
 bool exit_interwork(Context& c, const Uop& u) {
   const u32 target = r32(c, u.a);
-  c.s.psr = (c.s.psr & ~arm::k_psr_t) | (target & 1) << 5;
-  c.s.r[15] = target & ((target & 1) ? ~1u : ~3u);
+  c.guest.psr = (c.guest.psr & ~arm::k_psr_t) | (target & 1) << 5;
+  c.guest.r[15] = target & ((target & 1) ? ~1u : ~3u);
   return true;
 }
 bool exit_switch(Context& c, const Uop& u) {
-  c.s.psr ^= arm::k_psr_t;
-  c.s.r[15] = static_cast<u32>(u.imm);
+  c.guest.psr ^= arm::k_psr_t;
+  c.guest.r[15] = static_cast<u32>(u.imm);
   return true;
 }
 bool exit_return(Context& c, const Uop& u) {
   const u32 pc = r32(c, u.a), psr = r32(c, u.b);
   c.counters.add(Counter::HeavyReturn);
-  arm::write_cpsr_by_instr(c.s, psr, 15, true);
-  c.s.r[15] = pc & (c.s.thumb() ? ~1u : ~3u);
+  arm::write_cpsr_by_instr(c.guest, psr, 15, true);
+  c.guest.r[15] = pc & (c.guest.thumb() ? ~1u : ~3u);
   return true;
 }
 

@@ -48,15 +48,15 @@ TranslatingVcpu::TranslatingVcpu(Shared& shared, u32 index)
       yields_when_spinning_(shared.host_cpus < shared.config.vcpus && shared.backend->yields_spinners()) {
   context_.vcpu = this;
   std::fill(std::begin(context_.heat), std::end(context_.heat), shared.backend->hot());
-  context_.host_to_pa = shared.ram.base().value - reinterpret_cast<u64>(shared.ram.host(shared.ram.base()));
-  context_.exclusive_slots = shared.exclusives.slots();
-  context_.s = arm::reset_state(index, shared.config.vcpus);
+  context_.policy.host_to_pa = shared.ram.base().value - reinterpret_cast<u64>(shared.ram.host(shared.ram.base()));
+  context_.policy.exclusive_slots = shared.exclusives.slots();
+  context_.guest = arm::reset_state(index, shared.config.vcpus);
   if (shared.verifier) journal_ = std::make_unique<Journal>();
   if (shared.config.count_time) clock().start(VcpuTime::Idle);
-  for (u32 mode = 0; mode < std::size(context_.simple_bank); ++mode)
-    context_.simple_bank[mode] =
+  for (u32 mode = 0; mode < std::size(context_.policy.simple_bank); ++mode)
+    context_.policy.simple_bank[mode] =
         arm::mode_is_valid(mode) && mode != arm::k_mode_fiq ? static_cast<u8>(arm::bank_of(mode)) : k_no_simple_bank;
-  for (u32 k = 0; k < 2; ++k) context_.kept_views[k].other = &context_.kept_views[k ^ 1];
+  for (u32 k = 0; k < 2; ++k) context_.dispatch.kept_views[k].other = &context_.dispatch.kept_views[k ^ 1];
 }
 
 /// Marks the vCPU as being inside run().
@@ -76,11 +76,11 @@ void TranslatingVcpu::enter_run() {
   clock().enter(VcpuTime::Hypervisor);
   if (holder_.enter()) forget_jumps();
   (void)mailbox_.enter_guest();  // attention is asked for anyhow
-  context_.gs_base = 0;          // the thread may be another one
-  context_.window_ready = k_no_window_ready;
-  context_.block = nullptr;
-  context_.link = nullptr;
-  context_.attention.store(1);
+  context_.dispatch.gs_base = 0;  // the thread may be another one
+  context_.dispatch.window_ready = k_no_window_ready;
+  context_.dispatch.block = nullptr;
+  context_.dispatch.link = nullptr;
+  context_.dispatch.attention.store(1);
   sync();
 }
 
@@ -96,7 +96,7 @@ void TranslatingVcpu::leave_run() {
 TranslatingVcpu::OutsideGuest::OutsideGuest(TranslatingVcpu& vcpu, Holds holds)
     : vcpu_(vcpu), parts_(holds == Holds::Current && !vcpu.journal_) {
   while (!vcpu.mailbox_.leave_guest()) vcpu.serve_mailbox();
-  if (parts_) vcpu.holder_.leave(vcpu.context_.block);
+  if (parts_) vcpu.holder_.leave(vcpu.context_.dispatch.block);
 }
 
 TranslatingVcpu::OutsideGuest::~OutsideGuest() {
@@ -119,14 +119,14 @@ bool may_connect(const Link& link, const Block& block) {
 Exit TranslatingVcpu::run() {
   const RunScope scope(*this);
   while (true) {
-    if (context_.attention.load(std::memory_order_relaxed)) {
+    if (context_.dispatch.attention.load(std::memory_order_relaxed)) {
       if (serve()) return Exit::Kicked;
       if (std::exchange(yield_, false)) return Exit::Yield;
     }
-    if (context_.lines.load(std::memory_order_relaxed)) take_interrupts();
+    if (context_.dispatch.lines.load(std::memory_order_relaxed)) take_interrupts();
     Block* const block = find_block();
-    Link* const link = context_.link;
-    context_.link = nullptr;
+    Link* const link = context_.dispatch.link;
+    context_.dispatch.link = nullptr;
     if (!block) {
       sync();
       continue;
@@ -138,15 +138,15 @@ Exit TranslatingVcpu::run() {
     while (why == Leave::Emulate) why = emulate();
     if (const Counter c = counter_of(why); c != Counter::Count) count(c);
     if (why == Leave::Lookup) continue;
-    context_.link = nullptr;
+    context_.dispatch.link = nullptr;
     if (const auto exit = leave_block(why)) return *exit;
   }
 }
 
 /// Serves whatever asked for attention. The flag is cleared first: what is asked after that asks again.
 bool TranslatingVcpu::serve() {
-  context_.attention.exchange(0);
-  context_.link = nullptr;
+  context_.dispatch.attention.exchange(0);
+  context_.dispatch.link = nullptr;
   note_instructions();
   if (kicked_.exchange(false)) return true;
   post_pending();
@@ -167,23 +167,23 @@ void TranslatingVcpu::sync() {
   acquire_fence();  // the guest's context synchronisation: what it has been told of is looked at anew
   u32 keys[2];
   for (const bool privileged : {false, true}) {
-    frontend::Context context = frontend::Context::of(context_.s, privileged);
+    frontend::Context context = frontend::Context::of(context_.guest, privileged);
     context.it = 0;
     context.thumb = false;
     keys[privileged] = context.key();
   }
-  if (context_.views) tlb_.set_current(*context_.views->space);
+  if (context_.dispatch.views) tlb_.set_current(*context_.dispatch.views->space);
   if (tlb_.kept_by_others(bases())) keep_by_new_tables();
-  mmu::Space& space = tlb_.select(context_.s);
-  const bool privileged = context_.s.privileged();
+  mmu::Space& space = tlb_.select(context_.guest);
+  const bool privileged = context_.guest.privileged();
   prepare_window(privileged);
-  context_.views = &views_for(space, keys);
+  context_.dispatch.views = &views_for(space, keys);
   window_ready();
-  const bool windowed = context_.views->view[privileged].key[0] & k_key_window;
+  const bool windowed = context_.dispatch.views->view[privileged].key[0] & k_key_window;
   if (windowed != std::exchange(windowed_[privileged], windowed))
     request_attention();  // the block is of the other kind
-  context_.now = context_.views->view[privileged];
-  if (no_tlb_) context_.now.tlb = no_tlb_;
+  context_.dispatch.now = context_.dispatch.views->view[privileged];
+  if (no_tlb_) context_.dispatch.now.tlb = no_tlb_;
   if (tlb_.numbers_wrapped()) forget_jumps();
 }
 
@@ -191,11 +191,11 @@ void TranslatingVcpu::sync() {
 /// hold.
 Views& TranslatingVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
   constexpr u32 k_thumb = 1;
-  Views(&kept)[2] = context_.kept_views;
-  const u64 dacr = context_.s.cp15.dacr;
+  Views(&kept)[2] = context_.dispatch.kept_views;
+  const u64 dacr = context_.guest.cp15.dacr;
   mmu::SpaceKey key = space.key;
   key.dacr = 0;
-  const View(&old)[2] = (context_.views ? context_.views : &kept[0])->view;
+  const View(&old)[2] = (context_.dispatch.views ? context_.dispatch.views : &kept[0])->view;
   if (tlb_.changes() != views_changes_ || !(key == views_key_) ||
       ((old[0].key[0] & ~k_key_window) | old[0].fp) != keys[0] ||
       ((old[1].key[0] & ~k_key_window) | old[1].fp) != keys[1]) {
@@ -205,7 +205,7 @@ Views& TranslatingVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
   }
   for (Views& v : kept)
     if (v.dacr == dacr && v.space == &space) return v;
-  Views& v = context_.views == &kept[0] ? kept[1] : kept[0];
+  Views& v = context_.dispatch.views == &kept[0] ? kept[1] : kept[0];
   v.dacr = dacr;
   v.space = &space;
   v.other = &kept[&v == &kept[0]];
@@ -228,27 +228,27 @@ Views& TranslatingVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
 
 void TranslatingVcpu::resync() {
   sync();
-  const u32 lines = context_.lines.load(), psr = context_.s.psr;
+  const u32 lines = context_.dispatch.lines.load(), psr = context_.guest.psr;
   if (((lines & k_line_irq) && !(psr & arm::k_psr_i)) || ((lines & k_line_fiq) && !(psr & arm::k_psr_f)))
     request_attention();
 }
 
 void TranslatingVcpu::return_from_exception(u32 pc, u32 psr) {
   count(Counter::LightReturn);
-  arm::write_cpsr_by_instr(context_.s, psr, 15, true);
-  context_.s.r[15] = pc & (context_.s.thumb() ? ~1u : ~3u);
+  arm::write_cpsr_by_instr(context_.guest, psr, 15, true);
+  context_.guest.r[15] = pc & (context_.guest.thumb() ? ~1u : ~3u);
   resync();
 }
 
 void TranslatingVcpu::supervisor_call(u32 next) {
   count(Counter::LightSvc);
-  arm::take_exception(context_.s, arm::Exception::SupervisorCall, next - 4, 4);
+  arm::take_exception(context_.guest, arm::Exception::SupervisorCall, next - 4, 4);
   resync();
 }
 
 void TranslatingVcpu::take_interrupts() {
-  const u32 lines = context_.lines.load();
-  arm::CpuState& s = context_.s;
+  const u32 lines = context_.dispatch.lines.load();
+  arm::CpuState& s = context_.guest;
   if ((lines & k_line_fiq) && !(s.psr & arm::k_psr_f)) {
     arm::take_exception(s, arm::Exception::Fiq, s.r[15], 4);
     count(Counter::Fiq);
@@ -260,21 +260,21 @@ void TranslatingVcpu::take_interrupts() {
   } else {
     return;
   }
-  context_.link = nullptr;
+  context_.dispatch.link = nullptr;
   sync();
 }
 
-/// An exception of the instruction at Context::at itself, which sees that instruction's ITSTATE.
+/// An exception of the instruction at Dispatch::at itself, which sees that instruction's ITSTATE.
 void TranslatingVcpu::raise(arm::Exception exception) {
-  context_.s.it = mark().it;
-  arm::take_exception(context_.s, exception, mark_pc(), mark().bytes);
+  context_.guest.it = mark().it;
+  arm::take_exception(context_.guest, exception, mark_pc(), mark().bytes);
 }
 
-/// The sensitive instruction at Context::at. False: it is UNDEFINED.
+/// The sensitive instruction at Dispatch::at. False: it is UNDEFINED.
 bool TranslatingVcpu::run_helper() {
-  context_.world_switched = true;
-  const bool done = context_.at->helper(context_, *context_.at);
-  context_.world_switched = false;
+  context_.dispatch.world_switched = true;
+  const bool done = context_.dispatch.at->helper(context_, *context_.dispatch.at);
+  context_.dispatch.world_switched = false;
   return done;
 }
 
@@ -288,15 +288,16 @@ Leave TranslatingVcpu::emulate() {
 }
 
 void TranslatingVcpu::take_data_abort() {
-  context_.s.it = mark().it;
-  arm::take_data_abort(context_.s, fault_, mark_pc());
+  context_.guest.it = mark().it;
+  arm::take_data_abort(context_.guest, fault_, mark_pc());
 }
 
-/// BKPT, or the breakpoint or vector catch at the instruction of Context::at: nothing has changed since it was found.
+/// BKPT, or the breakpoint or vector catch at the instruction of Dispatch::at: nothing has changed since it was found.
 void TranslatingVcpu::take_debug_event() {
-  arm::CpuState& s = context_.s;
+  arm::CpuState& s = context_.guest;
   const u32 pc = mark_pc();
-  arm::Fault fault{.type = arm::FaultType::Debug, .debug = static_cast<arm::DebugEntry>(context_.at->imm), .va = pc};
+  arm::Fault fault{
+      .type = arm::FaultType::Debug, .debug = static_cast<arm::DebugEntry>(context_.dispatch.at->imm), .va = pc};
   if (fault.debug == arm::DebugEntry::None) fault.debug = arm::instruction_event(s, pc);
   s.it = mark().it;
   arm::take_prefetch_abort(s, fault, pc);
@@ -309,7 +310,7 @@ void TranslatingVcpu::enter_data_abort() {
 }
 
 std::optional<Exit> TranslatingVcpu::leave_block(Leave why) {
-  arm::CpuState& s = context_.s;
+  arm::CpuState& s = context_.guest;
   switch (why) {
     case Leave::Lookup:
     case Leave::Attention: return {};
@@ -321,16 +322,16 @@ std::optional<Exit> TranslatingVcpu::leave_block(Leave why) {
     case Leave::Hvc: return hypercall(false);
     case Leave::Smc: return hypercall(true);
     case Leave::Wfi:
-      s.r[15] = static_cast<u32>(context_.at->imm);
+      s.r[15] = static_cast<u32>(context_.dispatch.at->imm);
       waited_ = !line_pending();
       if (waited_) return Exit::Wait;
       break;
     case Leave::Wfe:
-      s.r[15] = static_cast<u32>(context_.at->imm);
+      s.r[15] = static_cast<u32>(context_.dispatch.at->imm);
       if ((event_.exchange(0) | s.event) == 0 && !line_pending()) return Exit::WaitEvent;
       s.event = 0;
       break;
-    case Leave::Yield: s.r[15] = static_cast<u32>(context_.at->imm); return Exit::Yield;
+    case Leave::Yield: s.r[15] = static_cast<u32>(context_.dispatch.at->imm); return Exit::Yield;
     case Leave::Hot: make_region(); return {};
     case Leave::Return: break;
     case Leave::Emulate: AV_UNREACHABLE();
@@ -346,30 +347,30 @@ std::optional<Exit> TranslatingVcpu::leave_block(Leave why) {
 std::optional<Exit> TranslatingVcpu::hypercall(bool smc) {
   const InsnMark at = mark();
   const u32 pc = mark_pc();
-  context_.s.r[15] = context_.at->disp;
+  context_.guest.r[15] = context_.dispatch.at->disp;
   note_instructions();  // a mark reads it
-  const u32 comment = static_cast<u32>(context_.at->imm);
-  context_.block = nullptr;
+  const u32 comment = static_cast<u32>(context_.dispatch.at->imm);
+  context_.dispatch.block = nullptr;
   bool done;
   {
     const OutsideGuest outside(*this, OutsideGuest::Holds::Current);
-    done = shared_.port.hypercall(context_.s, index_, smc, comment);
+    done = shared_.port.hypercall(context_.guest, index_, smc, comment);
   }
   if (!done) {
-    context_.s.it = at.it;
-    arm::take_exception(context_.s, arm::Exception::Undefined, pc, at.bytes);
+    context_.guest.it = at.it;
+    arm::take_exception(context_.guest, arm::Exception::Undefined, pc, at.bytes);
   }
-  context_.attention.store(1);
+  context_.dispatch.attention.store(1);
   sync();
   return {};
 }
 
 void TranslatingVcpu::set_line(InputLine line, bool level) {
   if (level) {
-    context_.lines.fetch_or(line);
+    context_.dispatch.lines.fetch_or(line);
     request_attention();
   } else {
-    context_.lines.fetch_and(~u32{line});
+    context_.dispatch.lines.fetch_and(~u32{line});
   }
 }
 

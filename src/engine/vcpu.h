@@ -30,10 +30,10 @@ class TranslatingVcpu final : public Vcpu,
 
   // --- Vcpu
   Exit run() override;
-  arm::CpuState& state() override { return context_.s; }
+  arm::CpuState& state() override { return context_.guest; }
   void state_changed() override { request_attention(); }
   void set_line(InputLine line, bool level) override;
-  bool line_pending() const override { return context_.lines.load() != 0; }
+  bool line_pending() const override { return context_.dispatch.lines.load() != 0; }
   void kick() override;
   void set_event() override { event_.store(1); }
   void table_hint(TableHint hint, GuestPa table, u32 level) override;
@@ -44,7 +44,7 @@ class TranslatingVcpu final : public Vcpu,
   bool store(u32 va, u8 attr, u8 attr2, u64 value);
   bool load_exclusive(u32 va, u8 attr, u64& value);
   bool store_exclusive(u32 va, u8 attr, u64 value, u32& result);
-  void clear_exclusive() { context_.s.excl_pa = ~u64{0}; }
+  void clear_exclusive() { context_.guest.excl_pa = ~u64{0}; }
   void fence();
   void send_event();
 
@@ -70,14 +70,14 @@ class TranslatingVcpu final : public Vcpu,
   void resync();
   /// Exception return to `pc`, which is left in r15.
   void return_from_exception(u32 pc, u32 psr);
-  /// Data Abort of the access at Context::at.
+  /// Data Abort of the access at Dispatch::at.
   void enter_data_abort();
   /// SVC whose next instruction is at `next`.
   void supervisor_call(u32 next);
 
   // --- among vCPUs
   /// (any thread)
-  void request_attention() { context_.attention.store(1); }
+  void request_attention() { context_.dispatch.attention.store(1); }
   u64 post(const Request& request);
   Mailbox& mailbox() { return mailbox_; }
   /// (any thread) It does not wait for anything.
@@ -118,9 +118,9 @@ class TranslatingVcpu final : public Vcpu,
     std::fill(std::begin(context_.jump), std::end(context_.jump), JumpEntry{});
     known_.fill({});
   }
-  /// Generated code changes Context::views by itself.
+  /// Generated code changes Dispatch::views by itself.
   mmu::Shadow& tlb() {
-    tlb_.set_current(*context_.views->space);
+    tlb_.set_current(*context_.dispatch.views->space);
     return tlb_;
   }
   bool run_helper();
@@ -139,10 +139,10 @@ class TranslatingVcpu final : public Vcpu,
   void count(measure::Counter c, u64 n = 1) { context_.counters.add(c, n); }
   void note_instructions() {
     if (shared_.backend->counts_instructions())
-      context_.counters.set(measure::Counter::Instructions, context_.instructions);
+      context_.counters.set(measure::Counter::Instructions, context_.dispatch.instructions);
   }
-  const InsnMark& mark() const { return context_.block->mark_of(context_.at); }
-  u32 mark_pc() const { return context_.block->pc + mark().offset; }
+  const InsnMark& mark() const { return context_.dispatch.block->mark_of(context_.dispatch.at); }
+  u32 mark_pc() const { return context_.dispatch.block->pc + mark().offset; }
 
   // --- host-MMU windows (windows.cpp)
   void prepare_window(bool privileged);
@@ -194,7 +194,7 @@ class TranslatingVcpu final : public Vcpu,
   bool fault(arm::FaultType type, u32 va, bool write);
   /// False: the access is a Watchpoint debug event.
   bool check_watchpoints(u32 va, u32 size, bool write, bool unprivileged) {
-    return context_.s.cp15.debug.armed == 0 || !is_watched(va, size, write, unprivileged);
+    return context_.guest.cp15.debug.armed == 0 || !is_watched(va, size, write, unprivileged);
   }
   bool is_watched(u32 va, u32 size, bool write, bool unprivileged);
 
@@ -203,7 +203,7 @@ class TranslatingVcpu final : public Vcpu,
   void apply(const Request& request);
   template <class F>
   void with_tables(F f);
-  std::array<u64, 2> bases() const { return {context_.s.cp15.ttbr0, context_.s.cp15.ttbr1}; }
+  std::array<u64, 2> bases() const { return {context_.guest.cp15.ttbr0, context_.guest.cp15.ttbr1}; }
   void keep_by_new_tables();
   bool has_others() const { return shared_.vcpus.size() > 1; }
   void broadcast(const Request& request);
@@ -211,8 +211,8 @@ class TranslatingVcpu final : public Vcpu,
   void post_pending();
   /// The next barrier comes to C++, and waits for the tickets.
   void await_barrier() {
-    context_.has_tickets = true;
-    context_.barriers_left = 0;
+    context_.policy.has_tickets = true;
+    context_.policy.barriers_left = 0;
   }
   void await_ticket(u32 vcpu, u64 ticket);
   void await_posted();
@@ -229,7 +229,7 @@ class TranslatingVcpu final : public Vcpu,
   const u32 index_;
   mmu::Shadow tlb_;
   mmu::WalkPath path_;       ///< of the last walk
-  mmu::SpaceKey views_key_;  ///< of Context::kept_views, but for DACR
+  mmu::SpaceKey views_key_;  ///< of Dispatch::kept_views, but for DACR
   u64 views_changes_ = 0;    ///< SoftTlb::changes() that they are of
   /// Blocks by program counter and key, whatever the address space: after a switch or a flush they fill the jump cache.
   struct KnownBlock {
@@ -248,7 +248,7 @@ class TranslatingVcpu final : public Vcpu,
   u32 vain_lookups_ = 0;  ///< of find_block, one after the other
   WindowPolicy window_policy_;
   bool windowed_[2] = {};   ///< by privilege: the last view's blocks had k_key_window
-  u64 window_changes_ = 0;  ///< SoftTlb::window_changes() that Context::window_ready is of
+  u64 window_changes_ = 0;  ///< SoftTlb::window_changes() that Dispatch::window_ready is of
   /// Maintenance of pages that the other vCPUs are still to be asked for; none: no pages.
   Request pending_{.kind = Request::Kind::FlushVa, .asid = Asid(), .pa = GuestPa(), .pages = 0};
   std::array<u64, k_max_vcpus> tickets_{};  ///< last request to each vCPU that a barrier must wait for; 0: none

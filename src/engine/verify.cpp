@@ -134,18 +134,18 @@ void Verifier::check_move(Backend& backend, const Block& block, const frontend::
 /// Runs the block once. The flag that asks for attention would end a run at once; it is set again afterwards.
 Leave TranslatingVcpu::run_once(Block* block, bool& asked) {
   while (true) {
-    asked |= context_.attention.exchange(0) != 0;
-    context_.link = nullptr;
+    asked |= context_.dispatch.attention.exchange(0) != 0;
+    context_.dispatch.link = nullptr;
     const bool compiled = block->compiled;
     Leave why = compiled ? shared_.backend->execute(&context_, block) : engine::execute(&context_, block);
     while (why == Leave::Emulate) why = emulate();
     if (why == Leave::Attention && compiled) {  // at the entry: nothing has been done, but ITSTATE is back
-      context_.s.it = 0;
+      context_.guest.it = 0;
       continue;
     }
     if (why == Leave::Attention) return Leave::Lookup;
     if (!ends_with_block(why)) {
-      if (why != Leave::Lookup) context_.s.r[15] = mark_pc();
+      if (why != Leave::Lookup) context_.guest.r[15] = mark_pc();
       return why;
     }
     leave_block(why);
@@ -161,22 +161,22 @@ Leave TranslatingVcpu::execute_verified(Block* block) {
     std::this_thread::yield();
   }
   const std::lock_guard turn(verifier.turn, std::adopt_lock);
-  if (context_.attention.load() || mailbox_.posted() != posted) {
-    context_.s.it = block->marks[0].it;
+  if (context_.dispatch.attention.load() || mailbox_.posted() != posted) {
+    context_.guest.it = block->marks[0].it;
     return Leave::Attention;
   }
   if (!block->compiled || !block->twin) return shared_.backend->execute(&context_, block);
 
   bool asked = false;
-  const CpuState before = context_.s;
+  const CpuState before = context_.guest;
   journal_->begin();
   no_tlb_ = const_cast<mmu::TlbEntry*>(no_entries());  // every access goes by way of the journal
-  context_.now.tlb = no_tlb_;
+  context_.dispatch.now.tlb = no_tlb_;
   const Leave why_interpreted = run_once(block->twin.get(), asked);
-  const CpuState interpreted = context_.s;
+  const CpuState interpreted = context_.guest;
 
   no_tlb_ = nullptr;
-  context_.s = before;
+  context_.guest = before;
   sync();
   journal_->replay();
   const Leave why = run_once(block, asked);
@@ -189,7 +189,8 @@ Leave TranslatingVcpu::execute_verified(Block* block) {
   }
   std::string found = journal_->difference();
   // Nearly always all of it is equal. (If not, the difference may be where the architecture does not look.)
-  if (std::memcmp(&context_.s, &interpreted, sizeof interpreted) != 0) found += differences(context_.s, interpreted);
+  if (std::memcmp(&context_.guest, &interpreted, sizeof interpreted) != 0)
+    found += differences(context_.guest, interpreted);
   if (why != why_interpreted)
     found += "left for reason " + std::to_string(static_cast<u32>(why)) + ", interpreted " +
              std::to_string(static_cast<u32>(why_interpreted)) + "\n";

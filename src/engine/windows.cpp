@@ -4,7 +4,7 @@
 // Who should have one is said by window_policy.h.
 //
 // Blocks with k_key_window run only when the window is settled and the GS base is its own. Generated code enters
-// unprivileged code when Context::window_ready says so; it is taken back whenever a window loses something. The window
+// unprivileged code when Dispatch::window_ready says so; it is taken back whenever a window loses something. The window
 // of privileged code, which goes on after TLB maintenance, is settled at the next barrier, or before another vCPU is
 // told that its request has been served: until then what was flushed may still be used (B3.10.5).
 #include <algorithm>
@@ -30,7 +30,7 @@ constexpr u32 k_most_pieces = 48 * 1024;
 u64 TranslatingVcpu::window_of(bool privileged, u32 key) {
   const Backend::Windows mode = shared_.backend->windows();
   if (mode == Backend::Windows::Off || frontend::Context::align_strict_of(key)) return 0;
-  if (arm::data_is_armed(context_.s, privileged)) return 0;
+  if (arm::data_is_armed(context_.guest, privileged)) return 0;
   const mmu::Window* const window = tlb_.window(privileged);
   if (window && tlb_.window_use(privileged).on) return window->base();
   return mode == Backend::Windows::AtOnce && !privileged ? k_window_wanted : 0;
@@ -48,17 +48,17 @@ void TranslatingVcpu::prepare_window(bool privileged) {
     charge_window(tlb_.settle_window(), false);
 }
 
-/// Context::views has been chosen.
+/// Dispatch::views has been chosen.
 void TranslatingVcpu::window_ready() {
   if (tlb_.window_changes() != window_changes_) {
     window_changes_ = tlb_.window_changes();
-    context_.window_ready = k_no_window_ready;
+    context_.dispatch.window_ready = k_no_window_ready;
   }
-  const bool privileged = context_.s.privileged();
-  const u64 base = context_.views->window[privileged];
-  if (!privileged) context_.window_ready = base;
-  if (base <= k_window_wanted || base == context_.gs_base) return;
-  context_.gs_base = base;
+  const bool privileged = context_.guest.privileged();
+  const u64 base = context_.dispatch.views->window[privileged];
+  if (!privileged) context_.dispatch.window_ready = base;
+  if (base <= k_window_wanted || base == context_.dispatch.gs_base) return;
+  context_.dispatch.gs_base = base;
   shared_.backend->use_window(base);
 }
 
@@ -71,7 +71,7 @@ bool TranslatingVcpu::attach_window(bool privileged) {
 /// An interrupt came, or a loop is hot.
 void TranslatingVcpu::tick_window() {
   if (shared_.backend->windows() != Backend::Windows::On) return;
-  const bool privileged = context_.s.privileged();
+  const bool privileged = context_.guest.privileged();
   mmu::WindowUse& use = tlb().window_use(privileged);
   const WindowPolicy::Counts counts{.switches = counters().get(Counter::SpaceSwitch),
                                     .blocks = counters().get(Counter::CodeInterpreted) +
@@ -106,7 +106,7 @@ void TranslatingVcpu::charge_window(const mmu::Window::Settled& done, bool privi
 /// and what it has made so stays.)
 void TranslatingVcpu::window_block_made() {
   tlb();
-  if (!context_.s.privileged()) charge_window(WindowPolicy::k_block_costs, false);
+  if (!context_.guest.privileged()) charge_window(WindowPolicy::k_block_costs, false);
 }
 
 /// What maintenance has named goes from the host's tables. Linux flushes everything with each fork (where an erratum of
@@ -133,7 +133,7 @@ void TranslatingVcpu::check_global_window() {
 /// it where they follow each other in memory: for a program that goes through memory page by page. Those of the same
 /// MiB, which one table translates.
 void TranslatingVcpu::look_ahead(u32 va) {
-  const bool privileged = context_.s.privileged();
+  const bool privileged = context_.guest.privileged();
   const mmu::Window& window = *tlb_.window(privileged);
   const mmu::Space& space = tlb_.current();
   if (!window.has(va - k_page_size, false)) return;
@@ -157,7 +157,7 @@ void TranslatingVcpu::look_ahead(u32 va) {
 /// instruction that goes again and again where no window can help is translated anew, without.
 void TranslatingVcpu::window_missed(u32 va, u32 size, bool write) {
   count(Counter::WindowFault);
-  const bool privileged = context_.s.privileged();
+  const bool privileged = context_.guest.privileged();
   if (!tlb().window(privileged) || !tlb_.window_use(privileged).on) {
     return request_attention();  // it was lost in the middle of the block
   }
@@ -175,14 +175,14 @@ void TranslatingVcpu::window_missed(u32 va, u32 size, bool write) {
   const u32 last = va + size - 1;
   if ((va ^ last) >> k_page_bits != 0 && mapped != Mapped::No) mapped = map(last);
   if (tlb_.changes() != views_changes_) {  // the window may not be that of the other DACR's view any more
-    context_.views->other->dacr = Views::k_no_dacr;
+    context_.dispatch.views->other->dacr = Views::k_no_dacr;
     request_attention();
   }
   if (mapped == Mapped::Already || mapped == Mapped::Now) return;
   if (mapped == Mapped::Full) return charge_window(WindowPolicy::k_most_credit[privileged], privileged);
   if (!shared_.backend->avoid_window(mark_pc())) return;
   const auto offset = static_cast<u64>(s64{mark().offset});  // below 0 in a region that begins before its entry
-  shared_.code.invalidate(context_.block->pa + offset, 1);
+  shared_.code.invalidate(context_.dispatch.block->pa + offset, 1);
   request_attention();
 }
 

@@ -22,7 +22,7 @@ namespace {
 /// Names of places in the context, by offset from it.
 std::map<s64, std::string> context_names() {
   std::map<s64, std::string> names;
-  const auto of_state = [](std::size_t member) { return static_cast<s64>(offsetof(Context, s) + member); };
+  const auto of_state = [](std::size_t member) { return static_cast<s64>(offsetof(Context, guest) + member); };
   for (u32 n = 0; n < 15; ++n) names[of_state(offsetof(arm::CpuState, r) + 4 * n)] = fmt::format("R{}", n);
   names[of_state(offsetof(arm::CpuState, r) + 4 * 15)] = "PC";
   names[of_state(offsetof(arm::CpuState, n))] = "N";
@@ -32,7 +32,7 @@ std::map<s64, std::string> context_names() {
   names[of_state(offsetof(arm::CpuState, q))] = "Q";
   names[of_state(offsetof(arm::CpuState, ge))] = "GE";
   names[of_state(offsetof(arm::CpuState, psr))] = "psr";
-  names[static_cast<s64>(offsetof(Context, attention))] = "attention";
+  names[static_cast<s64>(offsetof(Context, dispatch.attention))] = "attention";
   return names;
 }
 

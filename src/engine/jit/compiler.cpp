@@ -35,46 +35,50 @@ u32 fpscr_of_host_flags(u8 host) {
 /// IOC, DZC, OFC, UFC, IXC. DE has no counterpart outside flush-to-zero mode, in which generated code does no
 /// arithmetic.
 void fold_fp_flags(Context& c) {
-  if (c.compared != 0) {
-    c.s.fpscr_nzcv = fpscr_of_host_flags(c.compared);
-    c.compared = 0;
+  if (c.scratch.compared != 0) {
+    c.guest.fpscr_nzcv = fpscr_of_host_flags(c.scratch.compared);
+    c.scratch.compared = 0;
   }
-  const u32 f = c.mxcsr & k_mxcsr_flags;
+  const u32 f = c.scratch.mxcsr & k_mxcsr_flags;
   if (f == 0) return;
-  c.s.fpscr_flags |= (f & 1) | (f >> 1 & 0x1e);
-  c.mxcsr = k_mxcsr_default;
+  c.guest.fpscr_flags |= (f & 1) | (f >> 1 & 0x1e);
+  c.scratch.mxcsr = k_mxcsr_default;
 }
 
 /// Generated code calls for this instruction.
 const Uop* enter_service(Context* c, u64 uop) {
   const Uop* const u = reinterpret_cast<const Uop*>(uop);
-  c->at = u;
-  c->block = block_of(*u);
+  c->dispatch.at = u;
+  c->dispatch.block = block_of(*u);
   return u;
 }
 
 u64 service_load(Context* c, u64 va, u64 uop, u64) {
   const Uop* u = enter_service(c, uop);
   u64 value = 0;
-  if (!c->vcpu->load(static_cast<u32>(va), u->attr, u->attr2, value)) c->raised = static_cast<u32>(Leave::Fault);
+  if (!c->vcpu->load(static_cast<u32>(va), u->attr, u->attr2, value))
+    c->dispatch.raised = static_cast<u32>(Leave::Fault);
   return value;
 }
 
 u64 service_store(Context* c, u64 va, u64 uop, u64 value) {
   const Uop* u = enter_service(c, uop);
-  if (!c->vcpu->store(static_cast<u32>(va), u->attr, u->attr2, value)) c->raised = static_cast<u32>(Leave::Fault);
+  if (!c->vcpu->store(static_cast<u32>(va), u->attr, u->attr2, value))
+    c->dispatch.raised = static_cast<u32>(Leave::Fault);
   return 0;
 }
 
 u64 service_window_load(Context* c, u64 va, u64 uop, u64) {
   const u64 value = service_load(c, va, uop, 0);
-  if (!c->raised) c->vcpu->window_missed(static_cast<u32>(va), c->at->attr & ir::MemAttr::size_mask, false);
+  if (!c->dispatch.raised)
+    c->vcpu->window_missed(static_cast<u32>(va), c->dispatch.at->attr & ir::MemAttr::size_mask, false);
   return value;
 }
 
 u64 service_window_store(Context* c, u64 va, u64 uop, u64 value) {
   service_store(c, va, uop, value);
-  if (!c->raised) c->vcpu->window_missed(static_cast<u32>(va), c->at->attr & ir::MemAttr::size_mask, true);
+  if (!c->dispatch.raised)
+    c->vcpu->window_missed(static_cast<u32>(va), c->dispatch.at->attr & ir::MemAttr::size_mask, true);
   return 0;
 }
 
@@ -83,7 +87,7 @@ u64 service_helper(Context* c, u64, u64 uop, u64) {
   const Uop* u = enter_service(c, uop);
   c->counters.add(measure::Counter::CodeHelper);
   fold_fp_flags(*c);
-  if (!u->helper(*c, *u)) c->raised = static_cast<u32>(Raises);
+  if (!u->helper(*c, *u)) c->dispatch.raised = static_cast<u32>(Raises);
   return 0;
 }
 
@@ -100,7 +104,7 @@ u64 service_return(Context* c, u64 pc, u64, u64 psr) {
 /// The vector, with CPSR.T in bit 0.
 u64 service_abort(Context* c, u64, u64, u64) {
   c->vcpu->enter_data_abort();
-  return c->s.r[15] | u32{c->s.thumb()};
+  return c->guest.r[15] | u32{c->guest.thumb()};
 }
 
 u64 service_svc(Context* c, u64 next, u64, u64) {
@@ -318,7 +322,7 @@ Leave Compiler::execute(Context* context, Block* block) {
 
 Leave Compiler::resume(Context* context) {
   const WindowFaults::Scope scope(running_faults());
-  const Leave why = static_cast<Leave>(enter_(context, context->resume));
+  const Leave why = static_cast<Leave>(enter_(context, context->dispatch.resume));
   fold_fp_flags(*context);
   return why;
 }

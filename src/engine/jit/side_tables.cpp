@@ -17,13 +17,13 @@ u16 offset_of(Value v) {
   if (v.is_reg()) return static_cast<u16>(v.reg_number());
   if (v.is_temp()) return static_cast<u16>(temp_offset(v.temp_number() + 1) / 4);
   if (v.is_imm()) return static_cast<u16>(temp_offset(k_constant_temp) / 4);
-  return offsetof(Context, zero) / 4;
+  return offsetof(Context, scratch.zero) / 4;
 }
 
 /// What may have an address in imm or disp has both as they are, and no helper.
 Uop uop_of(const Inst& i) {
   Uop u;
-  u.dst = i.dst.is_none() ? offsetof(Context, scratch) / 4 : offset_of(i.dst);
+  u.dst = i.dst.is_none() ? offsetof(Context, scratch.unread) / 4 : offset_of(i.dst);
   u.a = offset_of(i.a);
   u.b = offset_of(i.b);
   u.c = offset_of(i.c);
@@ -57,7 +57,7 @@ bool needs_uop(const Inst& i) {
   return (ir::info(i.op).effects & (ir::Mem | ir::Trap | ir::Exit)) || helper_of(i.op) != nullptr;
 }
 
-u32 temp_offset(u32 temp) { return static_cast<u32>(offsetof(Context, temps)) + 16 * temp; }
+u32 temp_offset(u32 temp) { return static_cast<u32>(offsetof(Context, scratch.temps)) + 16 * temp; }
 
 u32 exec_entry_offset(u32 pc) { return 8 * ((pc >> k_page_bits) % mmu::k_exec_entries); }
 

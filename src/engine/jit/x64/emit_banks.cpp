@@ -37,7 +37,7 @@ bool Emitter::emit_banks(const Inst& i) {
 void Emitter::current_bank(Label slow) {
   mov(ecx, dword[rbp + AV_STATE(psr)]);
   and_(ecx, arm::k_psr_mode);
-  movzx(ecx, byte[rbp + rcx + offsetof(Context, simple_bank)]);
+  movzx(ecx, byte[rbp + rcx + offsetof(Context, policy.simple_bank)]);
   test(ecx, k_no_simple_bank);
   jnz(slow, T_NEAR);
 }

@@ -191,7 +191,7 @@ void Emitter::recover_flags(u32 index) {
     for (const EdgePoint& p : edges_[n].points) {
       if (p.at != index) continue;
       const Label other = label();
-      cmp(byte[rbp + static_cast<u32>(offsetof(Context, edge))], edge_number(edges_[n].skip));
+      cmp(byte[rbp + static_cast<u32>(offsetof(Context, scratch.edge))], edge_number(edges_[n].skip));
       jne(other, T_NEAR);
       if (edges_[n].saved)
         make_saved_flags(edges_[n].source, p.mask);
@@ -231,10 +231,10 @@ void Emitter::make_flags(u32 source, u8 mask, bool from_result) {
   store_flags(mask, flags_kind(i));
 }
 
-/// As make_flags, when the operands are in Context::flag_operands.
+/// As make_flags, when the operands are in Scratch::flag_operands.
 void Emitter::make_saved_flags(u32 source, u8 mask) {
   const Inst& i = block_->insts[source];
-  const u32 saved = static_cast<u32>(offsetof(Context, flag_operands));
+  const u32 saved = static_cast<u32>(offsetof(Context, scratch.flag_operands));
   mov(edx, dword[rbp + saved]);
   if (i.op == Op::SetNZ)
     test(edx, edx);

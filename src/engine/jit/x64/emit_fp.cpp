@@ -139,7 +139,7 @@ void Emitter::emit_fp_compare(const Inst& i) {
   else
     i.imm ? comiss(a, b) : ucomiss(a, b);
   lahf();
-  mov(byte[rbp + static_cast<u32>(offsetof(Context, compared))], ah);
+  mov(byte[rbp + static_cast<u32>(offsetof(Context, scratch.compared))], ah);
   const u32 next = next_op(index_);
   if (next >= block_->insts.size() || block_->insts[next].op != Op::FpscrToFlags) return;
   if (flags_needed(next) != 0) {
@@ -320,7 +320,7 @@ void Emitter::emit_fpscr_to_flags() {
 void Emitter::flags_from_fpscr(u8 mask) {
   const Label known = label();
   mov(edx, dword[rbp + AV_STATE(fpscr_nzcv)]);
-  movzx(ecx, byte[rbp + static_cast<u32>(offsetof(Context, compared))]);
+  movzx(ecx, byte[rbp + static_cast<u32>(offsetof(Context, scratch.compared))]);
   test(ecx, ecx);
   jz(known);
   mov(edx, 0x30000000);

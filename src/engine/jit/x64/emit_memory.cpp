@@ -53,7 +53,7 @@ void Emitter::probe_tag(std::size_t tag_offset, u32 length, Label miss) {
     shr(ecx, k_page_bits - 4);
   }
   and_(ecx, k_index_mask);
-  add(rcx, ptr[rbp + offsetof(Context, now.tlb)]);
+  add(rcx, ptr[rbp + offsetof(Context, dispatch.now.tlb)]);
   sub(eax, dword[rcx + tag_offset]);
   cmp(eax, k_page_size - length);
   ja(miss, T_NEAR);

@@ -7,7 +7,7 @@ namespace armvisor::engine::jit {
 
 void Emitter::emit_head(const Inst& i) {
   L(heads_[i.imm]);
-  if (options_.count_instructions) add(qword[rbp + static_cast<u32>(offsetof(Context, instructions))], i.disp);
+  if (options_.count_instructions) add(qword[rbp + static_cast<u32>(offsetof(Context, dispatch.instructions))], i.disp);
   xmm_ = {};
   u32 dirty = 0;
   for (u32 unit = 0; unit < units_.size(); ++unit) {
@@ -50,11 +50,12 @@ void Emitter::note_edge(u32 skip, u32 head) {
   for (const Edge& e : edges_) {
     if (!e.saved || e.skip != skip) continue;
     const Inst& i = block_->insts[e.source];
-    const u32 saved = static_cast<u32>(offsetof(Context, flag_operands));
+    const u32 saved = static_cast<u32>(offsetof(Context, scratch.flag_operands));
     mov(dword[rbp + saved], use(i, i.a, ecx));
     if (!i.b.is_none() && !i.b.is_imm()) mov(dword[rbp + saved + 4], use(i, i.b, ecx));
   }
-  if (has_edges(head) && !passes(skip)) mov(byte[rbp + static_cast<u32>(offsetof(Context, edge))], edge_number(skip));
+  if (has_edges(head) && !passes(skip))
+    mov(byte[rbp + static_cast<u32>(offsetof(Context, scratch.edge))], edge_number(skip));
 }
 
 /// The Goto at `index`, or when the host's condition `cc` holds the one behind the skip at `index`. A way back looks
@@ -75,7 +76,7 @@ void Emitter::emit_goto(u32 index, std::optional<u8> cc) {
   note_edge(index, head);
   if (back) {
     const Label attention = label();
-    cmp(dword[rbp + static_cast<u32>(offsetof(Context, attention))], 0);
+    cmp(dword[rbp + static_cast<u32>(offsetof(Context, dispatch.attention))], 0);
     je(heads_[head], T_NEAR);
     jmp(attention, T_NEAR);
     add_cold([this, attention, index, head] {

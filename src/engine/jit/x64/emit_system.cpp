@@ -43,7 +43,7 @@ bool Emitter::emit_system(const Inst& i) {
 bool Emitter::emit_no_debug_event(const Inst& i) {
   const Label slow = label(), back = label();
   const u32 bit = arm::filter_bit(static_cast<u32>(i.imm));
-  test(byte[rbp + AV_CONTEXT(debug_filter) + bit / 8], 1u << bit % 8);
+  test(byte[rbp + AV_CONTEXT(policy.debug_filter) + bit / 8], 1u << bit % 8);
   jnz(slow, T_NEAR);
   const Reg32 d = target(i.dst, eax);
   mov(d, 1);
@@ -94,13 +94,13 @@ bool Emitter::emit_write_dacr(const Inst& i) {
   if (!options_.inline_domains || !frontend::Context::privileged_of(out_->key) || i.a.is_imm()) return false;
   const Label slow = label(), same = label(), back = label();
   load_to(i, i.a, eax);
-  mov(rdx, ptr[rbp + AV_CONTEXT(views)]);
+  mov(rdx, ptr[rbp + AV_CONTEXT(dispatch.views)]);
   cmp(rax, ptr[rdx + offsetof(Views, dacr)]);
   je(same, T_NEAR);
   mov(rdx, ptr[rdx + offsetof(Views, other)]);
   cmp(rax, ptr[rdx + offsetof(Views, dacr)]);
   jne(slow, T_NEAR);
-  mov(ptr[rbp + AV_CONTEXT(views)], rdx);
+  mov(ptr[rbp + AV_CONTEXT(dispatch.views)], rdx);
   mov(dword[rbp + AV_STATE(cp15.dacr)], eax);
   add(rdx, offsetof(Views, view[1]));
   emit_take_view(*this);
@@ -138,13 +138,13 @@ bool Emitter::emit_exclusive(const Inst& i) {
   }
   probe_tag(offsetof(mmu::TlbEntry, write_tag), size, slow);
   add(rax, rcx);  // the host address
-  mov(rdx, ptr[rbp + AV_CONTEXT(host_to_pa)]);
+  mov(rdx, ptr[rbp + AV_CONTEXT(policy.host_to_pa)]);
   add(rdx, rax);
   if (i.op == Op::LoadEx || i.op == Op::LoadEx64) {
     mov(qword[rbp + AV_STATE(excl_pa)], rdx);
     shr(edx, 3);
     and_(edx, ExclusiveTable::k_slots - 1);
-    mov(rcx, ptr[rbp + AV_CONTEXT(exclusive_slots)]);
+    mov(rcx, ptr[rbp + AV_CONTEXT(policy.exclusive_slots)]);
     mov(ecx, dword[rcx + rdx * 4]);
     test(cl, ExclusiveTable::k_locked);
     jnz(slow, T_NEAR);
@@ -159,18 +159,18 @@ bool Emitter::emit_exclusive(const Inst& i) {
     jne(unmarked, T_NEAR);
     cmp(dword[rbp + AV_STATE(excl_size)], size);
     jne(unmarked, T_NEAR);
-    mov(qword[rbp + AV_CONTEXT(saved[0])], rax);
+    mov(qword[rbp + AV_CONTEXT(scratch.saved[0])], rax);
     shr(edx, 3);
     and_(edx, ExclusiveTable::k_slots - 1);
-    mov(rcx, ptr[rbp + AV_CONTEXT(exclusive_slots)]);
+    mov(rcx, ptr[rbp + AV_CONTEXT(policy.exclusive_slots)]);
     lea(rdx, ptr[rcx + rdx * 4]);
     mov(eax, dword[rbp + AV_STATE(excl_version)]);
     lea(ecx, ptr[rax + ExclusiveTable::k_locked]);
     lock();
     cmpxchg(dword[rdx], ecx);
     jne(slow, T_NEAR);
-    mov(qword[rbp + AV_CONTEXT(saved[1])], rdx);
-    mov(rcx, ptr[rbp + AV_CONTEXT(saved[0])]);
+    mov(qword[rbp + AV_CONTEXT(scratch.saved[1])], rdx);
+    mov(rcx, ptr[rbp + AV_CONTEXT(scratch.saved[0])]);
     mov(rax, qword[rbp + AV_STATE(excl_value)]);
     size == 8 ? load_to64(i, i.b, rdx) : load_to(i, i.b, edx);
     lock();
@@ -182,7 +182,7 @@ bool Emitter::emit_exclusive(const Inst& i) {
     xor_(eax, 1);
     add(eax, eax);
     add(eax, dword[rbp + AV_STATE(excl_version)]);  // two more when it was done
-    mov(rdx, ptr[rbp + AV_CONTEXT(saved[1])]);
+    mov(rdx, ptr[rbp + AV_CONTEXT(scratch.saved[1])]);
     mov(dword[rdx], eax);
     mov(qword[rbp + AV_STATE(excl_pa)], -1);
     finish(i.dst, ecx);
@@ -204,10 +204,10 @@ bool Emitter::emit_exclusive(const Inst& i) {
 bool Emitter::emit_fence(const Inst& i) {
   const Label slow = label(), back = label();
   if (frontend::Context::privileged_of(out_->key)) {
-    sub(dword[rbp + AV_CONTEXT(barriers_left)], 1);
+    sub(dword[rbp + AV_CONTEXT(policy.barriers_left)], 1);
     js(slow, T_NEAR);
   } else {
-    cmp(byte[rbp + AV_CONTEXT(has_tickets)], 0);
+    cmp(byte[rbp + AV_CONTEXT(policy.has_tickets)], 0);
     jne(slow, T_NEAR);
   }
   lock();
@@ -258,7 +258,7 @@ bool Emitter::emit_write_cpsr(const Inst& i) {
     exit_direct(out_->links[next_link_], next.value);
     add_cold([this, interruptible, go, next] {
       L(interruptible);
-      cmp(dword[rbp + AV_CONTEXT(lines)], 0);
+      cmp(dword[rbp + AV_CONTEXT(dispatch.lines)], 0);
       je(go, T_NEAR);
       emit_sync_exit(next);
     });

@@ -64,8 +64,8 @@ void Emitter::emit_world_switch(const Inst& i) {
   load_address(rax, resume);
   jump_to(stubs_.world_switch);
   L(resume);
-  mov(r14, ptr[rbp + offsetof(Context, lent[0])]);
-  mov(r15, ptr[rbp + offsetof(Context, lent[1])]);
+  mov(r14, ptr[rbp + offsetof(Context, scratch.lent[0])]);
+  mov(r15, ptr[rbp + offsetof(Context, scratch.lent[1])]);
   load_copies();
 }
 

@@ -59,21 +59,22 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
   const Label attention = label();
   linked_entry_ = 0;
   if (straddles(block)) emit_linked_entry();
-  cmp(dword[rbp + offsetof(Context, attention)], 0);
+  cmp(dword[rbp + offsetof(Context, dispatch.attention)], 0);
   jne(attention, T_NEAR);
   if (out.key & k_key_fp) {
     const Label other = label();
-    cmp(dword[rbp + offsetof(Context, now.fp)], out.key & frontend::Context::k_fp_key);
+    cmp(dword[rbp + offsetof(Context, dispatch.now.fp)], out.key & frontend::Context::k_fp_key);
     jne(other, T_NEAR);
     add_cold([this, other] {
       L(other);
       leave_from_entry(stubs_.lookup);
     });
   }
-  if (options_.count_instructions && !region_) add(qword[rbp + offsetof(Context, instructions)], block.insn_count);
+  if (options_.count_instructions && !region_)
+    add(qword[rbp + offsetof(Context, dispatch.instructions)], block.insn_count);
   for (const Copy& c : copies_)
     if (c.owner >= 0) mov(guest(static_cast<u32>(c.owner)), Reg32(c.host));
-  if (region_ && has_edges(0)) mov(byte[rbp + offsetof(Context, edge)], 0);
+  if (region_ && has_edges(0)) mov(byte[rbp + offsetof(Context, scratch.edge)], 0);
   load_copies();
   load_units();
   add_cold([this, attention] {
@@ -116,7 +117,7 @@ void Emitter::emit_linked_entry() {
   add_cold([this, entry] {
     linked_entry_ = getSize();
     const u32 second = align_up(block_->pc + 1, k_page_size);
-    mov(rax, ptr[rbp + offsetof(Context, now.exec)]);
+    mov(rax, ptr[rbp + offsetof(Context, dispatch.now.exec)]);
     mov(rax, ptr[rax + 8 * ((second >> k_page_bits) % mmu::k_exec_entries)]);
     mov(rcx, reinterpret_cast<u64>(&out_->second_id));  // such a block is not moved: see can_move
     cmp(rax, ptr[rcx]);
@@ -415,7 +416,7 @@ void Emitter::emit_helper(const Inst& i) {
 
 // --- exits
 
-/// Leaves for `why`, with Context::at naming this instruction.
+/// Leaves for `why`, with Dispatch::at naming this instruction.
 void Emitter::emit_leave(Leave why) {
   park();
   name_uop();
@@ -451,7 +452,7 @@ void Emitter::exit_direct(Link& link, u32 from) {
     mov(rcx, ptr[rdx + offsetof(Link, target)]);
     test(rcx, rcx);
     jz(unlinked, T_NEAR);
-    mov(rax, ptr[rbp + offsetof(Context, now.exec)]);
+    mov(rax, ptr[rbp + offsetof(Context, dispatch.now.exec)]);
     db(0x48), db(0x8b), db(0x80);  // mov rax, [rax + disp32], whatever the displacement
     note(Reloc::Kind::ExecEntry, getSize(), link_number(link));
     dd(exec_entry_offset(link.pc));

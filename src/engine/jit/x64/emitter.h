@@ -23,7 +23,7 @@
 namespace armvisor::engine::jit {
 
 /// Offset of a member of the guest's state from the context.
-#define AV_STATE(member) static_cast<u32>(offsetof(Context, s) + offsetof(arm::CpuState, member))
+#define AV_STATE(member) static_cast<u32>(offsetof(Context, guest) + offsetof(arm::CpuState, member))
 
 class Emitter : private Assembler {
  public:
@@ -123,7 +123,9 @@ class Emitter : private Assembler {
 
   // --- operands
   Address guest(u32 n) { return dword[rbp + static_cast<u32>(AV_STATE(r) + 4 * n)]; }
-  u32 frame_offset(Value v) const { return static_cast<u32>(offsetof(Context, temps) + 16 * (v.temp_number() + 1)); }
+  u32 frame_offset(Value v) const {
+    return static_cast<u32>(offsetof(Context, scratch.temps) + 16 * (v.temp_number() + 1));
+  }
   int host_reg(Value v) const;  ///< register number, or -1: in memory
   u32 memory_offset(Value v) const;
   Reg32 use(const Inst& i, Value v, const Reg32& scratch);
@@ -466,7 +468,7 @@ class Emitter : private Assembler {
   bool recovers(u32 index) const;
   bool recovers_by_edge(u32 index) const;
   Value nz_of_, held_nz_;  ///< the host's SF and ZF are this value's, behind the instruction and before it
-  /// A way to a head on which flags are not stored, though something behind the head may want them: Context::edge has
+  /// A way to a head on which flags are not stored, though something behind the head may want them: Scratch::edge has
   /// the number of the way, and cold paths make the flags from the `source` of the way that was taken.
   struct EdgePoint {
     u32 at;
@@ -476,8 +478,8 @@ class Emitter : private Assembler {
   struct Edge {
     u32 skip, head, source;
     std::vector<EdgePoint> points;
-    std::vector<Pass> passed;  ///< Context::edge stays as it is on these
-    bool saved = false;        ///< the operands do not stand behind the head: they are in Context::flag_operands
+    std::vector<Pass> passed;  ///< Scratch::edge stays as it is on these
+    bool saved = false;        ///< the operands do not stand behind the head: they are in Scratch::flag_operands
   };
   static constexpr std::size_t k_max_edges = 200, k_max_passed = 8;
   std::vector<Edge> edges_;  ///< those of one way have the number of the first, from 1

@@ -38,11 +38,11 @@ void count_trap(Xbyak::CodeGenerator& c, measure::Counter counter) {
 /// r15 = Views::window of the code that is entered.
 void use_window(Xbyak::CodeGenerator& c) {
   Xbyak::Label done;
-  c.cmp(r15, ptr[rbp + AV_CONTEXT(gs_base)]);
+  c.cmp(r15, ptr[rbp + AV_CONTEXT(dispatch.gs_base)]);
   c.je(done);
   c.cmp(r15, k_window_wanted);
   c.jbe(done);
-  c.mov(ptr[rbp + AV_CONTEXT(gs_base)], r15);
+  c.mov(ptr[rbp + AV_CONTEXT(dispatch.gs_base)], r15);
   for (const int byte : {0xf3, 0x49, 0x0f, 0xae, 0xdf}) c.db(byte);  // wrgsbase r15
   c.L(done);
 }
@@ -66,7 +66,7 @@ void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, const St
   c.jnz(slow, c.T_NEAR);
   c.test(ecx, k_it_bits);
   c.jnz(slow, c.T_NEAR);
-  c.cmp(dword[rbp + AV_CONTEXT(lines)], 0);
+  c.cmp(dword[rbp + AV_CONTEXT(dispatch.lines)], 0);
   c.jne(slow, c.T_NEAR);
   c.mov(r14d, ecx);
   c.and_(r14d, arm::k_psr_mode);
@@ -74,15 +74,15 @@ void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, const St
     Xbyak::Label ready;
     c.cmp(r14d, arm::k_mode_usr);
     c.jne(ready);
-    c.mov(r15, ptr[rbp + AV_CONTEXT(views)]);
+    c.mov(r15, ptr[rbp + AV_CONTEXT(dispatch.views)]);
     c.mov(r15, ptr[r15 + offsetof(Views, window[0])]);
-    c.cmp(r15, ptr[rbp + AV_CONTEXT(window_ready)]);
+    c.cmp(r15, ptr[rbp + AV_CONTEXT(dispatch.window_ready)]);
     c.jne(slow, c.T_NEAR);
     c.L(ready);
   }
-  c.movzx(r14d, byte[rbp + r14 + AV_CONTEXT(simple_bank)]);
+  c.movzx(r14d, byte[rbp + r14 + AV_CONTEXT(policy.simple_bank)]);
   c.and_(edx, arm::k_psr_mode);
-  c.movzx(edx, byte[rbp + rdx + AV_CONTEXT(simple_bank)]);
+  c.movzx(edx, byte[rbp + rdx + AV_CONTEXT(policy.simple_bank)]);
   c.mov(r15d, edx);
   c.or_(r15d, r14d);
   c.test(r15d, k_no_simple_bank);
@@ -111,7 +111,7 @@ void emit_exception_return(Xbyak::CodeGenerator& c, const Stubs& stubs, const St
   c.or_(eax, ecx);
   c.and_(edx, arm::k_psr_mode);
   c.cmp(edx, arm::k_mode_usr);
-  c.mov(r14, ptr[rbp + AV_CONTEXT(views)]);
+  c.mov(r14, ptr[rbp + AV_CONTEXT(dispatch.views)]);
   c.lea(rdx, ptr[r14 + offsetof(Views, view[1])]);
   c.lea(r15, ptr[r14 + offsetof(Views, view[0])]);
   c.cmove(rdx, r15);
@@ -140,7 +140,7 @@ void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs, const Stu
   c.jnz(slow, c.T_NEAR);
   c.mov(ecx, r15d);
   c.and_(ecx, arm::k_psr_mode);
-  c.movzx(ecx, byte[rbp + rcx + AV_CONTEXT(simple_bank)]);
+  c.movzx(ecx, byte[rbp + rcx + AV_CONTEXT(policy.simple_bank)]);
   c.test(ecx, k_no_simple_bank);
   c.jnz(slow, c.T_NEAR);
 
@@ -173,7 +173,7 @@ void emit_supervisor_call(Xbyak::CodeGenerator& c, const Stubs& stubs, const Stu
   c.lea(eax, ptr[rax + r14 + k_vector]);
   c.shl(r14d, k_psr_t_bit);
   c.or_(dword[rbp + AV_STATE(psr)], r14d);
-  c.mov(rdx, ptr[rbp + AV_CONTEXT(views)]);
+  c.mov(rdx, ptr[rbp + AV_CONTEXT(dispatch.views)]);
   if (options.windows) {
     c.mov(r15, ptr[rdx + offsetof(Views, window[1])]);
     use_window(c);

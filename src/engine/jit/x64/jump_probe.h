@@ -14,7 +14,7 @@ void emit_jump_taken(Xbyak::CodeGenerator& c);
 /// As emit_jump_probe() after a flush, where a probe missed: the block of an entry whose tag is old is still the right
 /// one if the execute-side TLB, refilled since, has its page, and gets the tag of now. Changes r14, r15, too.
 void emit_stale_probe(Xbyak::CodeGenerator& c, const void* miss);
-/// Context::now becomes the view at rdx. Changes ecx and xmm0.
+/// Dispatch::now becomes the view at rdx. Changes ecx and xmm0.
 void emit_take_view(Xbyak::CodeGenerator& c);
 
 }  // namespace armvisor::engine::jit

@@ -20,15 +20,15 @@ class StubEmitter : public Xbyak::CodeGenerator {
     s.leave = start();
     emit_leave();
     s.leave_at = start();
-    mov(ptr[rbp + offsetof(Context, at)], rdx);
+    mov(ptr[rbp + offsetof(Context, dispatch.at)], rdx);
     mov(rdx, ptr[rdx + offsetof(Uop, handler)]);  // its block: see make_tables
-    mov(ptr[rbp + offsetof(Context, block)], rdx);
+    mov(ptr[rbp + offsetof(Context, dispatch.block)], rdx);
     jmp(at(s.leave), T_NEAR);
     s.attention = leave_for(s, Leave::Attention);
     s.hot = leave_for(s, Leave::Hot);
     s.sync = leave_for(s, Leave::Sync);
     s.unlinked = start();
-    mov(ptr[rbp + offsetof(Context, link)], rdx);
+    mov(ptr[rbp + offsetof(Context, dispatch.link)], rdx);
     mov(eax, ptr[rdx + offsetof(Link, pc)]);
     mov(dword[rbp + guest(15)], eax);
     s.lookup = leave_for(s, Leave::Lookup);
@@ -62,8 +62,8 @@ class StubEmitter : public Xbyak::CodeGenerator {
   }
 
  private:
-  static u32 guest(u32 n) { return static_cast<u32>(offsetof(Context, s) + offsetof(arm::CpuState, r) + 4 * n); }
-  static constexpr u32 k_psr = offsetof(Context, s) + offsetof(arm::CpuState, psr);
+  static u32 guest(u32 n) { return static_cast<u32>(offsetof(Context, guest) + offsetof(arm::CpuState, r) + 4 * n); }
+  static constexpr u32 k_psr = offsetof(Context, guest) + offsetof(arm::CpuState, psr);
 
   const void* at(std::size_t offset) const { return getCode() + offset; }
   std::size_t start() {
@@ -92,12 +92,12 @@ class StubEmitter : public Xbyak::CodeGenerator {
     mov(rbp, rdi);
     mov(rax, rsi);
     load_pinned();
-    ldmxcsr(dword[rbp + offsetof(Context, mxcsr)]);
+    ldmxcsr(dword[rbp + offsetof(Context, scratch.mxcsr)]);
     jmp(rax);
   }
   void emit_leave() {
     store_pinned();
-    stmxcsr(dword[rbp + offsetof(Context, mxcsr)]);
+    stmxcsr(dword[rbp + offsetof(Context, scratch.mxcsr)]);
     add(rsp, 8);
     pop(r15), pop(r14), pop(r13), pop(r12), pop(rbp), pop(rbx);
     ret();
@@ -108,7 +108,7 @@ class StubEmitter : public Xbyak::CodeGenerator {
     const u32 frame = keep_xmm ? 8 + 16 * (k_end - k_first) : 8;
     const auto slot = [this](u32 x) { return ptr[rsp + 16 * (x - k_first)]; };
     store_pinned();
-    if (fp) stmxcsr(dword[rbp + offsetof(Context, mxcsr)]);
+    if (fp) stmxcsr(dword[rbp + offsetof(Context, scratch.mxcsr)]);
     sub(rsp, frame);
     for (u32 x = k_first; keep_xmm && x < k_end; ++x) movups(slot(x), Xbyak::Xmm(static_cast<int>(x)));
     mov(rdi, rbp);
@@ -118,10 +118,10 @@ class StubEmitter : public Xbyak::CodeGenerator {
     for (u32 x = k_first; keep_xmm && x < k_end; ++x) movups(Xbyak::Xmm(static_cast<int>(x)), slot(x));
     add(rsp, frame);
     load_pinned();
-    if (fp) ldmxcsr(dword[rbp + offsetof(Context, mxcsr)]);
+    if (fp) ldmxcsr(dword[rbp + offsetof(Context, scratch.mxcsr)]);
     if (may_raise) {
       Xbyak::Label raised;
-      cmp(dword[rbp + offsetof(Context, raised)], 0);
+      cmp(dword[rbp + offsetof(Context, dispatch.raised)], 0);
       jne(raised);
       ret();
       L(raised);
@@ -132,15 +132,15 @@ class StubEmitter : public Xbyak::CodeGenerator {
     }
   }
   void emit_world_switch(const Stubs& s) {
-    mov(ptr[rbp + offsetof(Context, resume)], rax);
-    mov(ptr[rbp + offsetof(Context, lent[0])], r14);
-    mov(ptr[rbp + offsetof(Context, lent[1])], r15);
+    mov(ptr[rbp + offsetof(Context, dispatch.resume)], rax);
+    mov(ptr[rbp + offsetof(Context, scratch.lent[0])], r14);
+    mov(ptr[rbp + offsetof(Context, scratch.lent[1])], r15);
     mov(eax, static_cast<u32>(Leave::Emulate));
     jmp(at(s.leave_at), T_NEAR);
   }
   void emit_raised(const Stubs& s) {
-    mov(eax, dword[rbp + offsetof(Context, raised)]);
-    mov(dword[rbp + offsetof(Context, raised)], 0);
+    mov(eax, dword[rbp + offsetof(Context, dispatch.raised)]);
+    mov(dword[rbp + offsetof(Context, dispatch.raised)], 0);
     if (options_.inline_exceptions) {
       cmp(eax, static_cast<u32>(Leave::Fault));
       jne(at(s.leave));

@@ -43,7 +43,7 @@ struct Stubs {
   std::size_t exception_return = 0;  ///< PC = eax, CPSR = ecx, from a privileged mode with SCTLR.NMFI clear
   std::size_t supervisor_call = 0;   ///< SVC outside IT blocks; eax = address of the next instruction
   /// call: a = rax, b = rdx, c = rcx; result rax. One that raises does not return: the
-  /// stub leaves with Context::raised, or enters the abort.
+  /// stub leaves with Dispatch::raised, or enters the abort.
   std::size_t service[static_cast<std::size_t>(Service::Count)] = {};
   std::size_t service_keeping_xmm[static_cast<std::size_t>(Service::Count)] = {};  ///< xmm3-xmm15 stay, too
   std::size_t size = 0;
