@@ -2,18 +2,10 @@
 #include <algorithm>
 
 #include "engine/jit/x64/emitter.h"
+#include "engine/jit/x64/plan/in_place.h"
 #include "ir/passes/flag_liveness.h"
 
 namespace armvisor::engine::jit {
-namespace {
-
-bool is_fp(const ir::Inst& i) { return i.op >= ir::Op::FAdd32 && i.op <= ir::Op::FixedToF64; }
-bool is_access(const ir::Inst& i) {
-  return i.op == ir::Op::Load || i.op == ir::Op::Store || i.op == ir::Op::Load64 || i.op == ir::Op::Store64;
-}
-
-}  // namespace
-
 void Emitter::analyse() {
   analyse_temps();
   choose_copies();
@@ -93,7 +85,7 @@ void Emitter::analyse_temps() {
     const Inst& i = insts[k];
     if (i.op == Op::Label) label_positions.push_back(static_cast<int>(k));
     const bool service =
-        !runs_inline(i) || i.op == Op::ExitReturn || is_fp(i);  // the slow path of FP instructions is a service
+        !runs_inline(i) || i.op == Op::ExitReturn || is_fp(i.op);  // the slow path of FP instructions is a service
     for (Value v : {i.a, i.b, i.c}) {
       if (!v.is_temp()) continue;
       temps_[v.temp_number()].last = static_cast<int>(k);
@@ -112,7 +104,7 @@ void Emitter::analyse_temps() {
   for (u32 k = 0; k < insts.size(); ++k) {
     if (!insts[k].dst.is_temp()) continue;
     TempInfo& t = temps_[insts[k].dst.temp_number()];
-    if (!t.memory && t.uses == 1 && t.last == static_cast<int>(k) + 1 && is_access(insts[k + 1]) &&
+    if (!t.memory && t.uses == 1 && t.last == static_cast<int>(k) + 1 && is_access(insts[k + 1].op) &&
         insts[k + 1].a == insts[k].dst && insts[k + 1].b != insts[k].dst) {
       t.in_eax = true;
       continue;
@@ -182,27 +174,8 @@ bool Emitter::is_folded_shift(u32 index) const {
   return !t.memory && t.uses == 1 && add.op == Op::Add && add.b == shift.dst && add.a.is_reg();
 }
 
-/// Of the guest instruction that the one at `index` is of.
-u32 Emitter::insn_address(u32 index) const {
-  while (index > 0 && block_->insts[index].op != Op::Insn) --index;
-  return static_cast<u32>(block_->insts[index].imm);
-}
-
 /// The side exit at `index` leads to the instruction it stands in or to one before.
-bool Emitter::is_backward(u32 index) const { return block_->insts[index + 1].imm <= insn_address(index); }
-
-bool Emitter::is_side_exit(u32 index) const {
-  const auto& insts = block_->insts;
-  if (!options_.side_exits || index + 2 >= insts.size()) return false;
-  const Inst& skip = insts[index];
-  if (skip.op != Op::SkipIf && (skip.op != Op::SkipUnless || static_cast<arm::Cond>(skip.attr) >= arm::Cond::AL))
-    return false;
-  const Inst& label = insts[index + 2];
-  if ((insts[index + 1].op != Op::ExitJump && insts[index + 1].op != Op::Goto) || label.op != Op::Label ||
-      label.imm != skip.imm)
-    return false;
-  return true;
-}
+bool Emitter::is_backward(u32 index) const { return block_->insts[index + 1].imm <= insn_address(*block_, index); }
 
 Emitter::HostFlags Emitter::flags_kind(const Inst& i) {
   switch (i.op) {
@@ -273,54 +246,6 @@ int Emitter::find_flags_at_host(u32 index) const {
     }
   }
   return -1;
-}
-
-bool Emitter::runs_inline(const Inst& i) const {
-  switch (i.op) {
-    case Op::SetGE:
-    case Op::SSat16:
-    case Op::USat16:
-    case Op::Usad8:
-    case Op::LoadEx:
-    case Op::LoadEx64:
-    case Op::StoreEx:
-    case Op::StoreEx64:
-    case Op::ClearEx:
-    case Op::ReadCpsr:
-    case Op::WriteCpsr:
-    case Op::ReadSpsr:
-    case Op::WriteSpsr:
-    case Op::ReadModeReg:
-    case Op::WriteModeReg:
-    case Op::SetEndian:
-    case Op::SetIt:
-    case Op::NoDebugEvent:
-    case Op::ReadSys:
-    case Op::WriteSys:
-    case Op::ReadSys64:
-    case Op::WriteSys64:
-    case Op::ReadFpscr:
-    case Op::WriteFpscr:
-
-    case Op::WriteFpexc:
-    case Op::Sev: return false;
-    case Op::ReadFpexc: return may_run_in_place(static_cast<u32>(&i - block_->insts.data()), options_.inline_system);
-    case Op::Fence: return false;
-    case Op::AddOverflow:
-    case Op::QAdd:
-    case Op::QSub:
-    case Op::SSat:
-    case Op::USat:
-    case Op::Parallel:
-    case Op::Sel: return dsp_runs_inline(i);
-    case Op::Vector: return vector_runs_inline(i);
-    case Op::VGetLane:
-    case Op::VSetLane:
-    case Op::VDup: return options_.inline_simd && host_.avx;
-    default: break;
-  }
-  if (i.op == Op::FNeg32 || i.op == Op::FAbs32 || i.op == Op::FNeg64 || i.op == Op::FAbs64) return true;
-  return !is_fp(i) || fp_runs_inline(i);
 }
 
 }  // namespace armvisor::engine::jit

@@ -15,9 +15,6 @@ using ir::Effect;
 using ir::k_flag_c;
 using ir::k_flags_all;
 
-bool is_access(const ir::Inst& i) {
-  return i.op == ir::Op::Load || i.op == ir::Op::Store || i.op == ir::Op::Load64 || i.op == ir::Op::Store64;
-}
 bool writes_flags(ir::Op op) { return ir::info(op).effects & Effect::FlagsW; }
 bool is_fp_compare(ir::Op op) { return op == ir::Op::FCmp32 || op == ir::Op::FCmp64; }
 bool is_plain(ir::Value v) { return v.is_reg() || v.is_imm() || v.is_none(); }
@@ -78,20 +75,11 @@ void Emitter::analyse_flags() {
   live_at_head_.assign(block_->head_count, 0);
   while (flow_flags(live_after)) {
   }
-  conditional_.assign(count, false);
-  for (u32 k = 0, until = 0; k < count; ++k) {
-    const bool skip = insts[k].op == Op::SkipIf || insts[k].op == Op::SkipUnless;
-    if (insts[k].op == Op::Head) until = 0;
-    if (skip && !is_side_exit(k))
-      for (u32 j = k + 1; j < count && !(insts[j].op == Op::Label && insts[j].imm == insts[k].imm); ++j)
-        until = std::max(until, j);
-    conditional_[k] = k <= until && until != 0;
-  }
   for (u32 k = 0; k < count; ++k) {
     if (!writes_flags(insts[k].op) || !runs_inline(insts[k])) continue;
     const u8 made = insts[k].op == Op::FpscrToFlags ? k_flags_all : insts[k].attr;
     flags_needed_[k] = options_.dead_flags ? (made & live_after[k]) : made;
-    if (options_.lazy_flags && !conditional_[k] && flags_needed_[k] != 0) plan_flags(k);
+    if (options_.lazy_flags && !plan_.flow[k].conditional && flags_needed_[k] != 0) plan_flags(k);
   }
   find_dead();
 }
@@ -203,11 +191,11 @@ void Emitter::plan_flags(u32 index) {
     if (i.op == Op::Goto) {
       const u8 behind = left;
       follow(k, static_cast<u32>(i.imm));
-      if (!conditional_[k]) break;
+      if (!plan_.flow[k].conditional) break;
       left = behind;  // where a skip leads around it, they may still be looked at
       continue;
     }
-    if (is_side_exit(k)) {
+    if (plan_.flow[k].side_exit) {
       if (i.op == Op::SkipUnless) want(k);
       if (insts[k + 1].op == Op::Goto) {
         const u8 behind = left;
@@ -221,8 +209,8 @@ void Emitter::plan_flags(u32 index) {
         defer(k);
       }
       k += 1;
-    } else if (is_access(i) && !conditional_[k]) {
-      const u32 count = group_length(k);
+    } else if (is_access(i.op) && !plan_.flow[k].conditional) {
+      const u32 count = plan_.flow[k].group;
       defer(k);
       for (u32 j = 0; j < count; ++j) s.write(insts[k + j].dst);
       k += count - 1;
@@ -233,18 +221,18 @@ void Emitter::plan_flags(u32 index) {
       reached = i.op == Op::SkipIf || static_cast<arm::Cond>(i.attr) <= arm::Cond::AL;
     } else if (writes_flags(i.op)) {
       if (effects & Effect::FlagsR) hot |= left & flags_read(i);
-      if (!runs_inline(i) || conditional_[k]) {
+      if (!runs_inline(i) || plan_.flow[k].conditional) {
         hot |= left;
         break;
       }
       left &= static_cast<u8>(~ir::flags_written(i));
     } else if (effects & (Effect::Exit | Effect::Mem | Effect::Trap)) {
-      if (is_access(i) || (region_ && (effects & Effect::Exit)))
+      if (is_access(i.op) || (region_ && (effects & Effect::Exit)))
         defer(k);
       else
         hot |= left;
       if (effects & Effect::Exit) {
-        if (!conditional_[k]) break;
+        if (!plan_.flow[k].conditional) break;
         continue;
       }
     } else if (i.op == Op::CondValue) {
@@ -323,14 +311,14 @@ bool Emitter::walk_block(u32 head, u16 changed, u8 mask, F f, P pass) const {
     if (is_fp_compare(i.op) && !f(k, changed, mask)) return false;
     if (i.op == Op::SkipIf || i.op == Op::SkipUnless) {
       const bool reads = i.op == Op::SkipUnless && (flags_read(i) & mask);
-      if (reads || !is_side_exit(k)) return false;
+      if (reads || !plan_.flow[k].side_exit) return false;
       const Inst& exit = insts[k + 1];
       if (exit.op == Op::Goto ? !go(k, static_cast<u32>(exit.imm)) : !f(k, changed, mask)) return false;
       k += 2;
       continue;
     }
-    if (is_access(i)) {
-      const u32 count = group_length(k);
+    if (is_access(i.op)) {
+      const u32 count = plan_.flow[k].group;
       if (!f(k, changed, mask)) return false;
       for (u32 j = 0; j < count; ++j) write(insts[k + j].dst);
       k += count - 1;

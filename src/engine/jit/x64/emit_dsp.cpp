@@ -12,19 +12,6 @@ ParallelKind kind_of(const ir::Inst& i) { return static_cast<ParallelKind>(i.imm
 
 }  // namespace
 
-bool Emitter::dsp_runs_inline(const Inst& i) const {
-  if (!options_.inline_dsp) return false;
-  if (i.op != Op::Parallel) return true;
-  const bool bytes = kind_of(i) == ParallelKind::Add8 || kind_of(i) == ParallelKind::Sub8;
-  const bool words = kind_of(i) == ParallelKind::Add16 || kind_of(i) == ParallelKind::Sub16;
-  switch (prefix_of(i)) {
-    case ParallelPrefix::U: return bytes;
-    case ParallelPrefix::Q:
-    case ParallelPrefix::UQ: return bytes || words;
-    default: return false;
-  }
-}
-
 void Emitter::emit_dsp(const Inst& i) {
   switch (i.op) {
     case Op::AddOverflow:

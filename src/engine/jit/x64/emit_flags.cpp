@@ -159,7 +159,7 @@ void Emitter::emit_side_exit(u32 index) {
   const Label out = label();
   const u8 cc = emit_skip_test(skip);
   if (exit.op == Op::Goto) return emit_goto(index, cc);
-  const u32 link = next_link_, from = insn_address(index);
+  const u32 link = next_link_, from = insn_address(*block_, index);
   if (may_link_) {
     ++next_link_;
     const bool cold = recovers(index) || region_ || is_loop_end(out_->links[link], from);
@@ -179,7 +179,7 @@ void Emitter::emit_side_exit(u32 index) {
 
 void Emitter::recover_flags(u32 index) {
   // The host's flags of a compare are still there where a jump that it decided has gone out of the block.
-  const bool leaves = is_side_exit(index) && block_->insts[index + 1].op == Op::ExitJump;
+  const bool leaves = plan_.flow[index].side_exit && block_->insts[index + 1].op == Op::ExitJump;
   const int at_host = leaves ? at_host_[index] : -1;
   for (const bool from_host : {true, false})
     for (const Recovery& r : recovery_) {

@@ -178,7 +178,7 @@ bool Emitter::follows_compare(u32 index) const {
     if (index-- == 0) return false;
   } while (block_->insts[index].op == Op::Insn);
   const Inst& i = block_->insts[index];
-  return (i.op == Op::FCmp32 || i.op == Op::FCmp64) && runs_inline(i);
+  return (i.op == Op::FCmp32 || i.op == Op::FCmp64) && plan_.flow[index].in_place;
 }
 
 /// The host condition for `cond` when the flags are those of the comparison before: it is made again, in the order that
@@ -351,25 +351,6 @@ void Emitter::spread_flags() {
     and_(ecx, 1);
     mov(byte[rbp + static_cast<u32>(flag)], cl);
     shr(eax, 1);
-  }
-}
-
-bool Emitter::fp_runs_inline(const Inst& i) const {
-  if (!options_.inline_fp || !fp_default_) return false;
-  switch (i.op) {
-    case Op::FMulAdd32:
-    case Op::FMulAdd64: return host_.fma;
-    case Op::FCvt16To32:
-    case Op::FCvt32To16: return false;
-    case Op::F32ToFixed:
-    case Op::F64ToFixed: return ir::FixedAttr::width(i.imm) == 32 && ir::FixedAttr::fraction_bits(i.imm) == 0;
-    case Op::FixedToF32:
-    case Op::FixedToF64: return ir::FixedAttr::width(i.imm) == 32;
-    case Op::FNeg32:
-    case Op::FAbs32:
-    case Op::FNeg64:
-    case Op::FAbs64: return false;
-    default: return true;
   }
 }
 

@@ -5,43 +5,17 @@
 namespace armvisor::engine::jit {
 namespace {
 
-u32 size_of(const ir::Inst& i) {
-  const bool wide = i.op == ir::Op::Load64 || i.op == ir::Op::Store64;
-  return wide ? 8 : i.attr & ir::MemAttr::size_mask;
-}
-bool is_store(const ir::Inst& i) { return i.op == ir::Op::Store || i.op == ir::Op::Store64; }
-
 /// In bytes.
 u32 required_alignment(const ir::Inst& i) { return ir::access_of(i).alignment; }
 
 }  // namespace
-
-u32 Emitter::group_length(u32 index) const {
-  const auto& insts = block_->insts;
-  const Inst& first = insts[index];
-  constexpr u8 k_special = ir::MemAttr::unprivileged | ir::MemAttr::big;
-  u32 count = 1, end = first.disp + size_of(first);
-  if (!options_.group_accesses || first.a.is_imm() || (first.attr & k_special)) return 1;
-  while (index + count < insts.size() && count < 32) {
-    const Inst& i = insts[index + count];
-    const Inst& before = insts[index + count - 1];
-    const bool access = i.op == Op::Load || i.op == Op::Store || i.op == Op::Load64 || i.op == Op::Store64;
-    if (!access || is_store(i) != is_store(first) || size_of(i) != size_of(first) || i.a != first.a || i.disp != end ||
-        (i.attr & k_special) || ((i.moves ^ first.moves) & ir::Moves::disp) || before.dst == first.a)
-      break;
-    if (const u32 alignment = required_alignment(i); alignment != 1 && alignment != required_alignment(first)) break;
-    end = i.disp + size_of(i);
-    ++count;
-  }
-  return count;
-}
 
 void Emitter::probe(const Inst& i, u32 length, Label misaligned, Label miss) {
   if (const u32 alignment = required_alignment(i); alignment > 1) {
     test(eax, alignment - 1);
     jnz(misaligned, T_NEAR);
   }
-  probe_tag(is_store(i) ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag), length, miss);
+  probe_tag(is_store(i.op) ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag), length, miss);
 }
 
 void Emitter::probe_tag(std::size_t tag_offset, u32 length, Label miss) {
@@ -61,7 +35,7 @@ void Emitter::probe_tag(std::size_t tag_offset, u32 length, Label miss) {
 }
 
 Xbyak::Address Emitter::tag(const Inst& i) {
-  return dword[rcx + (is_store(i) ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag))];
+  return dword[rcx + (is_store(i.op) ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag))];
 }
 
 void Emitter::direct_load(const Inst& i, const Xbyak::RegExp& at) {
@@ -76,7 +50,7 @@ void Emitter::direct_load(const Inst& i, const Xbyak::RegExp& at) {
   }
   const Reg32 d = target(i.dst, edx);
   touch();
-  switch (size_of(i)) {
+  switch (access_size(i)) {
     case 1: sign ? movsx(d, byte[at]) : movzx(d, byte[at]); break;
     case 2:
       if (big) {
@@ -109,7 +83,7 @@ void Emitter::direct_store(const Inst& i, const Xbyak::RegExp& at) {
     return;
   }
   Reg32 v = use(i, i.b, edx);
-  const u32 size = size_of(i);
+  const u32 size = access_size(i);
   if (big && size > 1) {
     if (v.getIdx() != edx.getIdx()) mov(edx, v);
     bswap(edx);
@@ -126,7 +100,7 @@ void Emitter::direct_store(const Inst& i, const Xbyak::RegExp& at) {
 }
 
 void Emitter::slow_access(const Inst& i, bool keep_xmm, bool window) {
-  if (is_store(i) && !store_xmm_value(i)) {
+  if (is_store(i.op) && !store_xmm_value(i)) {
     if (i.op == Op::Store64)
       load_to64(i, i.b, rcx);
     else
@@ -135,8 +109,8 @@ void Emitter::slow_access(const Inst& i, bool keep_xmm, bool window) {
   name_uop();
   const Service load = window ? Service::WindowLoad : Service::Load;
   const Service store = window ? Service::WindowStore : Service::Store;
-  call_service(is_store(i) ? store : load, keep_xmm);
-  if (is_store(i) || finish_loaded_xmm(i)) return;
+  call_service(is_store(i.op) ? store : load, keep_xmm);
+  if (is_store(i.op) || finish_loaded_xmm(i)) return;
   if (i.op == Op::Load64)
     finish64(i.dst, rax);
   else
@@ -157,9 +131,9 @@ void Emitter::access_address(const Inst& i) {
 
 u32 Emitter::emit_access(u32 index) {
   const Inst& first = block_->insts[index];
-  const u32 count = group_length(index);
+  const u32 count = plan_.flow[index].group;
   const Inst& last = block_->insts[index + count - 1];
-  const u32 length = last.disp + size_of(last) - first.disp;
+  const u32 length = last.disp + access_size(last) - first.disp;
   const Label miss = label(), slow = label(), back = label();
   plan_access(index, count);
   if (by_window(index)) {
@@ -174,7 +148,7 @@ u32 Emitter::emit_access(u32 index) {
   for (u32 k = 0; k < count; ++k) {
     const Inst& i = block_->insts[index + k];
     const auto at = rax + rcx + (i.disp - first.disp);
-    is_store(i) ? direct_store(i, at) : direct_load(i, at);
+    is_store(i.op) ? direct_store(i, at) : direct_load(i, at);
   }
   L(back);
   add_cold([this, index, count, miss, slow, back] {

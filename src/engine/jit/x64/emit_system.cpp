@@ -17,7 +17,7 @@ using measure::Counter;
 
 /// Counts the operation at `index`, unless it is on the way to another that stands for the instruction.
 void Emitter::count(Counter c, u32 index) {
-  if (!options_.count_traps || precedes_trap(index)) return;
+  if (!options_.count_traps || plan_.flow[index].precedes_trap) return;
   inc(qword[rbp + AV_CONTEXT(counters) + measure::Counters::offset(c)]);
 }
 

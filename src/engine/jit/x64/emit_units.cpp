@@ -172,7 +172,8 @@ int Emitter::home_of_result(Value dst) const {
       }
       if (unit >= 0) read |= 1u << n;
     } else if (i.op == Op::Label || i.op == Op::Head || i.op == Op::SkipIf || i.op == Op::SkipUnless ||
-               !runs_inline(i) || (ir::info(i.op).effects & (ir::Mem | ir::Trap | ir::Exit) && !(loads && load))) {
+               !plan_.flow[k].in_place ||
+               (ir::info(i.op).effects & (ir::Mem | ir::Trap | ir::Exit) && !(loads && load))) {
       return -1;
     }
   }

@@ -71,66 +71,6 @@ bool same_size_checked(VecOp op) {
 
 }  // namespace
 
-bool Emitter::vector_runs_inline(const Inst& i) const {
-  if (!options_.inline_simd || !host_.avx) return false;
-  const unsigned size = VectorImm::esize_log2(i.imm);
-  const bool q = VectorImm::q(i.imm);
-  const VecOp op = VectorImm::op(i.imm);
-  if (op >= VecOp::FAdd) return vector_fp_runs_inline(i);
-  switch (op) {
-    case VecOp::MulPoly:
-    case VecOp::Cls:
-    case VecOp::Clz:
-    case VecOp::QShlRegS:
-    case VecOp::QShlRegU:
-    case VecOp::QRShlRegS:
-    case VecOp::QRShlRegU:
-    case VecOp::QShlImmSU: return false;
-    case VecOp::ShlRegS:
-    case VecOp::RShlRegS:
-    case VecOp::RShlRegU: return host_.avx2 && (size == 4 || size == 5);
-    case VecOp::ShlRegU: return host_.avx2 && size >= 4;
-    case VecOp::QDMulH:
-    case VecOp::QRDMulH: return size == 4 || size == 5;
-    case VecOp::QAddU:
-    case VecOp::QSubU: return size <= 4;
-    case VecOp::QAddS:
-    case VecOp::QSubS:
-    case VecOp::QShlImmS:
-    case VecOp::QShlImmU: return size <= 5;
-    case VecOp::Cnt: return size == 3;
-    case VecOp::PAdd:
-    case VecOp::PMaxS:
-    case VecOp::PMaxU:
-    case VecOp::PMinS:
-    case VecOp::PMinU: return !q && size <= 5;
-    case VecOp::QMovNS:
-    case VecOp::QMovNU:
-    case VecOp::QMovUN:
-    case VecOp::QShrNS:
-    case VecOp::QShrNU:
-    case VecOp::QShrUN:
-    case VecOp::QRShrNS:
-    case VecOp::QRShrNU:
-    case VecOp::QRShrUN: return size == 4 || size == 5;
-    case VecOp::QDMulL: return size == 4 || size == 5;
-    case VecOp::MovN:
-    case VecOp::ShrN:
-    case VecOp::RShrN:
-    case VecOp::AddHN:
-    case VecOp::RAddHN:
-    case VecOp::SubHN:
-    case VecOp::RSubHN: return size >= 4;
-    case VecOp::Rev16: return size == 3;
-    case VecOp::Rev32: return size <= 4;
-    default: break;
-  }
-  const bool any_size = op <= VecOp::Bif || op == VecOp::Add || op == VecOp::Sub || op == VecOp::CmpEq ||
-                        op == VecOp::CmpGtS || op == VecOp::Neg || op == VecOp::Tst || op == VecOp::Ext ||
-                        op == VecOp::Tbl || (op >= VecOp::ShlImm && op <= VecOp::Sli);
-  return any_size || size <= 5;
-}
-
 /// Operand v in a register of its own, with zeros in the high half where that counts and is not part of the operand.
 Emitter::Xmm Emitter::vector_operand(Value v, bool clear_high) {
   if (v.is_none()) return xmm2;

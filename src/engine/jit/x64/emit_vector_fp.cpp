@@ -18,30 +18,6 @@ constexpr u32 k_normal = 0x00800000, k_factor = exponent(0u - 63), k_fused_facto
 
 }  // namespace
 
-bool Emitter::vector_fp_runs_inline(const Inst& i) const {
-  const bool q = ir::VectorImm::q(i.imm);
-  const u32 imm = ir::VectorImm::imm(i.imm);
-  if (!options_.inline_fp || ir::VectorImm::esize_log2(i.imm) != 5) return false;
-  switch (ir::VectorImm::op(i.imm)) {
-    case VecOp::FFma:
-    case VecOp::FFms: return host_.fma;
-    case VecOp::FPAdd:
-    case VecOp::FPMax:
-    case VecOp::FPMin: return !q;
-    case VecOp::FToS:
-    case VecOp::FToU: return imm <= 31;
-    case VecOp::SToF:
-    case VecOp::UToF: return imm <= 32;
-    case VecOp::FRecpe:
-    case VecOp::FRsqrte:
-    case VecOp::URecpe:
-    case VecOp::URsqrte:
-    case VecOp::FNarrow16:
-    case VecOp::FWiden16: return false;
-    default: return true;
-  }
-}
-
 /// t = a number that grows with the magnitude of x, where zero is the greatest: signed 2|x| - 1 - 2^31.
 void Emitter::vector_magnitude(const Xmm& t, const Xmm& x) {
   vpslld(t, x, 1);

@@ -5,18 +5,9 @@
 #include "ir/access.h"
 
 namespace armvisor::engine::jit {
-namespace {
-
-bool is_load(const ir::Inst& i) { return i.op == ir::Op::Load || i.op == ir::Op::Load64; }
-u32 size_of(const ir::Inst& i) {
-  return i.op == ir::Op::Load64 || i.op == ir::Op::Store64 ? 8 : i.attr & ir::MemAttr::size_mask;
-}
-
-}  // namespace
-
 bool Emitter::by_window(u32 index) const {
   return options_.inline_tlb && (out_->key & k_key_window) &&
-         !(block_->insts[index].attr & ir::MemAttr::unprivileged) && !sites_.avoided(insn_address(index));
+         !(block_->insts[index].attr & ir::MemAttr::unprivileged) && !sites_.avoided(insn_address(*block_, index));
 }
 
 /// Before the host instruction that goes to guest memory.
@@ -54,13 +45,13 @@ void Emitter::window_access(u32 index, u32 count) {
   const Xbyak::RegExp at = window_place(first, cold);
   window_colds_.push_back(0);
   in_window_ = true;
-  if (count > 1 && is_load(first) && (recovers(index) || recovers_by_edge(index))) {
+  if (count > 1 && is_load(first.op) && (recovers(index) || recovers_by_edge(index))) {
     touch();
-    movzx(ecx, byte[at + (last.disp - first.disp + size_of(last) - 1)]);
+    movzx(ecx, byte[at + (last.disp - first.disp + access_size(last) - 1)]);
   }
   for (u32 k = 0; k < count; ++k) {
     const Inst& i = block_->insts[index + k];
-    is_load(i) ? direct_load(i, at + (i.disp - first.disp)) : direct_store(i, at + (i.disp - first.disp));
+    is_load(i.op) ? direct_load(i, at + (i.disp - first.disp)) : direct_store(i, at + (i.disp - first.disp));
   }
   in_window_ = false;
   L(back);

@@ -4,47 +4,6 @@
 #include "frontend/translate.h"
 
 namespace armvisor::engine::jit {
-namespace {
-
-bool is_sensitive(ir::Op op) {
-  using ir::Op;
-  switch (op) {
-    case Op::ReadCpsr:
-    case Op::WriteCpsr:
-    case Op::ReadSpsr:
-    case Op::WriteSpsr:
-    case Op::ReadModeReg:
-    case Op::WriteModeReg:
-    case Op::ReadSys:
-    case Op::ReadSys64:
-    case Op::WriteSys:
-    case Op::WriteSys64:
-    case Op::ReadFpexc:
-    case Op::WriteFpexc:
-    case Op::ExitReturn: return true;
-    default: return false;
-  }
-}
-
-}  // namespace
-
-/// The operation at `index` is one that world switches are for. What User mode may do is not.
-bool Emitter::may_trap(u32 index) const {
-  return options_.world_switches && frontend::Context::privileged_of(out_->key) &&
-         is_sensitive(block_->insts[index].op);
-}
-
-/// An instruction traps once, with the last of its sensitive operations.
-bool Emitter::precedes_trap(u32 index) const {
-  const auto& insts = block_->insts;
-  if (!is_sensitive(insts[index].op)) return false;
-  for (u32 k = index + 1; k < insts.size() && insts[k].op != Op::Insn; ++k)
-    if (is_sensitive(insts[k].op)) return true;
-  return false;
-}
-
-/// The operation at `index` goes to the dispatcher if there is no code in place for it.
-bool Emitter::leaves(u32 index) const { return may_trap(index) && !precedes_trap(index); }
 
 /// The helper of `i`, run by the dispatcher. When the block ends there, the dispatcher goes on by itself.
 void Emitter::emit_world_switch(const Inst& i) {

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "engine/jit/x64/emitter.h"
+#include "engine/jit/x64/plan/in_place.h"
 
 namespace armvisor::engine::jit {
 namespace {
@@ -11,9 +12,6 @@ namespace {
 using ir::Op;
 using IrType = ir::Type;
 
-bool is_fp(Op op) { return op >= Op::FAdd32 && op <= Op::FixedToF64; }
-bool is_load(Op op) { return op == Op::Load || op == Op::Load64; }
-bool is_store(Op op) { return op == Op::Store || op == Op::Store64; }
 bool moves_words(const ir::Inst& i) {
   const bool wide = i.op == Op::Load64 || i.op == Op::Store64;
   return !(i.attr & ir::MemAttr::big) && (wide || (i.attr & ir::MemAttr::size_mask) == 4);

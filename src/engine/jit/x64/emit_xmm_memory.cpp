@@ -11,9 +11,6 @@ using IrType = ir::Type;
 
 constexpr u32 k_most_planned = 12;  ///< registers for the loads of one group and for units
 
-bool is_load(Op op) { return op == Op::Load || op == Op::Load64; }
-bool is_store(Op op) { return op == Op::Store || op == Op::Store64; }
-
 }  // namespace
 
 /// Before a group of accesses: registers for what is loaded, where what is stored is.

@@ -6,17 +6,6 @@
 
 namespace armvisor::engine::jit {
 
-namespace {
-
-/// FPSCR is written by something that does not leave the block at once.
-bool changes_fpscr(const ir::Block& block) {
-  for (std::size_t k = 0; k < block.insts.size(); ++k)
-    if (block.insts[k].op == ir::Op::WriteFpscr && block.insts[k + 1].op != ir::Op::ExitSync) return true;
-  return false;
-}
-
-}  // namespace
-
 /// What another block left here goes.
 void Emitter::begin(const ir::Block& block, Block& out) {
   block_ = &block;
@@ -44,7 +33,6 @@ void Emitter::begin(const ir::Block& block, Block& out) {
   uop_index_.assign(block.insts.size(), 0);
   for (u32 k = 0, uops = 1; k < block.insts.size(); ++k)
     if (needs_uop(block.insts[k])) uop_index_[k] = uops++;
-  fp_default_ = frontend::Context::fp_default_of(out.key) && !changes_fpscr(block);
   region_ = block.head_count != 0;
   head_at_.clear();
   for (u32 k = 0; region_ && k < block.insts.size(); ++k)
@@ -55,6 +43,7 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
   start(at, capacity);
   relocs_ = &relocs;
   begin(block, out);
+  make_plan({block, out.key, host_, options_}, plan_);
   analyse();
   const Label attention = label();
   linked_entry_ = 0;
@@ -89,10 +78,9 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
     }
     held_nz_ = nz_of_;
     if (i.op != Op::Insn && i.op != Op::SetC) nz_of_ = {};
-    const bool access = i.op == Op::Load || i.op == Op::Store || i.op == Op::Load64 || i.op == Op::Store64;
-    if (access) {
+    if (is_access(i.op)) {
       index_ += emit_access(index_);
-    } else if (is_side_exit(index_)) {
+    } else if (plan_.flow[index_].side_exit) {
       emit_side_exit(index_);
       index_ += 2;  // the label may be another skip's too
     } else {
@@ -262,7 +250,7 @@ void Emitter::finish64(Value dst, const Reg64& r) {
 // --- dispatch by class
 
 void Emitter::emit(const Inst& i) {
-  if (!runs_inline(i)) {
+  if (!plan_.flow[index_].in_place) {
     spill_xmm();
     if (!emit_system(i)) emit_helper(i);
     return;
@@ -408,7 +396,7 @@ void Emitter::place_constant(const Inst& i) {
 }
 
 void Emitter::emit_helper(const Inst& i) {
-  if (leaves(index_)) return emit_world_switch(i);
+  if (plan_.flow[index_].leaves) return emit_world_switch(i);
   place_constant(i);
   name_uop();
   call_service(ir::info(i.op).effects & ir::Trap ? Service::Trap : Service::Helper);
@@ -512,7 +500,8 @@ void Emitter::emit_exit(const Inst& i) {
     case Op::ExitSwitch: xor_(dword[rbp + AV_STATE(psr)], arm::k_psr_t); [[fallthrough]];
     case Op::ExitJump:
     case Op::ExitCall:
-      return may_link_ ? exit_direct(out_->links[next_link_++], insn_address(index_)) : emit_sync_exit(i.imm_address());
+      return may_link_ ? exit_direct(out_->links[next_link_++], insn_address(*block_, index_))
+                       : emit_sync_exit(i.imm_address());
     case Op::ExitIndirect:
     case Op::ExitInterwork: return emit_indirect(i);
     case Op::ExitSync:

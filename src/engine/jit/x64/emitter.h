@@ -14,6 +14,7 @@
 #include "engine/jit/window_sites.h"
 #include "engine/jit/x64/assembler.h"
 #include "engine/jit/x64/host_features.h"
+#include "engine/jit/x64/plan/plan.h"
 #include "engine/jit/x64/registers.h"
 #include "engine/jit/x64/stubs.h"
 #include "engine/jit/x64/xmm_cache.h"
@@ -87,15 +88,13 @@ class Emitter : private Assembler {
   void choose_copies();
   void add_copy(u32 guest, int host, int owner);
   void analyse_flags();
-  bool runs_inline(const Inst& i) const;  ///< else by Service::Helper
+  bool runs_inline(const Inst& i) const { return plan_.flow[static_cast<u32>(&i - block_->insts.data())].in_place; }
   int find_flags_at_host(u32 index) const;
   int carry_at_host(u32 index) const;
   bool is_split(u32 index) const;
   bool is_next_operand(u32 index) const;
   bool is_folded_shift(u32 index) const;
   u8 flags_read(const Inst& i) const;
-  /// The skip at `index` only jumps over one direct exit: a branch out of the block's straight run.
-  bool is_side_exit(u32 index) const;
   bool is_backward(u32 index) const;
   bool flow_flags(std::vector<u8>& live_after);
   /// A way from the block of one head to another head, on which flags stay as they are: pending.
@@ -172,7 +171,6 @@ class Emitter : private Assembler {
   void emit_add_address(const Inst& i);
   void emit_divide(const Inst& i);
   // --- emit_dsp.cpp
-  bool dsp_runs_inline(const Inst& i) const;
   void emit_dsp(const Inst& i);
   void emit_saturate(const Inst& i);
   void emit_parallel(const Inst& i);
@@ -183,7 +181,6 @@ class Emitter : private Assembler {
   u8 test_condition(arm::Cond cond);  ///< from the stored flags; returns the host condition that means true
   void setcc(u8 cc, const Xbyak::Operand& d);
   u32 emit_access(u32 index);  ///< returns how many instructions it covered
-  u32 group_length(u32 index) const;
   /// eax = address; leaves the page's host address in rcx and the offset in eax. At `miss`, rcx is the entry.
   void probe(const Inst& i, u32 length, Label misaligned, Label miss);
   void probe_tag(std::size_t tag_offset, u32 length, Label miss);
@@ -224,10 +221,9 @@ class Emitter : private Assembler {
   bool emit_supervisor_call(const Inst& i);
   void emit_helper(const Inst& i);
   // --- emit_world_switch.cpp: sensitive instructions that the dispatcher carries out
-  bool may_trap(u32 index) const;
-  bool precedes_trap(u32 index) const;
-  bool leaves(u32 index) const;
-  bool may_run_in_place(u32 index, bool option) const { return option || (options_.world_switches && !leaves(index)); }
+  bool may_run_in_place(u32 index, bool option) const {
+    return option || (options_.world_switches && !plan_.flow[index].leaves);
+  }
   void emit_world_switch(const Inst& i);
   // --- emit_xmm.cpp: temps and copies of extension registers in xmm registers
   using Xmm = Xbyak::Xmm;
@@ -315,7 +311,6 @@ class Emitter : private Assembler {
     cold_.emplace_back(emit, dirty_units());
   }
   // --- emit_fp.cpp
-  bool fp_runs_inline(const Inst& i) const;
   void check_ordinary(const Xmm& x, bool wide, Label slow);
   void check_number(const Xmm& x, bool wide, Label slow);
   void push_slow(const Inst& i, Label slow, Label done);
@@ -333,7 +328,6 @@ class Emitter : private Assembler {
   bool follows_compare(u32 index) const;
   u32 next_op(u32 index) const;
   // --- emit_vector.cpp
-  bool vector_runs_inline(const Inst& i) const;
   void emit_vector(const Inst& i);
   /// One operation: registers of the operands and the result, and what VectorImm says. xmm0-xmm2 are scratch.
   struct VectorCode {
@@ -373,7 +367,6 @@ class Emitter : private Assembler {
   void vector_table_fixed(const VectorCode& v, u64 indices);
   std::optional<u64> fixed_indices(const Inst& i) const;
   // --- emit_vector_fp.cpp
-  bool vector_fp_runs_inline(const Inst& i) const;
   void vector_magnitude(const Xmm& t, const Xmm& x);
   void note_normal(ir::VecOp op, const VectorCode& v);
   void check_operands(std::initializer_list<Xmm> operands, u32 least, Label slow);
@@ -390,7 +383,6 @@ class Emitter : private Assembler {
   void emit_sync_exit(ir::Address pc);
   /// `from`: address of the instruction that leaves.
   void exit_direct(Link& link, u32 from);
-  u32 insn_address(u32 index) const;
   bool is_loop_end(const Link& link, u32 from) const;
   void count_loop(const Link& link);
   void exit_direct_if(u8 cc, Link& link);
@@ -430,6 +422,7 @@ class Emitter : private Assembler {
   std::size_t window_table_ = 0;
   std::size_t linked_entry_ = 0;
   const ir::Block* block_ = nullptr;
+  Plan plan_;
   Block* out_ = nullptr;
   Relocs* relocs_ = nullptr;
   u32 index_ = 0, next_link_ = 0;
@@ -464,7 +457,7 @@ class Emitter : private Assembler {
   };
   std::vector<Remake> remake_;
   std::vector<int> at_host_;  ///< whose host flags are still there at a SkipUnless or CondValue and decide it, or -1
-  std::vector<bool> used_at_host_, conditional_, dead_;
+  std::vector<bool> used_at_host_, dead_;
   bool recovers(u32 index) const;
   bool recovers_by_edge(u32 index) const;
   Value nz_of_, held_nz_;  ///< the host's SF and ZF are this value's, behind the instruction and before it
@@ -502,7 +495,6 @@ class Emitter : private Assembler {
   bool reached_ = true;
   // emit_fp.cpp
   std::vector<ColdXmm> slow_xmm_;  ///< of the cold paths of instructions
-  bool fp_default_ = false;        ///< FPSCR asks for nothing unusual throughout the block
   int compared_ = -1;  ///< FCmp whose operands are in compare_a_ and compare_b_, for the condition that follows
   Xmm compare_a_, compare_b_;
   bool compare_wide_ = false;

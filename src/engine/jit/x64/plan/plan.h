@@ -1,0 +1,17 @@
+#pragma once
+// What is decided of a block before any of its code is emitted. A plan is a value: make_plan() is a pure function of
+// its input, emitters read plans and change none. What depends on the code emitted so far (labels, what the xmm
+// registers hold at the moment) is no part of it.
+#include "engine/jit/x64/plan/flow_plan.h"
+#include "engine/jit/x64/plan/input.h"
+
+namespace armvisor::engine::jit {
+
+struct Plan {
+  FlowPlan flow;
+};
+
+/// `plan` becomes the plan for `in`. What it was serves as memory only: who plans many blocks does well to keep it.
+void make_plan(const PlanInput& in, Plan& plan);
+
+}  // namespace armvisor::engine::jit
