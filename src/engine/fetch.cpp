@@ -29,7 +29,7 @@ bool TranslatingVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
   if (static_cast<u32>(id) == va >> k_page_bits) {
     pa = mmu::exec_frame(id);
   } else {
-    const mmu::Shadow::Walk walking(tlb_, has_others());
+    const mmu::Shadow::Walk walking(tlb_, outbox_.has_others());
     arm::Translation t;
     bool keep = false;
     if (const arm::Fault fault = walk_to_keep(va, arm::Access::Execute, s.privileged(), t, keep)) {
@@ -74,14 +74,14 @@ Block* TranslatingVcpu::find_block() {
   if (serves && !is_far && !cached->straddles()) return cached;
   // While this vCPU looks, no other waits for it. If it was asked for something by then, what was found may be of older
   // tables: it comes again. But others that ask and ask must wait at some time.
-  const u64 served = mailbox_.served();
+  const u64 served = inbox_.mailbox().served();
   Block* block = nullptr;
   {
     std::optional<OutsideGuest> outside;
-    if (vain_lookups_ < k_most_vain_lookups) outside.emplace(*this, OutsideGuest::Holds::Any);
-    if (mailbox_.served() == served) block = look_up(pc, key, context, serves ? cached : nullptr);
+    if (vain_lookups_ < k_most_vain_lookups) outside.emplace(inbox_, OutsideGuest::Holds::Any);
+    if (inbox_.mailbox().served() == served) block = look_up(pc, key, context, serves ? cached : nullptr);
   }
-  if (mailbox_.served() != served) {
+  if (inbox_.mailbox().served() != served) {
     ++vain_lookups_;
     return nullptr;
   }
@@ -138,7 +138,7 @@ Block* TranslatingVcpu::translate_block(u32 pc, u32 key, const frontend::Context
                                         GuestPa second_page, const u8* first, const u8* second, u32 cold_runs) {
   if (shared_.code.wants_eviction()) {
     shared_.code.evict();
-    request_attention();  // where what died is freed
+    inbox_.request_attention();  // where what died is freed
   }
   if (shared_.code.wants_trim()) shared_.code.trim();
   CodeSource source(pc, first, second);
@@ -209,7 +209,7 @@ void TranslatingVcpu::make_region() {
   }
   const CompileJob job{frontend::Context::of(s), pc, key, page + (pc & k_page_mask), host + (pc & k_page_mask), true};
   if (offer(job)) return;
-  const OutsideGuest outside(*this, OutsideGuest::Holds::Any);
+  const OutsideGuest outside(inbox_, OutsideGuest::Holds::Any);
   compile_region(shared_, job, false, *this);
 }
 

@@ -88,7 +88,7 @@ bool TranslatingVcpu::cached_place(u32 va, bool write, bool unprivileged, Place&
 bool TranslatingVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out) {
   if (cached_place(va, write, unprivileged, out)) return true;
   const bool privileged = context_.guest.privileged() && !unprivileged;
-  const mmu::Shadow::Walk walking(tlb_, has_others());
+  const mmu::Shadow::Walk walking(tlb_, outbox_.has_others());
   arm::Translation t;
   bool keep = false;
   fault_ = walk_to_keep(va, write ? arm::Access::Write : arm::Access::Read, privileged, t, keep);
@@ -123,7 +123,7 @@ bool TranslatingVcpu::mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value)
   const measure::VcpuTime before = clock().enter(measure::VcpuTime::Device);
   bool done;
   {
-    const OutsideGuest outside(*this, OutsideGuest::Holds::Current);
+    const OutsideGuest outside(inbox_, OutsideGuest::Holds::Current);
     done = device(pa, size, write, value);
   }
   clock().enter(before);
@@ -203,12 +203,12 @@ void TranslatingVcpu::written(GuestPa pa, u32 size) {
   const u8 marks = shared_.ram.marks(pa).load(std::memory_order_relaxed);
   if (marks & k_frame_table) {
     tlb_.table_written(pa, size);
-    if (tlb_.changes() != views_changes_) request_attention();
+    if (tlb_.changes() != views_changes_) inbox_.request_attention();
     if (!context_.guest.privileged()) tlb().settle_window();  // the block may go on by way of it
   }
   if (!(marks & k_frame_code)) return;
   count(Counter::CodeWrite);
-  if (shared_.code.written(pa, size)) request_attention();
+  if (shared_.code.written(pa, size)) inbox_.request_attention();
 }
 
 bool TranslatingVcpu::store(u32 va, u8 attr, u8 attr2, u64 value) {

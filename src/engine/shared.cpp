@@ -2,7 +2,7 @@
 
 #include <sched.h>
 
-#include "engine/vcpu.h"
+#include "engine/inbox.h"
 
 namespace armvisor::engine {
 
@@ -12,21 +12,21 @@ u32 count_host_cpus() {
 }
 
 void Shared::ask_writers(GuestPa pa, u32 asked) {
-  for (u32 k = 0; k < vcpus.size(); ++k)
-    if (asked >> k & 1) vcpus[k]->post({.kind = Request::Kind::DropWrites, .asid = Asid(), .pa = pa});
+  for (u32 k = 0; k < inboxes.size(); ++k)
+    if (asked >> k & 1) inboxes[k]->post({.kind = Request::Kind::DropWrites, .asid = Asid(), .pa = pa});
 }
 
 void Shared::reclaim_code() {
   const u64 now = code.epoch();
-  for (const auto& vcpu : vcpus)
-    if (vcpu->holder().quiet() < now) vcpu->request_attention();
+  for (Inbox* const inbox : inboxes)
+    if (inbox->holder().quiet() < now) inbox->request_attention();
   holders.reclaim(code);
 }
 
 bool Shared::has_spare_cpu() const {
   if (backend->compiles_aside() == Backend::Aside::Always || host_cpus > config.vcpus) return true;
   u32 running = 0;
-  for (const auto& vcpu : vcpus) running += vcpu->is_running();
+  for (const Inbox* const inbox : inboxes) running += inbox->is_running();
   return running < host_cpus;
 }
 

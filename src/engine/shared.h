@@ -16,7 +16,7 @@
 
 namespace armvisor::engine {
 
-class TranslatingVcpu;
+class Inbox;
 
 u32 count_host_cpus();  ///< that this process may use
 
@@ -35,7 +35,7 @@ struct Shared {
   const u32 host_cpus = count_host_cpus();
   measure::TickScale tick_scale;
   std::unique_ptr<Verifier> verifier;  ///< with --verify
-  std::vector<std::unique_ptr<TranslatingVcpu>> vcpus;
+  std::vector<Inbox*> inboxes;         ///< of the vCPUs, by their numbers
   std::unique_ptr<BackgroundCompiler> background;  ///< null: vCPUs compile
 
   /// Asks vCPU n, for each bit n of `asked`, to let go of its write entries for the frame of `pa`.

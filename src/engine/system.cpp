@@ -67,26 +67,24 @@ void TranslatingVcpu::tlb_flush_va_all_asids(u32 va, bool inner_shareable) {
 
 /// TLB maintenance. Where shadows follow the tables, all that may be missing is what was asked for and not yet served.
 void TranslatingVcpu::maintain(const Request& r, bool inner_shareable) {
-  if (tlb_.is_coherent()) serve_mailbox();
+  if (tlb_.is_coherent()) inbox_.serve();
   if (!tlb_.has_nothing_of(r)) {
-    apply(r);
-    if (!tlb_.global_window_is_settled()) await_barrier();
+    carry_out(r);
+    if (!tlb_.global_window_is_settled()) outbox_.await_barrier();
   }
-  if (!inner_shareable || !has_others()) return;
+  if (!inner_shareable || !outbox_.has_others()) return;
   if (tlb_.needs_broadcast())
-    broadcast(r);
+    outbox_.broadcast(r);
   else
-    await_posted();
+    outbox_.await_posted();
 }
 
 // Writes to code are seen as they happen, so there is nothing to invalidate. But a vCPU may have written code unseen
 // that was translated meanwhile, and still is to serve the request to let go of its entries, by which that code dies:
 // this vCPU, which does so now, or another, whose write this one has seen; the DSB that must follow waits for that.
 void TranslatingVcpu::icache_invalidate_all(bool) {
-  serve_mailbox();
-  if (!has_others()) return;
-  code_maintained_ = true;
-  await_barrier();
+  inbox_.serve();
+  if (outbox_.has_others()) outbox_.await_code();
 }
 void TranslatingVcpu::icache_invalidate_va(u32) { icache_invalidate_all(false); }
 
@@ -95,77 +93,12 @@ arm::Fault TranslatingVcpu::walk(u32 va, arm::Access access, bool privileged, ar
   return arm::translate(context_.guest, *this, va, access, privileged, out);
 }
 
-u64 TranslatingVcpu::post(const Request& request) {
-  const u64 ticket = mailbox_.post(request);
-  request_attention();
-  return ticket;
-}
-
-void TranslatingVcpu::broadcast(const Request& request) {
-  if (joins_pending(request)) return;
-  post_pending();
-  const bool pages = request.kind == Request::Kind::FlushVa || request.kind == Request::Kind::FlushVaAllAsids;
-  if (pages) {
-    pending_ = request;
-    await_barrier();
-    return;
-  }
-  for (u32 k = 0; k < shared_.vcpus.size(); ++k)
-    if (k != index_) ask(k, request);
-}
-
-/// Maintenance of a page that follows those waited for: they become one request, which is posted before the barrier
-/// that waits for it, or whenever this vCPU comes by.
-bool TranslatingVcpu::joins_pending(const Request& r) {
-  Request& p = pending_;
-  if (p.pages == 0 || r.kind != p.kind || r.asid != p.asid) return false;
-  if (r.va >> k_page_bits != (p.va >> k_page_bits) + p.pages) return false;
-  ++p.pages;
-  return true;
-}
-
-void TranslatingVcpu::post_pending() {
-  if (pending_.pages == 0) return;
-  full_fence();
-  for (u32 k = 0; k < shared_.vcpus.size(); ++k)
-    if (k != index_ && shared_.vcpus[k]->tlb_.needs(pending_)) ask(k, pending_);
-  pending_.pages = 0;
-}
-
-/// The next barrier waits for the request.
-void TranslatingVcpu::await_ticket(u32 vcpu, u64 ticket) {
-  tickets_[vcpu] = ticket;
-  await_barrier();
-}
-
-/// The next barrier waits for what the other vCPUs have been asked so far.
-void TranslatingVcpu::await_posted() {
-  for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
-    if (k == index_) continue;
-    const u64 posted = shared_.vcpus[k]->mailbox().posted();
-    if (!has_served(k, posted)) await_ticket(k, posted);
-  }
-}
-
-/// Likewise for requests to let go of write entries.
-void TranslatingVcpu::await_claims() {
-  for (u32 k = 0; k < shared_.vcpus.size(); ++k) {
-    if (k == index_) continue;
-    const u64 claims = shared_.vcpus[k]->mailbox().claims();
-    if (!has_served(k, claims)) await_ticket(k, std::max(claims, tickets_[k]));
-  }
-}
-
-u64 TranslatingVcpu::ask(u32 vcpu, const Request& request) {
-  await_ticket(vcpu, shared_.vcpus[vcpu]->post(request));
-  return tickets_[vcpu];
-}
-
-bool TranslatingVcpu::has_served(u32 vcpu, u64 ticket) const {
-  return shared_.vcpus[vcpu]->mailbox().has_served(ticket);
-}
-
 void TranslatingVcpu::apply(const Request& r) {
+  count(Counter::FlushRemote);
+  carry_out(r);
+}
+
+void TranslatingVcpu::carry_out(const Request& r) {
   if (r.kind == Request::Kind::FlushAll)
     with_tables([&](const mmu::Tables& tables) { tlb_.apply(r, &tables); });
   else if (r.kind != Request::Kind::DropWrites)
@@ -178,7 +111,7 @@ void TranslatingVcpu::apply(const Request& r) {
 /// Calls f with the tables in force.
 template <class F>
 void TranslatingVcpu::with_tables(F f) {
-  const mmu::Shadow::Walk walking(tlb_, has_others());
+  const mmu::Shadow::Walk walking(tlb_, outbox_.has_others());
   u32 walks = 0;
   const auto translate_code = [&](u32 va, arm::Translation& out) {
     ++walks;
@@ -197,31 +130,10 @@ void TranslatingVcpu::keep_by_new_tables() {
 /// Writes through entries since the frame was marked were not seen: what was derived from it may be of older bytes.
 void TranslatingVcpu::wrote_unseen(GuestPa pa) {
   const GuestPa frame(pa.value & ~u64{k_page_mask});
-  if (shared_.code.invalidate(frame, k_page_size)) request_attention();  // a loop that died may be running here
+  if (shared_.code.invalidate(frame, k_page_size)) inbox_.request_attention();  // a loop that died may be running here
   if (!(shared_.ram.marks(pa).load(std::memory_order_relaxed) & k_frame_table)) return;
   tlb_.release_table(pa);
-  request_attention();
-}
-
-void TranslatingVcpu::serve_mailbox() {
-  if (mailbox_.empty()) return;
-  mailbox_.serve(
-      [this](const Request& r) {
-        count(Counter::FlushRemote);
-        apply(r);
-      },
-      [this] { settle_between_blocks(); });
-}
-
-void TranslatingVcpu::wait_for_tickets() {
-  post_pending();
-  if (std::exchange(code_maintained_, false)) await_claims();
-  while (std::exchange(context_.policy.has_tickets, false)) {  // serving the mailbox may ask for more
-    if (std::ranges::none_of(tickets_, [](u64 ticket) { return ticket != 0; })) return;
-    const OutsideGuest outside(*this, OutsideGuest::Holds::Current);
-    for (u32 k = 0; k < shared_.vcpus.size(); ++k)
-      if (const u64 ticket = std::exchange(tickets_[k], 0)) shared_.vcpus[k]->mailbox().wait_for(ticket);
-  }
+  inbox_.request_attention();
 }
 
 void TranslatingVcpu::fence() {
@@ -231,9 +143,9 @@ void TranslatingVcpu::fence() {
   if (!context_.policy.has_tickets && (!context_.guest.privileged() || --context_.policy.barriers_left >= 0)) return;
   const auto now = std::chrono::steady_clock::now();
   if (context_.policy.has_tickets)
-    wait_for_tickets();
+    outbox_.wait();
   else if (yields_when_spinning_ && now - barriers_began_ < k_spin_time)
-    yield_ = true, request_attention();
+    yield_ = true, inbox_.request_attention();
   barriers_began_ = now;
   context_.policy.barriers_left = yields_when_spinning_ ? k_spin_barriers : std::numeric_limits<s32>::max();
 }

@@ -13,18 +13,22 @@ class TranslatingEngine final : public Engine, private WriteWatch {
       : shared_(config, std::move(backend)) {
     AV_ASSERT(config.vcpus >= 1 && config.vcpus <= k_max_vcpus);
     if (config.verify) shared_.verifier = std::make_unique<Verifier>();
-    for (u32 k = 0; k < config.vcpus; ++k) shared_.vcpus.push_back(std::make_unique<TranslatingVcpu>(shared_, k));
+    for (u32 k = 0; k < config.vcpus; ++k) vcpus_.push_back(std::make_unique<TranslatingVcpu>(shared_, k));
     shared_.ram.set_write_watch(this);
     if (compiles_aside()) shared_.background = BackgroundCompiler::create(shared_);
   }
-  ~TranslatingEngine() override { shared_.ram.set_write_watch(nullptr); }
+  ~TranslatingEngine() override {
+    shared_.ram.set_write_watch(nullptr);
+    shared_.background.reset();  // it asks the vCPUs
+  }
 
-  Vcpu& vcpu(u32 index) override { return *shared_.vcpus[index]; }
-  u32 vcpu_count() const override { return static_cast<u32>(shared_.vcpus.size()); }
+  Vcpu& vcpu(u32 index) override { return *vcpus_[index]; }
+  u32 vcpu_count() const override { return static_cast<u32>(vcpus_.size()); }
 
   void rom_changed(GuestPa pa, u64 size) override {
     shared_.code.invalidate(pa, size);
-    for (const auto& vcpu : shared_.vcpus) vcpu->post({.kind = Request::Kind::Forget, .asid = Asid(), .pa = GuestPa()});
+    for (Inbox* const inbox : shared_.inboxes)
+      inbox->post({.kind = Request::Kind::Forget, .asid = Asid(), .pa = GuestPa()});
   }
 
   measure::Snapshot stats() const override {
@@ -32,7 +36,7 @@ class TranslatingEngine final : public Engine, private WriteWatch {
     shared_.code.stats(s);
     s[measure::MachineCounter::HostCapacity] = shared_.backend->capacity();
     const double ns_per_tick = shared_.tick_scale.ns_per_tick();
-    for (const auto& vcpu : shared_.vcpus) {
+    for (const auto& vcpu : vcpus_) {
       measure::VcpuSnapshot& v = s.vcpus.emplace_back();
       for (u32 k = 0; k < measure::k_counters; ++k)
         v.counters[k] = vcpu->counters().get(static_cast<measure::Counter>(k));
@@ -55,12 +59,13 @@ class TranslatingEngine final : public Engine, private WriteWatch {
   void watched_written(GuestPa pa, u32 size) override {
     shared_.code.written(pa, size);
     const u32 users = shared_.frames.table_users(pa);
-    for (u32 k = 0; k < shared_.vcpus.size(); ++k)
+    for (u32 k = 0; k < vcpus_.size(); ++k)
       if (users >> k & 1)
-        shared_.vcpus[k]->post({.kind = Request::Kind::DropDerived, .asid = Asid(), .pa = pa, .size = size});
+        shared_.inboxes[k]->post({.kind = Request::Kind::DropDerived, .asid = Asid(), .pa = pa, .size = size});
   }
 
   Shared shared_;
+  std::vector<std::unique_ptr<TranslatingVcpu>> vcpus_;
 };
 
 }  // namespace

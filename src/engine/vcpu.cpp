@@ -44,8 +44,11 @@ TranslatingVcpu::TranslatingVcpu(Shared& shared, u32 index)
       shared_(shared),
       index_(index),
       tlb_(shared.frames, *this, index, shared.config.mmu, context_.counters),
-      holder_(shared.holders),
+      // (With --verify a block runs twice, and its interpreted form is none that the code cache knows.)
+      inbox_(*this, context_.dispatch, shared.holders, /*may_part=*/shared.verifier == nullptr),
+      outbox_(index, shared.inboxes, context_.policy),
       yields_when_spinning_(shared.host_cpus < shared.config.vcpus && shared.backend->yields_spinners()) {
+  shared.inboxes.push_back(&inbox_);
   context_.vcpu = this;
   std::fill(std::begin(context_.heat), std::end(context_.heat), shared.backend->hot());
   context_.policy.host_to_pa = shared.ram.base().value - reinterpret_cast<u64>(shared.ram.host(shared.ram.base()));
@@ -72,36 +75,19 @@ class RunScope {
 };
 
 void TranslatingVcpu::enter_run() {
-  inside_run_.store(true, std::memory_order_relaxed);
   clock().enter(VcpuTime::Hypervisor);
-  if (holder_.enter()) forget_jumps();
-  (void)mailbox_.enter_guest();  // attention is asked for anyhow
+  inbox_.enter();
   context_.dispatch.gs_base = 0;  // the thread may be another one
   context_.dispatch.window_ready = k_no_window_ready;
   context_.dispatch.block = nullptr;
   context_.dispatch.link = nullptr;
-  context_.dispatch.attention.store(1);
   sync();
 }
 
 void TranslatingVcpu::leave_run() {
   note_instructions();
-  post_pending();
-  while (!mailbox_.leave_guest()) serve_mailbox();
-  holder_.leave(nullptr);
-  inside_run_.store(false, std::memory_order_relaxed);
-}
-
-// (With --verify a block runs twice, and its interpreted form is none that the code cache knows.)
-TranslatingVcpu::OutsideGuest::OutsideGuest(TranslatingVcpu& vcpu, Holds holds)
-    : vcpu_(vcpu), parts_(holds == Holds::Current && !vcpu.journal_) {
-  while (!vcpu.mailbox_.leave_guest()) vcpu.serve_mailbox();
-  if (parts_) vcpu.holder_.leave(vcpu.context_.dispatch.block);
-}
-
-TranslatingVcpu::OutsideGuest::~OutsideGuest() {
-  if (parts_ && vcpu_.holder_.enter()) vcpu_.forget_jumps();
-  if (!vcpu_.mailbox_.enter_guest()) vcpu_.serve_mailbox();
+  outbox_.post_pending();
+  inbox_.leave();
 }
 
 namespace {
@@ -149,13 +135,13 @@ bool TranslatingVcpu::serve() {
   context_.dispatch.link = nullptr;
   note_instructions();
   if (kicked_.exchange(false)) return true;
-  post_pending();
-  serve_mailbox();
+  outbox_.post_pending();
+  inbox_.serve();
   // Dead blocks are found by nobody, so the jump cache may keep them until they are to be freed.
   const u64 epoch = shared_.code.epoch();
-  if (shared_.code.wants_reclaim() && holder_.passed() != epoch) {
+  if (shared_.code.wants_reclaim() && inbox_.holder().passed() != epoch) {
     forget_jumps();
-    holder_.pass(epoch);
+    inbox_.pass(epoch);
     shared_.reclaim_code();
   }
   sync();
@@ -181,7 +167,7 @@ void TranslatingVcpu::sync() {
   window_ready();
   const bool windowed = context_.dispatch.views->view[privileged].key[0] & k_key_window;
   if (windowed != std::exchange(windowed_[privileged], windowed))
-    request_attention();  // the block is of the other kind
+    inbox_.request_attention();  // the block is of the other kind
   context_.dispatch.now = context_.dispatch.views->view[privileged];
   if (no_tlb_) context_.dispatch.now.tlb = no_tlb_;
   if (tlb_.numbers_wrapped()) forget_jumps();
@@ -230,7 +216,7 @@ void TranslatingVcpu::resync() {
   sync();
   const u32 lines = context_.dispatch.lines.load(), psr = context_.guest.psr;
   if (((lines & k_line_irq) && !(psr & arm::k_psr_i)) || ((lines & k_line_fiq) && !(psr & arm::k_psr_f)))
-    request_attention();
+    inbox_.request_attention();
 }
 
 void TranslatingVcpu::return_from_exception(u32 pc, u32 psr) {
@@ -353,14 +339,14 @@ std::optional<Exit> TranslatingVcpu::hypercall(bool smc) {
   context_.dispatch.block = nullptr;
   bool done;
   {
-    const OutsideGuest outside(*this, OutsideGuest::Holds::Current);
+    const OutsideGuest outside(inbox_, OutsideGuest::Holds::Current);
     done = shared_.port.hypercall(context_.guest, index_, smc, comment);
   }
   if (!done) {
     context_.guest.it = at.it;
     arm::take_exception(context_.guest, arm::Exception::Undefined, pc, at.bytes);
   }
-  context_.dispatch.attention.store(1);
+  inbox_.request_attention();
   sync();
   return {};
 }
@@ -368,7 +354,7 @@ std::optional<Exit> TranslatingVcpu::hypercall(bool smc) {
 void TranslatingVcpu::set_line(InputLine line, bool level) {
   if (level) {
     context_.dispatch.lines.fetch_or(line);
-    request_attention();
+    inbox_.request_attention();
   } else {
     context_.dispatch.lines.fetch_and(~u32{line});
   }
@@ -376,7 +362,7 @@ void TranslatingVcpu::set_line(InputLine line, bool level) {
 
 void TranslatingVcpu::kick() {
   kicked_.store(true);
-  request_attention();
+  inbox_.request_attention();
 }
 
 }  // namespace armvisor::engine

@@ -10,8 +10,9 @@
 #include "arm/page_walk.h"
 #include "engine/context.h"
 #include "engine/engine.h"
+#include "engine/inbox.h"
 #include "engine/journal.h"
-#include "engine/mailbox.h"
+#include "engine/outbox.h"
 #include "engine/shared.h"
 #include "engine/window_policy.h"
 #include "frontend/translate.h"
@@ -24,6 +25,7 @@ class TranslatingVcpu final : public Vcpu,
                               public arm::SystemPort,
                               private arm::WalkMemory,
                               private mmu::Peers,
+                              private Inbox::Owner,
                               private Claimer {
  public:
   TranslatingVcpu(Shared& shared, u32 index);
@@ -31,7 +33,7 @@ class TranslatingVcpu final : public Vcpu,
   // --- Vcpu
   Exit run() override;
   arm::CpuState& state() override { return context_.guest; }
-  void state_changed() override { request_attention(); }
+  void state_changed() override { inbox_.request_attention(); }
   void set_line(InputLine line, bool level) override;
   bool line_pending() const override { return context_.dispatch.lines.load() != 0; }
   void kick() override;
@@ -76,18 +78,11 @@ class TranslatingVcpu final : public Vcpu,
   void supervisor_call(u32 next);
 
   // --- among vCPUs
-  /// (any thread)
-  void request_attention() { context_.dispatch.attention.store(1); }
-  u64 post(const Request& request);
-  Mailbox& mailbox() { return mailbox_; }
-  /// (any thread) It does not wait for anything.
-  bool is_running() const { return inside_run_.load(std::memory_order_relaxed); }
-  const BlockHolder& holder() const { return holder_; }
+  Inbox& inbox() { return inbox_; }
   const measure::Counters& counters() const { return context_.counters; }
 
  private:
   friend class RunScope;
-  class OutsideGuest;
   /// Where an access goes.
   struct Place {
     u64 host = 0;  ///< host address, or 0 for a device
@@ -198,30 +193,22 @@ class TranslatingVcpu final : public Vcpu,
   }
   bool is_watched(u32 va, u32 size, bool write, bool unprivileged);
 
-  void serve_mailbox();
   void maintain(const Request& request, bool inner_shareable);
-  void apply(const Request& request);
+  void carry_out(const Request& request);
   template <class F>
   void with_tables(F f);
   std::array<u64, 2> bases() const { return {context_.guest.cp15.ttbr0, context_.guest.cp15.ttbr1}; }
   void keep_by_new_tables();
-  bool has_others() const { return shared_.vcpus.size() > 1; }
-  void broadcast(const Request& request);
-  bool joins_pending(const Request& request);
-  void post_pending();
-  /// The next barrier comes to C++, and waits for the tickets.
-  void await_barrier() {
-    context_.policy.has_tickets = true;
-    context_.policy.barriers_left = 0;
-  }
-  void await_ticket(u32 vcpu, u64 ticket);
-  void await_posted();
-  void await_claims();
-  void wait_for_tickets();
+
+  // --- Inbox::Owner
+  void apply(const Request& request) override;
+  void settle() override { settle_between_blocks(); }
+  void forget_blocks() override { forget_jumps(); }
+  bool needs(const Request& request) const override { return tlb_.needs(request); }
 
   // --- mmu::Peers
-  u64 ask(u32 vcpu, const Request& request) override;
-  bool has_served(u32 vcpu, u64 ticket) const override;
+  u64 ask(u32 vcpu, const Request& request) override { return outbox_.ask(vcpu, request); }
+  bool has_served(u32 vcpu, u64 ticket) const override { return outbox_.has_served(vcpu, ticket); }
   void wrote_unseen(GuestPa pa) override;
 
   Context context_;
@@ -243,16 +230,12 @@ class TranslatingVcpu final : public Vcpu,
   arm::Fault fault_;
   std::unique_ptr<Journal> journal_;  ///< with --verify
   mmu::TlbEntry* no_tlb_ = nullptr;   ///< when set, stands for the TLB
-  Mailbox mailbox_;
-  BlockHolder holder_;
+  Inbox inbox_;
+  Outbox outbox_;
   u32 vain_lookups_ = 0;  ///< of find_block, one after the other
   WindowPolicy window_policy_;
   bool windowed_[2] = {};   ///< by privilege: the last view's blocks had k_key_window
   u64 window_changes_ = 0;  ///< SoftTlb::window_changes() that Dispatch::window_ready is of
-  /// Maintenance of pages that the other vCPUs are still to be asked for; none: no pages.
-  Request pending_{.kind = Request::Kind::FlushVa, .asid = Asid(), .pa = GuestPa(), .pages = 0};
-  std::array<u64, k_max_vcpus> tickets_{};  ///< last request to each vCPU that a barrier must wait for; 0: none
-  bool code_maintained_ = false;            ///< since the last barrier, which must wait for writers of code
   /// Loops of a kernel that wait for another vCPU make barriers in quick succession (Linux's cpu_relax): so many in so
   /// little time. (Programs whose threads share a lock come to as many without waiting.)
   static constexpr s32 k_spin_barriers = 1000;
@@ -262,24 +245,7 @@ class TranslatingVcpu final : public Vcpu,
   bool yield_ = false;   ///< leave run() with Exit::Yield
   bool waited_ = false;  ///< for an interrupt, since the last
   std::atomic<u8> event_{0};
-  std::atomic<bool> kicked_{false}, inside_run_{false};
-};
-
-/// While it lives, the vCPU runs no guest code: it uses no translation and writes no RAM, and no other waits for it.
-/// What is asked of the vCPU is served before it begins and when it ends, which may be in the middle of a block.
-class TranslatingVcpu::OutsideGuest {
- public:
-  /// What the vCPU goes on with afterwards: any block that it knows, or the one that it is in, if it is in one. In the
-  /// second case dead blocks do not wait for it.
-  enum class Holds : u8 { Any, Current };
-  OutsideGuest(TranslatingVcpu& vcpu, Holds holds);
-  ~OutsideGuest();
-  OutsideGuest(const OutsideGuest&) = delete;
-  OutsideGuest& operator=(const OutsideGuest&) = delete;
-
- private:
-  TranslatingVcpu& vcpu_;
-  const bool parts_;  ///< with the blocks that it knows
+  std::atomic<bool> kicked_{false};
 };
 
 }  // namespace armvisor::engine

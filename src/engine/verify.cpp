@@ -155,13 +155,13 @@ Leave TranslatingVcpu::run_once(Block* block, bool& asked) {
 
 Leave TranslatingVcpu::execute_verified(Block* block) {
   Verifier& verifier = *shared_.verifier;
-  const u64 posted = mailbox_.posted();
+  const u64 posted = inbox_.mailbox().posted();
   while (!verifier.turn.try_lock()) {  // who has the turn may wait for us at a barrier
-    serve_mailbox();
+    inbox_.serve();
     std::this_thread::yield();
   }
   const std::lock_guard turn(verifier.turn, std::adopt_lock);
-  if (context_.dispatch.attention.load() || mailbox_.posted() != posted) {
+  if (context_.dispatch.attention.load() || inbox_.mailbox().posted() != posted) {
     context_.guest.it = block->marks[0].it;
     return Leave::Attention;
   }
@@ -181,7 +181,7 @@ Leave TranslatingVcpu::execute_verified(Block* block) {
   journal_->replay();
   const Leave why = run_once(block, asked);
   journal_->end();
-  if (asked) request_attention();
+  if (asked) inbox_.request_attention();
 
   if (journal_->cut()) {
     ++verifier.cut;

@@ -64,7 +64,7 @@ void TranslatingVcpu::window_ready() {
 
 bool TranslatingVcpu::attach_window(bool privileged) {
   constexpr u32 k_windows = mmu::SoftTlb::k_max_windows + 1;
-  const u32 pieces = k_most_pieces / static_cast<u32>(shared_.vcpus.size()) / k_windows;
+  const u32 pieces = k_most_pieces / static_cast<u32>(shared_.config.vcpus) / k_windows;
   return privileged ? tlb_.attach_global_window(pieces) : tlb_.attach_window(pieces);
 }
 
@@ -81,7 +81,7 @@ void TranslatingVcpu::tick_window() {
   use.on = attach_window(privileged);
   if (!use.on) return;
   tlb_.window_changed();
-  request_attention();
+  inbox_.request_attention();
   count(Counter::WindowEnter);
 }
 
@@ -92,7 +92,7 @@ void TranslatingVcpu::charge_window(s32 cost, bool privileged) {
   use.on = false;
   tlb_.window_changed();
   count(Counter::WindowLeave);
-  request_attention();  // the next block is one that uses the TLB
+  inbox_.request_attention();  // the next block is one that uses the TLB
 }
 
 void TranslatingVcpu::charge_window(const mmu::Window::Settled& done, bool privileged) {
@@ -142,7 +142,7 @@ void TranslatingVcpu::look_ahead(u32 va) {
     const u32 at = (va & ~k_page_mask) + k * k_page_size;
     if ((at ^ va) >> 20 != 0 || window.has(at, false)) return;
     if (space.data[privileged][(at >> k_page_bits) % mmu::k_tlb_entries].read_tag == at) continue;
-    const mmu::Shadow::Walk walking(tlb_, has_others());
+    const mmu::Shadow::Walk walking(tlb_, outbox_.has_others());
     arm::Translation t;
     bool keep = false;
     if (walk_to_keep(at, arm::Access::Read, privileged, t, keep) || !keep || t.type != arm::MemoryType::Normal) return;
@@ -159,7 +159,7 @@ void TranslatingVcpu::window_missed(u32 va, u32 size, bool write) {
   count(Counter::WindowFault);
   const bool privileged = context_.guest.privileged();
   if (!tlb().window(privileged) || !tlb_.window_use(privileged).on) {
-    return request_attention();  // it was lost in the middle of the block
+    return inbox_.request_attention();  // it was lost in the middle of the block
   }
   charge_window(WindowPolicy::k_fault_costs, privileged);
   using Mapped = mmu::SoftTlb::Mapped;
@@ -176,14 +176,14 @@ void TranslatingVcpu::window_missed(u32 va, u32 size, bool write) {
   if ((va ^ last) >> k_page_bits != 0 && mapped != Mapped::No) mapped = map(last);
   if (tlb_.changes() != views_changes_) {  // the window may not be that of the other DACR's view any more
     context_.dispatch.views->other->dacr = Views::k_no_dacr;
-    request_attention();
+    inbox_.request_attention();
   }
   if (mapped == Mapped::Already || mapped == Mapped::Now) return;
   if (mapped == Mapped::Full) return charge_window(WindowPolicy::k_most_credit[privileged], privileged);
   if (!shared_.backend->avoid_window(mark_pc())) return;
   const auto offset = static_cast<u64>(s64{mark().offset});  // below 0 in a region that begins before its entry
   shared_.code.invalidate(context_.dispatch.block->pa + offset, 1);
-  request_attention();
+  inbox_.request_attention();
 }
 
 }  // namespace armvisor::engine

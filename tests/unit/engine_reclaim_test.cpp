@@ -25,7 +25,7 @@ class SlowPort final : public MachinePort {
   }
   const u8* rom_page(GuestPa) override { return nullptr; }
   bool hypercall(arm::CpuState&, u32 vcpu, bool, u32) override {
-    shared->vcpus[vcpu]->kick();
+    (*vcpus)[vcpu]->kick();
     return true;
   }
   u64 counter() override { return 0; }
@@ -41,7 +41,7 @@ class SlowPort final : public MachinePort {
     released_ = true;
     changed_.notify_all();
   }
-  Shared* shared = nullptr;
+  std::vector<std::unique_ptr<TranslatingVcpu>>* vcpus = nullptr;
 
  private:
   std::mutex mutex_;
@@ -61,8 +61,9 @@ TEST(EngineReclaim, DeadBlocksDoNotWaitForAVcpuInADevice) {
   GuestRam ram = std::move(*GuestRam::create(GuestPa(k_ram), k_ram_size));
   SlowPort port;
   Shared shared({.vcpus = 2, .ram = &ram, .port = &port, .translator = {}}, make_backend());
-  port.shared = &shared;
-  for (u32 k = 0; k < 2; ++k) shared.vcpus.push_back(std::make_unique<TranslatingVcpu>(shared, k));
+  std::vector<std::unique_ptr<TranslatingVcpu>> vcpus;
+  port.vcpus = &vcpus;
+  for (u32 k = 0; k < 2; ++k) vcpus.push_back(std::make_unique<TranslatingVcpu>(shared, k));
   const auto words = [&](u32 pa, std::initializer_list<u32> code) {
     for (const u32 word : code) {
       std::memcpy(ram.host(GuestPa(pa)), &word, sizeof word);
@@ -70,10 +71,10 @@ TEST(EngineReclaim, DeadBlocksDoNotWaitForAVcpuInADevice) {
     }
   };
   const auto run = [&](u32 pc, u32 k) {
-    shared.vcpus[k]->state().r[15] = pc;
-    shared.vcpus[k]->state_changed();
-    Exit exit = shared.vcpus[k]->run();
-    while (exit == Exit::Yield) exit = shared.vcpus[k]->run();
+    vcpus[k]->state().r[15] = pc;
+    vcpus[k]->state_changed();
+    Exit exit = vcpus[k]->run();
+    while (exit == Exit::Yield) exit = vcpus[k]->run();
     EXPECT_EQ(exit, Exit::Kicked);
   };
   words(k_device_code, {
@@ -95,7 +96,7 @@ TEST(EngineReclaim, DeadBlocksDoNotWaitForAVcpuInADevice) {
                     0x1afffff7,  // bne to the first
                     k_stop,
                 });
-  arm::CpuState &slow = shared.vcpus[0]->state(), &busy = shared.vcpus[1]->state();
+  arm::CpuState &slow = vcpus[0]->state(), &busy = vcpus[1]->state();
   slow.r[1] = k_device;
   slow.r[6] = busy.r[6] = busy.r[1] = k_function;
   busy.r[2] = 0xe3a00002;  // mov r0, #2
