@@ -1,5 +1,6 @@
 #pragma once
-// The compiling back end: IR to x86-64 code, linked block to block.
+// The compiling back end: blocks as code of the host, linked block to block. What the host's instruction set is, only the
+// code generator knows.
 #include <atomic>
 #include <cstdio>
 #include <memory>
@@ -8,18 +9,15 @@
 
 #include "base/adaptive_mutex.h"
 #include "engine/backend.h"
+#include "engine/jit/code_generator.h"
 #include "engine/jit/code_memory.h"
 #include "engine/jit/jit.h"
-#include "engine/jit/window_sites.h"
-#include "engine/jit/x64/emitter.h"
-#include "engine/jit/x64/stubs.h"
-#include "engine/jit/x64/window_faults.h"
 
 namespace armvisor::engine::jit {
 
 class Compiler final : public Backend {
  public:
-  static Result<std::unique_ptr<Backend>> create(const JitOptions& options);
+  static Result<std::unique_ptr<Backend>> create(const JitOptions& options, std::unique_ptr<CodeGenerator> generator);
   ~Compiler() override;
 
   std::unique_ptr<Block> make(const ir::Block& block, u32 key) override;
@@ -42,7 +40,7 @@ class Compiler final : public Backend {
   bool counts_instructions() const override { return options_.count_instructions; }
   u32 hot() const override { return static_cast<u32>(options_.hot); }
   Windows windows() const override { return windows_; }
-  void use_window(u64 base) override { set_window_base(base); }
+  void use_window(u64 base) override { generator_->use_window(base); }
   bool avoid_window(u32 pc) override { return sites_.missed(pc); }
 
  private:
@@ -53,27 +51,24 @@ class Compiler final : public Backend {
   };
   using BorrowedWorkplace = std::unique_ptr<Workplace, GiveBack>;
 
-  Compiler(CodeMemory memory, const JitOptions& options);
+  Compiler(CodeMemory memory, const JitOptions& options, std::unique_ptr<CodeGenerator> generator);
   BorrowedWorkplace borrow_workplace();
   bool make_room(Workplace& place, std::size_t size);
-  std::size_t emit(Workplace& place, const ir::Block& ir_block, Block& out);
-  void complete(Block& block, u8* at, std::size_t size, const Emitter& emitter);
-  const WindowFaults* running_faults() const { return windows_ != Windows::Off ? &faults_ : nullptr; }
+  Emitted emit(Workplace& place, const ir::Block& ir_block, Block& out);
+  void complete(Block& block, const Workplace& place, const Emitted& emitted);
+  void set_jump(const Link& link, s32 jump);
   void open_perf_map();
   void note_for_perf(const void* code, std::size_t size, const char* what, u32 pc);
 
   CodeMemory memory_;
   const JitOptions options_;
-  const HostFeatures& host_;
-  Stubs stubs_;
-  Stubs::Enter enter_ = nullptr;
+  const std::unique_ptr<CodeGenerator> generator_;
   const void* interpret_ = nullptr;  ///< Block::host of blocks without code
   const void* unknown_ = nullptr;    ///< Block::indirect of these and of dead blocks
   AdaptiveMutex lock_;               ///< of memory_ and idle_; taken after the code cache's lock
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> perf_map_{nullptr, std::fclose};
   std::atomic<bool> full_{false};
   Windows windows_ = Windows::Off;
-  WindowFaults faults_;
   WindowSites sites_;
   static constexpr std::size_t k_piece_bytes = 64 * 1024;  ///< what a workplace takes of the memory at a time, at most
   std::vector<std::unique_ptr<Workplace>> idle_;

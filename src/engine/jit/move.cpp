@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <vector>
 
 #include "base/assert.h"
 #include "engine/jit/reloc.h"
@@ -10,17 +11,6 @@
 
 namespace armvisor::engine::jit {
 namespace {
-
-template <class T>
-T read(const u8* at) {
-  T value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-template <class T>
-void write(u8* at, T value) {
-  std::memcpy(at, &value, sizeof value);
-}
 
 u32 patch_offset(const Block& block, const Link& link) { return static_cast<u32>(link.patch - block.patch_base); }
 
@@ -43,43 +33,19 @@ void copy_tables(const Block& from, Block& out, u32 by) {
   }
 }
 
-/// `out` has been copied from `from`: makes the fields anew that differ.
-void apply(const Relocs& relocs, const Block& from, Block& out) {
-  const u32 by = out.pc - from.pc;
-  const auto distance = static_cast<u32>(static_cast<const u8*>(out.host) - static_cast<const u8*>(from.host));
+/// The guest addresses in the uops of `out`, which were copied, move, too.
+void move_uops(const Relocs& relocs, Block& out, u32 by) {
   for (const Reloc& r : relocs) {
-    u8* const at = out.patch_base + r.at;
-    switch (r.kind) {
-      case Reloc::Kind::Pc: write(at, read<u32>(at) + by); break;
-      case Reloc::Kind::ExecEntry: write(at, exec_entry_offset(out.links[r.of].pc)); break;
-      case Reloc::Kind::Heat: write(at, heat_offset(out.links[r.of].pc)); break;
-      case Reloc::Kind::Stub: write(at, read<u32>(at) - distance); break;
-      case Reloc::Kind::Uop: write(at, reinterpret_cast<u64>(&out.code[r.of])); break;
-      case Reloc::Kind::Link: write(at, reinterpret_cast<u64>(&out.links[r.of])); break;
-      case Reloc::Kind::UopImm: out.code[r.at].imm = moved_imm(out.code[r.at].imm, by); break;
-      case Reloc::Kind::UopDisp: out.code[r.at].disp += by; break;
-    }
+    if (r.kind == Reloc::Kind::UopImm) out.code[r.at].imm = moved_imm(out.code[r.at].imm, by);
+    if (r.kind == Reloc::Kind::UopDisp) out.code[r.at].disp += by;
   }
 }
 
-/// The generated code as it is while nothing is linked, with what its relocations stand for in their place: so blocks
-/// are compared.
-std::vector<u8> canonical_code(const Block& block) {
+/// The generated code of `block`, made anew for where `there` is.
+std::vector<u8> code_at(const CodeGenerator& generator, const Block& block, const Block& there) {
   const u8* const host = static_cast<const u8*>(block.host);
   std::vector<u8> out(host, host + block.host_size);
-  for (u32 k = 0; k < block.link_count; ++k)
-    if (const Link& link = block.links[k]; link.patch) write(out.data() + patch_offset(block, link), link.unlinked);
-  for (const Reloc& r : *block.relocs) {
-    if (r.kind >= Reloc::Kind::UopImm) continue;
-    u8* const at = out.data() + r.at;
-    const auto from_64 = [&](const void* base) { write(at, read<u64>(at) - reinterpret_cast<u64>(base)); };
-    switch (r.kind) {
-      case Reloc::Kind::Stub: write(at, read<u32>(at) + static_cast<u32>(reinterpret_cast<u64>(host))); break;
-      case Reloc::Kind::Uop: from_64(block.code); break;
-      case Reloc::Kind::Link: from_64(block.links); break;
-      default: break;  // the same where the pc is the same
-    }
-  }
+  generator.place(out.data(), *block.relocs, there, 0);
   return out;
 }
 
@@ -104,7 +70,7 @@ bool same_mark(const InsnMark& x, const InsnMark& y) {
 
 }  // namespace
 
-std::unique_ptr<Block> move(const Block& from, u32 pc, u8* rw, const u8* exec) {
+std::unique_ptr<Block> move(const CodeGenerator& generator, const Block& from, u32 pc, u8* rw, const u8* exec) {
   AV_ASSERT(((pc ^ from.pc) & k_page_mask) == 0);
   auto out = std::make_unique<Block>();
   out->pc = pc;
@@ -118,15 +84,18 @@ std::unique_ptr<Block> move(const Block& from, u32 pc, u8* rw, const u8* exec) {
   out->host_size = from.host_size;
   out->compiled = true;
   out->patch_base = rw;
-  copy_tables(from, *out, pc - from.pc);
+  const u32 by = pc - from.pc;
+  copy_tables(from, *out, by);
+  move_uops(*from.relocs, *out, by);
   std::memcpy(rw, from.host, from.host_size);
   for (u32 k = 0; k < out->link_count; ++k)
-    if (const Link& link = out->links[k]; link.patch) write(link.patch, link.unlinked);
-  apply(*from.relocs, from, *out);
+    if (const Link& link = out->links[k]; link.patch) write_field(link.patch, link.unlinked);
+  generator.place(rw, *from.relocs, *out, by);
+  generator.flush(exec, from.host_size);
   return out;
 }
 
-std::string difference(const Block& a, const Block& b) {
+std::string difference(const CodeGenerator& generator, const Block& a, const Block& b) {
   if (a.pc != b.pc || a.key != b.key || a.insn_count != b.insn_count || a.before != b.before || a.bytes != b.bytes ||
       a.host_size != b.host_size || a.code_count != b.code_count || a.link_count != b.link_count ||
       a.mark_count != b.mark_count)
@@ -138,7 +107,7 @@ std::string difference(const Block& a, const Block& b) {
   for (u32 k = 0; k < a.mark_count; ++k)
     if (!same_mark(a.marks[k], b.marks[k])) return at_place("mark", k);
   if (*a.relocs != *b.relocs) return "their relocations";
-  const std::vector<u8> x = canonical_code(a), y = canonical_code(b);
+  const std::vector<u8> x = code_at(generator, a, b), y = code_at(generator, b, b);
   const auto place = std::mismatch(x.begin(), x.end(), y.begin());
   return place.first == x.end() ? "" : at_place("code at", static_cast<std::size_t>(place.first - x.begin()));
 }

@@ -63,6 +63,17 @@ u32 exec_entry_offset(u32 pc) { return 8 * ((pc >> k_page_bits) % mmu::k_exec_en
 
 u32 heat_offset(u32 pc) { return static_cast<u32>(offsetof(Context, heat)) + 4 * heat_index(pc); }
 
+u64 value_of(const Reloc& r, const Block& block) {
+  switch (r.kind) {
+    case Reloc::Kind::ExecEntry: return exec_entry_offset(block.links[r.of].pc);
+    case Reloc::Kind::Heat: return heat_offset(block.links[r.of].pc);
+    case Reloc::Kind::Uop: return reinterpret_cast<u64>(&block.code[r.of]);
+    case Reloc::Kind::Link: return reinterpret_cast<u64>(&block.links[r.of]);
+    case Reloc::Kind::SecondPage: return reinterpret_cast<u64>(&block.second_id);
+    default: AV_UNREACHABLE();
+  }
+}
+
 bool write_cpsr_links(const ir::Block& block, u32 index) {
   return block.insts[index].op == Op::WriteCpsr && index + 1 < block.insts.size() &&
          block.insts[index + 1].op == Op::ExitSync;

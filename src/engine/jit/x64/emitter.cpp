@@ -107,7 +107,7 @@ void Emitter::emit_linked_entry() {
     const u32 second = align_up(block_->pc + 1, k_page_size);
     mov(rax, ptr[rbp + offsetof(Context, dispatch.now.exec)]);
     mov(rax, ptr[rax + 8 * ((second >> k_page_bits) % mmu::k_exec_entries)]);
-    mov(rcx, reinterpret_cast<u64>(&out_->second_id));  // such a block is not moved: see can_move
+    load_pointer(rcx, Reloc::Kind::SecondPage);
     cmp(rax, ptr[rcx]);
     je(entry, T_NEAR);
     leave_from_entry(stubs_.lookup);
@@ -146,16 +146,17 @@ void Emitter::lea_address(const Reg32& d, const Reg32& base, ir::Address a) {
   note_address(a);
 }
 
-/// rdx = `pointer`, which is to member `of` of a table of the block.
-void Emitter::load_pointer(Reloc::Kind kind, std::size_t of, const void* pointer) {
-  db(0x48), db(0xba);  // mov rdx, imm64, whatever the value
+/// d = the address that the relocation stands for.
+void Emitter::load_pointer(const Reg64& d, Reloc::Kind kind, std::size_t of) {
+  AV_ASSERT(d.getIdx() < 8);
+  db(0x48), db(0xb8 | d.getIdx());  // mov d, imm64, whatever the value
   note(kind, getSize(), of);
-  dq(reinterpret_cast<u64>(pointer));
+  dq(0);
 }
 
 void Emitter::displacement_to(std::size_t stub) {
-  note(Reloc::Kind::Stub, getSize());
-  dd(static_cast<u32>(base_ + stub - (getCurr() + 4)));
+  note(Reloc::Kind::Stub, getSize(), stub);
+  dd(0);
 }
 
 void Emitter::jump_to(std::size_t stub) {
@@ -378,8 +379,7 @@ void Emitter::emit(const Inst& i) {
 
 /// rdx = the uop that stands for the current instruction, which knows its block.
 void Emitter::name_uop() {
-  const u32 number = uop_index_[index_];
-  load_pointer(Reloc::Kind::Uop, number, &out_->code[number]);
+  load_pointer(rdx, Reloc::Kind::Uop, uop_index_[index_]);
 }
 
 void Emitter::call_service(Service s, bool keep_xmm) {
@@ -423,7 +423,7 @@ void Emitter::set_pc(ir::Address pc) {
   note_address(pc);
 }
 
-void Emitter::load_link(const Link& link) { load_pointer(Reloc::Kind::Link, link_number(link), &link); }
+void Emitter::load_link(const Link& link) { load_pointer(rdx, Reloc::Kind::Link, link_number(link)); }
 
 /// A direct exit through `link`. Within the page it is a jump that the code cache links to the target's code; the
 /// displacement is 4-byte aligned, so that it can be changed while other vCPUs run through it. To another page, the
@@ -443,7 +443,7 @@ void Emitter::exit_direct(Link& link, u32 from) {
     mov(rax, ptr[rbp + offsetof(Context, dispatch.now.exec)]);
     db(0x48), db(0x8b), db(0x80);  // mov rax, [rax + disp32], whatever the displacement
     note(Reloc::Kind::ExecEntry, getSize(), link_number(link));
-    dd(exec_entry_offset(link.pc));
+    dd(0);
     cmp(rax, ptr[rcx + offsetof(Block, exec_id)]);
     jne(unlinked, T_NEAR);
     jmp(ptr[rcx + offsetof(Block, host)]);
@@ -460,7 +460,7 @@ void Emitter::count_loop(const Link& link) {
   const Label hot = label();
   db(0x83), db(0xad);  // sub dword [rbp + disp32], 1
   note(Reloc::Kind::Heat, getSize(), link_number(link));
-  dd(heat_offset(link.pc));
+  dd(0);
   db(1);
   js(hot, T_NEAR);
   add_cold([this, hot, pc = link.pc] {

@@ -28,13 +28,10 @@ namespace armvisor::engine::jit {
 
 class Emitter : private Assembler {
  public:
-  /// `base` is the start of the code cache in the mapping that code is written to; the stubs are there.
-  Emitter(u8* base, const Stubs& stubs, const HostFeatures& host, const JitOptions& options, const WindowSites& sites)
-      : base_(base), stubs_(stubs), host_(host), options_(options), sites_(sites) {}
+  Emitter(const Stubs& stubs, const HostFeatures& host, const JitOptions& options, const WindowSites& sites)
+      : stubs_(stubs), host_(host), options_(options), sites_(sites) {}
 
-  /// Emits `block` at `at`; `out` has its uops, one for each IR instruction, and its links, in order. `relocs` gets
-  /// what in the code depends on where the block is, complete if jit::can_move. Returns the code's size. Throws
-  /// Xbyak::Error when `capacity` bytes do not suffice.
+  /// As BlockEmitter::emit(). Returns the code's size. Throws Xbyak::Error when `capacity` bytes do not suffice.
   std::size_t compile(u8* at, std::size_t capacity, const ir::Block& block, Block& out, Relocs& relocs);
   /// Of the block that was made last: where links enter it, if that is not its start (Block::linked); 0: it is.
   std::size_t linked_entry() const { return linked_entry_; }
@@ -142,7 +139,7 @@ class Emitter : private Assembler {
   void note_address(ir::Address a);
   void move_address(const Reg32& d, ir::Address a);
   void lea_address(const Reg32& d, const Reg32& base, ir::Address a);
-  void load_pointer(Reloc::Kind kind, std::size_t of, const void* pointer);
+  void load_pointer(const Reg64& d, Reloc::Kind kind, std::size_t of = 0);
   void displacement_to(std::size_t stub);
   void jump_to(std::size_t stub);  ///< an offset from Stubs
   void jump_to_if(u8 cc, std::size_t stub);
@@ -408,7 +405,6 @@ class Emitter : private Assembler {
   bool passes(u32 skip) const;
   void emit_side_exit(u32 index);
 
-  u8* base_;
   const Stubs& stubs_;
   const HostFeatures& host_;
   const JitOptions& options_;

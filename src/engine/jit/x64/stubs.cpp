@@ -10,10 +10,10 @@ namespace {
 
 class StubEmitter : public Xbyak::CodeGenerator {
  public:
-  StubEmitter(u8* rw, std::size_t capacity, const StubOptions& options)
-      : CodeGenerator(capacity, rw), options_(options) {}
+  StubEmitter(std::span<u8> rw, const StubOptions& options)
+      : Xbyak::CodeGenerator(rw.size(), rw.data()), options_(options) {}
 
-  Stubs emit(const ServiceFunction* services) {
+  Stubs emit(const Services& services) {
     Stubs s;
     s.enter = getSize();
     emit_enter();
@@ -34,11 +34,9 @@ class StubEmitter : public Xbyak::CodeGenerator {
     s.lookup = leave_for(s, Leave::Lookup);
     for (u32 k = 0; k < static_cast<u32>(Service::Count); ++k) {
       s.service[k] = start();
-      const bool fp = static_cast<Service>(k) == Service::Helper || static_cast<Service>(k) == Service::Trap;
-      const bool may_raise = static_cast<Service>(k) <= Service::Trap;
-      emit_service(services[k], fp, false, may_raise);
+      emit_service(static_cast<Service>(k), services[k], false);
       s.service_keeping_xmm[k] = start();
-      emit_service(services[k], fp, true, may_raise);
+      emit_service(static_cast<Service>(k), services[k], true);
     }
     s.world_switch = start();
     emit_world_switch(s);
@@ -102,8 +100,8 @@ class StubEmitter : public Xbyak::CodeGenerator {
     pop(r15), pop(r14), pop(r13), pop(r12), pop(rbp), pop(rbx);
     ret();
   }
-  /// `fp`: the function looks at the host's FP flags.
-  void emit_service(ServiceFunction function, bool fp, bool keep_xmm, bool may_raise) {
+  void emit_service(Service service, ServiceFunction function, bool keep_xmm) {
+    const bool fp = uses_fp(service);
     constexpr u32 k_first = XmmCache::k_first, k_end = XmmCache::k_end;
     const u32 frame = keep_xmm ? 8 + 16 * (k_end - k_first) : 8;
     const auto slot = [this](u32 x) { return ptr[rsp + 16 * (x - k_first)]; };
@@ -119,7 +117,7 @@ class StubEmitter : public Xbyak::CodeGenerator {
     add(rsp, frame);
     load_pinned();
     if (fp) ldmxcsr(dword[rbp + offsetof(Context, scratch.mxcsr)]);
-    if (may_raise) {
+    if (may_raise(service)) {
       Xbyak::Label raised;
       cmp(dword[rbp + offsetof(Context, dispatch.raised)], 0);
       jne(raised);
@@ -167,9 +165,8 @@ class StubEmitter : public Xbyak::CodeGenerator {
 
 }  // namespace
 
-Stubs emit_stubs(u8* rw, std::size_t capacity, const StubOptions& options,
-                 const ServiceFunction (&services)[static_cast<std::size_t>(Service::Count)]) {
-  return StubEmitter(rw, capacity, options).emit(services);
+Stubs emit_stubs(std::span<u8> rw, const StubOptions& options, const Services& services) {
+  return StubEmitter(rw, options).emit(services);
 }
 
 }  // namespace armvisor::engine::jit

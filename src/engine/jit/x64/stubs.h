@@ -2,27 +2,11 @@
 // Code shared by all blocks, at the start of the code cache: entry from and exit to C++, service trampolines, the
 // probe of the indirect-branch cache.
 #include <cstddef>
+#include <span>
 
-#include "engine/context.h"
+#include "engine/jit/services.h"
 
 namespace armvisor::engine::jit {
-
-/// Functions in C++ that generated code calls. The guest's registers are in the context during the call and are
-/// loaded again after it.
-enum class Service : u8 {
-  Load,         ///< a = address, b = const Uop*, result = value
-  Store,        ///< a = address, b = const Uop*, c = value
-  WindowLoad,   ///< likewise, where the window did not serve
-  WindowStore,  ///< likewise
-  Helper,       ///< b = const Uop*: Uop::helper; one that fails raises Leave::Fault
-  Trap,         ///< likewise, Leave::Undefined
-  Sync,         ///< Vcpu::resync
-  Return,       ///< a = address, c = PSR: TranslatingVcpu::return_from_exception
-  Abort,        ///< TranslatingVcpu::enter_data_abort
-  Svc,          ///< a = address of the next instruction: TranslatingVcpu::supervisor_call
-  Count,
-};
-using ServiceFunction = u64 (*)(Context*, u64 a, u64 b, u64 c);
 
 /// Offsets from the start of the code cache.
 struct Stubs {
@@ -54,8 +38,7 @@ struct StubOptions {
   bool windows;  ///< unprivileged blocks may use host-MMU windows
 };
 
-/// Emits the stubs at `rw`, `capacity` bytes.
-Stubs emit_stubs(u8* rw, std::size_t capacity, const StubOptions& options,
-                 const ServiceFunction (&services)[static_cast<std::size_t>(Service::Count)]);
+/// Emits the stubs at the start of `rw`.
+Stubs emit_stubs(std::span<u8> rw, const StubOptions& options, const Services& services);
 
 }  // namespace armvisor::engine::jit
