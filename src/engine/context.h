@@ -10,6 +10,7 @@
 
 namespace armvisor::engine {
 
+class GuestMemory;
 class TranslatingVcpu;
 
 /// Direct-mapped cache from program counter to block, private to a vCPU. An entry holds while its tag is View::tag with
@@ -58,6 +59,7 @@ struct Dispatch {
   View now;                ///< of the current privilege
   Views* views = nullptr;  ///< for the current DACR
   Views kept_views[2];
+  u64 views_changes = 0;  ///< SoftTlb::changes() that the kept views are of
   /// The Views::window that unprivileged blocks may be entered with at once; with others, C++ goes first.
   u64 window_ready = 0;
   u64 gs_base = 0;                ///< the host's, as far as known
@@ -70,6 +72,10 @@ struct Dispatch {
   const void* resume = nullptr;  ///< generated code: where it goes on after Leave::Emulate
   u32 raised = 0;                ///< generated code: a service raised an exception; a Leave
   bool world_switched = false;   ///< the dispatcher runs a helper for generated code: a heavy trap, not a light one
+
+  /// Of the instruction of `at`.
+  const InsnMark& mark() const { return block->mark_of(at); }
+  u32 pc() const { return block->pc + mark().offset; }
 };
 
 inline constexpr u8 k_no_simple_bank = 0x80;
@@ -104,6 +110,7 @@ struct Context {
   arm::CpuState guest;
   Dispatch dispatch;
   TranslatingVcpu* vcpu = nullptr;
+  GuestMemory* memory = nullptr;
   Policy policy;
   measure::Counters counters;
   Scratch scratch;

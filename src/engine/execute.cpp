@@ -4,7 +4,7 @@
 #include "base/assert.h"
 #include "engine/context.h"
 #include "engine/guest_access.h"
-#include "engine/vcpu.h"
+#include "engine/guest_memory.h"
 
 // Labels as values are what makes the dispatch fast; GCC and clang both have them.
 #pragma GCC diagnostic ignored "-Wpedantic"
@@ -308,7 +308,7 @@ enter:
     }                                                                                         \
     u64 value = 0;                                                                            \
     ctx->dispatch.at = u;                                                                     \
-    if (!ctx->vcpu->load(va, u->attr, u->attr2, value)) return Leave::Fault;                  \
+    if (!ctx->memory->load(va, u->attr, u->attr2, value)) return Leave::Fault;                \
     reg(u->dst) = static_cast<wide>(static_cast<type>(value));                                \
     NEXT();                                                                                   \
   }
@@ -327,7 +327,7 @@ enter:
       NEXT();                                                                                 \
     }                                                                                         \
     ctx->dispatch.at = u;                                                                     \
-    if (!ctx->vcpu->store(va, u->attr, u->attr2, reg(u->b))) return Leave::Fault;             \
+    if (!ctx->memory->store(va, u->attr, u->attr2, reg(u->b))) return Leave::Fault;           \
     NEXT();                                                                                   \
   }
   STORE(Store8, u8, R32)
@@ -337,25 +337,25 @@ enter:
   L(Load) {
     u64 value = 0;
     ctx->dispatch.at = u;
-    if (!ctx->vcpu->load(R32(u->a) + u->disp, u->attr, u->attr2, value)) return Leave::Fault;
+    if (!ctx->memory->load(R32(u->a) + u->disp, u->attr, u->attr2, value)) return Leave::Fault;
     R32(u->dst) = static_cast<u32>(value);
     NEXT();
   }
   L(LoadD) {
     u64 value = 0;
     ctx->dispatch.at = u;
-    if (!ctx->vcpu->load(R32(u->a) + u->disp, u->attr, u->attr2, value)) return Leave::Fault;
+    if (!ctx->memory->load(R32(u->a) + u->disp, u->attr, u->attr2, value)) return Leave::Fault;
     R64(u->dst) = value;
     NEXT();
   }
   L(Store) {
     ctx->dispatch.at = u;
-    if (!ctx->vcpu->store(R32(u->a) + u->disp, u->attr, u->attr2, R32(u->b))) return Leave::Fault;
+    if (!ctx->memory->store(R32(u->a) + u->disp, u->attr, u->attr2, R32(u->b))) return Leave::Fault;
     NEXT();
   }
   L(StoreD) {
     ctx->dispatch.at = u;
-    if (!ctx->vcpu->store(R32(u->a) + u->disp, u->attr, u->attr2, R64(u->b))) return Leave::Fault;
+    if (!ctx->memory->store(R32(u->a) + u->disp, u->attr, u->attr2, R64(u->b))) return Leave::Fault;
     NEXT();
   }
 

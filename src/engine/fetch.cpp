@@ -23,28 +23,22 @@ constexpr u32 k_most_vain_lookups = 8;
 
 /// Translates the page of `va` for execution. False: the Prefetch Abort has been taken.
 bool TranslatingVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
-  const u32 page = va & ~k_page_mask;
   arm::CpuState& s = context_.guest;
   const u64 id = context_.dispatch.now.exec[(va >> k_page_bits) % mmu::k_exec_entries];
   if (static_cast<u32>(id) == va >> k_page_bits) {
     pa = mmu::exec_frame(id);
   } else {
-    const mmu::Shadow::Walk walking(tlb_, outbox_.has_others());
-    arm::Translation t;
-    bool keep = false;
-    if (const arm::Fault fault = walk_to_keep(va, arm::Access::Execute, s.privileged(), t, keep)) {
+    GuestMemory::Page found;
+    if (const arm::Fault fault = memory_.find_page(va, arm::Access::Execute, s.privileged(), found)) {
       count(Counter::TrueExec);
       count(Counter::PrefetchAbort);
       arm::take_prefetch_abort(s, fault, s.r[15]);
       return false;
     }
-    pa = GuestPa(t.pa.value & ~u64{k_page_mask});
-    if (keep) {
-      if (!tlb().fill_exec(page, t, s.privileged())) sync();
-      count(Counter::HiddenExec);
-    }
+    pa = found.frame;
+    if (!memory_.views_hold()) sync();
   }
-  host = shared_.ram.contains(pa, k_page_size) ? shared_.ram.host(pa) : shared_.port.rom_page(pa);
+  host = shared_.page_at(pa);
   if (host) return true;
   arm::Fault external;
   external.type = arm::FaultType::SyncExternal;
@@ -232,7 +226,7 @@ bool TranslatingVcpu::compile_later(Block& block, const CompileJob& job) {
 
 void TranslatingVcpu::claim(GuestPa pa, u8 writers) {
   shared_.ask_writers(pa, writers & ~(1u << index_));
-  if ((writers >> index_ & 1) && tlb_.drop_writes(pa)) wrote_unseen(pa);
+  if (writers >> index_ & 1) memory_.drop_writes(pa);
 }
 
 }  // namespace armvisor::engine

@@ -1,10 +1,10 @@
 #pragma once
-// A vCPU's view of guest memory: what it keeps of the guest's translations (mmu/shadow.h), and all accesses that generated
-// code and uops do not do in place. An access asks the tables for each page that it touches before it reads or writes
-// anything; then it is done in RAM or ROM, or a device does it, outside guest code.
+// A vCPU's view of guest memory: what it keeps of the guest's translations (mmu/shadow.h), and all accesses that
+// generated code and uops do not do in place. An access asks the tables for each page that it touches before it reads
+// or writes anything; then it is done in RAM or ROM, or a device does it, outside guest code.
 //
 // Only the vCPU's own thread may use the object, but for needs().
-#include <utility>
+#include <array>
 
 #include "arm/debug_events.h"
 #include "arm/page_walk.h"
@@ -53,15 +53,17 @@ class GuestMemory final : private arm::WalkMemory, private mmu::Peers {
     if (context_.dispatch.views) tlb_.set_current(*context_.dispatch.views->space);
     return tlb_;
   }
+  /// The same, for who chooses the views: its current space is the one that was selected last.
+  mmu::Shadow& shadow() { return tlb_; }
   /// Nothing has changed of what the views were made from.
   bool views_hold() const { return tlb_.changes() == context_.dispatch.views_changes; }
   /// (any thread) As Inbox::Owner::needs.
   bool needs(const Request& request) const { return tlb_.needs(request); }
   /// Does what maintenance or another vCPU asks.
   void apply(const Request& request);
-  /// What was kept when everything was flushed is to be right by the tables that are in force now, too: guests that flush
-  /// right before they change tables may count on a TLB that has nothing yet, though the architecture does not promise
-  /// them one (B3.10.1).
+  /// What was kept when everything was flushed is to be right by the tables that are in force now, too: guests that
+  /// flush right before they change tables may count on a TLB that has nothing yet, though the architecture does not
+  /// promise them one (B3.10.1).
   void keep_by_new_tables();
   /// Lets go of write entries for the frame of `pa`. Writes through them since the frame was marked were not seen: what
   /// was derived from its bytes goes, too (P1).
@@ -108,6 +110,7 @@ class GuestMemory final : private arm::WalkMemory, private mmu::Peers {
 
   template <class F>
   void with_tables(F f);
+  std::array<u64, 2> bases() const { return {context_.guest.cp15.ttbr0, context_.guest.cp15.ttbr1}; }
   u64 descriptor(GuestPa pa, u32 size);
 
   // --- arm::WalkMemory

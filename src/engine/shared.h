@@ -38,6 +38,9 @@ struct Shared {
   std::vector<Inbox*> inboxes;         ///< of the vCPUs, by their numbers
   std::unique_ptr<BackgroundCompiler> background;  ///< null: vCPUs compile
 
+  /// Host address of a page outside devices, or null. ROM's must not be written (MachinePort::rom_page).
+  const u8* page_at(GuestPa frame) { return ram.contains(frame, k_page_size) ? ram.host(frame) : port.rom_page(frame); }
+
   /// Asks vCPU n, for each bit n of `asked`, to let go of its write entries for the frame of `pa`.
   void ask_writers(GuestPa pa, u32 asked);
 

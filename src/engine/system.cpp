@@ -88,52 +88,14 @@ void TranslatingVcpu::icache_invalidate_all(bool) {
 }
 void TranslatingVcpu::icache_invalidate_va(u32) { icache_invalidate_all(false); }
 
-arm::Fault TranslatingVcpu::walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) {
-  path_.count = 0;
-  return arm::translate(context_.guest, *this, va, access, privileged, out);
-}
-
 void TranslatingVcpu::apply(const Request& r) {
   count(Counter::FlushRemote);
   carry_out(r);
 }
 
 void TranslatingVcpu::carry_out(const Request& r) {
-  if (r.kind == Request::Kind::FlushAll)
-    with_tables([&](const mmu::Tables& tables) { tlb_.apply(r, &tables); });
-  else if (r.kind != Request::Kind::DropWrites)
-    tlb_.apply(r);
-  else if (tlb_.drop_writes(r.pa))
-    wrote_unseen(r.pa);
-  if (tlb_.changes() != views_changes_) sync();
-}
-
-/// Calls f with the tables in force.
-template <class F>
-void TranslatingVcpu::with_tables(F f) {
-  const mmu::Shadow::Walk walking(tlb_, outbox_.has_others());
-  u32 walks = 0;
-  const auto translate_code = [&](u32 va, arm::Translation& out) {
-    ++walks;
-    return !walk(va, arm::Access::Execute, true, out);
-  };
-  f(mmu::Tables{mmu::SpaceKey::of(context_.guest, tlb_.policy()), bases(), translate_code});
-  count(Counter::FlushCheck, walks);
-}
-
-/// Guests that flush everything right before they change tables may count on a TLB that has nothing yet. Though the
-/// architecture does not promise them one (B3.10.1), what was kept is to be right by the tables that come next, too.
-void TranslatingVcpu::keep_by_new_tables() {
-  with_tables([this](const mmu::Tables& tables) { tlb_.keep_global(tables); });
-}
-
-/// Writes through entries since the frame was marked were not seen: what was derived from it may be of older bytes.
-void TranslatingVcpu::wrote_unseen(GuestPa pa) {
-  const GuestPa frame(pa.value & ~u64{k_page_mask});
-  if (shared_.code.invalidate(frame, k_page_size)) inbox_.request_attention();  // a loop that died may be running here
-  if (!(shared_.ram.marks(pa).load(std::memory_order_relaxed) & k_frame_table)) return;
-  tlb_.release_table(pa);
-  inbox_.request_attention();
+  memory_.apply(r);
+  if (!memory_.views_hold()) sync();
 }
 
 void TranslatingVcpu::fence() {
@@ -154,7 +116,7 @@ void TranslatingVcpu::table_hint(TableHint hint, GuestPa frame, u32) {
   const bool table = hint == TableHint::Allocated || hint == TableHint::Freed;
   count(table ? Counter::HintTable : Counter::HintBatch);
   tlb_.hint(hint, frame);
-  if (tlb_.changes() != views_changes_) sync();
+  if (!memory_.views_hold()) sync();
 }
 
 void TranslatingVcpu::send_event() {

@@ -134,33 +134,35 @@ bool no_debug_event(Context& c, const Uop& u) {
 // --- memory
 bool load_ex(Context& c, const Uop& u) {
   u64 value = 0;
-  if (!c.vcpu->load_exclusive(r32(c, u.a) + static_cast<u32>(u.imm), static_cast<u8>(u.imm >> 32), value)) return false;
+  if (!c.memory->load_exclusive(r32(c, u.a) + static_cast<u32>(u.imm), static_cast<u8>(u.imm >> 32), value))
+    return false;
   r32(c, u.dst) = static_cast<u32>(value);
   return true;
 }
 bool load_ex64(Context& c, const Uop& u) {
   u64 value = 0;
-  if (!c.vcpu->load_exclusive(r32(c, u.a) + static_cast<u32>(u.imm), static_cast<u8>(u.imm >> 32), value)) return false;
+  if (!c.memory->load_exclusive(r32(c, u.a) + static_cast<u32>(u.imm), static_cast<u8>(u.imm >> 32), value))
+    return false;
   r64(c, u.dst) = value;
   return true;
 }
 bool store_ex(Context& c, const Uop& u) {
   u32 result = 1;
   const u32 va = r32(c, u.a) + static_cast<u32>(u.imm);
-  if (!c.vcpu->store_exclusive(va, static_cast<u8>(u.imm >> 32), r32(c, u.b), result)) return false;
+  if (!c.memory->store_exclusive(va, static_cast<u8>(u.imm >> 32), r32(c, u.b), result)) return false;
   r32(c, u.dst) = result;
   return true;
 }
 bool store_ex64(Context& c, const Uop& u) {
   u32 result = 1;
   const u32 va = r32(c, u.a) + static_cast<u32>(u.imm);
-  if (!c.vcpu->store_exclusive(va, static_cast<u8>(u.imm >> 32), r64(c, u.b), result)) return false;
+  if (!c.memory->store_exclusive(va, static_cast<u8>(u.imm >> 32), r64(c, u.b), result)) return false;
   r32(c, u.dst) = result;
   return true;
 }
 bool clear_ex(Context& c, const Uop&) {
   c.counters.add(Counter::LightExclusive);
-  c.vcpu->clear_exclusive();
+  c.guest.excl_pa = ~u64{0};
   return true;
 }
 bool fence(Context& c, const Uop&) {

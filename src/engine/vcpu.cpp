@@ -43,18 +43,20 @@ TranslatingVcpu::TranslatingVcpu(Shared& shared, u32 index)
     : context_{},
       shared_(shared),
       index_(index),
-      tlb_(shared.frames, *this, index, shared.config.mmu, context_.counters),
+      journal_(shared.verifier ? std::make_unique<Journal>() : nullptr),
       // (With --verify a block runs twice, and its interpreted form is none that the code cache knows.)
       inbox_(*this, context_.dispatch, shared.holders, /*may_part=*/shared.verifier == nullptr),
       outbox_(index, shared.inboxes, context_.policy),
+      memory_(context_, shared, index, inbox_, outbox_, clock(), journal_.get()),
+      tlb_(memory_.shadow()),
       yields_when_spinning_(shared.host_cpus < shared.config.vcpus && shared.backend->yields_spinners()) {
   shared.inboxes.push_back(&inbox_);
   context_.vcpu = this;
+  context_.memory = &memory_;
   std::fill(std::begin(context_.heat), std::end(context_.heat), shared.backend->hot());
   context_.policy.host_to_pa = shared.ram.base().value - reinterpret_cast<u64>(shared.ram.host(shared.ram.base()));
   context_.policy.exclusive_slots = shared.exclusives.slots();
   context_.guest = arm::reset_state(index, shared.config.vcpus);
-  if (shared.verifier) journal_ = std::make_unique<Journal>();
   if (shared.config.count_time) clock().start(VcpuTime::Idle);
   for (u32 mode = 0; mode < std::size(context_.policy.simple_bank); ++mode)
     context_.policy.simple_bank[mode] =
@@ -158,8 +160,8 @@ void TranslatingVcpu::sync() {
     context.thumb = false;
     keys[privileged] = context.key();
   }
-  if (context_.dispatch.views) tlb_.set_current(*context_.dispatch.views->space);
-  if (tlb_.kept_by_others(bases())) keep_by_new_tables();
+  tlb();
+  memory_.keep_by_new_tables();
   mmu::Space& space = tlb_.select(context_.guest);
   const bool privileged = context_.guest.privileged();
   prepare_window(privileged);
@@ -182,11 +184,10 @@ Views& TranslatingVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
   mmu::SpaceKey key = space.key;
   key.dacr = 0;
   const View(&old)[2] = (context_.dispatch.views ? context_.dispatch.views : &kept[0])->view;
-  if (tlb_.changes() != views_changes_ || !(key == views_key_) ||
-      ((old[0].key[0] & ~k_key_window) | old[0].fp) != keys[0] ||
+  if (!memory_.views_hold() || !(key == views_key_) || ((old[0].key[0] & ~k_key_window) | old[0].fp) != keys[0] ||
       ((old[1].key[0] & ~k_key_window) | old[1].fp) != keys[1]) {
     for (Views& v : kept) v.dacr = Views::k_no_dacr;
-    views_changes_ = tlb_.changes();
+    context_.dispatch.views_changes = tlb_.changes();
     views_key_ = key;
   }
   for (Views& v : kept)
@@ -252,8 +253,8 @@ void TranslatingVcpu::take_interrupts() {
 
 /// An exception of the instruction at Dispatch::at itself, which sees that instruction's ITSTATE.
 void TranslatingVcpu::raise(arm::Exception exception) {
-  context_.guest.it = mark().it;
-  arm::take_exception(context_.guest, exception, mark_pc(), mark().bytes);
+  context_.guest.it = context_.dispatch.mark().it;
+  arm::take_exception(context_.guest, exception, context_.dispatch.pc(), context_.dispatch.mark().bytes);
 }
 
 /// The sensitive instruction at Dispatch::at. False: it is UNDEFINED.
@@ -274,18 +275,18 @@ Leave TranslatingVcpu::emulate() {
 }
 
 void TranslatingVcpu::take_data_abort() {
-  context_.guest.it = mark().it;
-  arm::take_data_abort(context_.guest, fault_, mark_pc());
+  context_.guest.it = context_.dispatch.mark().it;
+  arm::take_data_abort(context_.guest, memory_.fault(), context_.dispatch.pc());
 }
 
 /// BKPT, or the breakpoint or vector catch at the instruction of Dispatch::at: nothing has changed since it was found.
 void TranslatingVcpu::take_debug_event() {
   arm::CpuState& s = context_.guest;
-  const u32 pc = mark_pc();
+  const u32 pc = context_.dispatch.pc();
   arm::Fault fault{
       .type = arm::FaultType::Debug, .debug = static_cast<arm::DebugEntry>(context_.dispatch.at->imm), .va = pc};
   if (fault.debug == arm::DebugEntry::None) fault.debug = arm::instruction_event(s, pc);
-  s.it = mark().it;
+  s.it = context_.dispatch.mark().it;
   arm::take_prefetch_abort(s, fault, pc);
 }
 
@@ -303,7 +304,9 @@ std::optional<Exit> TranslatingVcpu::leave_block(Leave why) {
     case Leave::Sync: break;
     case Leave::Fault: take_data_abort(); break;
     case Leave::Undefined: raise(arm::Exception::Undefined); break;
-    case Leave::Svc: arm::take_exception(s, arm::Exception::SupervisorCall, mark_pc(), mark().bytes); break;
+    case Leave::Svc:
+      arm::take_exception(s, arm::Exception::SupervisorCall, context_.dispatch.pc(), context_.dispatch.mark().bytes);
+      break;
     case Leave::Bkpt: take_debug_event(); break;
     case Leave::Hvc: return hypercall(false);
     case Leave::Smc: return hypercall(true);
@@ -331,8 +334,8 @@ std::optional<Exit> TranslatingVcpu::leave_block(Leave why) {
 }
 
 std::optional<Exit> TranslatingVcpu::hypercall(bool smc) {
-  const InsnMark at = mark();
-  const u32 pc = mark_pc();
+  const InsnMark at = context_.dispatch.mark();
+  const u32 pc = context_.dispatch.pc();
   context_.guest.r[15] = context_.dispatch.at->disp;
   note_instructions();  // a mark reads it
   const u32 comment = static_cast<u32>(context_.dispatch.at->imm);

@@ -7,26 +7,16 @@
 
 #include "arm/cp15.h"
 #include "arm/exceptions.h"
-#include "arm/page_walk.h"
 #include "engine/context.h"
 #include "engine/engine.h"
-#include "engine/inbox.h"
-#include "engine/journal.h"
-#include "engine/outbox.h"
+#include "engine/guest_memory.h"
 #include "engine/shared.h"
 #include "engine/window_policy.h"
 #include "frontend/translate.h"
-#include "ir/access.h"
-#include "mmu/shadow.h"
 
 namespace armvisor::engine {
 
-class TranslatingVcpu final : public Vcpu,
-                              public arm::SystemPort,
-                              private arm::WalkMemory,
-                              private mmu::Peers,
-                              private Inbox::Owner,
-                              private Claimer {
+class TranslatingVcpu final : public Vcpu, public arm::SystemPort, private Inbox::Owner, private Claimer {
  public:
   TranslatingVcpu(Shared& shared, u32 index);
 
@@ -39,14 +29,9 @@ class TranslatingVcpu final : public Vcpu,
   void kick() override;
   void set_event() override { event_.store(1); }
   void table_hint(TableHint hint, GuestPa table, u32 level) override;
-  bool uses_table_hints() const override { return tlb_.policy() == MmuPolicy::RmapHints; }
+  bool uses_table_hints() const override { return shared_.config.mmu == MmuPolicy::RmapHints; }
 
-  // --- memory, for uops (memory.cpp). False: fault() says why. attr is ir::MemAttr.
-  bool load(u32 va, u8 attr, u8 attr2, u64& value);
-  bool store(u32 va, u8 attr, u8 attr2, u64 value);
-  bool load_exclusive(u32 va, u8 attr, u64& value);
-  bool store_exclusive(u32 va, u8 attr, u64 value, u32& result);
-  void clear_exclusive() { context_.guest.excl_pa = ~u64{0}; }
+  // --- for uops
   void fence();
   void send_event();
 
@@ -60,7 +45,9 @@ class TranslatingVcpu final : public Vcpu,
   void tlb_flush_va_all_asids(u32 va, bool inner_shareable) override;
   void icache_invalidate_all(bool inner_shareable) override;
   void icache_invalidate_va(u32 va) override;
-  arm::Fault walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) override;
+  arm::Fault walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) override {
+    return memory_.walk(va, access, privileged, out);
+  }
   u32 interrupt_lines() override;
   void debug_changed() override;
 
@@ -83,25 +70,6 @@ class TranslatingVcpu final : public Vcpu,
 
  private:
   friend class RunScope;
-  /// Where an access goes.
-  struct Place {
-    u64 host = 0;  ///< host address, or 0 for a device
-    GuestPa pa;
-    bool normal = false;  ///< Normal memory: may be unaligned
-    bool ram = false;
-  };
-  /// What an access has in one page.
-  struct Part {
-    u32 va = 0, size = 0;  ///< bytes; 0: nothing
-    Place place;
-  };
-  /// A whole access: the second part is in the page behind the first.
-  struct Span {
-    Part parts[2];
-    u32 unit = 1;  ///< bytes that are read or written in one piece in RAM
-    u32 step = 1;  ///< bytes of each access that a device gets
-  };
-
   // --- dispatcher (vcpu.cpp)
   void enter_run();
   void leave_run();
@@ -113,11 +81,7 @@ class TranslatingVcpu final : public Vcpu,
     std::fill(std::begin(context_.jump), std::end(context_.jump), JumpEntry{});
     known_.fill({});
   }
-  /// Generated code changes Dispatch::views by itself.
-  mmu::Shadow& tlb() {
-    tlb_.set_current(*context_.dispatch.views->space);
-    return tlb_;
-  }
+  mmu::Shadow& tlb() { return memory_.tlb(); }
   bool run_helper();
   Leave emulate();
   void take_data_abort();
@@ -136,8 +100,6 @@ class TranslatingVcpu final : public Vcpu,
     if (shared_.backend->counts_instructions())
       context_.counters.set(measure::Counter::Instructions, context_.dispatch.instructions);
   }
-  const InsnMark& mark() const { return context_.dispatch.block->mark_of(context_.dispatch.at); }
-  u32 mark_pc() const { return context_.dispatch.block->pc + mark().offset; }
 
   // --- host-MMU windows (windows.cpp)
   void prepare_window(bool privileged);
@@ -172,52 +134,24 @@ class TranslatingVcpu final : public Vcpu,
   bool offer(const CompileJob& job);
   bool compile_later(Block& block, const CompileJob& job);
 
-  // --- memory (memory.cpp)
-  u64 descriptor(GuestPa pa, u32 size);
-  bool read32(GuestPa pa, u32& value) override;
-  bool read64(GuestPa pa, u64& value) override;
-  arm::Fault walk_to_keep(u32 va, arm::Access access, bool privileged, arm::Translation& out, bool& keep);
-  bool resolve(u32 va, bool write, bool unprivileged, Place& out);
-  bool cached_place(u32 va, bool write, bool unprivileged, Place& out);
-  bool resolve(u32 va, const ir::Access& access, bool write, bool unprivileged, Span& out);
-  bool load_part(const Span& span, const Part& part, u64& value);
-  bool store_part(const Span& span, const Part& part, u64 value);
-  bool device(GuestPa pa, u32 size, bool write, u64& value);
-  bool mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value);
-  void store_ram(const Place& place, u32 size, u32 unit, u64 value);
-  void written(GuestPa pa, u32 size);
-  bool fault(arm::FaultType type, u32 va, bool write);
-  /// False: the access is a Watchpoint debug event.
-  bool check_watchpoints(u32 va, u32 size, bool write, bool unprivileged) {
-    return context_.guest.cp15.debug.armed == 0 || !is_watched(va, size, write, unprivileged);
-  }
-  bool is_watched(u32 va, u32 size, bool write, bool unprivileged);
-
   void maintain(const Request& request, bool inner_shareable);
   void carry_out(const Request& request);
-  template <class F>
-  void with_tables(F f);
-  std::array<u64, 2> bases() const { return {context_.guest.cp15.ttbr0, context_.guest.cp15.ttbr1}; }
-  void keep_by_new_tables();
 
   // --- Inbox::Owner
   void apply(const Request& request) override;
   void settle() override { settle_between_blocks(); }
   void forget_blocks() override { forget_jumps(); }
-  bool needs(const Request& request) const override { return tlb_.needs(request); }
-
-  // --- mmu::Peers
-  u64 ask(u32 vcpu, const Request& request) override { return outbox_.ask(vcpu, request); }
-  bool has_served(u32 vcpu, u64 ticket) const override { return outbox_.has_served(vcpu, ticket); }
-  void wrote_unseen(GuestPa pa) override;
+  bool needs(const Request& request) const override { return memory_.needs(request); }
 
   Context context_;
   Shared& shared_;
   const u32 index_;
-  mmu::Shadow tlb_;
-  mmu::WalkPath path_;       ///< of the last walk
+  std::unique_ptr<Journal> journal_;  ///< with --verify
+  Inbox inbox_;
+  Outbox outbox_;
+  GuestMemory memory_;
+  mmu::Shadow& tlb_;         ///< GuestMemory::shadow()
   mmu::SpaceKey views_key_;  ///< of Dispatch::kept_views, but for DACR
-  u64 views_changes_ = 0;    ///< SoftTlb::changes() that they are of
   /// Blocks by program counter and key, whatever the address space: after a switch or a flush they fill the jump cache.
   struct KnownBlock {
     u32 target = 0;  ///< with CPSR.T in bit 0
@@ -226,12 +160,8 @@ class TranslatingVcpu final : public Vcpu,
   static constexpr u32 k_known_bits = 16;
   static constexpr u32 known_index(u32 target) { return target * 0x9e3779b1u >> (32 - k_known_bits); }
   std::array<KnownBlock, 1u << k_known_bits> known_{};
-  ir::Block ir_block_;  ///< of translate_block: the memory stays
-  arm::Fault fault_;
-  std::unique_ptr<Journal> journal_;  ///< with --verify
-  mmu::TlbEntry* no_tlb_ = nullptr;   ///< when set, stands for the TLB
-  Inbox inbox_;
-  Outbox outbox_;
+  ir::Block ir_block_;               ///< of translate_block: the memory stays
+  mmu::TlbEntry* no_tlb_ = nullptr;  ///< when set, stands for the TLB
   u32 vain_lookups_ = 0;  ///< of find_block, one after the other
   WindowPolicy window_policy_;
   bool windowed_[2] = {};   ///< by privilege: the last view's blocks had k_key_window

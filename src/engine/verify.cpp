@@ -145,7 +145,7 @@ Leave TranslatingVcpu::run_once(Block* block, bool& asked) {
     }
     if (why == Leave::Attention) return Leave::Lookup;
     if (!ends_with_block(why)) {
-      if (why != Leave::Lookup) context_.guest.r[15] = mark_pc();
+      if (why != Leave::Lookup) context_.guest.r[15] = context_.dispatch.pc();
       return why;
     }
     leave_block(why);
@@ -213,7 +213,7 @@ void TranslatingVcpu::report(const Block& block, const CpuState& before, const s
   say(line);
   print_text("before:\n" + state_text(before) + "differences:\n" + found);
   const GuestPa page(block.pa.value & ~u64{k_page_mask});
-  const u8* const host = shared_.ram.contains(page, k_page_size) ? shared_.ram.host(page) : shared_.port.rom_page(page);
+  const u8* const host = shared_.page_at(page);
   if (!host || block.straddles()) return;
   std::array<u8, 256> code{};
   const u32 offset = block.pc & k_page_mask, size = std::min(k_page_size - offset, 256u);

@@ -142,14 +142,9 @@ void TranslatingVcpu::look_ahead(u32 va) {
     const u32 at = (va & ~k_page_mask) + k * k_page_size;
     if ((at ^ va) >> 20 != 0 || window.has(at, false)) return;
     if (space.data[privileged][(at >> k_page_bits) % mmu::k_tlb_entries].read_tag == at) continue;
-    const mmu::Shadow::Walk walking(tlb_, outbox_.has_others());
-    arm::Translation t;
-    bool keep = false;
-    if (walk_to_keep(at, arm::Access::Read, privileged, t, keep) || !keep || t.type != arm::MemoryType::Normal) return;
-    const GuestPa frame(t.pa.value & ~u64{k_page_mask});
-    if (!shared_.ram.contains(frame, k_page_size)) return;
-    tlb_.fill_data(at, t, privileged, shared_.ram.host(frame), true);
-    count(Counter::HiddenData);
+    GuestMemory::Page page;
+    if (memory_.find_page(at, arm::Access::Read, privileged, page)) return;
+    if (!page.kept || !page.normal || !page.ram) return;
   }
 }
 
@@ -174,14 +169,15 @@ void TranslatingVcpu::window_missed(u32 va, u32 size, bool write) {
   Mapped mapped = map(va);
   const u32 last = va + size - 1;
   if ((va ^ last) >> k_page_bits != 0 && mapped != Mapped::No) mapped = map(last);
-  if (tlb_.changes() != views_changes_) {  // the window may not be that of the other DACR's view any more
+  if (!memory_.views_hold()) {  // the window may not be that of the other DACR's view any more
     context_.dispatch.views->other->dacr = Views::k_no_dacr;
     inbox_.request_attention();
   }
   if (mapped == Mapped::Already || mapped == Mapped::Now) return;
   if (mapped == Mapped::Full) return charge_window(WindowPolicy::k_most_credit[privileged], privileged);
-  if (!shared_.backend->avoid_window(mark_pc())) return;
-  const auto offset = static_cast<u64>(s64{mark().offset});  // below 0 in a region that begins before its entry
+  if (!shared_.backend->avoid_window(context_.dispatch.pc())) return;
+  // (The offset is below 0 in a region that begins before its entry.)
+  const auto offset = static_cast<u64>(s64{context_.dispatch.mark().offset});
   shared_.code.invalidate(context_.dispatch.block->pa + offset, 1);
   inbox_.request_attention();
 }

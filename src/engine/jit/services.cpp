@@ -17,13 +17,15 @@ const Uop* enter_service(Context* c, u64 uop) {
 u64 service_load(Context* c, u64 va, u64 uop, u64) {
   const Uop* u = enter_service(c, uop);
   u64 value = 0;
-  if (!c->vcpu->load(static_cast<u32>(va), u->attr, u->attr2, value)) c->dispatch.raised = static_cast<u32>(Leave::Fault);
+  if (!c->memory->load(static_cast<u32>(va), u->attr, u->attr2, value))
+    c->dispatch.raised = static_cast<u32>(Leave::Fault);
   return value;
 }
 
 u64 service_store(Context* c, u64 va, u64 uop, u64 value) {
   const Uop* u = enter_service(c, uop);
-  if (!c->vcpu->store(static_cast<u32>(va), u->attr, u->attr2, value)) c->dispatch.raised = static_cast<u32>(Leave::Fault);
+  if (!c->memory->store(static_cast<u32>(va), u->attr, u->attr2, value))
+    c->dispatch.raised = static_cast<u32>(Leave::Fault);
   return 0;
 }
 

@@ -121,7 +121,7 @@ void Emitter::helper_behind(const Inst& i, Label slow, Label back) {
   });
 }
 
-// LDREX and STREX as TranslatingVcpu::load_exclusive and store_exclusive do it (see exclusive.h). Only memory that may
+// LDREX and STREX as GuestMemory::load_exclusive and store_exclusive do it (see exclusive.h). Only memory that may
 // be written unseen is handled here, so a store need not look for code on the page.
 bool Emitter::emit_exclusive(const Inst& i) {
   const u32 size = i.attr & ir::MemAttr::size_mask;

@@ -1,11 +1,10 @@
-// The slow paths of guest memory accesses.
+#include "engine/guest_memory.h"
+
 #include <algorithm>
 
-#include "arm/debug_events.h"
 #include "base/bits.h"
 #include "engine/guest_access.h"
-#include "engine/vcpu.h"
-#include "ir/access.h"
+#include "engine/shared.h"
 #include "memory/fence.h"
 
 namespace armvisor::engine {
@@ -13,7 +12,17 @@ namespace armvisor::engine {
 using ir::MemAttr;
 using measure::Counter;
 
-bool TranslatingVcpu::fault(arm::FaultType type, u32 va, bool write) {
+GuestMemory::GuestMemory(Context& context, Shared& shared, u32 index, Inbox& inbox, Outbox& outbox,
+                         measure::VcpuClock& clock, Journal* journal)
+    : context_(context),
+      shared_(shared),
+      inbox_(inbox),
+      outbox_(outbox),
+      clock_(clock),
+      journal_(journal),
+      tlb_(shared.frames, *this, index, shared.config.mmu, context.counters) {}
+
+bool GuestMemory::fail(arm::FaultType type, u32 va, bool write) {
   fault_ = arm::Fault();
   fault_.type = type;
   fault_.va = va;
@@ -22,13 +31,13 @@ bool TranslatingVcpu::fault(arm::FaultType type, u32 va, bool write) {
 }
 
 /// Host address of an aligned descriptor in RAM or ROM, or 0.
-u64 TranslatingVcpu::descriptor(GuestPa pa, u32 size) {
+u64 GuestMemory::descriptor(GuestPa pa, u32 size) {
   if (shared_.ram.contains(pa, size)) return reinterpret_cast<u64>(shared_.ram.host(pa));
   const u8* page = shared_.port.rom_page(GuestPa(pa.value & ~u64{k_page_mask}));
   return page ? reinterpret_cast<u64>(page) + (pa.value & k_page_mask) : 0;
 }
 
-bool TranslatingVcpu::read32(GuestPa pa, u32& value) {
+bool GuestMemory::read32(GuestPa pa, u32& value) {
   const u64 host = descriptor(pa, 4);
   path_.add(pa);
   if (host) value = guest_load<u32>(host);
@@ -36,7 +45,7 @@ bool TranslatingVcpu::read32(GuestPa pa, u32& value) {
   return host != 0;
 }
 
-bool TranslatingVcpu::read64(GuestPa pa, u64& value) {
+bool GuestMemory::read64(GuestPa pa, u64& value) {
   const u64 host = descriptor(pa, 8);
   path_.add(pa);
   if (host) value = guest_load<u64>(host);
@@ -44,33 +53,49 @@ bool TranslatingVcpu::read64(GuestPa pa, u64& value) {
   return host != 0;
 }
 
-/// Translates for an access. `keep`: the translation may be entered in the TLB.
-arm::Fault TranslatingVcpu::walk_to_keep(u32 va, arm::Access access, bool privileged, arm::Translation& out,
-                                         bool& keep) {
+arm::Fault GuestMemory::walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) {
+  path_.count = 0;
+  return arm::translate(context_.guest, *this, va, access, privileged, out);
+}
+
+arm::Fault GuestMemory::find_page(u32 va, arm::Access access, bool privileged, Page& out) {
   using Keep = mmu::Shadow::Keep;
+  const mmu::Shadow::Walk walking(tlb_, outbox_.has_others());
+  arm::Translation t;
   // Once to claim the tables, once more to see them claimed; a table that changes meanwhile is not kept.
   Keep answer = Keep::WalkAgain;
   for (u32 tries = 0; tries < 3 && answer == Keep::WalkAgain; ++tries) {
-    if (const arm::Fault fault = walk(va, access, privileged, out)) return fault;
-    answer = tlb().may_keep(va, out, path_);
+    if (const arm::Fault fault = walk(va, access, privileged, t)) return fault;
+    answer = tlb().may_keep(va, t, path_);
   }
-  keep = answer == Keep::Yes;
+  const GuestPa frame(t.pa.value & ~u64{k_page_mask});
+  const bool ram = shared_.ram.contains(frame, k_page_size), write = access == arm::Access::Write;
+  u8* const host = ram ? shared_.ram.host(frame) : write ? nullptr : const_cast<u8*>(shared_.port.rom_page(frame));
+  const bool execute = access == arm::Access::Execute;
+  const bool keep = answer == Keep::Yes && (execute || (host && !arm::page_is_watched(context_.guest, va, privileged)));
+  out = {.frame = frame, .host = host, .normal = t.type == arm::MemoryType::Normal, .ram = ram, .kept = keep};
+  if (!keep) return {};
+  if (execute)
+    tlb().fill_exec(va & ~k_page_mask, t, privileged);
+  else
+    tlb().fill_data(va, t, privileged, host, ram);
+  count(execute ? Counter::HiddenExec : Counter::HiddenData);
   return {};
 }
 
-bool TranslatingVcpu::is_watched(u32 va, u32 size, bool write, bool unprivileged) {
-  const bool privileged = context_.guest.privileged() && !unprivileged;
+bool GuestMemory::is_watched(u32 va, u32 size, bool write, bool unprivileged) {
+  const bool privileged = is_privileged(unprivileged);
   const auto address = arm::watched_address(context_.guest, va, size, write, privileged);
   if (!address) return false;
-  fault(arm::FaultType::Debug, *address, write);
+  fail(arm::FaultType::Debug, *address, write);
   fault_.debug = arm::DebugEntry::Watchpoint;
   return true;
 }
 
 /// A place that the TLB knows: Normal RAM, or ROM for reads. A write may be one that must be seen.
-bool TranslatingVcpu::cached_place(u32 va, bool write, bool unprivileged, Place& out) {
+bool GuestMemory::cached_place(u32 va, bool write, bool unprivileged, Place& out) {
   mmu::Space& space = tlb().current();
-  const bool privileged = context_.guest.privileged() && !unprivileged;
+  const bool privileged = is_privileged(unprivileged);
   const u32 k = (va >> k_page_bits) % mmu::k_tlb_entries;
   const mmu::TlbEntry& e = space.data[privileged][k];
   const mmu::Space::Meta meta = space.data_meta[privileged][k];
@@ -85,31 +110,24 @@ bool TranslatingVcpu::cached_place(u32 va, bool write, bool unprivileged, Place&
   return !write || e.write_tag == e.read_tag || shared_.frames.writes_are_seen(out.pa);
 }
 
-bool TranslatingVcpu::resolve(u32 va, bool write, bool unprivileged, Place& out) {
+bool GuestMemory::resolve(u32 va, bool write, bool unprivileged, Place& out) {
   if (cached_place(va, write, unprivileged, out)) return true;
-  const bool privileged = context_.guest.privileged() && !unprivileged;
-  const mmu::Shadow::Walk walking(tlb_, outbox_.has_others());
-  arm::Translation t;
-  bool keep = false;
-  fault_ = walk_to_keep(va, write ? arm::Access::Write : arm::Access::Read, privileged, t, keep);
+  Page page;
+  const arm::Access access = write ? arm::Access::Write : arm::Access::Read;
+  fault_ = find_page(va, access, is_privileged(unprivileged), page);
   if (fault_) {
     count(Counter::TrueData);
     return false;
   }
-  out.pa = t.pa;
-  out.normal = t.type == arm::MemoryType::Normal;
-  const GuestPa frame(t.pa.value & ~u64{k_page_mask});
-  out.ram = shared_.ram.contains(frame, k_page_size);
-  u8* host = out.ram ? shared_.ram.host(frame) : nullptr;
-  if (!host && !write) host = const_cast<u8*>(shared_.port.rom_page(frame));
-  out.host = host ? reinterpret_cast<u64>(host) + (va & k_page_mask) : 0;
-  if (!host || !keep || arm::page_is_watched(context_.guest, va, privileged)) return true;
-  tlb().fill_data(va, t, privileged, host, out.ram);
-  count(Counter::HiddenData);
+  const u32 offset = va & k_page_mask;
+  out = {.host = page.host ? reinterpret_cast<u64>(page.host) + offset : 0,
+         .pa = page.frame + offset,
+         .normal = page.normal,
+         .ram = page.ram};
   return true;
 }
 
-bool TranslatingVcpu::device(GuestPa pa, u32 size, bool write, u64& value) {
+bool GuestMemory::device(GuestPa pa, u32 size, bool write, u64& value) {
   if (journal_) {
     if (const auto done = journal_->device_access(pa, size, write, value)) return *done;
   }
@@ -118,22 +136,22 @@ bool TranslatingVcpu::device(GuestPa pa, u32 size, bool write, u64& value) {
   return done;
 }
 
-bool TranslatingVcpu::mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value) {
-  context_.guest.r[15] = mark_pc();
-  const measure::VcpuTime before = clock().enter(measure::VcpuTime::Device);
+bool GuestMemory::mmio(u32 va, GuestPa pa, u32 size, bool write, u64& value) {
+  context_.guest.r[15] = context_.dispatch.pc();
+  const measure::VcpuTime before = clock_.enter(measure::VcpuTime::Device);
   bool done;
   {
     const OutsideGuest outside(inbox_, OutsideGuest::Holds::Current);
     done = device(pa, size, write, value);
   }
-  clock().enter(before);
-  return done || fault(arm::FaultType::SyncExternal, va, write);
+  clock_.enter(before);
+  return done || fail(arm::FaultType::SyncExternal, va, write);
 }
 
 /// Checks the alignment of each element (ir/access.h) and finds both pages, before anything is read or written;
 /// then asks the watchpoints.
-bool TranslatingVcpu::resolve(u32 va, const ir::Access& access, bool write, bool unprivileged, Span& out) {
-  if (!access.allows(va)) return fault(arm::FaultType::Alignment, va, write);
+bool GuestMemory::resolve(u32 va, const ir::Access& access, bool write, bool unprivileged, Span& out) {
+  if (!access.allows(va)) return fail(arm::FaultType::Alignment, va, write);
   const u32 in_first = std::min(access.size, k_page_size - (va & k_page_mask));
   out.parts[0] = {va, in_first, {}};
   out.parts[1] = {va + in_first, access.size - in_first, {}};
@@ -144,12 +162,12 @@ bool TranslatingVcpu::resolve(u32 va, const ir::Access& access, bool write, bool
   if (access.is_aligned(va)) return check_watchpoints(va, access.size, write, unprivileged);
   for (const Part& part : out.parts) {
     const bool may_be_unaligned = part.place.normal && (write ? part.place.ram : part.place.host != 0);
-    if (part.size != 0 && !may_be_unaligned) return fault(arm::FaultType::Alignment, part.va, write);
+    if (part.size != 0 && !may_be_unaligned) return fail(arm::FaultType::Alignment, part.va, write);
   }
   return check_watchpoints(va, access.size, write, unprivileged);
 }
 
-bool TranslatingVcpu::load_part(const Span& span, const Part& part, u64& value) {
+bool GuestMemory::load_part(const Span& span, const Part& part, u64& value) {
   const Place& place = part.place;
   if (place.host) {
     value = guest_load_units(place.host, part.size, span.unit);
@@ -165,7 +183,7 @@ bool TranslatingVcpu::load_part(const Span& span, const Part& part, u64& value) 
   return true;
 }
 
-bool TranslatingVcpu::store_part(const Span& span, const Part& part, u64 value) {
+bool GuestMemory::store_part(const Span& span, const Part& part, u64 value) {
   const Place& place = part.place;
   if (place.ram) {
     store_ram(place, part.size, span.unit, value);
@@ -178,7 +196,7 @@ bool TranslatingVcpu::store_part(const Span& span, const Part& part, u64 value) 
   return true;
 }
 
-bool TranslatingVcpu::load(u32 va, u8 attr, u8 attr2, u64& value) {
+bool GuestMemory::load(u32 va, u8 attr, u8 attr2, u64& value) {
   count(Counter::LightLoad);
   const ir::Access access = ir::access_of(attr, attr2);
   Span span;
@@ -191,7 +209,7 @@ bool TranslatingVcpu::load(u32 va, u8 attr, u8 attr2, u64& value) {
   return true;
 }
 
-void TranslatingVcpu::store_ram(const Place& place, u32 size, u32 unit, u64 value) {
+void GuestMemory::store_ram(const Place& place, u32 size, u32 unit, u64 value) {
   if (journal_ && journal_->stored(place.host, size, value)) return;
   guest_store_units(place.host, size, unit, value);
   full_fence();
@@ -199,11 +217,11 @@ void TranslatingVcpu::store_ram(const Place& place, u32 size, u32 unit, u64 valu
 }
 
 /// A store that no TLB entry allowed was made, and a full fence has passed.
-void TranslatingVcpu::written(GuestPa pa, u32 size) {
+void GuestMemory::written(GuestPa pa, u32 size) {
   const u8 marks = shared_.ram.marks(pa).load(std::memory_order_relaxed);
   if (marks & k_frame_table) {
     tlb_.table_written(pa, size);
-    if (tlb_.changes() != views_changes_) inbox_.request_attention();
+    if (!views_hold()) inbox_.request_attention();
     if (!context_.guest.privileged()) tlb().settle_window();  // the block may go on by way of it
   }
   if (!(marks & k_frame_code)) return;
@@ -211,7 +229,7 @@ void TranslatingVcpu::written(GuestPa pa, u32 size) {
   if (shared_.code.written(pa, size)) inbox_.request_attention();
 }
 
-bool TranslatingVcpu::store(u32 va, u8 attr, u8 attr2, u64 value) {
+bool GuestMemory::store(u32 va, u8 attr, u8 attr2, u64 value) {
   count(Counter::LightStore);
   const ir::Access access = ir::access_of(attr, attr2);
   if (attr & MemAttr::big) value = byte_swap(value, access.size);
@@ -225,13 +243,13 @@ bool TranslatingVcpu::store(u32 va, u8 attr, u8 attr2, u64 value) {
 
 // Exclusives need natural alignment always (A3.2.1), and memory that a monitor watches: RAM.
 
-bool TranslatingVcpu::load_exclusive(u32 va, u8 attr, u64& value) {
+bool GuestMemory::load_exclusive(u32 va, u8 attr, u64& value) {
   count(Counter::LightExclusive);
   const u32 size = attr & MemAttr::size_mask;
-  if (va & (size - 1)) return fault(arm::FaultType::Alignment, va, false);
+  if (va & (size - 1)) return fail(arm::FaultType::Alignment, va, false);
   Place place;
   if (!resolve(va, false, false, place) || !check_watchpoints(va, size, false, false)) return false;
-  if (!place.ram) return fault(arm::FaultType::SyncExternal, va, false);
+  if (!place.ram) return fail(arm::FaultType::SyncExternal, va, false);
   arm::CpuState& s = context_.guest;
   s.excl_version = shared_.exclusives.version(place.pa);  // before the value: a store between fails the pair
   value = guest_load_aligned(place.host, size);
@@ -243,16 +261,16 @@ bool TranslatingVcpu::load_exclusive(u32 va, u8 attr, u64& value) {
   return true;
 }
 
-bool TranslatingVcpu::store_exclusive(u32 va, u8 attr, u64 value, u32& result) {
+bool GuestMemory::store_exclusive(u32 va, u8 attr, u64 value, u32& result) {
   count(Counter::LightExclusive);
   const u32 size = attr & MemAttr::size_mask;
-  if (va & (size - 1)) return fault(arm::FaultType::Alignment, va, true);
+  if (va & (size - 1)) return fail(arm::FaultType::Alignment, va, true);
   Place place;
   if (!resolve(va, true, false, place) || !check_watchpoints(va, size, true, false)) return false;
-  if (!place.ram) return fault(arm::FaultType::SyncExternal, va, true);
+  if (!place.ram) return fail(arm::FaultType::SyncExternal, va, true);
   arm::CpuState& s = context_.guest;
   const bool marked = s.excl_pa == place.pa.value && s.excl_size == size;
-  clear_exclusive();
+  s.excl_pa = ~u64{0};
   result = 1;
   if (!marked) return true;
   if (attr & MemAttr::big) value = byte_swap(value, size);
@@ -280,6 +298,45 @@ bool TranslatingVcpu::store_exclusive(u32 va, u8 attr, u64 value, u32& result) {
     written(place.pa, size);
   }
   return true;
+}
+
+void GuestMemory::apply(const Request& r) {
+  if (r.kind == Request::Kind::FlushAll)
+    with_tables([&](const mmu::Tables& tables) { tlb_.apply(r, &tables); });
+  else if (r.kind != Request::Kind::DropWrites)
+    tlb_.apply(r);
+  else
+    drop_writes(r.pa);
+}
+
+/// Calls f with the tables in force.
+template <class F>
+void GuestMemory::with_tables(F f) {
+  const mmu::Shadow::Walk walking(tlb_, outbox_.has_others());
+  u32 walks = 0;
+  const auto translate_code = [&](u32 va, arm::Translation& out) {
+    ++walks;
+    return !walk(va, arm::Access::Execute, true, out);
+  };
+  f(mmu::Tables{mmu::SpaceKey::of(context_.guest, tlb_.policy()), bases(), translate_code});
+  count(Counter::FlushCheck, walks);
+}
+
+void GuestMemory::keep_by_new_tables() {
+  if (!tlb_.kept_by_others(bases())) return;
+  with_tables([this](const mmu::Tables& tables) { tlb_.keep_global(tables); });
+}
+
+void GuestMemory::drop_writes(GuestPa pa) {
+  if (tlb_.drop_writes(pa)) wrote_unseen(pa);
+}
+
+void GuestMemory::wrote_unseen(GuestPa pa) {
+  const GuestPa frame(pa.value & ~u64{k_page_mask});
+  if (shared_.code.invalidate(frame, k_page_size)) inbox_.request_attention();  // a loop that died may be running here
+  if (!(shared_.ram.marks(pa).load(std::memory_order_relaxed) & k_frame_table)) return;
+  tlb_.release_table(pa);
+  inbox_.request_attention();
 }
 
 }  // namespace armvisor::engine
