@@ -1,6 +1,6 @@
 #pragma once
 // What options ask for: devices beyond those that a board has anyway. Each takes one of its virtio slots, in the order
-// in which they were asked for.
+// in which they were asked for unless MachineOptions::slots says otherwise.
 #include <string>
 #include <variant>
 #include <vector>
@@ -14,11 +14,13 @@ namespace armvisor::machine {
 struct DiskSpec {
   std::string path;
   bool read_only = false;
+  std::string serial{};  ///< what the guest is told when it asks, 20 bytes of it at most
 };
 
-/// A network device on the user-mode network.
+/// A network device on the user-mode network, or with nothing at the other end of its cable.
 struct NetworkSpec {
   devices::UserNetworkOptions network;
+  bool unplugged = false;
 };
 
 /// A source of entropy, which is the host's.

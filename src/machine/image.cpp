@@ -75,6 +75,10 @@ Result<Image> recognise(const ImageArgument& argument, std::vector<u8> file, con
   if (is_elf(file)) return load_elf(path, file, room);
   if (is_uimage(file)) return load_uimage(path, file, room);
   const std::string_view foreign = known_foreign(file);
+  if (foreign.empty() && room.raw_offset) {
+    const GuestPa pa = room.ram_base + *room.raw_offset;
+    return place(std::move(file), pa, static_cast<u32>(pa.value));
+  }
   return Error{ErrorKind::BadInput,
                "kernel " + path + ": expected a 32-bit ARM zImage, uImage or ELF file, found " +
                    (foreign.empty() ? "none of these" : std::string(foreign)) +
@@ -124,9 +128,6 @@ constexpr u32 k_zimage_magic = 0x016f2818;
 /// What only Linux has behind these, from 3.14 on: the byte order, and from 4.15 on another magic number.
 constexpr std::size_t k_linux_order_at = 0x30, k_linux_magic_at = 0x34;
 constexpr u32 k_linux_order = 0x04030201, k_linux_magic = 0x45454545;
-/// Where zImage goes in RAM, as QEMU does: clear of the first pages, and below where it decompresses to, it moves
-/// itself.
-constexpr u64 k_zimage_offset = 0x10000;
 }  // namespace
 
 bool is_zimage(const std::vector<u8>& file) {
@@ -153,7 +154,7 @@ Result<Image> load_zimage(const std::string& path, std::vector<u8> file, const I
     AV_LOG(Warn, "kernel %s has %zu of the %u bytes in its header: the others are taken to be zeros (bss)",
            path.c_str(), file.size(), size);
   }
-  const GuestPa pa = room.ram_base + k_zimage_offset;
+  const GuestPa pa = room.ram_base + k_kernel_offset;
   return place(std::move(file), pa, static_cast<u32>(pa.value), size);
 }
 

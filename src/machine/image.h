@@ -25,6 +25,10 @@ struct Image {
   GuestPa end;    ///< first byte after the last segment
 };
 
+/// Where in RAM zImage goes, as QEMU does, and with QEMU a raw binary: clear of the first pages, and below where zImage
+/// decompresses to, it moves itself.
+inline constexpr u64 k_kernel_offset = 0x10000;
+
 /// What a kernel argument says: FILE, or FILE@ADDRESS for a raw image.
 struct ImageArgument {
   std::string path;
@@ -36,6 +40,7 @@ struct ImageArgument {
 struct ImageRoom {
   GuestPa ram_base;
   u64 ram_size = 0;
+  std::optional<u64> raw_offset{};  ///< where in RAM a file of no known format goes; nothing: it is refused
   const StopEvent* stop = nullptr;  ///< ends the loading with an error
 };
 

@@ -17,6 +17,7 @@ constexpr u64 k_mib = u64{1} << 20;
 constexpr std::size_t k_most_append = 16 * 1024;
 constexpr std::size_t k_linux_append = 1023;  ///< COMMAND_LINE_SIZE of 32-bit ARM, less the end
 constexpr u64 k_fdt_room = 2 * k_mib;         ///< the kernel maps at most this much of a tree
+constexpr u64 k_fdt_usual_room = k_mib;       ///< a tree of usual size with room to grow, as QEMU's
 constexpr u64 k_fdt_growth = 64 << 10;        ///< at least so much may be added to a tree, if k_fdt_room has it
 
 Error no_room(const std::string& what, u64 ram_size) {
@@ -58,7 +59,7 @@ Segment segment(GuestPa pa, std::vector<u8> bytes) {
 /// where it lies, and copies as many bytes as the header says before it adds to the copy.
 Segment fdt_segment(u64 address, const std::vector<u8>& fdt) {
   Segment s = segment(GuestPa(address), fdt);
-  s.memory_size = std::clamp<u64>(fdt.size() + k_fdt_growth, k_mib, k_fdt_room);
+  s.memory_size = std::clamp<u64>(fdt.size() + k_fdt_growth, k_fdt_usual_room, k_fdt_room);
   set_fdt_room(s.bytes, static_cast<u32>(s.memory_size));
   return s;
 }
@@ -68,6 +69,32 @@ Result<BootPlan> plan_nothing(const BootConfig& config, const StopEvent* stop) {
   BootPlan plan;
   AV_TRY_ASSIGN(plan.fdt, tree(config, fdt_config(config, 0, 0), stop));
   return plan;
+}
+
+ImageArgument kernel_argument(const BootConfig& config) {
+  return config.qemu_kernels ? ImageArgument{config.kernel, std::nullopt} : ImageArgument::parse(config.kernel);
+}
+
+Result<Image> read_kernel(const BootConfig& config, const StopEvent* stop) {
+  ImageRoom room{config.board->ram.base, config.ram_size, {}, stop};
+  if (config.qemu_kernels) room.raw_offset = k_kernel_offset;
+  return load_image(kernel_argument(config), room);
+}
+
+/// Where the tree goes, and behind it the initrd: far enough above the kernel that it can decompress.
+u64 above_kernel(const BootConfig& config, const Image& image) {
+  const u64 usual = config.board->ram.base.value + std::min<u64>(config.ram_size / 2, 128 * k_mib);
+  return std::max(usual, align_up<u64>(image.end.value, k_fdt_room));
+}
+
+/// Whether the tree goes to the start of RAM instead: there QEMU has it for programs that are linked to lie above it,
+/// and there is room with an image at the very end of RAM.
+bool tree_below_kernel(const BootConfig& config, const Image& image) {
+  const u64 ram = config.board->ram.base.value;
+  const auto address = [](const Segment& s) { return s.pa.value; };
+  const u64 free = std::ranges::min(image.segments, {}, address).pa.value - ram;
+  if (config.qemu_kernels && free >= (config.dtb.empty() ? k_fdt_usual_room : k_fdt_room)) return true;
+  return above_kernel(config, image) + k_fdt_room > ram + config.ram_size && free >= k_fdt_room;
 }
 
 /// Looks at the start of the firmware; all of it is the flash's to read.
@@ -101,14 +128,13 @@ Result<BootPlan> plan_kernel(const BootConfig& config, const StopEvent* stop) {
     AV_LOG(Warn, "the kernel command line has %zu bytes: Linux for ARM takes the first %zu", config.append->size(),
            k_linux_append);
   const GuestPa ram = config.board->ram.base;
-  AV_TRY_ASSIGN(Image image, load_image(ImageArgument::parse(config.kernel), {ram, config.ram_size, stop}));
+  AV_TRY_ASSIGN(Image image, read_kernel(config, stop));
   const u64 ram_end = ram.value + config.ram_size;
-  u64 fdt_at = ram.value + std::min<u64>(config.ram_size / 2, 128 * k_mib);
-  fdt_at = std::max(fdt_at, align_up<u64>(image.end.value, k_fdt_room));
-  if (fdt_at + k_fdt_room > ram_end && image.segments.front().pa.value >= ram.value + k_fdt_room)
-    fdt_at = ram.value;  // an image at the very end of RAM
-  if (fdt_at + k_fdt_room > ram_end) return no_room("kernel " + config.kernel, config.ram_size);
-  const u64 initrd_at = fdt_at + k_fdt_room;
+  const bool below = tree_below_kernel(config, image);
+  const u64 fdt_at = below ? ram.value : above_kernel(config, image);
+  if (!below && fdt_at + k_fdt_room > ram_end) return no_room("kernel " + config.kernel, config.ram_size);
+  const u64 initrd_at =
+      below && config.qemu_kernels ? std::min(above_kernel(config, image), ram_end) : fdt_at + k_fdt_room;
   std::vector<u8> initrd;
   if (!config.initrd.empty()) {
     AV_TRY_ASSIGN(
@@ -164,7 +190,7 @@ Status check_config(const BootConfig& config) {
 
 std::vector<std::string> input_files(const BootConfig& config) {
   std::vector<std::string> files;
-  for (const std::string& path : {ImageArgument::parse(config.kernel).path, config.initrd, config.dtb, config.firmware})
+  for (const std::string& path : {kernel_argument(config).path, config.initrd, config.dtb, config.firmware})
     if (!path.empty()) files.push_back(path);
   return files;
 }

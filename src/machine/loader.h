@@ -15,11 +15,14 @@ namespace armvisor::machine {
 
 struct BootConfig {
   const Board* board = &k_virt;
-  std::string kernel;    ///< FILE or FILE@ADDRESS; empty: none
+  std::string kernel;    ///< FILE or FILE@ADDRESS, with qemu_kernels FILE; empty: none
   std::string initrd;    ///< empty: none
   std::string dtb;       ///< empty: generated
   std::string firmware;  ///< for flash bank 0; empty: none
   std::optional<std::string> append;
+  /// Kernels are placed as QEMU places them: a file of no known format as if it were a zImage, and the device tree at
+  /// the start of RAM if the kernel leaves it free.
+  bool qemu_kernels = false;
   bool tree_only = false;  ///< nothing will run: the device tree alone is wanted, and there may be no kernel
   u64 ram_size = u64{512} << 20;
   u32 vcpus = 1;

@@ -1,7 +1,10 @@
 #include "machine/machine.h"
 
+#include <algorithm>
+
 #include "devices/backends/disk_file.h"
 #include "devices/backends/network_options.h"
+#include "devices/backends/no_network.h"
 #include "devices/backends/slirp_network.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
@@ -12,9 +15,14 @@ namespace armvisor::machine {
 namespace {
 
 /// Before anything is opened.
-Status check_slots(const Board& board, std::size_t devices) {
+Status check_slots(const Board& board, const MachineOptions& options) {
   const Placement* const slots = board.find(DeviceKind::VirtioMmio);
-  const std::size_t most = slots ? slots->count : 0;
+  const std::size_t most = slots ? slots->count : 0, devices = options.devices.size();
+  std::vector<u32> taken = options.slots;
+  std::ranges::sort(taken);
+  if (!taken.empty() &&
+      (taken.size() != devices || taken.back() >= most || std::ranges::adjacent_find(taken) != taken.end()))
+    return Error{ErrorKind::Internal, "virtio devices were given slots that they cannot have"};
   if (devices <= most) return {};
   return Error{ErrorKind::BadArguments, "virtio devices: expected at most " + std::to_string(most) +
                                             " disks, networks, consoles and entropy sources together, found " +
@@ -34,7 +42,7 @@ Machine::~Machine() { world_.flash.reset(nullptr); }
 
 Result<std::unique_ptr<Machine>> Machine::create(const BootPlan& plan, const BootConfig& config, MachineOptions options,
                                                  const EngineFactory& factory, const MachineWorld& world) {
-  AV_TRY(check_slots(*config.board, options.devices.size()));
+  AV_TRY(check_slots(*config.board, options));
   AV_TRY_ASSIGN(GuestRam ram, GuestRam::create(config.board->ram.base, config.ram_size));
   std::unique_ptr<Machine> machine(new Machine(std::move(ram), config.vcpus, std::move(options), world));
   AV_TRY(machine->make_engine(factory, config.vcpus));
@@ -101,28 +109,33 @@ Status Machine::add_flash(const Placement& placement) {
   return {};
 }
 
-// --- virtio: what was asked for in the first slots, nothing in the others
+// --- virtio: what was asked for in its slots, nothing in the others
 
 Status Machine::add_virtio(const Placement& slots) {
-  for (const DeviceSpec& spec : options_.devices) {
-    AV_TRY_ASSIGN(auto device, std::visit([this](const auto& s) { return make_device(s); }, spec));
-    AV_TRY(add_transport(slots.site(static_cast<u32>(transports_.size())), std::move(device)));
+  std::vector<bool> filled(slots.count);
+  for (std::size_t i = 0; i < options_.devices.size(); ++i) {
+    AV_TRY_ASSIGN(auto device, std::visit([this](const auto& s) { return make_device(s); }, options_.devices[i]));
+    const u32 slot = options_.slots.empty() ? static_cast<u32>(i) : options_.slots[i];
+    AV_TRY(add_transport(slots, slot, std::move(device)));
+    filled[slot] = true;
   }
-  const auto filled = static_cast<u32>(transports_.size());
-  if (filled == slots.count) return {};
-  const auto [base, size] = slots.site(filled).regions[0];
-  return bus_.add({base, (slots.count - filled) * size}, empty_slots_);
+  for (u32 slot = 0; slot < slots.count; ++slot)
+    if (!filled[slot]) AV_TRY(bus_.add(slots.site(slot).regions[0], empty_slots_));
+  return {};
 }
 
 Machine::MadeDevice Machine::make_device(const DiskSpec& spec) {
   AV_TRY_ASSIGN(auto disk, devices::DiskFile::open(spec.path, spec.read_only));
-  AV_TRY_ASSIGN(auto device,
-                devices::virtio::Block::create(std::move(disk), {.serial = {}, .in_place = options_.io.in_place}));
+  AV_TRY_ASSIGN(auto device, devices::virtio::Block::create(std::move(disk),
+                                                            {.serial = spec.serial, .in_place = options_.io.in_place}));
   return MadeDevice(std::move(device));
 }
 
 Machine::MadeDevice Machine::make_device(const NetworkSpec& spec) {
-  AV_TRY_ASSIGN(auto network, devices::SlirpNetwork::create(spec.network));
+  std::unique_ptr<devices::NetworkBackend> network = std::make_unique<devices::NoNetwork>();
+  if (!spec.unplugged) {
+    AV_TRY_ASSIGN(network, devices::SlirpNetwork::create(spec.network));
+  }
   const auto mac = spec.network.mac.value_or(devices::default_mac(networks_++));
   AV_TRY_ASSIGN(auto device, devices::virtio::Net::create(std::move(network), mac, options_.io));
   return MadeDevice(std::move(device));
@@ -142,11 +155,14 @@ Machine::MadeDevice Machine::make_device(const ConsoleSpec&) {
   return MadeDevice(std::move(console));
 }
 
-Status Machine::add_transport(const devices::Site& slot, std::unique_ptr<devices::virtio::Device> device) {
-  std::string label = std::string(device->name()) + " in slot " + std::to_string(transports_.size());
+Status Machine::add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device) {
+  using devices::virtio::MmioVersion;
+  const devices::Site site = slots.site(slot);
+  std::string label = std::string(device->name()) + " in slot " + std::to_string(slot);
   transports_.push_back(std::make_unique<devices::virtio::MmioTransport>(
-      std::move(device), ram_, gic_.spi(*slot.spi), devices::virtio::MmioVersion::Modern, std::move(label)));
-  return bus_.add(slot.regions[0], *transports_.back());
+      std::move(device), ram_, gic_.spi(*site.spi), options_.legacy_virtio ? MmioVersion::Legacy : MmioVersion::Modern,
+      std::move(label)));
+  return bus_.add(site.regions[0], *transports_.back());
 }
 
 Status Machine::start(const BootPlan& plan, u32 vcpus) {

@@ -47,6 +47,8 @@ class MachineHost : public PowerControl, public HypercallHost {
 /// What a machine is to have beside its board's own devices.
 struct MachineOptions {
   std::vector<DeviceSpec> devices;
+  std::vector<u32> slots;      ///< of the devices, each its own; empty: 0, 1, 2...
+  bool legacy_virtio = false;  ///< transports have the registers of virtio 1.2 section 4.2.4
   devices::IoOptions io;
 };
 
@@ -104,7 +106,7 @@ class Machine final : private engine::MachinePort {
   MadeDevice make_device(const NetworkSpec& spec);
   MadeDevice make_device(const EntropySpec& spec);
   MadeDevice make_device(const ConsoleSpec& spec);
-  Status add_transport(const devices::Site& slot, std::unique_ptr<devices::virtio::Device> device);
+  Status add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device);
   Status start(const BootPlan& plan, u32 vcpus);
   void irq_changed(u32 vcpu, bool level);
 

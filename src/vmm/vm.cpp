@@ -141,8 +141,10 @@ Status Vm::build_machine() {
     c.verify = config_.verify;
     return engine::make_engine(config_.engine, c, config_.jit);
   };
-  AV_TRY_ASSIGN(auto built, machine::Machine::create(plan_, config_.boot, {config_.devices, config_.io}, make_engine,
-                                                     {clock_, *loop_, *flash_, *this}));
+  AV_TRY_ASSIGN(
+      auto built,
+      machine::Machine::create(plan_, config_.boot, {config_.devices, config_.slots, config_.legacy_virtio, config_.io},
+                               make_engine, {clock_, *loop_, *flash_, *this}));
   std::unique_lock lock(machine_mutex_);
   machine_ = std::move(built);
   lock.unlock();
@@ -182,6 +184,7 @@ Result<EndReason> Vm::run() {
   }
   AV_TRY(start_console(machine::ConsolePort::Uart));
   AV_TRY(start_console(machine::ConsolePort::Virtio));
+  if (config_.on_start) AV_TRY(config_.on_start());
   while (true) {
     AV_TRY(start_threads());
     const EndReason reason = wait_for_end();

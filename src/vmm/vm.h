@@ -40,6 +40,8 @@ enum class EndReason {
 struct VmConfig {
   machine::BootConfig boot;
   std::vector<machine::DeviceSpec> devices;  ///< that the board does not have by itself
+  std::vector<u32> slots;                    ///< of the devices; empty: 0, 1, 2...
+  bool legacy_virtio = false;                ///< as machine::MachineOptions has it
   devices::ConsoleOption console;            ///< of the board's UART
   std::string engine = "auto";               ///< as engine::make_engine takes it
   engine::JitOptions jit;
@@ -51,6 +53,8 @@ struct VmConfig {
   bool count_time = false;  ///< the vCPUs' time is counted
   std::string name;         ///< of the control socket; empty: there is none
   bool reboot = true;       ///< a reset by the guest boots again
+  /// Called once, when the machine has been built and is about to run, with its consoles at their places.
+  std::function<Status()> on_start;
   /// Called when the user insists (a second signal) while the machine is still ending. Does not return.
   std::function<void()> force_end;
 };

@@ -208,6 +208,32 @@ TEST_F(Loader, VmlinuxIsMovedToRamBase) {
   EXPECT_EQ(image->entry, 0x40208000u);
 }
 
+TEST_F(Loader, PlacesKernelsAsQemuDoesWhereItIsAskedTo) {
+  BootConfig config;
+  config.kernel = file("raw@0x40000000", Bytes(100, 1));
+  EXPECT_FALSE(plan_boot(config)) << "a name of another file and an address";
+  config.qemu_kernels = true;
+  const auto raw = plan_boot(config);
+  ASSERT_TRUE(raw) << raw.error().message;
+  EXPECT_EQ(raw->segments[0].pa.value, k_ram_base.value + 0x10000);
+  EXPECT_EQ(raw->entry, 0x40010000u);
+  EXPECT_GT(raw->fdt_address, 0x40010000u) << "the start of RAM is not free";
+
+  config.kernel = file("elf", elf(0x40100000, 0x40100000, 0x40100000, {1, 2, 3}, 100));
+  config.initrd = file("initrd", Bytes(100, 2));
+  const auto above = plan_boot(config);
+  ASSERT_TRUE(above) << above.error().message;
+  EXPECT_EQ(above->fdt_address, k_ram_base.value) << "1 MiB below the program is free";
+  EXPECT_EQ(above->segments.back().bytes, Bytes(100, 2));
+  EXPECT_GT(above->segments.back().pa.value, 0x40100000u);
+  config.kernel = file("low", elf(0x400ff000, 0x400ff000, 0x400ff000, {1, 2, 3}, 100));
+  EXPECT_GT(plan_boot(config)->fdt_address, 0x400ff000u);
+  config.kernel = file("elf2", elf(0x40100000, 0x40100000, 0x40100000, {1}, 511 * k_mib));
+  EXPECT_FALSE(plan_boot(config)) << "no room for the initrd";
+  config.initrd.clear();
+  EXPECT_TRUE(plan_boot(config));
+}
+
 TEST_F(Loader, RefusesOtherElfFiles) {
   expect_bad(load(file("e", elf(0x40000000, 0, 0, {1}, 1, EM_386))), "x86");
   expect_bad(load(file("e", elf(0x1000, 0x1000, 0x1000, {1}, 1))), "RAM");

@@ -72,11 +72,11 @@ Result<HostForward> parse_host_forward(std::string_view text) {
   HostForward f;
   const std::string_view whole = text;
   const std::string_view protocol = take_until(text, ':');
-  // QEMU's short form leaves the protocol out: ":2222-:22" is TCP.
+  // QEMU's short form leaves the protocol out: "::2222-:22" and ":2222-:22" are TCP.
   if (protocol != "tcp" && protocol != "udp" && !protocol.empty())
     return bad("hostfwd=" + std::string(whole) + ": expected tcp or udp, found '" + std::string(protocol) + "' (" +
                std::string(k_forward_form) + ")");
-  if (protocol.empty()) text = whole;
+  if (protocol.empty() && text.find(':') >= text.find('-')) text = whole;
   f.udp = protocol == "udp";
   const std::size_t dash = text.find('-');
   if (dash == std::string_view::npos)
