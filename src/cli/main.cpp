@@ -15,7 +15,9 @@ void fill_standard_descriptors() {
 
 int main(int argc, char** argv) {
   fill_standard_descriptors();
-  const auto status = armvisor::cli::dispatch(armvisor::cli::Arguments(argv + 1, argv + argc));
+  armvisor::cli::Arguments arguments(argv + (argc > 0), argv + argc);
+  if (argc > 0 && armvisor::cli::invoked_as_qemu(argv[0])) arguments.insert(arguments.begin(), "qemu");
+  const auto status = armvisor::cli::dispatch(arguments);
   armvisor::drain_messages();
   return static_cast<int>(status);
 }

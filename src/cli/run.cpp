@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/log_once.h"
 #include "base/output_file.h"
-#include "cli/run_options.h"
+#include "cli/run_machine.h"
 #include "devices/backends/terminal.h"
 #include "machine/loader.h"
 #include "vmm/signals.h"
@@ -74,10 +74,9 @@ Status write_stats(bool json, std::optional<OutputFile> file, vmm::Vm& vm) {
   return {};
 }
 
-Result<ExitStatus> run_machine(const Arguments& arguments) {
-  AV_TRY_ASSIGN(const RunOptions options, parse_run_options(arguments));
-  if (options.help) return help({"run"});
-  AV_TRY_ASSIGN(RunRequest request, run_request(options));
+}  // namespace
+
+Result<ExitStatus> run_machine(RunRequest request) {
   set_log_level(request.log);
   set_up_signals();
   devices::guard_terminal();
@@ -94,10 +93,19 @@ Result<ExitStatus> run_machine(const Arguments& arguments) {
   return status;
 }
 
+namespace {
+
+Result<ExitStatus> run_arguments(const Arguments& arguments) {
+  AV_TRY_ASSIGN(const RunOptions options, parse_run_options(arguments));
+  if (options.help) return help({"run"});
+  AV_TRY_ASSIGN(RunRequest request, run_request(options));
+  return run_machine(std::move(request));
+}
+
 }  // namespace
 
 ExitStatus run(const Arguments& arguments) {
-  auto result = run_machine(arguments);
+  auto result = run_arguments(arguments);
   vmm::unblock_watched_signals();
   return result ? *result : report(result.error());
 }

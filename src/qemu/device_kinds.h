@@ -1,0 +1,34 @@
+#pragma once
+// What the devices are that QEMU's lines name; the table is devices.inc.
+#include <span>
+#include <string_view>
+
+#include "base/types.h"
+
+namespace armvisor::qemu {
+
+enum class DeviceKind : u8 {
+  Disk,
+  Card,
+  Entropy,
+  Ports,    ///< virtio-serial
+  Console,  ///< on it
+  Idle,     ///< does nothing here that a guest could miss
+  Input,
+  Graphics,
+  Missing,
+};
+enum class DeviceBus : u8 { Mmio, Pci };
+
+struct DeviceRow {
+  std::string_view name;
+  DeviceKind kind;
+  DeviceBus bus;
+  std::string_view text;
+};
+
+std::span<const DeviceRow> device_rows();
+/// null: of no name that is in the table. (Of virtio-*-pci, the transitional and other forms are the same.)
+const DeviceRow* find_device(std::string_view name);
+
+}  // namespace armvisor::qemu

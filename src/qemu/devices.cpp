@@ -1,0 +1,341 @@
+// Disks, cards, sources of entropy and consoles: what each -device is, and which virtio slot it gets.
+#include <algorithm>
+#include <bitset>
+
+#include "qemu/device_kinds.h"
+#include "qemu/machine.h"
+#include "qemu/options.h"
+
+namespace armvisor::qemu {
+namespace {
+
+const u32 k_slots = machine::k_virt.find(machine::DeviceKind::VirtioMmio)->count;
+
+/// QEMU's transports. A device on MMIO takes the last free one, unless it names one; those that QEMU has on PCI take
+/// the first, in their order.
+class Slots {
+ public:
+  std::optional<u32> take(DeviceBus bus) {
+    for (u32 i = 0; i < k_slots; ++i) {
+      const u32 slot = bus == DeviceBus::Pci ? i : k_slots - 1 - i;
+      if (claim(slot)) return slot;
+    }
+    return std::nullopt;
+  }
+  bool claim(u32 slot) {
+    if (slot >= k_slots || taken_[slot]) return false;
+    taken_[slot] = true;
+    return true;
+  }
+
+ private:
+  std::bitset<64> taken_;
+};
+
+class Adder {
+ public:
+  Adder(Line& line, vmm::VmConfig& vm) : line_(line), vm_(vm), out_(line.outcomes) {}
+  void add_cards_of_board();
+  void add_named();
+  void add_drives_of_board();
+  void tell_unused();
+
+ private:
+  void add(const Given& given, const std::string& what, std::optional<u32> slot, machine::DeviceSpec spec);
+  std::optional<u32> slot_of(Device& device, DeviceBus bus);
+  void add_card(const Given& given, const std::string& netdev, std::optional<devices::MacAddress> mac,
+                std::optional<u32> slot, const std::string& note);
+  void add_device(Device& device, const DeviceRow& row);
+  void add_disk_device(Device& device, const DeviceRow& row);
+  void add_card_device(Device& device, const DeviceRow& row);
+  void add_entropy_device(Device& device, const DeviceRow& row);
+  void add_ports(Device& device, const DeviceRow& row);
+  void add_console(Device& device);
+  void add_graphics(const Device& device);
+  void finish(Device& device);
+
+  Line& line_;
+  vmm::VmConfig& vm_;
+  Outcomes& out_;
+  Slots slots_;
+  std::optional<u32> port_slot_;  ///< of the virtio-serial device that the next virtconsole is on
+  std::vector<Given> portless_;   ///< virtio-serial devices without one
+  bool console_added_ = false;
+};
+
+std::string slot_text(u32 slot) { return " in virtio-mmio slot " + std::to_string(slot); }
+
+std::string bus_note(const DeviceRow& row) { return row.bus == DeviceBus::Pci ? ", by MMIO instead of PCI" : ""; }
+
+void Adder::add(const Given& given, const std::string& what, std::optional<u32> slot, machine::DeviceSpec spec) {
+  if (!slot)
+    return out_.refused(given.text(), "expected at most " + std::to_string(k_slots) +
+                                          " virtio devices, each in a slot of its own; leave some out");
+  vm_.devices.push_back(std::move(spec));
+  vm_.slots.push_back(*slot);
+  out_.mapped(given.text(), what + slot_text(*slot));
+}
+
+/// By bus=virtio-mmio-bus.N, or the next. Nothing, with an outcome, if that one is taken.
+std::optional<u32> Adder::slot_of(Device& device, DeviceBus bus) {
+  constexpr std::string_view k_name = "virtio-mmio-bus.";
+  const auto named = device.properties.take("bus");
+  if (!named || !named->starts_with(k_name) || bus == DeviceBus::Pci) return slots_.take(bus);
+  const auto slot = parse_unsigned(std::string_view(*named).substr(k_name.size()));
+  if (slot && *slot < k_slots && slots_.claim(static_cast<u32>(*slot))) return static_cast<u32>(*slot);
+  return std::nullopt;
+}
+
+/// What is left of a device's properties: those that show in no guest are ignored, and others refused.
+void Adder::finish(Device& device) {
+  device.properties.take("id");
+  device.properties.take("bus");
+  device.properties.take("addr");
+  ignore_keys(line_, device.given, device.properties,
+              {"bootindex",
+               "disable-legacy",
+               "disable-modern",
+               "vectors",
+               "ats",
+               "iommu_platform",
+               "packed",
+               "event_idx",
+               "indirect_desc",
+               "num-queues",
+               "queue-size",
+               "iothread",
+               "multifunction",
+               "romfile",
+               "rombar",
+               "mq",
+               "csum",
+               "guest_csum",
+               "gso",
+               "guest_tso4",
+               "guest_tso6",
+               "host_tso4",
+               "host_tso6",
+               "mrg_rxbuf",
+               "write-cache",
+               "config-wce",
+               "scsi",
+               "discard",
+               "speed",
+               "duplex",
+               "max-bytes",
+               "period",
+               "max_ports",
+               "emergency-write",
+               "share-rw",
+               "x-disable-pcie",
+               "rx_queue_size",
+               "tx_queue_size",
+               "status",
+               "ctrl_vq",
+               "nr",
+               "edid",
+               "xres",
+               "yres",
+               "physical_block_size",
+               "logical_block_size",
+               "port",
+               "chassis"},
+              "about queues, offloads or PCI, which drivers find out and do without");
+  refuse_unknown_keys(line_, device.given, device.properties);
+}
+
+// --- cards
+
+void Adder::add_card(const Given& given, const std::string& netdev, std::optional<devices::MacAddress> mac,
+                     std::optional<u32> slot, const std::string& note) {
+  machine::NetworkSpec spec;
+  if (netdev.empty()) {
+    spec.unplugged = true;
+    spec.network.mac = mac;
+    return add(given, "network card that is connected to nothing" + note, slot, std::move(spec));
+  }
+  Netdev* const found = line_.netdev(netdev);
+  if (!found) return out_.refused(given.text(), "expected the id of a -netdev, found no " + netdev + "; check it");
+  if (found->used)
+    return out_.refused(given.text(), "expected a -netdev of its own, found that of another; give it one");
+  found->used = true;
+  if (found->refused) return out_.ignored(given.text(), "its network is refused");
+  spec.network = found->user;
+  spec.network.mac = mac;
+  if (found->given.name == "netdev") out_.mapped(found->given.text(), "user-mode network");
+  add(given, "network card" + note, slot, std::move(spec));
+}
+
+/// Cards of -nic and -net nic, or the one that the board has by default; QEMU makes them before all others, on PCI.
+void Adder::add_cards_of_board() {
+  constexpr const char* k_note = ", by MMIO instead of PCI";
+  std::size_t on_hub = 0;
+  for (const Nic& nic : line_.nics) {
+    std::string netdev = nic.netdev;
+    if (netdev.empty() && line_.hub) {
+      if (++on_hub > 1) {
+        out_.refused(nic.given.text(), "expected one card by -net: cards are not connected to each other; use -nic");
+        continue;
+      }
+      netdev = line_.hub->id = "#hub";
+      line_.netdevs.push_back(*line_.hub);
+    }
+    add_card(nic.given, netdev, nic.mac, slots_.take(DeviceBus::Pci), k_note);
+  }
+  if (line_.hub && !line_.hub->refused) {
+    if (on_hub)
+      out_.mapped(line_.hub->given.text(), "user-mode network");
+    else
+      out_.ignored(line_.hub->given.text(), "no card is connected to it");
+  }
+  if (line_.network_named || !line_.defaults) return;
+  line_.netdevs.push_back({.given = {"nic", "user"}, .id = "#default", .kind = "user", .user = {}});
+  add_card({"nic", "user (default)"}, "#default", std::nullopt, slots_.take(DeviceBus::Pci), k_note);
+}
+
+void Adder::add_card_device(Device& device, const DeviceRow& row) {
+  std::optional<devices::MacAddress> mac;
+  if (const auto text = device.properties.take("mac")) {
+    auto parsed = devices::parse_mac(*text);
+    if (!parsed)
+      return out_.refused(key_of(device.given, "mac", *text),
+                          "expected the address of one card, as 52:54:00:12:34:56; change it");
+    mac = *parsed;
+  }
+  const std::string netdev = device.properties.take("netdev").value_or("");
+  add_card(device.given, netdev, mac, slot_of(device, row.bus), bus_note(row));
+  finish(device);
+}
+
+// --- disks
+
+machine::DiskSpec disk_spec(const Drive& drive) { return {drive.file, drive.read_only, drive.serial}; }
+
+std::string disk_text(const Drive& drive) { return (drive.read_only ? "read-only disk " : "disk ") + drive.file; }
+
+void Adder::add_disk_device(Device& device, const DeviceRow& row) {
+  const std::string id = device.properties.take("drive").value_or("");
+  Drive* const drive = line_.drive(id);
+  const auto serial = device.properties.take("serial");
+  if (!drive || drive->used)
+    return out_.refused(device.given.text(), drive ? "expected a -drive of its own, found that of another; give it one"
+                                                   : "expected drive=ID of a -drive, found no '" + id + "'; check it");
+  drive->used = true;
+  if (drive->refused) return out_.ignored(device.given.text(), "its drive is refused");
+  if (serial) drive->serial = *serial;
+  if (drive->interface != "none" && drive->given.name == "drive")
+    out_.ignored(key_of(drive->given, "if", drive->interface), "a -device has it");
+  add(device.given, disk_text(*drive) + bus_note(row), slot_of(device, row.bus), disk_spec(*drive));
+  out_.mapped(drive->given.text(), "of the device that names it");
+  finish(device);
+}
+
+/// QEMU makes disks of if=virtio behind all others, on PCI.
+void Adder::add_drives_of_board() {
+  for (Drive& drive : line_.drives) {
+    if (drive.used || drive.refused || drive.interface != "virtio") continue;
+    drive.used = true;
+    add(drive.given, disk_text(drive) + ", by MMIO instead of PCI", slots_.take(DeviceBus::Pci), disk_spec(drive));
+  }
+}
+
+// --- other devices
+
+void Adder::add_entropy_device(Device& device, const DeviceRow& row) {
+  device.properties.take("rng");
+  add(device.given, std::string(row.text) + bus_note(row), slot_of(device, row.bus), machine::EntropySpec{});
+  finish(device);
+}
+
+void Adder::add_ports(Device& device, const DeviceRow& row) {
+  port_slot_ = slot_of(device, row.bus);
+  portless_.push_back(device.given);
+  finish(device);
+}
+
+void Adder::add_console(Device& device) {
+  Chardev end;
+  end.given = device.given;
+  end.refers = device.properties.take("chardev").value_or("");
+  for (const char* key : {"name", "nr"}) device.properties.take(key);
+  finish(device);
+  if (portless_.empty() || console_added_)
+    return out_.refused(device.given.text(), console_added_ ? "expected one virtconsole: there are no more ports"
+                                                            : "expected a virtio-serial device before it; add one");
+  using Kind = devices::ConsoleOption::Kind;
+  devices::ConsoleOption where;
+  where.kind = Kind::None;
+  if (!end.refers.empty()) {
+    const auto place = console_place(line_, end);
+    if (!place) return;
+    where = *place;
+  }
+  if (where.kind == Kind::Stdio && vm_.console.kind == Kind::Stdio)
+    return out_.refused(device.given.text(),
+                        "expected standard input and output for one console, found two; send one "
+                        "elsewhere");
+  console_added_ = true;
+  out_.mapped(portless_.back().text(), "what the virtconsole is on");
+  portless_.pop_back();
+  add(device.given, "virtio console", port_slot_, machine::ConsoleSpec{where});
+}
+
+void Adder::add_graphics(const Device& device) {
+  if (line_.display == Display::Nographic || line_.display == Display::None)
+    return out_.ignored(device.given.text(), "nobody would see it, since there is no display");
+  out_.refused(device.given.text(),
+               "expected -nographic or -display none: there are no graphics here; say so, or leave "
+               "it out");
+}
+
+void Adder::add_device(Device& device, const DeviceRow& row) {
+  switch (row.kind) {
+    case DeviceKind::Disk: return add_disk_device(device, row);
+    case DeviceKind::Card: return add_card_device(device, row);
+    case DeviceKind::Entropy: return add_entropy_device(device, row);
+    case DeviceKind::Ports: return add_ports(device, row);
+    case DeviceKind::Console: return add_console(device);
+    case DeviceKind::Idle: return out_.ignored(device.given.text(), std::string(row.text));
+    case DeviceKind::Input:
+      return out_.ignored(device.given.text(), "nothing is typed or pointed at, since there is no window");
+    case DeviceKind::Graphics: return add_graphics(device);
+    case DeviceKind::Missing: break;
+  }
+  out_.refused(device.given.text(), "expected " + std::string(row.text) + "; change it");
+}
+
+void Adder::add_named() {
+  for (Device& device : line_.devices) {
+    if (const DeviceRow* row = find_device(device.driver))
+      add_device(device, *row);
+    else
+      out_.refused(device.given.text(), "expected a device that is here; '-device help' lists them");
+  }
+}
+
+void Adder::tell_unused() {
+  for (const Given& given : portless_) out_.ignored(given.text(), "it has no port");
+  for (const Drive& drive : line_.drives)
+    if (!drive.used && !drive.refused) out_.ignored(drive.given.text(), "no device refers to it");
+  for (const Netdev& netdev : line_.netdevs)
+    if (!netdev.used && !netdev.refused) out_.ignored(netdev.given.text(), "no card refers to it");
+  for (const Chardev& c : line_.chardevs) {
+    if (c.refused) continue;
+    if (c.used)
+      out_.mapped(c.given.text(), "of what names it");
+    else
+      out_.ignored(c.given.text(), "nothing refers to it");
+  }
+}
+
+}  // namespace
+
+void add_devices(Line& line, vmm::VmConfig& vm) {
+  Adder adder(line, vm);
+  adder.add_cards_of_board();
+  adder.add_named();
+  adder.add_drives_of_board();
+  adder.tell_unused();
+}
+
+}  // namespace armvisor::qemu

@@ -1,0 +1,95 @@
+#include "qemu/explain.h"
+
+#include <nlohmann/json.hpp>
+
+namespace armvisor::qemu {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json console_json(const devices::ConsoleOption& where) {
+  switch (where.kind) {
+    case devices::ConsoleOption::Kind::Stdio: return "stdio";
+    case devices::ConsoleOption::Kind::Pty: return "pty";
+    case devices::ConsoleOption::Kind::File: return "file:" + where.path;
+    case devices::ConsoleOption::Kind::None: break;
+  }
+  return "none";
+}
+
+std::string mac_text(const devices::MacAddress& mac) {
+  std::string text;
+  for (const u8 byte : mac) {
+    char pair[4];
+    std::snprintf(pair, sizeof pair, "%02x", unsigned{byte});
+    text += (text.empty() ? "" : ":") + std::string(pair);
+  }
+  return text;
+}
+
+Json device_json(const machine::DiskSpec& disk) {
+  Json j{{"kind", "disk"}, {"file", disk.path}, {"read-only", disk.read_only}};
+  if (!disk.serial.empty()) j["serial"] = disk.serial;
+  return j;
+}
+
+Json device_json(const machine::NetworkSpec& spec) {
+  Json j{{"kind", "network"}, {"connected", spec.unplugged ? "no" : "user"}};
+  if (spec.network.mac) j["mac"] = mac_text(*spec.network.mac);
+  if (spec.network.restricted) j["restrict"] = true;
+  for (const devices::HostForward& f : spec.network.forwards)
+    j["hostfwd"].push_back(std::string(f.udp ? "udp:" : "tcp:") + devices::ipv4_text(f.host_address) + ":" +
+                           std::to_string(f.host_port) + "-" + devices::ipv4_text(f.guest_address) + ":" +
+                           std::to_string(f.guest_port));
+  return j;
+}
+
+Json device_json(const machine::EntropySpec&) { return {{"kind", "entropy"}}; }
+
+Json device_json(const machine::ConsoleSpec& spec) {
+  return {{"kind", "console"}, {"where", console_json(spec.where)}};
+}
+
+Json machine_json(const Machine& m) {
+  const machine::BootConfig& boot = m.vm.boot;
+  Json j;
+  for (const auto& [key, file] : {std::pair{"kernel", boot.kernel},
+                                  {"initrd", boot.initrd},
+                                  {"dtb", boot.dtb},
+                                  {"firmware", boot.firmware},
+                                  {"dumpdtb", m.dump_dtb},
+                                  {"pidfile", m.pid_file}})
+    if (!file.empty()) j[key] = file;
+  if (boot.append) j["append"] = *boot.append;
+  j["memory"] = boot.ram_size;
+  j["cpus"] = boot.vcpus;
+  j["serial"] = console_json(m.vm.console);
+  j["virtio"] = m.vm.legacy_virtio ? "legacy" : "modern";
+  j["reboot"] = m.vm.reboot;
+  if (m.daemonize) j["daemonize"] = true;
+  j["devices"] = Json::array();
+  for (std::size_t i = 0; i < m.vm.devices.size(); ++i) {
+    Json device = std::visit([](const auto& spec) { return device_json(spec); }, m.vm.devices[i]);
+    device["slot"] = m.vm.slots[i];
+    j["devices"].push_back(std::move(device));
+  }
+  return j;
+}
+
+}  // namespace
+
+std::string explain(const Line& line, const Machine& machine) {
+  Json j;
+  j["outcome"] = line.outcomes.any_refused() ? "refused" : "runs";
+  j["options"] = Json::array();
+  for (const Outcome& o : line.outcomes.all()) {
+    Json row{{"option", o.option}, {"fate", name(o.fate)}};
+    if (!o.became.empty()) row["became"] = o.became;
+    if (!o.why.empty()) row["why"] = o.why;
+    j["options"].push_back(std::move(row));
+  }
+  j["machine"] = machine_json(machine);
+  return j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace armvisor::qemu

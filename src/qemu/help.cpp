@@ -1,0 +1,79 @@
+// -help, -version, and the lists of '-machine help' and the like.
+#include "machine/virt.h"
+#include "qemu/device_kinds.h"
+#include "qemu/explain.h"
+#include "qemu/options.h"
+
+namespace armvisor::qemu {
+namespace {
+
+/// The version of QEMU whose command line and behaviour are followed.
+constexpr std::string_view k_followed = "10.0.2";
+
+std::string padded(std::string_view text, std::size_t width) {
+  std::string out(text);
+  out.resize(std::max(out.size() + 1, width), ' ');
+  return out;
+}
+
+std::string options_help() {
+  std::string text =
+      "usage: qemu-system-arm [OPTION...] [DISK-IMAGE]\n\nOptions that do something; '-explain' says what each of a "
+      "line "
+      "becomes:\n";
+  for (const OptionRow& row : option_rows())
+    if (row.fate == Fate::Mapped && !row.text.empty()) {
+      const std::string title = "-" + std::string(row.name) + (row.value.empty() ? "" : " " + std::string(row.value));
+      text += padded(title, 16) + (title.size() > 15 ? "\n" + std::string(16, ' ') : "") + std::string(row.text) + "\n";
+    }
+  text += "\nOptions that change nothing here:\n";
+  for (const OptionRow& row : option_rows())
+    if (row.fate == Fate::Ignored) text += padded("-" + std::string(row.name), 16) + std::string(row.text) + "\n";
+  text += "\nOptions that are refused:\n";
+  for (const OptionRow& row : option_rows())
+    if (row.fate == Fate::Refused) text += padded("-" + std::string(row.name), 16) + std::string(row.text) + "\n";
+  return text;
+}
+
+std::string machine_help() {
+  return "Supported machines are:\nvirt                 QEMU's ARM virtual machine, of any version\n"
+         "virt-X.Y             the same\n\nProperties that change nothing here, or the machine:\n"
+         "  gic-version=2  virtualization=off  secure=off  mte=off  iommu=none  dumpdtb=FILE  accel=NAME  "
+         "highmem=on|off\n";
+}
+
+std::string devices_help() {
+  std::string text = "Devices that do something:\n";
+  for (const DeviceRow& row : device_rows())
+    if (row.kind <= DeviceKind::Console)
+      text += "name \"" + std::string(row.name) + "\", desc \"" + std::string(row.text) + "\"\n";
+  text += "\nDevices that change nothing here:\n";
+  for (const DeviceRow& row : device_rows())
+    if (row.kind == DeviceKind::Idle || row.kind == DeviceKind::Input || row.kind == DeviceKind::Graphics)
+      text += "name \"" + std::string(row.name) + "\"\n";
+  return text;
+}
+
+}  // namespace
+
+std::string help_text(const std::string& about) {
+  if (about == "machine") return machine_help();
+  if (about == "cpu")
+    return "Available CPUs:\n  cortex-a15\n  cortex-a7    (a Cortex-A15 here)\n  max          (a Cortex-A15 here)\n";
+  if (about == "device") return devices_help();
+  if (about == "accel") return "Accelerators supported in QEMU binary:\ntcg\n";
+  if (about == "netdev") return "Available netdev backend types:\nuser\n";
+  if (about == "chardev") return "Available chardev backend types: \n  stdio\n  file\n  pty\n  null\n";
+  if (about == "object") return "List of user creatable objects:\n  rng-random\n  rng-builtin\n  iothread\n";
+  if (about == "display") return "Available display backend types:\nnone\n";
+  if (about == "d")
+    return "Log items (comma separated):\nguest_errors    (ignored here)\nunimp           (ignored here)\n";
+  return options_help();
+}
+
+std::string version_text(const std::string& version) {
+  return "QEMU emulator version " + std::string(k_followed) + " (armvisor " + version +
+         ")\narmvisor runs command lines of qemu-system-arm; it is not QEMU, and has another licence (Apache-2.0).\n";
+}
+
+}  // namespace armvisor::qemu

@@ -1,0 +1,115 @@
+#pragma once
+// What a command line says, option by option, before anything is made of it together. Readers (options.h) fill it; what
+// refers to something by its id is put together in machine.h.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "devices/backends/console_option.h"
+#include "devices/backends/network_options.h"
+#include "qemu/outcome.h"
+#include "qemu/words.h"
+
+namespace armvisor::qemu {
+
+struct Drive {
+  Given given;
+  std::string id;
+  std::string file;
+  std::string interface = "virtio";  ///< if=
+  std::string serial;
+  bool read_only = false;
+  bool refused = false;  ///< it has an outcome already
+  bool used = false;     ///< a device has it
+};
+
+struct Netdev {
+  Given given;
+  std::string id;
+  std::string kind;
+  devices::UserNetworkOptions user;
+  bool refused = false;
+  bool used = false;
+};
+
+/// -nic, or -net nic: a card of the board's choice.
+struct Nic {
+  Given given;
+  std::string netdev;  ///< empty: on the network that -net names, if any
+  std::optional<devices::MacAddress> mac;
+};
+
+struct Chardev {
+  Given given;
+  std::string id;
+  devices::ConsoleOption where;
+  std::string refers;    ///< not empty: the -chardev of this id is meant
+  bool mux = false;      ///< shared with a monitor
+  bool refused = false;  ///< it has an outcome already
+  bool used = false;
+};
+
+struct Device {
+  Given given;
+  std::string driver;
+  KeyValues properties;
+};
+
+enum class Display {
+  Default,    ///< a window, if QEMU has one
+  Window,     ///< asked for
+  None,       ///< none, and the serial line shows nothing
+  Nographic,  ///< none, and the serial line is on standard input and output
+};
+
+struct Line {
+  Outcomes outcomes;
+
+  std::string machine;  ///< its type; empty: none was given
+  std::string machine_option;
+  std::string gic_version, gic_option;
+  std::string dump_dtb;
+  std::string cpu, cpu_option;
+  u64 memory = u64{128} << 20;
+  std::string memory_option = "default: -m";
+  u32 cpus = 1;
+  std::string cpus_option;
+
+  std::string kernel, initrd, dtb, firmware;
+  std::optional<std::string> append;
+  std::vector<std::string> data_folders;  ///< -L
+
+  std::vector<Drive> drives;
+  std::vector<Netdev> netdevs;
+  std::vector<Nic> nics;
+  std::optional<Netdev> hub;      ///< what -net connects cards to
+  bool network_named = false;     ///< by -net, -nic or -netdev: there is no default
+  std::vector<Chardev> chardevs;  ///< by id
+  std::vector<Chardev> serials;   ///< -serial, in order
+  std::vector<Device> devices;
+  std::vector<std::string> objects;  ///< ids of those that exist here
+
+  Display display = Display::Default;
+  Given display_given;
+  std::vector<Chardev> monitors;   ///< -monitor and -mon
+  bool monitor_on_serial = false;  ///< by "mon:"
+  bool defaults = true;            ///< no -nodefaults
+  bool legacy_virtio = true;
+  bool reboot = true;
+  bool daemonize = false;
+  std::optional<u8> escape;  ///< of the console, by -echr
+  std::string pid_file, log_file;
+
+  // What is asked for instead of a machine.
+  bool explain = false, version = false;
+  std::optional<std::string> help;  ///< of which option; empty: of all
+
+  Drive* drive(std::string_view id);
+  Netdev* netdev(std::string_view id);
+  Chardev* chardev(std::string_view id);
+};
+
+/// Reads a whole line. Faults are outcomes, so all of them are found.
+Line read_line(const std::vector<std::string>& arguments);
+
+}  // namespace armvisor::qemu

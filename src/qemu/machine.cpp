@@ -1,0 +1,77 @@
+#include "qemu/machine.h"
+
+#include <unistd.h>
+
+namespace armvisor::qemu {
+namespace {
+
+/// Where QEMU's own builds of firmware are, beside the folders of -L.
+constexpr std::string_view k_data_folders[] = {"/usr/share/qemu", "/usr/local/share/qemu", "/usr/share/qemu-firmware"};
+
+/// A name without a folder is looked for in those of -L, and in QEMU's own.
+std::string find_firmware(const Line& line) {
+  const std::string& name = line.firmware;
+  if (name.empty() || name.find('/') != std::string::npos || ::access(name.c_str(), F_OK) == 0) return name;
+  const auto in = [&name](std::string_view folder) { return std::string(folder) + "/" + name; };
+  for (const std::string& folder : line.data_folders)
+    if (::access(in(folder).c_str(), F_OK) == 0) return in(folder);
+  for (const std::string_view folder : k_data_folders)
+    if (::access(in(folder).c_str(), F_OK) == 0) return in(folder);
+  return name;
+}
+
+void check_boot(Line& line) {
+  Outcomes& out = line.outcomes;
+  if (line.machine.empty())
+    out.refused("default: -machine", "expected -M virt, found no -M; QEMU has no default either");
+  if (line.kernel.empty() && line.firmware.empty() && line.dump_dtb.empty())
+    out.refused("default: -kernel", "expected something to run: -kernel or -bios; without, QEMU starts in empty flash");
+  if (!line.kernel.empty() && !line.firmware.empty())
+    out.refused("-bios " + line.firmware, "expected -kernel or -bios alone: firmware is not given a kernel (fw_cfg)");
+  if (line.kernel.empty() && !line.initrd.empty())
+    out.refused("-initrd " + line.initrd, "expected -kernel with it; give both");
+  if (line.kernel.empty() && line.append && line.dump_dtb.empty())
+    out.refused("-append", "expected -kernel with it; give both");
+  if (!line.dtb.empty() && !line.gic_version.empty() && line.gic_version != "2")
+    out.refused(line.gic_option,
+                "expected 2 with a device tree of one's own: there is no other GIC here; leave out one");
+}
+
+void set_boot(Line& line, machine::BootConfig& boot) {
+  check_boot(line);
+  boot.kernel = line.kernel;
+  boot.qemu_kernels = true;
+  boot.initrd = line.initrd;
+  boot.dtb = line.dtb;
+  boot.firmware = find_firmware(line);
+  boot.append = line.append;
+  boot.ram_size = line.memory;
+  boot.vcpus = line.cpus;
+  boot.tree_only = !line.dump_dtb.empty();
+}
+
+void check_background(Line& line, const vmm::VmConfig& vm) {
+  if (line.daemonize && vm.console.kind == devices::ConsoleOption::Kind::Stdio)
+    line.outcomes.refused("-daemonize",
+                          "expected the console elsewhere than on standard input and output, which a "
+                          "program in the background lets go; say -display none or -serial file:FILE");
+}
+
+}  // namespace
+
+Machine make_machine(Line& line) {
+  Machine m;
+  set_boot(line, m.vm.boot);
+  m.vm.legacy_virtio = line.legacy_virtio;
+  add_consoles(line, m.vm);
+  add_devices(line, m.vm);
+  check_background(line, m.vm);
+  m.vm.reboot = line.reboot;
+  m.dump_dtb = line.dump_dtb;
+  m.pid_file = line.pid_file;
+  m.log_file = line.log_file;
+  m.daemonize = line.daemonize;
+  return m;
+}
+
+}  // namespace armvisor::qemu

@@ -1,0 +1,27 @@
+#pragma once
+// The machine that a command line asks for, put together from what its options said.
+#include <string>
+
+#include "qemu/line.h"
+#include "vmm/vm.h"
+
+namespace armvisor::qemu {
+
+struct Machine {
+  vmm::VmConfig vm;
+  std::string dump_dtb;  ///< not empty: the device tree goes there, and nothing runs
+  std::string pid_file;
+  std::string log_file;  ///< of a machine in the background
+  bool daemonize = false;
+};
+
+/// Adds its outcomes to the line's. Where one is refused, the machine is not to be run.
+Machine make_machine(Line& line);
+
+// Its parts.
+void add_devices(Line& line, vmm::VmConfig& vm);
+void add_consoles(Line& line, vmm::VmConfig& vm);
+/// The place of the console that a device refers to; with an outcome for `given`, if there is none.
+std::optional<devices::ConsoleOption> console_place(Line& line, Chardev& chardev);
+
+}  // namespace armvisor::qemu

@@ -1,0 +1,122 @@
+#include "qemu/options.h"
+
+#include <algorithm>
+
+namespace armvisor::qemu {
+namespace {
+
+constexpr OptionRow k_rows[] = {
+#define OPTION(name, value, reader, help) {name, value, reader, Fate::Mapped, help},
+#define SHORT(name, other)
+#define IGNORED(name, value, why) {name, value, nullptr, Fate::Ignored, why},
+#define REFUSED(name, value, why) {name, value, nullptr, Fate::Refused, why},
+#include "qemu/options.inc"
+#undef OPTION
+#undef SHORT
+#undef IGNORED
+#undef REFUSED
+};
+
+struct ShortName {
+  std::string_view name, other;
+};
+constexpr ShortName k_short_names[] = {
+#define OPTION(name, value, reader, help)
+#define SHORT(name, other) {name, other},
+#define IGNORED(name, value, why)
+#define REFUSED(name, value, why)
+#include "qemu/options.inc"
+#undef OPTION
+#undef SHORT
+#undef IGNORED
+#undef REFUSED
+};
+
+void apply(Line& line, const OptionRow& row, const Given& given) {
+  if (row.reader) return row.reader(line, given);
+  if (row.fate == Fate::Ignored) return line.outcomes.ignored(given.text(), std::string(row.text));
+  line.outcomes.refused(given.text(), std::string(row.text) + "; leave it out");
+}
+
+}  // namespace
+
+std::span<const OptionRow> option_rows() { return k_rows; }
+
+const OptionRow* find_option(std::string_view name) {
+  const auto short_name = std::ranges::find(k_short_names, name, &ShortName::name);
+  if (short_name != std::end(k_short_names)) name = short_name->other;
+  const auto row = std::ranges::find(k_rows, name, &OptionRow::name);
+  return row == std::end(k_rows) ? nullptr : &*row;
+}
+
+std::string key_of(const Given& given, std::string_view key, std::string_view value) {
+  if (given.name.empty()) return given.value;
+  return "-" + given.name + " " + std::string(key) + (value.empty() ? "" : "=" + std::string(value));
+}
+
+std::optional<KeyValues> read_list(Line& line, const Given& given, std::string_view implied) {
+  auto values = KeyValues::parse(given.value, implied);
+  if (values) return *std::move(values);
+  line.outcomes.refused(given.text(), values.error().message);
+  return std::nullopt;
+}
+
+std::optional<bool> read_bool(Line& line, const Given& given, KeyValues& values, std::string_view key) {
+  const auto text = values.take(key);
+  if (!text) return std::nullopt;
+  const auto value = parse_bool(*text);
+  if (!value) line.outcomes.refused(key_of(given, key, *text), "expected on or off; change it");
+  return value;
+}
+
+void ignore_keys(Line& line, const Given& given, KeyValues& values, std::initializer_list<std::string_view> keys,
+                 std::string_view why) {
+  for (const std::string_view key : keys)
+    if (const auto value = values.take(key)) line.outcomes.ignored(key_of(given, key, *value), std::string(why));
+}
+
+void refuse_unknown_keys(Line& line, const Given& given, const KeyValues& values) {
+  for (const auto& [key, value] : values.left())
+    line.outcomes.refused(key_of(given, key, value), "expected a key that is known here; leave it out");
+}
+
+Line read_line(const std::vector<std::string>& arguments) {
+  Line line;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    if (word.size() < 2 || word[0] != '-') {
+      read_disk_image(line, {{}, word});
+      continue;
+    }
+    Given given{word.substr(word[1] == '-' ? 2 : 1), {}};
+    const OptionRow* const row = find_option(given.name);
+    if (!row) {
+      line.outcomes.refused(word, "expected an option of QEMU, found none of that name; '-help' lists them");
+      continue;
+    }
+    if (!row->value.empty()) {
+      if (i + 1 == arguments.size()) {
+        line.outcomes.refused(word, "expected " + std::string(row->value) + " behind it, found the end; add it");
+        continue;
+      }
+      given.value = arguments[++i];
+    }
+    apply(line, *row, given);
+  }
+  return line;
+}
+
+Drive* Line::drive(std::string_view id) {
+  const auto at = std::ranges::find(drives, id, &Drive::id);
+  return at == drives.end() ? nullptr : &*at;
+}
+Netdev* Line::netdev(std::string_view id) {
+  const auto at = std::ranges::find(netdevs, id, &Netdev::id);
+  return at == netdevs.end() ? nullptr : &*at;
+}
+Chardev* Line::chardev(std::string_view id) {
+  const auto at = std::ranges::find(chardevs, id, &Chardev::id);
+  return at == chardevs.end() ? nullptr : &*at;
+}
+
+}  // namespace armvisor::qemu

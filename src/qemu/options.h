@@ -1,0 +1,45 @@
+#pragma once
+// The readers of options.inc: each takes one option into the line, and says in its outcomes what became of it.
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "qemu/line.h"
+
+namespace armvisor::qemu {
+
+#define OPTION(name, value, reader, help) void reader(Line& line, const Given& given);
+#define SHORT(name, other)
+#define IGNORED(name, value, why)
+#define REFUSED(name, value, why)
+#include "qemu/options.inc"
+#undef OPTION
+#undef SHORT
+#undef IGNORED
+#undef REFUSED
+
+struct OptionRow {
+  std::string_view name, value;
+  void (*reader)(Line&, const Given&);  ///< null: as `fate` says
+  Fate fate;
+  std::string_view text;  ///< help, or why
+};
+/// The option of that name, or of that short name; null: there is none.
+const OptionRow* find_option(std::string_view name);
+std::span<const OptionRow> option_rows();
+
+// --- what readers share
+
+/// "-drive if=mtd": one key of an option, for its outcome.
+std::string key_of(const Given& given, std::string_view key, std::string_view value);
+/// The list of an option; nothing, with an outcome, if it is none.
+std::optional<KeyValues> read_list(Line& line, const Given& given, std::string_view implied);
+/// What a key says; nothing if it is absent or, with an outcome, no such value.
+std::optional<bool> read_bool(Line& line, const Given& given, KeyValues& values, std::string_view key);
+/// Ignores those of `keys` that are there.
+void ignore_keys(Line& line, const Given& given, KeyValues& values, std::initializer_list<std::string_view> keys,
+                 std::string_view why);
+/// Refuses what is left in a list.
+void refuse_unknown_keys(Line& line, const Given& given, const KeyValues& values);
+
+}  // namespace armvisor::qemu

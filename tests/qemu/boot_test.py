@@ -1,0 +1,101 @@
+"""Real systems started by command lines of qemu-system-arm, by way of a link of that name."""
+import base64
+import re
+import unittest
+
+from support import GUEST, Folder
+
+# Shell commands in the guest.
+DISKS = "for d in /sys/block/vd*; do echo DISK ${d##*/} $(cat $d/size) $(dd if=/dev/${d##*/} bs=4 count=1 2>/dev/null); done"
+DEVICES = "for d in /sys/bus/virtio/devices/*; do [ -e $d ] && echo VIRTIO $(cat $d/device) $(readlink -f $d | sed 's/.*\\/\\([0-9a-f]*\\).virtio_mmio.*/\\1/') $(cut -c33 $d/features); done"
+SYSTEM = "echo CPUS $(grep -c ^processor /proc/cpuinfo); echo MEMORY $(awk '/MemTotal/{print $2}' /proc/meminfo)"
+NETWORK = "ip link set eth0 up; udhcpc -i eth0 -q -n -t 5 -T 2 -s /etc/udhcpc.script >/dev/null 2>&1; echo ADDRESS $(ip -4 addr show eth0 | awk '/inet /{print $2}')"
+
+
+def append(commands, *more):
+    code = base64.b64encode(commands.encode()).decode()
+    return " ".join(["console=ttyAMA0 quiet panic=-1", f"armvisor.exec={code}", *more])
+
+
+class Boot(unittest.TestCase):
+    def setUp(self):
+        self.folder = Folder().__enter__()
+        self.addCleanup(self.folder.__exit__)
+        for name, target in {"zImage": "zImage-armmp", "vmlinuz": "zImage-armmp-lpae", "initrd": "initrd.img",
+                             "u-boot.bin": "u-boot.bin"}.items():
+            (self.folder.path / name).symlink_to(GUEST / target)
+
+    def disk(self, name, mark, size=1 << 20):
+        with open(self.folder.path / name, "wb") as file:
+            file.write(mark.encode())
+            file.truncate(size)
+
+    def run_line(self, *words, status=0):
+        process = self.folder.qemu(*words, timeout=600)
+        self.assertEqual(process.returncode, status, process.stdout[-2000:] + process.stderr)
+        return process
+
+    def test_a_line_of_a_kernel_harness(self):
+        """ClangBuiltLinux's boot-qemu.py, with more in it for the guest to tell of."""
+        output = self.run_line("-display", "none", "-nodefaults", "-no-reboot", "-machine", "virt", "-append",
+                               append(f"{SYSTEM}; {DEVICES}"), "-kernel", "zImage", "-initrd", "initrd", "-m", "1G", "-smp", "2",
+                               "-serial", "mon:stdio").stdout
+        self.assertIn("CPUS 2", output)
+        self.assertGreater(int(re.search(r"MEMORY (\d+)", output)[1]), 900_000)
+        self.assertNotIn("VIRTIO", output)
+
+    def test_a_reset_ends_the_machine_with_status_0(self):
+        """kunit's."""
+        self.run_line("-nodefaults", "-m", "1024", "-kernel", "zImage", "-append", append("true", "armvisor.end=reboot"),
+                      "-initrd", "initrd", "-no-reboot", "-nographic", "-accel", "kvm", "-accel", "hvf", "-accel", "tcg",
+                      "-serial", "stdio", "-machine", "virt")
+
+    def test_a_disk_of_the_board_and_more_memory_than_there_is_room_for(self):
+        """TuxLAVA's, with the kernel for LPAE."""
+        self.disk("rootfs.ext4", "root")
+        process = self.run_line("-cpu", "cortex-a15", "-machine", "virt,gic-version=3", "-nographic", "-nic", "none", "-m", "4G",
+                                "-monitor", "none", "-no-reboot", "-smp", "2", "-kernel", "vmlinuz", "-initrd", "initrd", "-append",
+                                append(f"{SYSTEM}; {DISKS}; {DEVICES}"), "-drive",
+                                "file=rootfs.ext4,format=raw,id=hd0,if=virtio")
+        self.assertIn("DISK vda 2048 root", process.stdout)
+        self.assertRegex(process.stdout, r"VIRTIO 0x0002 a000000 0", "legacy, in the first slot")
+        self.assertRegex(process.stderr, "-m 4G: .*3072 MiB")
+        self.assertRegex(process.stderr, "gic-version=3: GICv2")
+
+    def test_disks_on_mmio_and_a_network(self):
+        self.disk("first", "one1")
+        self.disk("second", "two2", 2 << 20)
+        output = self.run_line("-M", "virt", "-nographic", "-kernel", "zImage", "-initrd", "initrd", "-append",
+                               append(f"{DISKS}; {NETWORK}; {DEVICES}; dd if=/dev/hwrng bs=8 count=1 2>/dev/null | wc -c"), "-drive",
+                               "if=none,file=first,id=hd0,format=raw", "-device", "virtio-blk-device,drive=hd0", "-drive",
+                               "if=none,file=second,id=hd1,format=raw", "-device", "virtio-blk-device,drive=hd1", "-netdev",
+                               "user,id=net0", "-device", "virtio-net-device,netdev=net0", "-device", "virtio-rng-pci").stdout
+        self.assertIn("DISK vda 4096 two2", output)
+        self.assertIn("DISK vdb 2048 one1", output)
+        self.assertIn("ADDRESS 10.0.2.15/24", output)
+        self.assertEqual(sorted(re.findall(r"VIRTIO 0x000(\d) (\w+) 0", output)),
+                         [("1", "a003a00"), ("2", "a003c00"), ("2", "a003e00"), ("4", "a000000")])
+
+    def test_modern_virtio_and_a_second_console(self):
+        output = self.run_line("-M", "virt", "-global", "virtio-mmio.force-legacy=false", "-nographic", "-nic", "none", "-kernel",
+                               "zImage", "-initrd", "initrd", "-append",
+                               append(f"{DEVICES}; echo to the console > /dev/hvc0; sleep 1"), "-device", "virtio-serial-pci",
+                               "-chardev", "file,path=hvc.log,id=c", "-device", "virtconsole,chardev=c").stdout
+        self.assertIn("VIRTIO 0x0003 a000000 1", output)
+        self.assertIn("to the console", (self.folder.path / "hvc.log").read_text())
+
+    def test_firmware(self):
+        process = self.folder.start("-M", "virt", "-nographic", "-bios", "u-boot.bin")
+        text = b""
+        while b"Hit any key" not in text:
+            data = process.stdout.read(4096)
+            self.assertTrue(data, text)
+            text += data
+        process.terminate()
+        self.assertEqual(process.wait(60), 0, "as QEMU ends by a signal")
+        for stream in (process.stdin, process.stdout, process.stderr):
+            stream.close()
+
+
+if __name__ == "__main__":
+    unittest.main()

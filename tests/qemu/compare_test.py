@@ -1,0 +1,131 @@
+"""Command lines of command_lines.tsv that run: an unmodified QEMU, stopped before its first instruction, makes the same devices
+of them, at the same places. Needs qemu-system-arm (or what ARMVISOR_QEMU names)."""
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import lines
+from support import ARMVISOR, GUEST
+
+QEMU = os.environ.get("ARMVISOR_QEMU") or shutil.which("qemu-system-arm")
+KINDS = {"blk": "disk", "net": "network", "rng": "entropy", "serial": "console"}
+
+
+class Qmp:
+    """A connection to QEMU's machine protocol."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.file = self.socket.makefile("rw")
+        self.file.readline()
+        self.ask("qmp_capabilities")
+
+    def ask(self, command, **arguments):
+        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.file.flush()
+        while True:
+            answer = json.loads(self.file.readline())
+            if "error" in answer:
+                raise AssertionError(answer)
+            if "return" in answer:
+                return answer["return"]
+
+
+def make_files(folder, machine):
+    """Files of ours in the place of those that a line names."""
+    for key, target in (("kernel", "zImage-armmp"), ("firmware", "u-boot.bin")):
+        if key in machine:
+            path = folder / machine[key]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                path.symlink_to(GUEST / target)
+    if "initrd" in machine:
+        (folder / machine["initrd"]).write_bytes(b"initrd")
+    if "dtb" in machine:
+        subprocess.run([QEMU, "-M", f"virt,dumpdtb={machine['dtb']}", "-nic", "none"], cwd=folder, capture_output=True, check=True)
+    for device in machine["devices"]:
+        if device["kind"] == "disk":
+            (folder / device["file"]).write_bytes(bytes(1 << 20))
+
+
+def qemus_devices(qmp):
+    """(kind, MMIO slot or None, place on PCI or None, MAC address or name of the drive) of each virtio device."""
+    found = []
+    bus = address = device = None
+    for line in qmp.ask("human-monitor-command", **{"command-line": "info qtree"}).splitlines():
+        if match := re.match(r" *bus: (\S+)", line):
+            bus = match[1]
+        elif match := re.match(r" *addr = (\S+)", line):
+            address = match[1]
+        elif match := re.match(r" *dev: virtio-(\w+)-device", line):
+            device = {"kind": KINDS.get(match[1], match[1])}
+            slot = re.fullmatch(r"virtio-mmio-bus\.(\d+)", bus)
+            device |= {"slot": int(slot[1])} if slot else {"pci": address}
+            found.append(device)
+        elif re.match(r" *dev: ", line):
+            device = None
+        elif device and (match := re.match(r' *(mac|drive) = "(.*)"', line)):
+            device[match[1]] = match[2]
+    return found
+
+
+class Compare(unittest.TestCase):
+    def compare(self, line, account, folder):
+        machine = account["machine"]
+        make_files(folder, machine)
+        headless = [] if "-nographic" in line.words() or "-display" in line.words() else ["-display", "none"]
+        process = subprocess.Popen([QEMU, *line.words(), *headless, "-global", "virtio-net-pci.romfile=", "-S", "-qmp",
+                                    "unix:qmp.sock,server=on,wait=off"], cwd=folder,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            while not (folder / "qmp.sock").exists() and process.poll() is None:
+                time.sleep(0.05)
+            self.assertIsNone(process.poll(), f"QEMU refuses the line: {process.stderr.read() if process.poll() else ''}")
+            qmp = Qmp(str(folder / "qmp.sock"))
+            clamped = {o["option"].split()[0] for o in account["options"] if o["fate"] == "clamped"}
+            self.assertEqual(machine["cpus"], len(qmp.ask("query-cpus-fast")))
+            if "-m" not in clamped:
+                self.assertEqual(machine["memory"], qmp.ask("query-memory-size-summary")["base-memory"])
+            self.compare_devices(machine, qemus_devices(qmp), qmp.ask("query-block"))
+        finally:
+            process.kill()
+            process.wait()
+            process.stderr.close()
+
+    def compare_devices(self, machine, theirs, blocks):
+        theirs = [d for d in theirs if d["kind"] in KINDS.values()]
+        if not any(d["kind"] == "console" for d in machine["devices"]):
+            theirs = [d for d in theirs if d["kind"] != "console"]  # without a port
+        on_pci = sorted((d for d in theirs if "pci" in d), key=lambda d: d["pci"])
+        places = {d["slot"]: d for d in theirs if "slot" in d} | dict(enumerate(on_pci))
+        self.assertEqual({d["slot"]: d["kind"] for d in machine["devices"]}, {slot: d["kind"] for slot, d in places.items()})
+        files = {b["device"]: (b["inserted"]["file"], b["inserted"]["ro"]) for b in blocks if "inserted" in b}
+        for ours in machine["devices"]:
+            there = places[ours["slot"]]
+            if ours["kind"] == "disk":
+                self.assertEqual((ours["file"], ours["read-only"]), files[there["drive"]])
+            if "mac" in ours:
+                self.assertEqual(ours["mac"], there["mac"])
+
+    @unittest.skipUnless(QEMU and GUEST.joinpath("zImage-armmp").exists(), "needs qemu-system-arm and build/guest")
+    def test_devices_are_those_that_qemu_makes(self):
+        all_lines = lines.read()
+        compared = 0
+        for number, (line, account) in enumerate(zip(all_lines, lines.accounts_of(ARMVISOR, all_lines)), 1):
+            if account["outcome"] == "runs" and "dumpdtb" not in account["machine"]:
+                with self.subTest(number=number, line=line.text), tempfile.TemporaryDirectory() as folder:
+                    self.compare(line, account, Path(folder))
+                    compared += 1
+        self.assertGreater(compared, 20)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,213 @@
+#include <gtest/gtest.h>
+
+#include <set>
+#include <sstream>
+
+#include "qemu/machine.h"
+#include "qemu/options.h"
+
+namespace armvisor::qemu {
+namespace {
+
+struct Made {
+  Line line;
+  Machine machine;
+  const vmm::VmConfig& vm() const { return machine.vm; }
+  std::string refused() const { return line.outcomes.first_refusal(); }
+  Fate fate(std::string_view option) const {
+    for (const Outcome& o : line.outcomes.all())
+      if (o.option == option) return o.fate;
+    ADD_FAILURE() << "no outcome for " << option;
+    return Fate::Mapped;
+  }
+};
+
+/// Of words with spaces between them, and -M virt -kernel z before them.
+Made make(const std::string& text) {
+  std::vector<std::string> words{"-M", "virt", "-kernel", "z"};
+  std::istringstream stream(text);
+  for (std::string word; stream >> word;) words.push_back(word);
+  Made made{read_line(words), {}};
+  made.machine = make_machine(made.line);
+  return made;
+}
+
+template <class Spec>
+std::vector<u32> slots_of(const vmm::VmConfig& vm) {
+  std::vector<u32> slots;
+  for (std::size_t i = 0; i < vm.devices.size(); ++i)
+    if (std::holds_alternative<Spec>(vm.devices[i])) slots.push_back(vm.slots[i]);
+  return slots;
+}
+
+TEST(QemuLine, DefaultsAreQemus) {
+  const Made m = make("");
+  EXPECT_EQ(m.refused(), "");
+  EXPECT_EQ(m.vm().boot.ram_size, u64{128} << 20);
+  EXPECT_EQ(m.vm().boot.vcpus, 1u);
+  EXPECT_TRUE(m.vm().boot.qemu_kernels);
+  EXPECT_TRUE(m.vm().legacy_virtio);
+  EXPECT_TRUE(m.vm().reboot);
+  ASSERT_EQ(m.vm().devices.size(), 1u) << "a card on the user network";
+  EXPECT_FALSE(std::get<machine::NetworkSpec>(m.vm().devices[0]).unplugged);
+  EXPECT_EQ(make("-nodefaults").vm().devices.size(), 0u);
+  EXPECT_EQ(make("-nic none").vm().devices.size(), 0u);
+  EXPECT_EQ(make("-net none").vm().devices.size(), 0u);
+}
+
+TEST(QemuLine, OptionsHaveOneDashOrTwo) {
+  EXPECT_EQ(make("--smp 4 -m 1G").vm().boot.vcpus, 4u);
+  EXPECT_NE(make("---smp 4").refused(), "");
+  EXPECT_NE(make("-nosuch").refused(), "");
+  EXPECT_NE(make("-m").refused(), "") << "nothing behind it";
+}
+
+TEST(QemuLine, BoardsOfEveryVersionAreTheSame) {
+  for (const char* type : {"virt", "virt-2.6", "virt-10.0", "virt-99.12", "type=virt"})
+    EXPECT_EQ(make(std::string("-machine ") + type).refused(), "") << type;
+  for (const char* type : {"vexpress-a9", "virt-", "virt-1", "virt-1.", "virtual"})
+    EXPECT_NE(make(std::string("-machine ") + type).refused(), "") << type;
+}
+
+TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
+  for (const char* option : {"-machine virt,secure=on",
+                             "-machine virt,virtualization=true",
+                             "-cpu cortex-r5f",
+                             "-smp 9",
+                             "-m 4",
+                             "-S",
+                             "-s",
+                             "-semihosting",
+                             "-device e1000",
+                             "-drive file=d,format=qcow2",
+                             "-drive file=d,snapshot=on",
+                             "-drive if=mtd,file=d",
+                             "-netdev tap,id=t",
+                             "-netdev vde,id=t",
+                             "-global virtio-net.x=1",
+                             "-machine virt,nosuch=1",
+                             "-drive file=d,nosuch=1",
+                             "-netdev user,id=n,net=192.168.0.0/24",
+                             "-device virtio-blk-device,drive=none",
+                             "-device virtio-net-device,netdev=none",
+                             "-monitor stdio",
+                             "-display gtk -device VGA",
+                             "-daemonize",
+                             "-rtc base=localtime",
+                             "-d in_asm"}) {
+    const Made m = make(option);
+    EXPECT_NE(m.refused().find("expected"), std::string::npos) << option << ": " << m.refused();
+  }
+}
+
+TEST(QemuLine, WhatCannotChangeTheResultIsIgnored) {
+  const Made m = make(
+      "-name vm -uuid x -accel kvm -accel tcg -enable-kvm -machine virt,highmem=off -d guest_errors "
+      "-device usb-kbd -boot c");
+  EXPECT_EQ(m.refused(), "");
+  for (const char* option : {"-name vm", "-uuid x", "-accel kvm", "-enable-kvm", "-machine highmem=off",
+                             "-d guest_errors", "-device usb-kbd", "-boot c"})
+    EXPECT_EQ(m.fate(option), Fate::Ignored) << option;
+}
+
+TEST(QemuLine, MoreRamThanThereIsRoomForIsCut) {
+  const Made m = make("-m 4G");
+  EXPECT_EQ(m.fate("-m 4G"), Fate::Clamped);
+  EXPECT_EQ(m.vm().boot.ram_size, u64{3} << 30);
+  EXPECT_EQ(make("-m size=512M,slots=2,maxmem=1G").vm().boot.ram_size, u64{512} << 20);
+  EXPECT_EQ(make("-m 1057").vm().boot.ram_size, u64{1057} << 20);
+}
+
+TEST(QemuLine, CpusAreCountedAsQemuDoes) {
+  EXPECT_EQ(make("-smp cpus=1,cores=1,maxcpus=4").vm().boot.vcpus, 1u);
+  EXPECT_EQ(make("-smp cores=2,threads=2").vm().boot.vcpus, 4u);
+  EXPECT_EQ(make("-smp 4,sockets=1,cores=4,threads=1").vm().boot.vcpus, 4u);
+  EXPECT_EQ(make("-smp maxcpus=2").vm().boot.vcpus, 2u);
+}
+
+TEST(QemuLine, DevicesOnMmioTakeTheLastFreeSlotUnlessTheyNameOne) {
+  const Made m = make(
+      "-nic none -drive if=none,file=a,id=a -drive if=none,file=b,id=b -device virtio-blk-device,drive=b "
+      "-device virtio-blk-device,drive=a -device virtio-rng-device,bus=virtio-mmio-bus.0");
+  EXPECT_EQ(m.refused(), "");
+  EXPECT_EQ(slots_of<machine::DiskSpec>(m.vm()), (std::vector<u32>{31, 30}));
+  EXPECT_EQ(std::get<machine::DiskSpec>(m.vm().devices[0]).path, "b");
+  EXPECT_EQ(slots_of<machine::EntropySpec>(m.vm()), std::vector<u32>{0});
+  EXPECT_NE(
+      make("-device virtio-rng-device,bus=virtio-mmio-bus.3 -device virtio-rng-device,bus=virtio-mmio-bus.3").refused(),
+      "");
+}
+
+TEST(QemuLine, DevicesOnPciTakeTheFirstSlotsInTheirOrder) {
+  const Made m =
+      make("-drive file=c -drive if=none,file=a,id=a -device virtio-blk-pci,drive=a -nic user,mac=52:54:00:00:00:01");
+  EXPECT_EQ(slots_of<machine::NetworkSpec>(m.vm()), std::vector<u32>{0}) << "cards of the board come first";
+  EXPECT_EQ(slots_of<machine::DiskSpec>(m.vm()), (std::vector<u32>{1, 2}));
+  EXPECT_EQ(std::get<machine::DiskSpec>(m.vm().devices[1]).path, "a");
+  EXPECT_EQ(std::get<machine::DiskSpec>(m.vm().devices[2]).path, "c") << "-drive without -device comes last";
+}
+
+TEST(QemuLine, DisksAreNamedInManyWays) {
+  const Made m = make(
+      "-nic none -hdb one -cdrom two -drive file=three,format=raw,readonly=on three.img "
+      "-blockdev driver=file,filename=five,node-name=f -blockdev driver=raw,file=f,node-name=d,read-only=true "
+      "-device virtio-blk-device,drive=d,serial=S5");
+  EXPECT_EQ(m.refused(), "");
+  std::vector<std::string> texts;
+  for (const auto& device : m.vm().devices) {
+    const auto& disk = std::get<machine::DiskSpec>(device);
+    texts.push_back(disk.path + (disk.read_only ? ",ro" : "") + (disk.serial.empty() ? "" : "," + disk.serial));
+  }
+  EXPECT_EQ(texts, (std::vector<std::string>{"five,ro,S5", "one", "two,ro", "three,ro", "three.img"}));
+}
+
+TEST(QemuLine, NetworksAreNamedInManyWays) {
+  for (const char* text :
+       {"-net nic,model=virtio,macaddr=52:54:00:00:00:01 -net user,hostfwd=tcp::2222-:22",
+        "-nic user,mac=52:54:00:00:00:01,hostfwd=tcp::2222-:22",
+        "-netdev user,id=n,hostfwd=tcp::2222-:22 -device virtio-net-pci,netdev=n,mac=52:54:00:00:00:01"}) {
+    const Made m = make(text);
+    EXPECT_EQ(m.refused(), "") << text;
+    ASSERT_EQ(m.vm().devices.size(), 1u) << text;
+    const auto& spec = std::get<machine::NetworkSpec>(m.vm().devices[0]);
+    EXPECT_FALSE(spec.unplugged);
+    EXPECT_EQ(spec.network.mac, (devices::MacAddress{0x52, 0x54, 0, 0, 0, 1})) << text;
+    ASSERT_EQ(spec.network.forwards.size(), 1u) << text;
+    EXPECT_EQ(spec.network.forwards[0].host_port, 2222);
+  }
+  const Made m = make("-device virtio-net-pci -netdev user,id=unused -device virtio-net-device");
+  ASSERT_EQ(m.vm().devices.size(), 2u);
+  EXPECT_TRUE(std::get<machine::NetworkSpec>(m.vm().devices[0]).unplugged);
+  EXPECT_EQ(m.fate("-netdev user,id=unused"), Fate::Ignored);
+}
+
+TEST(QemuLine, TheSerialConsoleIsWhereQemuPutsIt) {
+  using Kind = devices::ConsoleOption::Kind;
+  EXPECT_EQ(make("-nographic").vm().console.kind, Kind::Stdio);
+  EXPECT_EQ(make("-display none").vm().console.kind, Kind::None);
+  EXPECT_EQ(make("-nodefaults -nographic").vm().console.kind, Kind::None);
+  EXPECT_EQ(make("-display none -serial mon:stdio").vm().console.kind, Kind::Stdio);
+  EXPECT_EQ(make("-serial file:log").vm().console.path, "log");
+  EXPECT_EQ(make("-serial chardev:c -chardev stdio,id=c,mux=on -mon chardev=c").vm().console.kind, Kind::Stdio)
+      << "the -chardev may stand behind";
+  EXPECT_EQ(make("").fate("default: -serial vc"), Fate::Clamped) << "no window";
+  EXPECT_NE(make("-serial chardev:none").refused(), "");
+  EXPECT_NE(make("-serial tcp::1").refused(), "");
+}
+
+TEST(QemuLine, AVirtconsoleIsOnItsVirtioSerialDevice) {
+  const Made m =
+      make("-nic none -nographic -device virtio-serial-device -chardev null,id=v -device virtconsole,chardev=v");
+  EXPECT_EQ(m.refused(), "");
+  EXPECT_EQ(slots_of<machine::ConsoleSpec>(m.vm()), std::vector<u32>{31});
+  EXPECT_NE(make("-device virtconsole").refused(), "") << "no virtio-serial";
+  EXPECT_EQ(make("-nic none -device virtio-serial").fate("-device virtio-serial"), Fate::Ignored) << "no port";
+}
+
+TEST(QemuLine, OptionsAreThereOnce) {
+  std::set<std::string_view> names;
+  for (const OptionRow& row : option_rows()) EXPECT_TRUE(names.insert(row.name).second) << row.name;
+}
+
+}  // namespace
+}  // namespace armvisor::qemu
