@@ -12,14 +12,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 GUEST = ROOT / "build" / "guest"
 ARMVISOR = os.environ.get("ARMVISOR", str(ROOT / "build" / "release" / "armvisor"))
 
-ENGINE = os.environ.get("ARMVISOR_ENGINE", "auto")
+ENGINE = os.environ.get("ARMVISOR_ENGINE", "auto")  # or "verify": both, in lockstep
 
 
 def command_line(arguments):
     """The program with these arguments, running guests on the engine under test."""
     words = [str(a) for a in arguments]
     if words[0] == "run" and "--engine" not in words:
-        words[1:1] = ["--engine", ENGINE]
+        words[1:1] = ["--verify"] if ENGINE == "verify" else ["--engine", ENGINE]
     return [ARMVISOR, *words]
 
 

@@ -26,33 +26,38 @@ class Calibrator : public testing::Test {
   void SetUp() override {
     if (!engine::jit_available()) GTEST_SKIP() << "there is no compiler for this host";
   }
+  /// A calibration that the tests share: making one takes long.
+  static const measure::Calibration& first() {
+    static const measure::Calibration calibration = make(k_rounds);
+    return calibration;
+  }
   static measure::Calibration make(u32 rounds) {
-    auto result = calibrate({.rounds = rounds, .version = "test", .progress = {}});
+    const u32 machines = rounds * (engine::windows_available() ? 6 : 5);
+    u32 told = 0;
+    auto result = calibrate({.rounds = rounds, .version = "test", .progress = [&](u32 done, u32 of) {
+                               EXPECT_EQ(done, ++told);
+                               EXPECT_EQ(of, machines);
+                             }});
+    EXPECT_EQ(told, machines);
     EXPECT_TRUE(result) << (result ? "" : result.error().message);
     return result ? *result : measure::Calibration();
   }
+  static constexpr u32 k_rounds = 3;
 };
 
 TEST_F(Calibrator, FindsACostForEveryLoop) {
-  const u32 machines = 2 * (engine::windows_available() ? 6 : 5);
-  u32 told = 0;
-  const auto result = calibrate({.rounds = 2, .version = "test", .progress = [&](u32 done, u32 of) {
-                                   EXPECT_EQ(done, ++told);
-                                   EXPECT_EQ(of, machines);
-                                 }});
-  ASSERT_TRUE(result) << result.error().message;
-  EXPECT_EQ(told, machines);
-  EXPECT_EQ(result->version, "test");
-  EXPECT_EQ(result->rounds, 2u);
-  EXPECT_EQ(result->host, host_name());
+  const measure::Calibration& result = first();
+  EXPECT_EQ(result.version, "test");
+  EXPECT_EQ(result.rounds, k_rounds);
+  EXPECT_EQ(result.host, host_name());
   // What a loop costs beyond the rest of its round may be less than can be measured for these.
   const std::set<std::string> small = {"code.code-writes", "shadow.tlbi-asid", "shadow.tlbi-va", "shadow.tlbi-va-all"};
   for (const CalibrationLoop& loop : calibration_loops()) {
     const std::string term(loop.term);
     const bool cannot_be = term == "shadow.window-faults" && !engine::windows_available();
-    ASSERT_EQ(result->not_shown.contains(term), cannot_be) << term;
-    if (result->not_shown.contains(term)) continue;
-    const measure::Cost* const cost = result->find(term);
+    ASSERT_EQ(result.not_shown.contains(term), cannot_be) << term;
+    if (result.not_shown.contains(term)) continue;
+    const measure::Cost* const cost = result.find(term);
     ASSERT_TRUE(cost) << term;
     EXPECT_GE(cost->ns, 0) << term;
     if (!small.contains(term)) {
@@ -64,7 +69,7 @@ TEST_F(Calibrator, FindsACostForEveryLoop) {
 }
 
 TEST_F(Calibrator, OrdersTheClassesOfTrapsAsTheyAre) {
-  const measure::Calibration c = make(3);
+  const measure::Calibration& c = first();
   const auto ns = [&](const char* name) { return c.find(name) ? c.find(name)->ns : -1; };
   EXPECT_LT(ns("loop"), ns("fast.exclusive"));
   EXPECT_LT(ns("fast.exclusive"), ns("light.exclusive"));
@@ -76,7 +81,7 @@ TEST_F(Calibrator, OrdersTheClassesOfTrapsAsTheyAre) {
 }
 
 TEST_F(Calibrator, RepeatsItself) {
-  const measure::Calibration a = make(3), b = make(3);
+  const measure::Calibration &a = first(), b = make(2);
   std::vector<double> ratios;
   for (const auto& [name, cost] : a.costs) {
     const measure::Cost* const other = b.find(name);
