@@ -1,7 +1,9 @@
 #pragma once
 // What uops and generated code address, by offsets from a Context: the guest's architectural state, where control is,
 // what may be done in place, the host's scratch with the frame of temps, and large tables.
+#include <algorithm>
 #include <atomic>
+#include <iterator>
 
 #include "arm/cpu_state.h"
 #include "engine/block.h"
@@ -11,7 +13,9 @@
 namespace armvisor::engine {
 
 class GuestMemory;
+class SystemEffects;
 class TranslatingVcpu;
+class Windows;
 
 /// Direct-mapped cache from program counter to block, private to a vCPU. An entry holds while its tag is View::tag with
 /// the program counter and CPSR.T in the low word: no flush has touched what it depends on (mmu::ExecEpoch).
@@ -54,7 +58,7 @@ struct Views {
 };
 
 /// Where control is and where it may go on. The dispatcher, uops and generated code write it, on the vCPU's thread;
-/// other threads set attention and lines.
+/// other threads set attention, lines and event.
 struct Dispatch {
   View now;                ///< of the current privilege
   Views* views = nullptr;  ///< for the current DACR
@@ -65,6 +69,8 @@ struct Dispatch {
   u64 gs_base = 0;                ///< the host's, as far as known
   std::atomic<u32> attention{0};  ///< not 0: go to the dispatcher at the next block boundary
   std::atomic<u32> lines{0};      ///< interrupt inputs that are high, InputLine
+  std::atomic<u8> event{0};       ///< the event register, for SEV
+  bool yield = false;             ///< with attention: run() is left with Exit::Yield
   Block* block = nullptr;         ///< being executed
   const Uop* at = nullptr;        ///< the uop that left the block, or is in a slow path
   Link* link = nullptr;           ///< the exit to connect when r15's block is found
@@ -109,13 +115,18 @@ struct Scratch {
 struct Context {
   arm::CpuState guest;
   Dispatch dispatch;
+  // What uops and generated code call.
   TranslatingVcpu* vcpu = nullptr;
   GuestMemory* memory = nullptr;
+  Windows* windows = nullptr;
+  SystemEffects* system = nullptr;
   Policy policy;
   measure::Counters counters;
   Scratch scratch;
   u32 heat[k_heat_entries] = {};  ///< generated code: by heat_index, how often loops there may yet run
   JumpEntry jump[k_jump_entries];
+
+  void forget_jumps() { std::fill(std::begin(jump), std::end(jump), JumpEntry{}); }
 };
 
 /// Runs blocks from `block` on until something needs the dispatcher.

@@ -36,7 +36,7 @@ bool TranslatingVcpu::fetch_page(u32 va, GuestPa& pa, const u8*& host) {
       return false;
     }
     pa = found.frame;
-    if (!memory_.views_hold()) sync();
+    if (!memory_.views_hold()) views_.sync();
   }
   host = shared_.page_at(pa);
   if (host) return true;
@@ -177,7 +177,7 @@ Block* TranslatingVcpu::translate_block(u32 pc, u32 key, const frontend::Context
     if (!published) continue;  // the bytes changed under us
     count(moved ? Counter::CodeMove : cold_runs ? Counter::CodeInterpreted : Counter::CodeTranslation);
     if (published->is_hot()) published->cold_runs = shared_.backend->cold_runs();  // no room to compile it: later
-    if ((key & k_key_window) && published->compiled) window_block_made();
+    if ((key & k_key_window) && published->compiled) windows_.block_made();
     if (shared_.config.trace) trace_block(*published, ir_block, source.bytes);
     return published;
   }
@@ -192,8 +192,8 @@ void TranslatingVcpu::make_region() {
   context_.dispatch.link = nullptr;
   u32& heat = context_.heat[heat_index(pc)];
   heat = shared_.backend->hot();
-  if (s.privileged()) tick_window();  // it may be that no interrupt ever comes
-  if (!fetch_page(pc, page, host)) return sync();
+  if (s.privileged()) windows_.tick();  // it may be that no interrupt ever comes
+  if (!fetch_page(pc, page, host)) return views_.sync();
   const u32 key = context_.dispatch.now.key[s.thumb()] | context_.dispatch.now.fp;
   const auto block_at = [&](u32 at) { return shared_.code.find(page + (at & k_page_mask), at, key, k_no_page); };
   Block* const there = block_at(pc);
@@ -219,7 +219,7 @@ bool TranslatingVcpu::compile_later(Block& block, const CompileJob& job) {
   if (block.offered.exchange(true, std::memory_order_relaxed)) return false;
   const Block* const known = shared_.code.find_anywhere(job.pa, job.key);
   if ((known && known->can_move()) || !offer(job)) return false;
-  if (job.key & k_key_window) window_block_made();
+  if (job.key & k_key_window) windows_.block_made();
   block.cold_runs = 2 * shared_.backend->cold_runs();
   return true;
 }

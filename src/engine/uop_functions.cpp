@@ -5,7 +5,7 @@
 #include "arm/fp.h"
 #include "engine/context.h"
 #include "engine/dsp.h"
-#include "engine/vcpu.h"
+#include "engine/system_effects.h"
 #include "ir/vector.h"
 
 namespace armvisor::engine {
@@ -99,7 +99,7 @@ bool cond_value(Context& c, const Uop& u) {
 bool read_sys32(Context& c, const Uop& u) {
   count(c, Counter::LightSysRead, Counter::HeavySysRead);
   u64 value = 0;
-  if (!arm::read_sysreg(c.guest, *c.vcpu, static_cast<arm::SysRegId>(u.imm), value)) return false;
+  if (!arm::read_sysreg(c.guest, *c.system, static_cast<arm::SysRegId>(u.imm), value)) return false;
   r32(c, u.dst) = static_cast<u32>(value);
   return true;
 }
@@ -110,18 +110,18 @@ bool write_sys32(Context& c, const Uop& u) {
     count(c, Counter::LightDomains, Counter::HeavyDomains);
   else
     count(c, Counter::LightSysWrite, Counter::HeavySysWrite);
-  return arm::write_sysreg(c.guest, *c.vcpu, id, r32(c, u.a));
+  return arm::write_sysreg(c.guest, *c.system, id, r32(c, u.a));
 }
 bool read_sys64(Context& c, const Uop& u) {
   count(c, Counter::LightSysRead, Counter::HeavySysRead);
   u64 value = 0;
-  if (!arm::read_sysreg(c.guest, *c.vcpu, static_cast<arm::SysRegId>(u.imm), value)) return false;
+  if (!arm::read_sysreg(c.guest, *c.system, static_cast<arm::SysRegId>(u.imm), value)) return false;
   r64(c, u.dst) = value;
   return true;
 }
 bool write_sys64(Context& c, const Uop& u) {
   count(c, Counter::LightSysWrite, Counter::HeavySysWrite);
-  return arm::write_sysreg(c.guest, *c.vcpu, static_cast<arm::SysRegId>(u.imm), r64(c, u.a));
+  return arm::write_sysreg(c.guest, *c.system, static_cast<arm::SysRegId>(u.imm), r64(c, u.a));
 }
 
 bool no_debug_event(Context& c, const Uop& u) {
@@ -166,11 +166,11 @@ bool clear_ex(Context& c, const Uop&) {
   return true;
 }
 bool fence(Context& c, const Uop&) {
-  c.vcpu->fence();
+  c.system->fence();
   return true;
 }
 bool sev(Context& c, const Uop&) {
-  c.vcpu->send_event();
+  c.system->send_event();
   return true;
 }
 

@@ -5,7 +5,6 @@
 
 #include "arm/debug_events.h"
 #include "base/assert.h"
-#include "memory/fence.h"
 
 namespace armvisor::engine {
 
@@ -48,11 +47,14 @@ TranslatingVcpu::TranslatingVcpu(Shared& shared, u32 index)
       inbox_(*this, context_.dispatch, shared.holders, /*may_part=*/shared.verifier == nullptr),
       outbox_(index, shared.inboxes, context_.policy),
       memory_(context_, shared, index, inbox_, outbox_, clock(), journal_.get()),
-      tlb_(memory_.shadow()),
-      yields_when_spinning_(shared.host_cpus < shared.config.vcpus && shared.backend->yields_spinners()) {
+      windows_(context_, shared, memory_, inbox_),
+      views_(context_, memory_, windows_),
+      system_(context_, shared, index, memory_, windows_, views_, inbox_, outbox_, journal_.get()) {
   shared.inboxes.push_back(&inbox_);
   context_.vcpu = this;
   context_.memory = &memory_;
+  context_.windows = &windows_;
+  context_.system = &system_;
   std::fill(std::begin(context_.heat), std::end(context_.heat), shared.backend->hot());
   context_.policy.host_to_pa = shared.ram.base().value - reinterpret_cast<u64>(shared.ram.host(shared.ram.base()));
   context_.policy.exclusive_slots = shared.exclusives.slots();
@@ -79,11 +81,10 @@ class RunScope {
 void TranslatingVcpu::enter_run() {
   clock().enter(VcpuTime::Hypervisor);
   inbox_.enter();
-  context_.dispatch.gs_base = 0;  // the thread may be another one
-  context_.dispatch.window_ready = k_no_window_ready;
+  windows_.thread_changed();
   context_.dispatch.block = nullptr;
   context_.dispatch.link = nullptr;
-  sync();
+  views_.sync();
 }
 
 void TranslatingVcpu::leave_run() {
@@ -109,14 +110,14 @@ Exit TranslatingVcpu::run() {
   while (true) {
     if (context_.dispatch.attention.load(std::memory_order_relaxed)) {
       if (serve()) return Exit::Kicked;
-      if (std::exchange(yield_, false)) return Exit::Yield;
+      if (std::exchange(context_.dispatch.yield, false)) return Exit::Yield;
     }
     if (context_.dispatch.lines.load(std::memory_order_relaxed)) take_interrupts();
     Block* const block = find_block();
     Link* const link = context_.dispatch.link;
     context_.dispatch.link = nullptr;
     if (!block) {
-      sync();
+      views_.sync();
       continue;
     }
     if (link && !journal_ && may_connect(*link, *block)) shared_.code.connect(link, block);
@@ -146,75 +147,12 @@ bool TranslatingVcpu::serve() {
     inbox_.pass(epoch);
     shared_.reclaim_code();
   }
-  sync();
+  views_.sync();
   return false;
 }
 
-/// Recomputes what blocks and tables depend on from the state.
-void TranslatingVcpu::sync() {
-  acquire_fence();  // the guest's context synchronisation: what it has been told of is looked at anew
-  u32 keys[2];
-  for (const bool privileged : {false, true}) {
-    frontend::Context context = frontend::Context::of(context_.guest, privileged);
-    context.it = 0;
-    context.thumb = false;
-    keys[privileged] = context.key();
-  }
-  tlb();
-  memory_.keep_by_new_tables();
-  mmu::Space& space = tlb_.select(context_.guest);
-  const bool privileged = context_.guest.privileged();
-  prepare_window(privileged);
-  context_.dispatch.views = &views_for(space, keys);
-  window_ready();
-  const bool windowed = context_.dispatch.views->view[privileged].key[0] & k_key_window;
-  if (windowed != std::exchange(windowed_[privileged], windowed))
-    inbox_.request_attention();  // the block is of the other kind
-  context_.dispatch.now = context_.dispatch.views->view[privileged];
-  if (no_tlb_) context_.dispatch.now.tlb = no_tlb_;
-  if (tlb_.numbers_wrapped()) forget_jumps();
-}
-
-/// The views of `space`, the current one, with the keys of both privileges; kept from an earlier time if they still
-/// hold.
-Views& TranslatingVcpu::views_for(mmu::Space& space, const u32 (&keys)[2]) {
-  constexpr u32 k_thumb = 1;
-  Views(&kept)[2] = context_.dispatch.kept_views;
-  const u64 dacr = context_.guest.cp15.dacr;
-  mmu::SpaceKey key = space.key;
-  key.dacr = 0;
-  const View(&old)[2] = (context_.dispatch.views ? context_.dispatch.views : &kept[0])->view;
-  if (!memory_.views_hold() || !(key == views_key_) || ((old[0].key[0] & ~k_key_window) | old[0].fp) != keys[0] ||
-      ((old[1].key[0] & ~k_key_window) | old[1].fp) != keys[1]) {
-    for (Views& v : kept) v.dacr = Views::k_no_dacr;
-    context_.dispatch.views_changes = tlb_.changes();
-    views_key_ = key;
-  }
-  for (Views& v : kept)
-    if (v.dacr == dacr && v.space == &space) return v;
-  Views& v = context_.dispatch.views == &kept[0] ? kept[1] : kept[0];
-  v.dacr = dacr;
-  v.space = &space;
-  v.other = &kept[&v == &kept[0]];
-  for (const bool p : {false, true}) {
-    View& view = v.view[p];
-    v.window[p] = window_of(p, keys[p]);
-    const u32 arm = base_key(keys[p]) | (v.window[p] > k_window_wanted ? k_key_window : 0);
-    view = {.tlb = space.data[p],
-            .exec = space.exec_of(p),
-            .tag = u64{tlb_.exec_number(p, arm)} << 32,
-            .key = {arm, arm | k_thumb},
-            .salt = 0,
-            .fp = keys[p] & frontend::Context::k_fp_key};
-    if (!space.shares_code(p)) view.salt = jump_salt(space.id + 1);
-  }
-  // Generated code that changes DACR goes on in its block, and so with the same window.
-  if (v.other->window[1] != v.window[1]) v.other->dacr = Views::k_no_dacr;
-  return v;
-}
-
 void TranslatingVcpu::resync() {
-  sync();
+  views_.sync();
   const u32 lines = context_.dispatch.lines.load(), psr = context_.guest.psr;
   if (((lines & k_line_irq) && !(psr & arm::k_psr_i)) || ((lines & k_line_fiq) && !(psr & arm::k_psr_f)))
     inbox_.request_attention();
@@ -240,7 +178,7 @@ void TranslatingVcpu::take_interrupts() {
     arm::take_exception(s, arm::Exception::Fiq, s.r[15], 4);
     count(Counter::Fiq);
   } else if ((lines & k_line_irq) && !(s.psr & arm::k_psr_i)) {
-    if (!waited_) tick_window();
+    if (!waited_) windows_.tick();
     waited_ = false;
     arm::take_exception(s, arm::Exception::Irq, s.r[15], 4);
     count(Counter::Irq);
@@ -248,7 +186,7 @@ void TranslatingVcpu::take_interrupts() {
     return;
   }
   context_.dispatch.link = nullptr;
-  sync();
+  views_.sync();
 }
 
 /// An exception of the instruction at Dispatch::at itself, which sees that instruction's ITSTATE.
@@ -317,7 +255,7 @@ std::optional<Exit> TranslatingVcpu::leave_block(Leave why) {
       break;
     case Leave::Wfe:
       s.r[15] = static_cast<u32>(context_.dispatch.at->imm);
-      if ((event_.exchange(0) | s.event) == 0 && !line_pending()) return Exit::WaitEvent;
+      if ((context_.dispatch.event.exchange(0) | s.event) == 0 && !line_pending()) return Exit::WaitEvent;
       s.event = 0;
       break;
     case Leave::Yield: s.r[15] = static_cast<u32>(context_.dispatch.at->imm); return Exit::Yield;
@@ -329,7 +267,7 @@ std::optional<Exit> TranslatingVcpu::leave_block(Leave why) {
       break;
     case Leave::Differs: return Exit::Differs;
   }
-  sync();
+  views_.sync();
   return {};
 }
 
@@ -350,7 +288,7 @@ std::optional<Exit> TranslatingVcpu::hypercall(bool smc) {
     arm::take_exception(context_.guest, arm::Exception::Undefined, pc, at.bytes);
   }
   inbox_.request_attention();
-  sync();
+  views_.sync();
   return {};
 }
 

@@ -1,22 +1,26 @@
 #pragma once
-// A vCPU that runs translated code, interpreted or compiled: the dispatcher, its view of memory, and its system registers.
+// A vCPU that runs translated code, interpreted or compiled: the dispatcher, which goes from block to block, and takes
+// exceptions and interrupts. What code asks for in the middle of a block has rooms of its own, each above those before
+// it:
+//   Inbox, Outbox    requests of and to other vCPUs
+//   GuestMemory      accesses, and what is kept of translations
+//   Windows          guest memory by the host's MMU
+//   ViewKeeper       what blocks depend on, made from the state
+//   SystemEffects    what system registers and barriers do
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <optional>
 
-#include "arm/cp15.h"
 #include "arm/exceptions.h"
 #include "engine/context.h"
 #include "engine/engine.h"
-#include "engine/guest_memory.h"
 #include "engine/shared.h"
-#include "engine/window_policy.h"
+#include "engine/system_effects.h"
 #include "frontend/translate.h"
 
 namespace armvisor::engine {
 
-class TranslatingVcpu final : public Vcpu, public arm::SystemPort, private Inbox::Owner, private Claimer {
+class TranslatingVcpu final : public Vcpu, private Inbox::Owner, private Claimer {
  public:
   TranslatingVcpu(Shared& shared, u32 index);
 
@@ -27,32 +31,9 @@ class TranslatingVcpu final : public Vcpu, public arm::SystemPort, private Inbox
   void set_line(InputLine line, bool level) override;
   bool line_pending() const override { return context_.dispatch.lines.load() != 0; }
   void kick() override;
-  void set_event() override { event_.store(1); }
-  void table_hint(TableHint hint, GuestPa table, u32 level) override;
+  void set_event() override { context_.dispatch.event.store(1); }
+  void table_hint(TableHint hint, GuestPa table, u32) override { system_.table_hint(hint, table); }
   bool uses_table_hints() const override { return shared_.config.mmu == MmuPolicy::RmapHints; }
-
-  // --- for uops
-  void fence();
-  void send_event();
-
-  // --- SystemPort (system.cpp)
-  u64 counter() override;
-  void timer_changed(bool virtual_timer) override;
-  void translation_context_changed() override { sync(); }
-  void tlb_flush_all(bool inner_shareable) override;
-  void tlb_flush_asid(Asid asid, bool inner_shareable) override;
-  void tlb_flush_va(u32 va, Asid asid, bool inner_shareable) override;
-  void tlb_flush_va_all_asids(u32 va, bool inner_shareable) override;
-  void icache_invalidate_all(bool inner_shareable) override;
-  void icache_invalidate_va(u32 va) override;
-  arm::Fault walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) override {
-    return memory_.walk(va, access, privileged, out);
-  }
-  u32 interrupt_lines() override;
-  void debug_changed() override;
-
-  // --- for generated code: an access that the window did not serve was done (windows.cpp)
-  void window_missed(u32 va, u32 size, bool write);
 
   // --- for generated code, between blocks (vcpu.cpp)
   /// State that blocks depend on may have changed: what follows from it is made anew.
@@ -64,8 +45,6 @@ class TranslatingVcpu final : public Vcpu, public arm::SystemPort, private Inbox
   /// SVC whose next instruction is at `next`.
   void supervisor_call(u32 next);
 
-  // --- among vCPUs
-  Inbox& inbox() { return inbox_; }
   const measure::Counters& counters() const { return context_.counters; }
 
  private:
@@ -75,13 +54,10 @@ class TranslatingVcpu final : public Vcpu, public arm::SystemPort, private Inbox
   void leave_run();
   bool serve();  ///< true: leave run() as kicked
   void take_interrupts();
-  void sync();
-  Views& views_for(mmu::Space& space, const u32 (&keys)[2]);
   void forget_jumps() {
-    std::fill(std::begin(context_.jump), std::end(context_.jump), JumpEntry{});
+    context_.forget_jumps();
     known_.fill({});
   }
-  mmu::Shadow& tlb() { return memory_.tlb(); }
   bool run_helper();
   Leave emulate();
   void take_data_abort();
@@ -101,26 +77,6 @@ class TranslatingVcpu final : public Vcpu, public arm::SystemPort, private Inbox
       context_.counters.set(measure::Counter::Instructions, context_.dispatch.instructions);
   }
 
-  // --- host-MMU windows (windows.cpp)
-  void prepare_window(bool privileged);
-  void window_ready();
-  u64 window_of(bool privileged, u32 key);
-  bool attach_window(bool privileged);
-  void tick_window();
-  void charge_window(s32 cost, bool privileged);
-  void charge_window(const mmu::Window::Settled& done, bool privileged);
-  void window_block_made();
-  void settle_global_window() {
-    if (!tlb_.global_window_is_settled()) check_global_window();
-  }
-  /// Likewise; generated code may have chosen another view.
-  void settle_between_blocks() {
-    tlb();
-    settle_global_window();
-  }
-  void check_global_window();
-  void look_ahead(u32 va);
-
   // --- blocks (fetch.cpp)
   Block* find_block();
   Block* look_up(u32 pc, u32 key, frontend::Context context, Block* cached);
@@ -134,12 +90,12 @@ class TranslatingVcpu final : public Vcpu, public arm::SystemPort, private Inbox
   bool offer(const CompileJob& job);
   bool compile_later(Block& block, const CompileJob& job);
 
-  void maintain(const Request& request, bool inner_shareable);
-  void carry_out(const Request& request);
-
   // --- Inbox::Owner
-  void apply(const Request& request) override;
-  void settle() override { settle_between_blocks(); }
+  void apply(const Request& request) override {
+    count(measure::Counter::FlushRemote);
+    system_.apply(request);
+  }
+  void settle() override { windows_.settle(); }
   void forget_blocks() override { forget_jumps(); }
   bool needs(const Request& request) const override { return memory_.needs(request); }
 
@@ -150,8 +106,9 @@ class TranslatingVcpu final : public Vcpu, public arm::SystemPort, private Inbox
   Inbox inbox_;
   Outbox outbox_;
   GuestMemory memory_;
-  mmu::Shadow& tlb_;         ///< GuestMemory::shadow()
-  mmu::SpaceKey views_key_;  ///< of Dispatch::kept_views, but for DACR
+  Windows windows_;
+  ViewKeeper views_;
+  SystemEffects system_;
   /// Blocks by program counter and key, whatever the address space: after a switch or a flush they fill the jump cache.
   struct KnownBlock {
     u32 target = 0;  ///< with CPSR.T in bit 0
@@ -160,21 +117,9 @@ class TranslatingVcpu final : public Vcpu, public arm::SystemPort, private Inbox
   static constexpr u32 k_known_bits = 16;
   static constexpr u32 known_index(u32 target) { return target * 0x9e3779b1u >> (32 - k_known_bits); }
   std::array<KnownBlock, 1u << k_known_bits> known_{};
-  ir::Block ir_block_;               ///< of translate_block: the memory stays
-  mmu::TlbEntry* no_tlb_ = nullptr;  ///< when set, stands for the TLB
+  ir::Block ir_block_;    ///< of translate_block: the memory stays
   u32 vain_lookups_ = 0;  ///< of find_block, one after the other
-  WindowPolicy window_policy_;
-  bool windowed_[2] = {};   ///< by privilege: the last view's blocks had k_key_window
-  u64 window_changes_ = 0;  ///< SoftTlb::window_changes() that Dispatch::window_ready is of
-  /// Loops of a kernel that wait for another vCPU make barriers in quick succession (Linux's cpu_relax): so many in so
-  /// little time. (Programs whose threads share a lock come to as many without waiting.)
-  static constexpr s32 k_spin_barriers = 1000;
-  static constexpr std::chrono::microseconds k_spin_time{40};
-  const bool yields_when_spinning_;  ///< the host has fewer CPUs
-  std::chrono::steady_clock::time_point barriers_began_;
-  bool yield_ = false;   ///< leave run() with Exit::Yield
-  bool waited_ = false;  ///< for an interrupt, since the last
-  std::atomic<u8> event_{0};
+  bool waited_ = false;   ///< for an interrupt, since the last
   std::atomic<bool> kicked_{false};
 };
 

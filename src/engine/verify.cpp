@@ -99,8 +99,8 @@ std::string state_text(const CpuState& s) {
   return text + part;
 }
 
-const mmu::TlbEntry* no_entries() {
-  static const auto entries = [] {
+mmu::TlbEntry* no_entries() {
+  static auto entries = [] {
     auto e = std::make_unique<std::array<mmu::TlbEntry, mmu::k_tlb_entries>>();
     for (u32 k = 0; k < mmu::k_tlb_entries; ++k) (*e)[k] = {mmu::tag_none(k), mmu::tag_none(k), 0};
     return e;
@@ -170,14 +170,13 @@ Leave TranslatingVcpu::execute_verified(Block* block) {
   bool asked = false;
   const CpuState before = context_.guest;
   journal_->begin();
-  no_tlb_ = const_cast<mmu::TlbEntry*>(no_entries());  // every access goes by way of the journal
-  context_.dispatch.now.tlb = no_tlb_;
+  views_.replace_tlb(no_entries());  // every access goes by way of the journal
   const Leave why_interpreted = run_once(block->twin.get(), asked);
   const CpuState interpreted = context_.guest;
 
-  no_tlb_ = nullptr;
+  views_.replace_tlb(nullptr);
   context_.guest = before;
-  sync();
+  views_.sync();
   journal_->replay();
   const Leave why = run_once(block, asked);
   journal_->end();

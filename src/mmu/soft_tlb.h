@@ -41,7 +41,7 @@ inline constexpr u32 k_tlb_entries = 512;
 /// The tag that no address looked up in place k is in the page of.
 constexpr u32 tag_none(u32 k) { return (k ^ 1) << k_page_bits; }
 
-/// What the engine's choice of who has a window is made from (engine/windows.cpp).
+/// What the engine's choice of who has a window is made from (engine/windows.h).
 struct WindowUse {
   u32 ticks = 0;   ///< times that code was found running that would use it, since translations were last dropped
   s32 credit = 0;  ///< microseconds that may be spent on the window

@@ -31,13 +31,15 @@ u64 service_store(Context* c, u64 va, u64 uop, u64 value) {
 
 u64 service_window_load(Context* c, u64 va, u64 uop, u64) {
   const u64 value = service_load(c, va, uop, 0);
-  if (!c->dispatch.raised) c->vcpu->window_missed(static_cast<u32>(va), c->dispatch.at->attr & ir::MemAttr::size_mask, false);
+  if (!c->dispatch.raised)
+    c->windows->missed(static_cast<u32>(va), c->dispatch.at->attr & ir::MemAttr::size_mask, false);
   return value;
 }
 
 u64 service_window_store(Context* c, u64 va, u64 uop, u64 value) {
   service_store(c, va, uop, value);
-  if (!c->dispatch.raised) c->vcpu->window_missed(static_cast<u32>(va), c->dispatch.at->attr & ir::MemAttr::size_mask, true);
+  if (!c->dispatch.raised)
+    c->windows->missed(static_cast<u32>(va), c->dispatch.at->attr & ir::MemAttr::size_mask, true);
   return 0;
 }
 
