@@ -1,8 +1,6 @@
 // A vCPU's view of memory without anything that runs code: walks, what is kept of them, accesses and what they tell.
-#include "engine/guest_access.h"
 #include "engine/guest_memory.h"
-#include "engine/shared.h"
-#include "engine_machine.h"
+#include "vcpu_rooms.h"
 
 namespace armvisor::engine::test {
 namespace {
@@ -10,82 +8,16 @@ namespace {
 using arm::Access;
 using Kind = Request::Kind;
 
-constexpr u32 k_table = k_ram + 0x4000, k_page_table = k_ram + 0x8000, k_data = k_ram + 0x10000;
-constexpr u32 k_pages = 0x00100000;                                ///< the MiB that is translated by pages
-constexpr u32 k_section_normal = 0xc0e, k_section_device = 0xc06;  // short descriptors, full access (B3.5.1)
-constexpr u32 k_page_normal = 0x3e;
-constexpr u8 k_word = 4;
-
-/// One device, that answers everything.
-class DevicePort final : public MachinePort {
- public:
-  bool mmio_read(GuestPa, u32, u64& value) override {
-    outside = inbox->mailbox().has_served(~u64{0});
-    value = 0x1234;
-    return answers;
-  }
-  bool mmio_write(GuestPa, u32, u64) override { return answers; }
-  const u8* rom_page(GuestPa pa) override { return pa.value == k_rom ? rom : nullptr; }
-  bool hypercall(arm::CpuState&, u32, bool, u32) override { return false; }
-  u64 counter() override { return 0; }
-  void timer_changed(u32, const arm::CpuState&, bool) override {}
-  void send_event() override {}
-  Inbox* inbox = nullptr;
-  bool outside = false, answers = true;
-  u8 rom[k_page_size] = {};
-};
-
-class GuestMemoryTest : public testing::Test, public Inbox::Owner {
+class GuestMemoryTest : public testing::Test, public VcpuWorld {
  protected:
-  explicit GuestMemoryTest(MmuPolicy policy = MmuPolicy::Asid)
-      : ram(std::move(*GuestRam::create(GuestPa(k_ram), k_ram_size))),
-        shared({.ram = &ram, .port = &port, .translator = {}, .mmu = policy}, make_interpreter_backend()),
-        inbox(*this, context->dispatch, shared.holders, true),
-        outbox(0, shared.inboxes, context->policy),
-        memory(*context, shared, 0, inbox, outbox, clock, nullptr) {
-    shared.inboxes.push_back(&inbox);
-    put(k_table + 4 * (k_ram >> 20), k_ram | k_section_normal);
-    put(k_table + 4 * (k_device >> 20), (k_device & 0xfff00000) | k_section_device);
-    put(k_table + 4 * (k_pages >> 20), k_page_table | 1);
-    put(k_page_table, k_data | k_page_normal);
-    arm::CpuState& s = context->guest;
-    s = arm::reset_state(0, 1);
-    s.cp15.ttbr0 = k_table;
-    s.cp15.dacr = 1;
-    s.cp15.sctlr |= 1;  // M
-    memory.shadow().select(s);
-    block.make_tables(1, 0, 1);
-    block.marks[0] = {.first_uop = 0, .offset = 8, .bytes = 4, .it = 0};
-    block.pc = k_ram;
-    context->dispatch.block = &block;
-    context->dispatch.at = block.code;
-    inbox.enter();
-    inbox.serve();
-    context->dispatch.attention = 0;
-  }
+  explicit GuestMemoryTest(MmuPolicy policy = MmuPolicy::Asid) : VcpuWorld(1, policy) {}
 
-  // --- Inbox::Owner
-  void apply(const Request& r) override { memory.apply(r); }
-  void settle() override {}
-  void forget_blocks() override {}
-  bool needs(const Request& r) const override { return memory.needs(r); }
+  u64 counted(measure::Counter c) const { return vcpus[0].counted(c); }
+  const mmu::TlbEntry& entry(u32 va) { return vcpus[0].entry(va); }
 
-  void put(u32 pa, u32 word) { guest_store(reinterpret_cast<u64>(ram.host(GuestPa(pa))), word); }
-  u32 get(u32 pa) { return guest_load<u32>(reinterpret_cast<u64>(ram.host(GuestPa(pa)))); }
-  u64 counted(measure::Counter c) const { return context->counters.get(c); }
-  const mmu::TlbEntry& entry(u32 va) {
-    return memory.tlb().current().data[1][(va >> k_page_bits) % mmu::k_tlb_entries];
-  }
-
-  GuestRam ram;
-  DevicePort port;
-  Shared shared;
-  std::unique_ptr<Context> context = std::make_unique<Context>();
-  Inbox inbox;
-  Outbox outbox;
-  measure::VcpuClock clock;
-  GuestMemory memory;
-  Block block;
+  GuestMemory& memory = vcpus[0].memory;
+  Inbox& inbox = vcpus[0].inbox;
+  const std::unique_ptr<Context>& context = vcpus[0].context;
 };
 
 TEST_F(GuestMemoryTest, WhatAWalkFoundIsKeptUntilMaintenanceNamesIt) {
@@ -147,7 +79,6 @@ TEST_F(GuestMemoryTest, AFaultLeavesAllAsItWas) {
 }
 
 TEST_F(GuestMemoryTest, ADeviceIsAskedOutsideGuestCodeAndSeesTheInstruction) {
-  port.inbox = &inbox;
   u64 value = 0;
   ASSERT_TRUE(memory.load(k_device, k_word, 0, value));
   EXPECT_EQ(value, 0x1234u);
