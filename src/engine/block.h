@@ -1,6 +1,6 @@
 #pragma once
-// Lowered blocks, shared by all vCPUs. A block is immutable once published but for its links, its exec_id and the
-// fields that the code cache guards with its lock.
+// Lowered blocks, shared by all vCPUs. A block is immutable once published but for its links, its exec_id, how often it
+// was interpreted, and what the code cache keeps in it.
 #include <atomic>
 #include <cstddef>
 #include <memory>
@@ -55,6 +55,47 @@ inline constexpr u32 k_stays_interpreted = ~u32{0};  ///< Block::cold_runs of bl
 inline constexpr u64 k_dead_block = ~u64{0} - 1;  ///< equals no entry of the execute-side TLB
 inline constexpr GuestPa k_no_page{~u64{0}};
 
+// What the parts of the code cache (engine/code) keep in a block. Each is its part's alone, under the cache's lock; only
+// a search reads IndexHook without.
+
+class IndexHook {
+  friend class BlockIndex;
+  std::atomic<Block*> next_{nullptr};  ///< of the same hash; of a dead block, what that was
+};
+
+class FamilyHook {
+  friend class CopyFamilies;
+  Block *older_ = nullptr, *newer_ = nullptr;  ///< a ring: behind the oldest comes the newest
+  Block* next_family_ = nullptr;               ///< of the newest: that of another family of the same hash
+  u8 count_ = 0;                               ///< of the newest: how many there are
+};
+
+class PageHook {
+  friend class PageIndex;
+  u32 places_[2] = {0, 0};  ///< in the lists of the first and of the second page
+};
+
+class ColdHook {
+  friend class ColdList;
+  Block *colder_ = nullptr, *warmer_ = nullptr;  ///< neighbours
+  u32 runs_seen_ = 0;                            ///< Block::cold_runs, when the list was last looked through
+};
+
+class LinkHook {
+  friend class BlockLinks;
+  std::vector<Link*> incoming_;  ///< that lead here
+};
+
+class DeathHook {
+ public:
+  bool has_come() const { return epoch_ != 0; }
+  u64 epoch() const { return epoch_; }
+
+ private:
+  friend class DeadBlocks;
+  u64 epoch_ = 0;  ///< in which the block died; 0: it lives
+};
+
 struct alignas(64) Block {
   Block() = default;
   ~Block();
@@ -75,11 +116,8 @@ struct alignas(64) Block {
   /// Where indirect branches find it: `linked`, or when the block is dead or not compiled what leads to the dispatcher.
   std::atomic<const void*> indirect{nullptr};
   GuestPa pa;
-  GuestPa second_page = k_no_page;     ///< frame of the second page of a block that straddles two
-  std::atomic<Block*> chain{nullptr};  ///< next of the same hash; of a dead block, what that was
-  /// Guarded by the code cache's lock: next in the ring of its family (CodeCache::note_copy).
-  Block* older_copy = nullptr;
-
+  GuestPa second_page = k_no_page;  ///< frame of the second page of a block that straddles two
+  IndexHook index;
   /// Where other generated code enters it, which vouches for pc's page only: `host`, but for a block that straddles two
   /// pages code that looks at the second page first.
   const void* linked = nullptr;
@@ -95,17 +133,12 @@ struct alignas(64) Block {
   std::atomic<bool> no_region{false};  ///< none is to be tried here (again)
   bool compiled = false;
   bool region = false;  ///< compiled from several blocks (region.h)
-  bool dead = false;    ///< guarded by the code cache's lock
 
-  // Guarded by the code cache's lock.
-  u8 copies = 0;                               ///< of the newest of a family: how many there are
-  u32 page_index[2] = {0, 0};                  ///< its places in the code cache's lists of its pages
-  u32 runs_seen = 0;                           ///< cold_runs, when CodeCache::trim() came by last
-  Block* newer_copy = nullptr;                 ///< likewise; of the newest, the oldest
-  Block* next_family = nullptr;                ///< of the newest of a family, that of another of the same hash
-  Block *colder = nullptr, *warmer = nullptr;  ///< neighbours among those that may yet be compiled (likewise)
-  u64 death_epoch = 0;
-  std::vector<Link*> incoming;
+  PageHook page;
+  FamilyHook family;
+  ColdHook cold;
+  LinkHook linking;
+  DeathHook death;
 
   // In one piece of memory, which begins with `code`.
   Uop* code = nullptr;
@@ -132,9 +165,9 @@ struct alignas(64) Block {
   bool is_fixed() const { return region || straddles(); }
   bool straddles() const { return second_page != k_no_page; }
   const InsnMark& mark_of(const Uop* at) const {
-    const auto index = static_cast<u32>(at - code);
+    const auto uop = static_cast<u32>(at - code);
     u32 k = mark_count - 1;
-    while (k > 0 && marks[k].first_uop > index) --k;
+    while (k > 0 && marks[k].first_uop > uop) --k;
     return marks[k];
   }
   u64 footprint() const { return sizeof(Block) + tables_size() + host_size + 16; }

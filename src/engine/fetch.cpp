@@ -130,11 +130,7 @@ void TranslatingVcpu::know(u32 target, Block* block) {
 
 Block* TranslatingVcpu::translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa,
                                         GuestPa second_page, const u8* first, const u8* second, u32 cold_runs) {
-  if (shared_.code.wants_eviction()) {
-    shared_.code.evict();
-    inbox_.request_attention();  // where what died is freed
-  }
-  if (shared_.code.wants_trim()) shared_.code.trim();
+  if (shared_.code.make_room()) inbox_.request_attention();  // where what died is freed
   CodeSource source(pc, first, second);
   frontend::Limits limits{.max_insns = second ? 1 : k_max_insns};
   while (true) {

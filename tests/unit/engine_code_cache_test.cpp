@@ -56,7 +56,7 @@ TEST_F(CodeCacheAlone, CompiledBlocksTakeTheInterpretedOnesPlace) {
   EXPECT_EQ(publish(k_ram, 8, false), interpreted);
   Block* const compiled = publish(k_ram, 8, true);
   EXPECT_NE(compiled, interpreted);
-  EXPECT_TRUE(interpreted->dead);
+  EXPECT_TRUE(interpreted->death.has_come());
   EXPECT_EQ(find(k_ram), compiled);
   EXPECT_EQ(publish(k_ram, 8, false), compiled);
   EXPECT_EQ(publish(k_ram, 8, true), compiled);
@@ -66,7 +66,7 @@ TEST_F(CodeCacheAlone, AReplacedBlockOnTwoPagesIsOnNeither) {
   const GuestPa second(k_ram + k_page);
   Block* const interpreted = publish(k_ram + k_page - 2, 4, false);
   Block* const compiled = publish(k_ram + k_page - 2, 4, true);
-  EXPECT_TRUE(interpreted->dead);
+  EXPECT_TRUE(interpreted->death.has_come());
   cache.reclaim(~u64{0});  // `interpreted` is freed
   EXPECT_EQ(find(k_ram + k_page - 2, second), compiled);
   EXPECT_TRUE(cache.written(second, 4));
@@ -84,13 +84,13 @@ TEST_F(CodeCacheAlone, BothPagesOfABlockMayBeOneFrame) {
     EXPECT_EQ(find(pa, frame), block);
     EXPECT_FALSE(cache.written(GuestPa(k_ram + 0x200), 4));
     EXPECT_TRUE(cache.written(GuestPa(written), 2));
-    EXPECT_TRUE(block->dead);
+    EXPECT_TRUE(block->death.has_come());
     EXPECT_EQ(find(pa, frame), nullptr);
-    EXPECT_FALSE(other->dead);
+    EXPECT_FALSE(other->death.has_come());
   }
   Block* const block = publish(pa, 4, true, 0);
   EXPECT_TRUE(cache.invalidate(frame, k_page));
-  EXPECT_TRUE(block->dead);
+  EXPECT_TRUE(block->death.has_come());
 }
 
 TEST_F(CodeCacheAlone, WhatIsHeldIsNotFreed) {
@@ -99,9 +99,9 @@ TEST_F(CodeCacheAlone, WhatIsHeldIsNotFreed) {
   Block* const other = publish(k_ram, 8, true);
   EXPECT_TRUE(cache.invalidate(GuestPa(k_ram), 4));
   const Block* const held[] = {nullptr, block};
-  EXPECT_FALSE(cache.has_dead_before(block->death_epoch));
-  EXPECT_FALSE(cache.has_dead_before(other->death_epoch, held));
-  EXPECT_TRUE(cache.has_dead_before(other->death_epoch));
+  EXPECT_FALSE(cache.has_dead_before(block->death.epoch()));
+  EXPECT_FALSE(cache.has_dead_before(other->death.epoch(), held));
+  EXPECT_TRUE(cache.has_dead_before(other->death.epoch()));
   EXPECT_TRUE(cache.has_dead_before(cache.epoch(), held));
   cache.reclaim(cache.epoch(), held);
   EXPECT_FALSE(cache.has_dead_before(cache.epoch(), held));
