@@ -2,8 +2,9 @@
 // Compiles on a thread of its own what vCPUs have found to run often, while they go on interpreting it, on hosts that
 // have a CPU to spare.
 //
-// A job says where a block is. What was compiled is published as vCPUs do it, in the place of the interpreted form, if
-// that is still there and memory still has the bytes.
+// A job says where a block is. What was compiled takes the place of the interpreted form, if that is still there and
+// memory still has the bytes.
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -13,9 +14,8 @@
 
 #include "base/adaptive_mutex.h"
 #include "engine/block_holder.h"
-#include "engine/code_cache.h"
-#include "frontend/translate.h"
-#include "ir/ir.h"
+#include "engine/block_maker.h"
+#include "measure/snapshot.h"
 
 namespace armvisor::engine {
 
@@ -23,16 +23,9 @@ struct Shared;
 
 /// What is to be compiled.
 struct CompileJob {
-  frontend::Context context;
-  u32 pc = 0, key = 0;
-  GuestPa pa;
-  const u8* host = nullptr;  ///< of the byte at pc
-  bool region = false;       ///< the loop to `pc`, not the block alone
+  CodeSite site;        ///< of one page
+  bool region = false;  ///< the loop to it, not the block alone
 };
-
-/// Puts a region in the place of the block at job.pc, if it is the head of a loop there. `aside`: this is no vCPU's
-/// thread.
-void compile_region(Shared& shared, const CompileJob& job, bool aside, Claimer& claimer);
 
 class BackgroundCompiler final : private Claimer {
  public:
@@ -44,7 +37,7 @@ class BackgroundCompiler final : private Claimer {
 
   /// (any thread) The job's bytes must be RAM's. False: there is more to do than the thread can keep up with.
   bool offer(const CompileJob& job);
-  const BlockHolder& holder() const { return holder_; }
+  void stats(measure::Snapshot& out) const;  ///< (any thread)
 
  private:
   explicit BackgroundCompiler(Shared& shared);
@@ -57,7 +50,7 @@ class BackgroundCompiler final : private Claimer {
   static constexpr u32 k_most_naps = 10;
 
   void work();
-  void compile_block(const CompileJob& job);
+  void compile(const CompileJob& job);
   void claim(GuestPa pa, u8 writers) override;
 
   Shared& shared_;
@@ -66,7 +59,8 @@ class BackgroundCompiler final : private Claimer {
   std::deque<CompileJob> jobs_;
   bool asleep_ = false, stop_ = false;
   BlockHolder holder_;
-  ir::Block ir_block_;  ///< of the thread: the memory stays
+  BlockMaker maker_;                         ///< of the thread
+  std::atomic<u64> blocks_{0}, regions_{0};  ///< made
   std::thread thread_;
 };
 

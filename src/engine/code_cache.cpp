@@ -2,45 +2,26 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <utility>
 
-#include "base/bits.h"
-#include "engine/guest_access.h"
+#include "base/assert.h"
 #include "memory/fence.h"
 #include "mmu/soft_tlb.h"
 
 namespace armvisor::engine {
 namespace {
 
-u8 byte_at(const CodeSource& source, u32 k) {
-  const u8* p = k < source.first_bytes ? source.first + k : source.second + (k - source.first_bytes);
-  return guest_load<u8>(reinterpret_cast<u64>(p));
-}
-
-bool same_bytes(const u8* host, std::span<const u8> bytes) {
-  for (u32 k = 0; k < bytes.size(); ++k)
-    if (guest_load<u8>(reinterpret_cast<u64>(host) + k) != bytes[k]) return false;
-  return true;
+/// `block` may come in the place of `there`, which may be null.
+bool gives_way(const Block* there, const Block& block, CodeCache::Place place) {
+  switch (place) {
+    case CodeCache::Place::Open: return !there || (!there->compiled && block.compiled);
+    case CodeCache::Place::Interpreted: return there && !there->compiled;
+    case CodeCache::Place::Head: return there && !there->region;
+  }
+  AV_UNREACHABLE();
 }
 
 }  // namespace
-
-void CodeSource::read() {
-  u32 k = 0;
-  if (!second)
-    for (; k + 2 <= count; k += 2) {  // what an instruction is made of
-      const u16 half = guest_load<u16>(reinterpret_cast<u64>(first + k));
-      std::memcpy(bytes + k, &half, sizeof half);
-    }
-  for (; k < count; ++k) bytes[k] = byte_at(*this, k);
-}
-
-bool CodeSource::unchanged(u32 n) const {
-  for (u32 k = 0; k < n; ++k)
-    if (bytes[k] != byte_at(*this, k)) return false;
-  return true;
-}
 
 const Block* CodeCache::find_anywhere(GuestPa pa, u32 key) {
   const std::lock_guard guard(lock_);
@@ -54,55 +35,35 @@ void CodeCache::connect(Link* link, Block* block) {
 
 // --- publishing
 
-/// Step one, without the lock: writes to the frames of `block` must be seen, and who may write them unseen is asked to
-/// let go. This holds while the count that is returned stays as it is.
-u64 CodeCache::watch(const Block& block, Claimer& claimer) {
-  const u64 unmarked = pages_.unmarked();
-  test_point("watch: begun");
-  for (const GuestPa pa : {block.pa, block.second_page}) {
-    if (pa == k_no_page || !frames_.ram().contains(pa)) continue;
-    if (const u8 writers = frames_.watch_code(pa)) claimer.claim(pa, writers);
-  }
-  test_point("watch: claimed");
-  return unmarked;
-}
-
-/// Step two, under the lock: may `block` be inserted, which was watched when as many frames had lost their mark as
-/// `unmarked` says? `unchanged` says whether memory has the bytes that it was made from.
-template <class F>
-CodeCache::Verdict CodeCache::judge(const Block& block, u64 unmarked, F unchanged) {
-  if (pages_.unmarked() != unmarked) return Verdict::ClaimAgain;
-  pages_.set_lines(block);
-  full_fence();
-  test_point("publish: lines set");
-  const bool fits = unchanged();
-  test_point("publish: compared");
-  return fits ? Verdict::Fits : Verdict::Changed;
-}
-
-/// `block`, which was watched, does not come.
-void CodeCache::refuse(std::unique_ptr<Block> block) {
-  pages_.tidy(std::array{block.get()});
-  backend_.release(*block);
-}
-
-Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source, Claimer& claimer) {
+// The steps are those of docs/engine/concurrency.md, P2. Step 1, and beginning again with it, is the maker's.
+Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source, Place place, Claimer& claimer) {
   while (true) {
-    const u64 unmarked = watch(*block, claimer);
-    const std::lock_guard guard(lock_);
-    Block* const there = index_.find_equal(*block);
-    if (there && (there->compiled || !block->compiled)) {
-      backend_.release(*block);
-      return there;
+    const u64 unmarked = pages_.unmarked();  // 2
+    test_point("watch: begun");
+    for (const GuestPa pa : {block->pa, block->second_page}) {
+      if (pa == k_no_page || !frames_.ram().contains(pa)) continue;
+      if (const u8 writers = frames_.watch_code(pa)) claimer.claim(pa, writers);  // 3
     }
-    const Verdict verdict = judge(*block, unmarked, [&] { return source.unchanged(block->bytes); });
-    if (verdict == Verdict::ClaimAgain) continue;
-    if (verdict == Verdict::Changed) {
+    test_point("watch: claimed");
+    const std::lock_guard guard(lock_);
+    if (pages_.unmarked() != unmarked) continue;  // 4
+    Block* const there = place == Place::Head ? index_.find(block->pa, block->pc, block->key & ~k_key_fp, k_no_page)
+                                              : index_.find_equal(*block);
+    if (!gives_way(there, *block, place)) {
+      refuse(std::move(block));
+      return place == Place::Open ? there : nullptr;
+    }
+    pages_.set_lines(*block);  // 5
+    full_fence();              // 6
+    test_point("publish: lines set");
+    const bool fits = source.unchanged(*block);  // 7
+    test_point("publish: compared");
+    if (!fits) {
       refuse(std::move(block));
       return nullptr;
     }
     if (there) replace(there);
-    return insert(std::move(block));
+    return insert(std::move(block));  // 8
   }
 }
 
@@ -111,8 +72,7 @@ Block* CodeCache::publish(std::unique_ptr<Block> block, const CodeSource& source
 Block* CodeCache::publish_moved(std::unique_ptr<Block> block, const Block& origin) {
   const std::lock_guard guard(lock_);
   Block* const there = index_.find_equal(*block);
-  const bool stays = there && (there->compiled || !block->compiled);
-  if (origin.death.has_come() || stays) {
+  if (origin.death.has_come() || !gives_way(there, *block, Place::Open)) {
     backend_.release(*block);
     return origin.death.has_come() ? nullptr : there;
   }
@@ -120,43 +80,10 @@ Block* CodeCache::publish_moved(std::unique_ptr<Block> block, const Block& origi
   return insert(std::move(block));
 }
 
-bool CodeCache::publish_hot(std::unique_ptr<Block> block, const CodeSource& source, Claimer& claimer) {
-  while (true) {
-    const u64 unmarked = watch(*block, claimer);
-    const std::lock_guard guard(lock_);
-    Block* const there = index_.find_equal(*block);
-    Verdict verdict = Verdict::Changed;
-    if (there && !there->compiled) verdict = judge(*block, unmarked, [&] { return source.unchanged(block->bytes); });
-    if (verdict == Verdict::ClaimAgain) continue;
-    if (verdict == Verdict::Changed) {
-      refuse(std::move(block));
-      return false;
-    }
-    replace(there);
-    insert(std::move(block));
-    aside_.fetch_add(1, std::memory_order_relaxed);
-    return true;
-  }
-}
-
-bool CodeCache::publish_region(std::unique_ptr<Block> region, const u8* host, std::span<const u8> bytes, bool aside,
-                               Claimer& claimer) {
-  while (true) {
-    const u64 unmarked = watch(*region, claimer);
-    const std::lock_guard guard(lock_);
-    Block* const there = find(region->pa, region->pc, region->key & ~k_key_fp, k_no_page);
-    Verdict verdict = Verdict::Changed;
-    if (there && !there->region) verdict = judge(*region, unmarked, [&] { return same_bytes(host, bytes); });
-    if (verdict == Verdict::ClaimAgain) continue;
-    if (verdict == Verdict::Changed) {
-      refuse(std::move(region));
-      return false;
-    }
-    replace(there);
-    insert(std::move(region));
-    regions_aside_.fetch_add(aside, std::memory_order_relaxed);
-    return true;
-  }
+/// `block`, whose frames were watched for it, does not come.
+void CodeCache::refuse(std::unique_ptr<Block> block) {
+  pages_.tidy(std::array{block.get()});
+  backend_.release(*block);
 }
 
 /// Kills `block`: another one comes in its place, on bytes that are marked.
@@ -194,8 +121,6 @@ void CodeCache::stats(measure::Snapshot& out) const {
   const auto put = [&out](MachineCounter c, const std::atomic<u64>& n) { out[c] = n.load(std::memory_order_relaxed); };
   put(MachineCounter::BlocksPublished, published_);
   put(MachineCounter::RegionsPublished, regions_);
-  put(MachineCounter::BlocksAside, aside_);
-  put(MachineCounter::RegionsAside, regions_aside_);
   put(MachineCounter::BlocksKilled, killed_);
   put(MachineCounter::Evictions, evictions_);
   put(MachineCounter::LiveBlocks, live_);

@@ -26,6 +26,7 @@
 #include "engine/block_holder.h"
 #include "engine/code/block_index.h"
 #include "engine/code/block_links.h"
+#include "engine/code/code_source.h"
 #include "engine/code/cold_list.h"
 #include "engine/code/copy_families.h"
 #include "engine/code/dead_blocks.h"
@@ -34,30 +35,6 @@
 #include "mmu/frame_table.h"
 
 namespace armvisor::engine {
-
-inline constexpr u32 k_max_insns = frontend::Limits{}.max_insns;  ///< of a block
-
-/// The bytes that a block was translated from and where they are.
-struct CodeSource {
-  CodeSource() = default;
-  /// What a block at `pc` may be made from: `first` is where its bytes are, `second` where those of the next page are,
-  /// for a 32-bit Thumb instruction that lies across its end.
-  CodeSource(u32 pc, const u8* at, const u8* next = nullptr)
-      : first(at),
-        second(next),
-        first_bytes(std::min(k_page_size - (pc & k_page_mask), k_max_insns * 4)),
-        count(next ? 4 : first_bytes) {}
-
-  const u8* first = nullptr;   ///< host address of pc
-  const u8* second = nullptr;  ///< host address of the second page, for a straddling block
-  u32 first_bytes = 0;         ///< bytes of `bytes` that lie in the first page
-  u32 count = 0;
-  u8 bytes[k_max_insns * 4];
-
-  /// Copies `count` bytes of guest code.
-  void read();
-  bool unchanged(u32 count) const;
-};
 
 /// Who publishes blocks, as the code cache sees it.
 class Claimer {
@@ -80,18 +57,18 @@ class CodeCache {
 
   /// The block at `pc` that serves the context of `key`. Null: there is none, or others change the cache right now.
   Block* find(GuestPa pa, u32 pc, u32 key, GuestPa second_page) const { return index_.find(pa, pc, key, second_page); }
-  /// Inserts `block` and returns it, or an equal one that was there first, which gives way only if it is interpreted
-  /// and `block` compiled; null when the bytes changed meanwhile.
-  Block* publish(std::unique_ptr<Block> block, const CodeSource& source, Claimer& claimer);
-  /// Likewise `block`, which was moved from `origin` and so has its bytes; null when that is dead.
+  /// What a new block comes in the place of.
+  enum class Place : u8 {
+    Open,         ///< of nothing; or, compiled, of the equal block, if that is interpreted
+    Interpreted,  ///< of the equal block, which must be there and interpreted
+    Head,         ///< of the block at its pc, which must be there and no region
+  };
+  /// Inserts `block`, which was made from `source` (P2). Returns what is there now: `block`, or with Place::Open an
+  /// equal one that was there first and stays. Null: nothing is inserted, since the bytes have changed or the place is
+  /// not as it must be.
+  Block* publish(std::unique_ptr<Block> block, const CodeSource& source, Place place, Claimer& claimer);
+  /// Likewise, with Place::Open, `block` that was moved from `origin` and so has its bytes; null when that is dead.
   Block* publish_moved(std::unique_ptr<Block> block, const Block& origin);
-  /// Puts `block`, compiled, in the place of the equal one that is interpreted. False: that is not there any more, or
-  /// the bytes changed.
-  bool publish_hot(std::unique_ptr<Block> block, const CodeSource& source, Claimer& claimer);
-  /// Puts `region`, made from `bytes`, which are at `host`, in the place of the block at its pc. False: that is not
-  /// there any more, or the bytes changed. `aside`: by no vCPU's thread.
-  bool publish_region(std::unique_ptr<Block> region, const u8* host, std::span<const u8> bytes, bool aside,
-                      Claimer& claimer);
   /// A block of the bytes at `pa` that serves `key`, at whatever virtual address, compiled if one is; null if none is
   /// known.
   const Block* find_anywhere(GuestPa pa, u32 key);
@@ -125,10 +102,6 @@ class CodeCache {
 
   void count_live(const Block& block, s64 n);
   Block* insert(std::unique_ptr<Block> block);
-  enum class Verdict : u8 { Fits, Changed, ClaimAgain };
-  u64 watch(const Block& block, Claimer& claimer);
-  template <class F>
-  Verdict judge(const Block& block, u64 unmarked, F unchanged);
   void refuse(std::unique_ptr<Block> block);
   void kill(Block* block);
   void kill_all(std::span<Block* const> blocks);
@@ -150,8 +123,7 @@ class CodeCache {
   u64 eviction_frame_ = 0;     ///< from which evict() goes on
   std::atomic<u64> bytes_{0};  ///< of what lives
   // What stats() tells; changed under the lock, read without.
-  std::atomic<u64> published_{0}, regions_{0}, aside_{0}, regions_aside_{0}, killed_{0}, evictions_{0}, live_{0},
-      guest_bytes_{0}, host_bytes_{0};
+  std::atomic<u64> published_{0}, regions_{0}, killed_{0}, evictions_{0}, live_{0}, guest_bytes_{0}, host_bytes_{0};
 };
 
 }  // namespace armvisor::engine

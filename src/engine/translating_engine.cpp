@@ -34,6 +34,7 @@ class TranslatingEngine final : public Engine, private WriteWatch {
   measure::Snapshot stats() const override {
     measure::Snapshot s;
     shared_.code.stats(s);
+    if (shared_.background) shared_.background->stats(s);
     s[measure::MachineCounter::HostCapacity] = shared_.backend->capacity();
     const double ns_per_tick = shared_.tick_scale.ns_per_tick();
     for (const auto& vcpu : vcpus_) {

@@ -49,7 +49,8 @@ TranslatingVcpu::TranslatingVcpu(Shared& shared, u32 index)
       memory_(context_, shared, index, inbox_, outbox_, clock(), journal_.get()),
       windows_(context_, shared, memory_, inbox_),
       views_(context_, memory_, windows_),
-      system_(context_, shared, index, memory_, windows_, views_, inbox_, outbox_, journal_.get()) {
+      system_(context_, shared, index, memory_, windows_, views_, inbox_, outbox_, journal_.get()),
+      finder_(*this, context_, inbox_, shared, *this) {
   shared.inboxes.push_back(&inbox_);
   context_.vcpu = this;
   context_.memory = &memory_;
@@ -113,7 +114,7 @@ Exit TranslatingVcpu::run() {
       if (std::exchange(context_.dispatch.yield, false)) return Exit::Yield;
     }
     if (context_.dispatch.lines.load(std::memory_order_relaxed)) take_interrupts();
-    Block* const block = find_block();
+    Block* const block = finder_.find();
     Link* const link = context_.dispatch.link;
     context_.dispatch.link = nullptr;
     if (!block) {
@@ -143,7 +144,7 @@ bool TranslatingVcpu::serve() {
   // Dead blocks are found by nobody, so the jump cache may keep them until they are to be freed.
   const u64 epoch = shared_.code.epoch();
   if (shared_.code.wants_reclaim() && inbox_.holder().passed() != epoch) {
-    forget_jumps();
+    finder_.forget();
     inbox_.pass(epoch);
     shared_.reclaim_code();
   }
@@ -259,7 +260,10 @@ std::optional<Exit> TranslatingVcpu::leave_block(Leave why) {
       s.event = 0;
       break;
     case Leave::Yield: s.r[15] = static_cast<u32>(context_.dispatch.at->imm); return Exit::Yield;
-    case Leave::Hot: make_region(); return {};
+    case Leave::Hot:
+      if (s.privileged()) windows_.tick();  // it may be that no interrupt ever comes
+      if (!finder_.make_region()) break;
+      return {};
     case Leave::Return: break;
     case Leave::Emulate: AV_UNREACHABLE();
     case Leave::EmulateLast:

@@ -7,11 +7,13 @@
 //   Windows          guest memory by the host's MMU
 //   ViewKeeper       what blocks depend on, made from the state
 //   SystemEffects    what system registers and barriers do
+//   BlockFinder      the block for a program counter, found or made
 #include <algorithm>
 #include <array>
 #include <optional>
 
 #include "arm/exceptions.h"
+#include "engine/block_finder.h"
 #include "engine/context.h"
 #include "engine/engine.h"
 #include "engine/shared.h"
@@ -20,7 +22,7 @@
 
 namespace armvisor::engine {
 
-class TranslatingVcpu final : public Vcpu, private Inbox::Owner, private Claimer {
+class TranslatingVcpu final : public Vcpu, private Inbox::Owner, private BlockFinder::Owner, private Claimer {
  public:
   TranslatingVcpu(Shared& shared, u32 index);
 
@@ -54,10 +56,6 @@ class TranslatingVcpu final : public Vcpu, private Inbox::Owner, private Claimer
   void leave_run();
   bool serve();  ///< true: leave run() as kicked
   void take_interrupts();
-  void forget_jumps() {
-    context_.forget_jumps();
-    known_.fill({});
-  }
   bool run_helper();
   Leave emulate();
   void take_data_abort();
@@ -77,18 +75,10 @@ class TranslatingVcpu final : public Vcpu, private Inbox::Owner, private Claimer
       context_.counters.set(measure::Counter::Instructions, context_.dispatch.instructions);
   }
 
-  // --- blocks (fetch.cpp)
-  Block* find_block();
-  Block* look_up(u32 pc, u32 key, frontend::Context context, Block* cached);
-  void know(u32 target, Block* block);
-  bool fetch_page(u32 va, GuestPa& pa, const u8*& host);
-  /// `cold_runs`: how often the block is to be interpreted before it is compiled; 0: it is compiled now.
-  Block* translate_block(u32 pc, u32 key, const frontend::Context& context, GuestPa pa, GuestPa second_page,
-                         const u8* first, const u8* second, u32 cold_runs);
+  // --- BlockFinder::Owner, Claimer (fetch.cpp)
+  bool fetch_page(u32 va, CodePage& page) override;
+  void window_block_made() override { windows_.block_made(); }
   void claim(GuestPa pa, u8 writers) override;
-  void make_region();
-  bool offer(const CompileJob& job);
-  bool compile_later(Block& block, const CompileJob& job);
 
   // --- Inbox::Owner
   void apply(const Request& request) override {
@@ -96,7 +86,7 @@ class TranslatingVcpu final : public Vcpu, private Inbox::Owner, private Claimer
     system_.apply(request);
   }
   void settle() override { windows_.settle(); }
-  void forget_blocks() override { forget_jumps(); }
+  void forget_blocks() override { finder_.forget(); }
   bool needs(const Request& request) const override { return memory_.needs(request); }
 
   Context context_;
@@ -109,17 +99,8 @@ class TranslatingVcpu final : public Vcpu, private Inbox::Owner, private Claimer
   Windows windows_;
   ViewKeeper views_;
   SystemEffects system_;
-  /// Blocks by program counter and key, whatever the address space: after a switch or a flush they fill the jump cache.
-  struct KnownBlock {
-    u32 target = 0;  ///< with CPSR.T in bit 0
-    Block* block = nullptr;
-  };
-  static constexpr u32 k_known_bits = 16;
-  static constexpr u32 known_index(u32 target) { return target * 0x9e3779b1u >> (32 - k_known_bits); }
-  std::array<KnownBlock, 1u << k_known_bits> known_{};
-  ir::Block ir_block_;    ///< of translate_block: the memory stays
-  u32 vain_lookups_ = 0;  ///< of find_block, one after the other
-  bool waited_ = false;   ///< for an interrupt, since the last
+  BlockFinder finder_;
+  bool waited_ = false;  ///< for an interrupt, since the last
   std::atomic<bool> kicked_{false};
 };
 

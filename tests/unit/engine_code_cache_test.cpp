@@ -1,18 +1,13 @@
 // The code cache by itself, with blocks that have no code.
 #include <gtest/gtest.h>
 
+#include "code_blocks.h"
 #include "engine/code_cache.h"
 
-namespace armvisor::engine {
+namespace armvisor::engine::test {
 namespace {
 
 constexpr u32 k_ram = 0x40000000, k_page = 0x1000;
-
-class NoBackend final : public Backend {
- public:
-  std::unique_ptr<Block> make(const ir::Block&, u32) override { return nullptr; }
-  Leave execute(Context*, Block*) override { return Leave::Lookup; }
-};
 
 /// There are no vCPUs.
 class Nobody final : public Claimer {
@@ -26,21 +21,12 @@ class CodeCacheAlone : public testing::Test {
 
   /// A block at `pa` of `bytes`, published; if these reach into the next page, that is by `to_next` farther on.
   Block* publish(u32 pa, u32 bytes, bool compiled, u32 to_next = k_page) {
-    auto block = std::make_unique<Block>();
-    block->pc = pa;
-    block->pa = GuestPa(pa);
-    block->bytes = bytes;
-    block->compiled = compiled;
-    CodeSource source;
-    source.first = ram.host(GuestPa(pa));
-    source.first_bytes = std::min(bytes, k_page - pa % k_page);
-    source.count = bytes;
-    if (bytes > source.first_bytes) {
-      block->second_page = GuestPa((pa & ~(k_page - 1)) + to_next);
-      source.second = ram.host(block->second_page);
-    }
+    auto block = make_block(pa, bytes, compiled);
+    const bool straddles = bytes > k_page - pa % k_page;
+    if (straddles) block->second_page = GuestPa((pa & ~(k_page - 1)) + to_next);
+    CodeSource source(pa, ram.host(GuestPa(pa)), straddles ? ram.host(block->second_page) : nullptr);
     source.read();
-    return cache.publish(std::move(block), source, nobody);
+    return cache.publish(std::move(block), source, CodeCache::Place::Open, nobody);
   }
   Block* find(u32 pa, GuestPa second_page = k_no_page) { return cache.find(GuestPa(pa), pa, 0, second_page); }
 
@@ -115,15 +101,13 @@ TEST_F(CodeCacheAlone, AFrameIsMarkedWhileItHoldsBlocks) {
   const auto marked = [this] { return (ram.marks(GuestPa(k_ram)).load() & k_frame_code) != 0; };
   publish(k_ram, 8, true);
   EXPECT_TRUE(marked());
-  auto block = std::make_unique<Block>();
-  block->pc = k_ram + k_page - 2;
-  block->pa = GuestPa(block->pc);
+  auto block = make_block(k_ram + k_page - 2, 4, false);
   block->second_page = GuestPa(k_ram + k_page);
-  block->bytes = 4;
   CodeSource source(block->pc, ram.host(block->pa), ram.host(block->second_page));
   source.read();
   *ram.host(block->second_page) = 1;
-  EXPECT_EQ(cache.publish(std::move(block), source, nobody), nullptr);  // the bytes have changed
+  EXPECT_EQ(cache.publish(std::move(block), source, CodeCache::Place::Open, nobody),
+            nullptr);  // the bytes have changed
   EXPECT_TRUE(marked());
   EXPECT_EQ(ram.marks(GuestPa(k_ram + k_page)).load(), 0);
   EXPECT_EQ(frames.code_lines(GuestPa(k_ram)).load(), 1u);
@@ -136,31 +120,69 @@ TEST_F(CodeCacheAlone, AFrameIsMarkedWhileItHoldsBlocks) {
 TEST_F(CodeCacheAlone, WhatTakesABlocksPlaceIsWatchedItself) {
   constexpr u32 k_long = 0x100, k_head = k_ram + 0x100, k_far = 0xc0;
   const auto made = [&](u32 before) {
-    auto block = std::make_unique<Block>();
-    block->pc = k_head;
-    block->pa = GuestPa(k_head);
+    auto block = make_block(k_head, k_long + before);
     block->before = static_cast<u16>(before);
-    block->bytes = k_long + before;
-    block->compiled = true;
     return block;
   };
   publish(k_head, 8, false);
   CodeSource source(k_head, ram.host(GuestPa(k_head)));
   source.read();
-  EXPECT_TRUE(cache.publish_hot(made(0), source, nobody));
+  EXPECT_NE(cache.publish(made(0), source, CodeCache::Place::Interpreted, nobody), nullptr);
   EXPECT_TRUE(cache.written(GuestPa(k_head + k_far), 4));
   EXPECT_EQ(find(k_head), nullptr);
 
   publish(k_head, 8, true);
   auto region = made(0x80);
   region->region = true;
-  const u8* const first = ram.host(GuestPa(k_head - 0x80));
-  const std::vector<u8> bytes(first, first + region->bytes);
-  EXPECT_TRUE(cache.publish_region(std::move(region), first, bytes, false, nobody));
+  CodeSource page = CodeSource::page_of(k_head, ram.host(GuestPa(k_head)));
+  page.read();
+  EXPECT_NE(cache.publish(std::move(region), page, CodeCache::Place::Head, nobody), nullptr);
   EXPECT_TRUE(cache.written(GuestPa(k_head - 0x80), 4));
   EXPECT_EQ(find(k_head), nullptr);
   EXPECT_EQ(ram.marks(GuestPa(k_head)).load(), 0);
 }
 
+TEST_F(CodeCacheAlone, WhatIsToTakeAPlaceNeedsTheRightOneThere) {
+  using Place = CodeCache::Place;
+  CodeSource source(k_ram, ram.host(GuestPa(k_ram)));
+  source.read();
+  const auto put = [&](Place place, bool region) {
+    auto block = make_block(k_ram, 8);
+    block->region = region;
+    return cache.publish(std::move(block), source, place, nobody) != nullptr;
+  };
+  EXPECT_FALSE(put(Place::Interpreted, false));
+  EXPECT_FALSE(put(Place::Head, true));
+  EXPECT_EQ(ram.marks(GuestPa(k_ram)).load(), 0);
+  publish(k_ram, 8, false);
+  EXPECT_TRUE(put(Place::Interpreted, false));
+  EXPECT_FALSE(put(Place::Interpreted, false));
+  EXPECT_TRUE(put(Place::Head, true));
+  EXPECT_FALSE(put(Place::Head, true));
+  EXPECT_TRUE(find(k_ram)->region);
+  *ram.host(GuestPa(k_ram + 4)) ^= 1;  // which nobody has seen
+  EXPECT_TRUE(cache.invalidate(GuestPa(k_ram), 1));
+  publish(k_ram, 8, false);
+  EXPECT_FALSE(put(Place::Interpreted, false));  // it was made of what was there before
+  EXPECT_FALSE(find(k_ram)->compiled);
+}
+
+TEST_F(CodeCacheAlone, AMovedBlockComesWhileItsOriginLives) {
+  Block* const origin = publish(k_ram, 8, true);
+  const auto copy = [&](u32 pc) {
+    auto block = make_block(k_ram, 8);
+    block->pc = pc;
+    return cache.publish_moved(std::move(block), *origin);
+  };
+  Block* const moved = copy(0x5000);
+  ASSERT_NE(moved, nullptr);
+  EXPECT_EQ(cache.find(GuestPa(k_ram), 0x5000, 0, k_no_page), moved);
+  EXPECT_EQ(copy(0x5000), moved);
+  EXPECT_TRUE(cache.written(GuestPa(k_ram), 4));
+  EXPECT_TRUE(moved->death.has_come());
+  EXPECT_EQ(copy(0x6000), nullptr);
+  EXPECT_EQ(cache.find(GuestPa(k_ram), 0x6000, 0, k_no_page), nullptr);
+}
+
 }  // namespace
-}  // namespace armvisor::engine
+}  // namespace armvisor::engine::test

@@ -171,7 +171,7 @@ class HolderWorld final : private Claimer {
     block->compiled = true;
     CodeSource source(k_ram, ram_.host(k_page));
     source.read();
-    cache_.publish(std::move(block), source, *this);
+    cache_.publish(std::move(block), source, CodeCache::Place::Open, *this);
   }
   void claim(GuestPa, u8) override { ADD_FAILURE() << "nobody writes"; }
   /// A block that is remembered is used if it is not dead; else the cache is asked.
