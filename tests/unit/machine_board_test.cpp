@@ -107,7 +107,7 @@ class BoardTest : public testing::TestWithParam<const Board*> {
     AV_TRY_ASSIGN(flash_, FlashBanks::create(board_, ""));
     const auto factory = [](const engine::EngineConfig& c) { return engine::make_engine("interp", c); };
     AV_TRY_ASSIGN(machine_,
-                  Machine::create(plan, config_, {std::move(specs), {}}, factory, {clock_, timers_, *flash_, host_}));
+                  Machine::create(plan, config_, {std::move(specs), {}, false, {}}, factory, {clock_, timers_, *flash_, host_}));
     return {};
   }
   u32 read(GuestPa pa) {
