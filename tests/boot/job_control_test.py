@@ -130,7 +130,7 @@ class Jobs(unittest.TestCase):
                 name = t.expect(r"the console is on (/dev/\S+)")[1]
                 t.until("raw mode", t.raw)
                 other = os.open(name, os.O_RDWR | os.O_NOCTTY)
-                self.assertFalse(termios.tcgetattr(other)[3] & termios.ICANON)
+                t.until("raw mode of the other", lambda: not termios.tcgetattr(other)[3] & termios.ICANON)
                 os.close(other)
                 t.send(b"\x01x")
                 t.expect(f"status {STATUS['Interrupted']}")
