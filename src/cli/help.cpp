@@ -72,7 +72,7 @@ constexpr StatusRow k_statuses[] = {
 };
 
 constexpr std::string_view k_keys =
-    "On a terminal, Ctrl-A x ends the machine, Ctrl-A Ctrl-A sends one Ctrl-A to the guest, and Ctrl-A h shows this.";
+    "On a terminal, Ctrl-A x ends the machine, Ctrl-A b sends a break, Ctrl-A Ctrl-A sends one Ctrl-A to the guest, and Ctrl-A h shows this.";
 
 /// "--kernel,-k" as "-k, --kernel".
 std::string names_for_people(std::string_view names) {

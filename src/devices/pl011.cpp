@@ -15,7 +15,8 @@ constexpr u32 k_fr_cts = 1u << 0, k_fr_dsr = 1u << 1, k_fr_dcd = 1u << 2, k_fr_r
 constexpr u32 k_lcr_fen = 1u << 4;
 constexpr u32 k_cr_uarten = 1u << 0, k_cr_lbe = 1u << 7, k_cr_rxe = 1u << 9, k_cr_dtr = 1u << 10, k_cr_rts = 1u << 11,
               k_cr_out1 = 1u << 12, k_cr_out2 = 1u << 13;
-constexpr u32 k_int_rx = 1u << 4, k_int_tx = 1u << 5, k_int_rt = 1u << 6, k_int_all = 0x7ff;
+constexpr u32 k_int_rx = 1u << 4, k_int_tx = 1u << 5, k_int_rt = 1u << 6, k_int_be = 1u << 9, k_int_all = 0x7ff;
+constexpr u16 k_break_error = 1u << 10;  // UARTDR.BE
 
 }  // namespace
 
@@ -74,10 +75,19 @@ u32 Pl011::flags() const {
 }
 
 /// A character enters the receive FIFO. The receive timeout is taken to have passed at once.
-void Pl011::arrive(u8 byte) {
-  fifo_.push_back(byte);
+/// A character with its error bits.
+void Pl011::arrive(u16 word) {
+  fifo_.push_back(word);
   ris_ |= k_int_rt;
   if (fifo_.size() >= receive_trigger()) ris_ |= k_int_rx;
+}
+
+void Pl011::receive_break() {
+  const std::lock_guard lock(mutex_);
+  if ((cr_ & (k_cr_uarten | k_cr_rxe)) != (k_cr_uarten | k_cr_rxe) || fifo_.size() >= depth()) return;
+  arrive(k_break_error);  // DDI 0183 section 3.3.1: with the data 0
+  ris_ |= k_int_be;
+  update_irq();
 }
 
 /// Moves what the host sent into the FIFO, as far as it fits. A disabled receiver leaves it waiting, not lost.

@@ -24,6 +24,8 @@ class Pl011 final : public MmioDevice {
   /// (any thread) Offers received bytes; returns how many were taken. When it was fewer than offered, `space` is called
   /// once there is room again.
   std::size_t push(std::span<const u8> bytes);
+  /// (any thread) The line is low for longer than a character. Lost if the FIFO is full or the receiver disabled.
+  void receive_break();
   /// To be set before the guest runs.
   void set_space_callback(std::function<void()> space) { space_ = std::move(space); }
 
@@ -45,7 +47,7 @@ class Pl011 final : public MmioDevice {
   u32 read_register(u32 offset);
   void write_register(u32 offset, u32 value);
   u32 read_data();
-  void arrive(u8 byte);
+  void arrive(u16 word);
   void refill();
   void update_irq();
 

@@ -1,12 +1,14 @@
 #pragma once
 // What options ask for: devices beyond those that a board has anyway. Each takes one of its virtio slots, in the order
 // in which they were asked for unless MachineOptions::slots says otherwise.
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "devices/backends/console_option.h"
 #include "devices/backends/network_options.h"
+#include "devices/backends/tap_network.h"
 
 namespace armvisor::machine {
 
@@ -17,10 +19,12 @@ struct DiskSpec {
   std::string serial{};  ///< what the guest is told when it asks, 20 bytes of it at most
 };
 
-/// A network device on the user-mode network, or with nothing at the other end of its cable.
+/// A network device on the user-mode network, on a tap interface of the host, or with nothing at the other end of its
+/// cable.
 struct NetworkSpec {
   devices::UserNetworkOptions network;
   bool unplugged = false;
+  std::optional<devices::TapOptions> tap{};
 };
 
 /// A source of entropy, which is the host's.

@@ -90,12 +90,12 @@ Status Machine::add_timers(const Placement&) {
   return {};
 }
 
-Status Machine::add_uart(const Placement& placement) {
-  uart_ = std::make_unique<devices::Pl011>(gic_.spi(*placement.first.spi), [this](std::span<const u8> bytes) {
-    world_.host.console_output(ConsolePort::Uart, bytes);
+Status Machine::add_uart(const Placement& placement, ConsolePort port, std::unique_ptr<devices::Pl011>& uart) {
+  uart = std::make_unique<devices::Pl011>(gic_.spi(*placement.first.spi), [this, port](std::span<const u8> bytes) {
+    world_.host.console_output(port, bytes);
   });
-  uart_->set_space_callback([this] { world_.host.console_room(ConsolePort::Uart); });
-  return map(placement, {uart_.get()});
+  uart->set_space_callback([this, port] { world_.host.console_room(port); });
+  return map(placement, {uart.get()});
 }
 
 Status Machine::add_rtc(const Placement& placement) {
@@ -133,11 +133,15 @@ Machine::MadeDevice Machine::make_device(const DiskSpec& spec) {
 
 Machine::MadeDevice Machine::make_device(const NetworkSpec& spec) {
   std::unique_ptr<devices::NetworkBackend> network = std::make_unique<devices::NoNetwork>();
-  if (!spec.unplugged) {
+  devices::IoOptions io = options_.io;
+  if (spec.tap) {
+    AV_TRY_ASSIGN(network, devices::TapNetwork::create(*spec.tap));
+    io.large_send = false;  // the interface takes frames of its own size
+  } else if (!spec.unplugged) {
     AV_TRY_ASSIGN(network, devices::SlirpNetwork::create(spec.network));
   }
   const auto mac = spec.network.mac.value_or(devices::default_mac(networks_++));
-  AV_TRY_ASSIGN(auto device, devices::virtio::Net::create(std::move(network), mac, options_.io));
+  AV_TRY_ASSIGN(auto device, devices::virtio::Net::create(std::move(network), mac, io));
   return MadeDevice(std::move(device));
 }
 

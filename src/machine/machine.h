@@ -29,8 +29,8 @@
 namespace armvisor::machine {
 
 /// The machine's consoles.
-enum class ConsolePort : u8 { Uart, Virtio };
-inline constexpr std::size_t k_console_ports = 2;
+enum class ConsolePort : u8 { Uart, SecondUart, Virtio };
+inline constexpr std::size_t k_console_ports = 3;
 
 /// What the machine asks of its owner.
 class MachineHost : public PowerControl, public HypercallHost {
@@ -47,9 +47,9 @@ class MachineHost : public PowerControl, public HypercallHost {
 /// What a machine is to have beside its board's own devices.
 struct MachineOptions {
   std::vector<DeviceSpec> devices;
-  std::vector<u32> slots;      ///< of the devices, each its own; empty: 0, 1, 2...
+  std::vector<u32> slots{};    ///< of the devices, each its own; empty: 0, 1, 2...
   bool legacy_virtio = false;  ///< transports have the registers of virtio 1.2 section 4.2.4
-  devices::IoOptions io;
+  devices::IoOptions io{};
 };
 
 /// What it borrows.
@@ -77,7 +77,12 @@ class Machine final : private engine::MachinePort {
   /// (any thread) Input of a console that the machine has; returns how much was taken.
   std::size_t console_input(ConsolePort port, std::span<const u8> bytes) {
     if (port == ConsolePort::Virtio) return virtio_console_->input(bytes);
-    return uart_ ? uart_->push(bytes) : bytes.size();
+    devices::Pl011* const line = uart(port);
+    return line ? line->push(bytes) : bytes.size();
+  }
+  /// (any thread) A break on the UART's line; a virtio console has no such thing.
+  void console_break(ConsolePort port) {
+    if (devices::Pl011* const line = uart(port)) line->receive_break();
   }
   /// (any thread) The size of the terminal behind the virtio console.
   void console_size(u16 columns, u16 rows) { virtio_console_->resize(columns, rows); }
@@ -97,7 +102,11 @@ class Machine final : private engine::MachinePort {
   Status add_nothing(const Placement&) { return {}; }
   Status add_gic(const Placement& placement);
   Status add_timers(const Placement& placement);
-  Status add_uart(const Placement& placement);
+  Status add_uart(const Placement& placement) { return add_uart(placement, ConsolePort::Uart, uart_); }
+  Status add_second_uart(const Placement& placement) {
+    return add_uart(placement, ConsolePort::SecondUart, second_uart_);
+  }
+  Status add_uart(const Placement& placement, ConsolePort port, std::unique_ptr<devices::Pl011>& uart);
   Status add_rtc(const Placement& placement);
   Status add_flash(const Placement& placement);
   Status add_virtio(const Placement& placement);
@@ -109,6 +118,10 @@ class Machine final : private engine::MachinePort {
   Status add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device);
   Status start(const BootPlan& plan, u32 vcpus);
   void irq_changed(u32 vcpu, bool level);
+  /// null: there is none.
+  devices::Pl011* uart(ConsolePort port) {
+    return port == ConsolePort::Uart ? uart_.get() : port == ConsolePort::SecondUart ? second_uart_.get() : nullptr;
+  }
 
   // engine::MachinePort
   bool mmio_read(GuestPa pa, u32 size, u64& value) override { return bus_.read(pa, size, value); }
@@ -131,7 +144,7 @@ class Machine final : private engine::MachinePort {
   GicCpuWindow gic_cpu_{gic_};
   EmptyVirtioSlots empty_slots_;
   std::vector<std::unique_ptr<Timers>> timers_;
-  std::unique_ptr<devices::Pl011> uart_;
+  std::unique_ptr<devices::Pl011> uart_, second_uart_;
   std::unique_ptr<devices::Pl031> rtc_;
   std::vector<std::unique_ptr<devices::virtio::MmioTransport>> transports_;
   devices::virtio::Console* virtio_console_ = nullptr;  ///< of a transport

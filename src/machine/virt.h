@@ -1,5 +1,7 @@
 #pragma once
 // The board that QEMU calls "virt": the same addresses and interrupts, so that the same images boot on both.
+#include <array>
+
 #include "devices/pl011.h"
 #include "devices/pl031.h"
 #include "devices/virtio/mmio.h"
@@ -30,5 +32,20 @@ inline constexpr Board k_virt = {
     .devices = k_virt_devices,
 };
 static_assert(is_sound(k_virt));
+
+/// The same with a second UART, which QEMU has when two serial lines are asked for.
+inline constexpr auto k_virt_two_uarts_devices = [] {
+  std::array<Placement, std::size(k_virt_devices) + 1> all{};
+  std::ranges::copy(k_virt_devices, all.begin());
+  all.back() = {DeviceKind::SecondUart, {{{{GuestPa(0x0904'0000), devices::Pl011::k_region_size}}}, 8}};
+  return all;
+}();
+inline constexpr Board k_virt_two_uarts = [] {
+  Board board = k_virt;
+  board.name = "virt_two_uarts";
+  board.devices = k_virt_two_uarts_devices;
+  return board;
+}();
+static_assert(is_sound(k_virt_two_uarts));
 
 }  // namespace armvisor::machine

@@ -22,7 +22,7 @@ Error host_error(const std::string& expected, const std::string& advice) {
 }  // namespace
 
 Result<std::unique_ptr<Console>> Console::open(const ConsoleOption& option, const std::vector<std::string>& inputs) {
-  std::unique_ptr<Console> console(new Console(option.kind));
+  std::unique_ptr<Console> console(new Console(option));
   if (option.kind == ConsoleOption::Kind::Pty) AV_TRY(console->open_pty());
   if (option.kind == ConsoleOption::Kind::File) {
     AV_TRY_ASSIGN(OutputFile file, OutputFile::open(option.option, option.path));
@@ -49,7 +49,7 @@ Status Console::open_pty() {
 Result<std::unique_ptr<devices::HostConsole>> Console::make_host() {
   switch (kind_) {
     case ConsoleOption::Kind::None: break;
-    case ConsoleOption::Kind::Stdio: return devices::HostConsole::create(STDIN_FILENO, STDOUT_FILENO);
+    case ConsoleOption::Kind::Stdio: return devices::HostConsole::create(STDIN_FILENO, STDOUT_FILENO, keys_);
     case ConsoleOption::Kind::Pty: return devices::HostConsole::create(master_.get(), master_.get());
     case ConsoleOption::Kind::File:
       AV_TRY(file_->empty());
@@ -58,13 +58,13 @@ Result<std::unique_ptr<devices::HostConsole>> Console::make_host() {
   return std::unique_ptr<devices::HostConsole>();
 }
 
-Status Console::start(devices::HostConsole::Input input, std::function<void()> quit) {
+Status Console::start(devices::HostConsole::Input input, devices::HostConsole::Actions actions) {
   AV_TRY_ASSIGN(auto host, make_host());
   const std::lock_guard lock(mutex_);
   host_ = std::move(host);
   if (!host_) return {};
   if (given_up_) host_->give_up();
-  return host_->start(std::move(input), std::move(quit));
+  return host_->start(std::move(input), std::move(actions));
 }
 
 std::optional<TerminalSize> Console::size() const {

@@ -27,9 +27,8 @@ class Console {
   static Result<std::unique_ptr<Console>> open(const devices::ConsoleOption& option,
                                                const std::vector<std::string>& inputs);
 
-  /// Empties the file and begins to read. `input` takes what it has room for; `quit` is the user's wish to end the
-  /// machine (Ctrl-A x).
-  Status start(devices::HostConsole::Input input, std::function<void()> quit);
+  /// Empties the file and begins to read. `input` takes what it has room for.
+  Status start(devices::HostConsole::Input input, devices::HostConsole::Actions actions);
   void stop();                               ///< no callback runs after it returns
   void room();                               ///< (any thread, once started) the guest takes input again
   void write(std::span<const u8> bytes);     ///< (any thread, once started) waits for the reader
@@ -39,11 +38,12 @@ class Console {
   std::optional<TerminalSize> size() const;  ///< where it is standard output and that is a terminal
 
  private:
-  explicit Console(devices::ConsoleOption::Kind kind) : kind_(kind) {}
+  explicit Console(const devices::ConsoleOption& option) : kind_(option.kind), keys_(option.keys) {}
   Status open_pty();
   Result<std::unique_ptr<devices::HostConsole>> make_host();
 
   const devices::ConsoleOption::Kind kind_;
+  const devices::ConsoleKeys keys_;
   Fd master_, slave_;
   std::optional<OutputFile> file_;
   std::mutex mutex_;  ///< guards the change of host_ and given_up_

@@ -92,9 +92,12 @@ Status Vm::build() {
 Status Vm::open_consoles() {
   const std::vector<std::string> inputs = machine::input_files(config_.boot);
   AV_TRY_ASSIGN(console(machine::ConsolePort::Uart), Console::open(config_.console, inputs));
-  const auto* const second = machine::find_spec<machine::ConsoleSpec>(config_.devices);
-  if (!second) return {};
-  AV_TRY_ASSIGN(console(machine::ConsolePort::Virtio), Console::open(second->where, inputs));
+  if (config_.boot.board->find(machine::DeviceKind::SecondUart)) {
+    AV_TRY_ASSIGN(console(machine::ConsolePort::SecondUart), Console::open(config_.second_console, inputs));
+  }
+  const auto* const added = machine::find_spec<machine::ConsoleSpec>(config_.devices);
+  if (!added) return {};
+  AV_TRY_ASSIGN(console(machine::ConsolePort::Virtio), Console::open(added->where, inputs));
   return {};
 }
 
@@ -182,8 +185,8 @@ Result<EndReason> Vm::run() {
     const std::lock_guard guard(machine_mutex_);
     started_ns_ = clock_.now_ns();
   }
-  AV_TRY(start_console(machine::ConsolePort::Uart));
-  AV_TRY(start_console(machine::ConsolePort::Virtio));
+  for (std::size_t port = 0; port < machine::k_console_ports; ++port)
+    AV_TRY(start_console(static_cast<machine::ConsolePort>(port)));
   if (config_.on_start) AV_TRY(config_.on_start());
   while (true) {
     AV_TRY(start_threads());
@@ -300,8 +303,14 @@ machine::CallStatus Vm::mark_end(std::string_view name) { return call_status(mar
 
 Status Vm::start_console(machine::ConsolePort port) {
   if (!console(port)) return {};
-  return console(port)->start([this, port](std::span<const u8> bytes) { return console_input(port, bytes); },
-                              [this] { end(EndReason::Interrupted); });
+  return console(port)->start(
+      [this, port](std::span<const u8> bytes) { return console_input(port, bytes); },
+      {.quit = [this] { end(EndReason::Interrupted); }, .send_break = [this, port] { console_break(port); }});
+}
+
+void Vm::console_break(machine::ConsolePort port) {
+  const std::lock_guard guard(machine_mutex_);
+  if (machine_) machine_->console_break(port);
 }
 
 std::size_t Vm::console_input(machine::ConsolePort port, std::span<const u8> bytes) {

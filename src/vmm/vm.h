@@ -43,6 +43,7 @@ struct VmConfig {
   std::vector<u32> slots;                    ///< of the devices; empty: 0, 1, 2...
   bool legacy_virtio = false;                ///< as machine::MachineOptions has it
   devices::ConsoleOption console;            ///< of the board's UART
+  devices::ConsoleOption second_console;     ///< of its second one, if it has one
   std::string engine = "auto";               ///< as engine::make_engine takes it
   engine::JitOptions jit;
   devices::IoOptions io;
@@ -100,6 +101,7 @@ class Vm final : private machine::MachineHost {
   Status start_console(machine::ConsolePort port);
   void give_up_output();
   std::size_t console_input(machine::ConsolePort port, std::span<const u8> bytes);
+  void console_break(machine::ConsolePort port);
   void tell_terminal_size();
 
   // machine::MachineHost

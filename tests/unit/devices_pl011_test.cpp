@@ -66,6 +66,18 @@ TEST_F(Pl011Test, ReceivesThroughTheFifoInOrder) {
   EXPECT_EQ(read(DR), 0u);
 }
 
+TEST_F(Pl011Test, ABreakIsACharacterWithItsErrorBit) {
+  uart.receive_break();
+  EXPECT_NE(uart.mmio_read(0x18, 4) & 0x10, 0u) << "lost while the receiver is disabled";
+  uart.mmio_write(0x2c, 4, 0x70);
+  uart.mmio_write(0x30, 4, 0x301);
+  uart.receive_break();
+  push("h");
+  EXPECT_NE(uart.mmio_read(0x3c, 4) & 0x200, 0u) << "UARTRIS.BERIS";
+  EXPECT_EQ(uart.mmio_read(0, 4), 0x400u) << "UARTDR.BE and no data";
+  EXPECT_EQ(uart.mmio_read(0, 4), u64{'h'});
+}
+
 TEST_F(Pl011Test, ReceiveInterruptAtTheTriggerLevel) {
   enable();
   write(IFLS, 2 << 3);  // half full

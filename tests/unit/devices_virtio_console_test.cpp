@@ -126,7 +126,7 @@ TEST(HostConsole, PipesAreTransparentAndBackPressured) {
           got.append(b.begin(), b.begin() + static_cast<std::ptrdiff_t>(n));
           return n;
         },
-        [] { FAIL(); });
+        {.quit = [] { FAIL(); }, .send_break = {}});
     ASSERT_TRUE(started);
     ASSERT_EQ(write(in[1], "\x01x12345", 7), 7);
     for (int i = 0; i < 500; ++i) {
@@ -140,6 +140,38 @@ TEST(HostConsole, PipesAreTransparentAndBackPressured) {
   char buffer[4] = {};
   EXPECT_EQ(read(out[0], buffer, 3), 3);
   EXPECT_STREQ(buffer, "out");
+  for (const int fd : {in[0], in[1], out[0], out[1]}) close(fd);
+}
+
+TEST(HostConsole, KeysCanBeOnAPipeAndBehindAnotherCharacter) {
+  int in[2], out[2];
+  ASSERT_EQ(pipe(in), 0);
+  ASSERT_EQ(pipe(out), 0);
+  std::string got;
+  std::atomic<bool> quit{false};
+  std::atomic<int> breaks{0};
+  {
+    const ConsoleKeys keys{.when = ConsoleKeys::When::Always, .escape = 0x14, .signals = false};
+    auto c = *HostConsole::create(in[0], out[1], keys);
+    const Status started = c->start(
+        [&](std::span<const u8> b) {
+          got.append(b.begin(), b.end());
+          return b.size();
+        },
+        {.quit = [&] { quit = true; }, .send_break = [&] { ++breaks; }});
+    ASSERT_TRUE(started);
+    ASSERT_EQ(write(in[1],
+                    "\x01x\x14"
+                    "b\x14\x14"
+                    "\x14"
+                    "x",
+                    8),
+              8);
+    for (int i = 0; i < 500 && !quit; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  EXPECT_TRUE(quit);
+  EXPECT_EQ(breaks, 1);
+  EXPECT_EQ(got, "\x01x\x14");
   for (const int fd : {in[0], in[1], out[0], out[1]}) close(fd);
 }
 
@@ -158,7 +190,7 @@ TEST(HostConsole, TerminalIsRawAndHasAnEscape) {
           got.append(b.begin(), b.end());
           return b.size();
         },
-        [&] { quit = true; });
+        {.quit = [&] { quit = true; }, .send_break = {}});
     ASSERT_TRUE(started);
     ASSERT_EQ(write(master,
                     "a\x03\x01\x01"

@@ -136,7 +136,7 @@ class BoardTest : public testing::TestWithParam<const Board*> {
   std::unique_ptr<Machine> machine_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Boards, BoardTest, testing::Values(&k_virt, &k_other, &k_bare),
+INSTANTIATE_TEST_SUITE_P(Boards, BoardTest, testing::Values(&k_virt, &k_virt_two_uarts, &k_other, &k_bare),
                          [](const auto& p) { return std::string(p.param->name); });
 
 std::vector<u32> cells(const void* fdt, int node, const char* name) {
@@ -213,7 +213,8 @@ TEST_P(BoardTest, HasItsDevicesWhereItSaysAndNothingElsewhere) {
         EXPECT_EQ(id(0x008), 0x0200143bu);
         EXPECT_EQ(read(site.regions[1].base + 0xfc), 0x0202143bu);
         break;
-      case DeviceKind::Uart: EXPECT_EQ(id(0xfe0), 0x11u); break;
+      case DeviceKind::Uart:
+      case DeviceKind::SecondUart: EXPECT_EQ(id(0xfe0), 0x11u); break;
       case DeviceKind::Rtc: EXPECT_EQ(id(0xfe0), 0x31u); break;
       case DeviceKind::Flash:
         for (const devices::Region& bank : site.used()) {

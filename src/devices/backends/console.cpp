@@ -16,7 +16,6 @@
 
 namespace armvisor::devices {
 namespace {
-constexpr u8 k_escape = 0x01;  // Ctrl-A
 // Milliseconds. A device that does not tell when it has room is tried again after the first; whether the process came
 // to the foreground of its terminal, which nobody tells, is looked at again after the second.
 constexpr int k_retry = 20, k_look_again = 200;
@@ -24,18 +23,23 @@ constexpr int k_retry = 20, k_look_again = 200;
 constexpr std::size_t k_typed_ahead = 64 * 1024;
 }  // namespace
 
-Result<std::unique_ptr<HostConsole>> HostConsole::create(int in_fd, Outlet::Target target) {
+Result<std::unique_ptr<HostConsole>> HostConsole::create(int in_fd, Outlet::Target target, const ConsoleKeys& keys) {
   Fd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake) return host_error("console: expected an eventfd", errno, "end other programs");
   AV_TRY_ASSIGN(auto out, Outlet::create(std::move(target)));
-  return std::unique_ptr<HostConsole>(new HostConsole(in_fd, std::move(out), std::move(wake)));
+  return std::unique_ptr<HostConsole>(new HostConsole(in_fd, std::move(out), std::move(wake), keys));
 }
 
-HostConsole::HostConsole(int in_fd, std::unique_ptr<Outlet> out, Fd wake)
-    : in_fd_(in_fd), terminal_(in_fd >= 0 && isatty(in_fd)), out_(std::move(out)), wake_(std::move(wake)) {
+HostConsole::HostConsole(int in_fd, std::unique_ptr<Outlet> out, Fd wake, const ConsoleKeys& keys)
+    : in_fd_(in_fd),
+      terminal_(in_fd >= 0 && isatty(in_fd)),
+      out_(std::move(out)),
+      wake_(std::move(wake)),
+      keys_(keys),
+      escapes_(keys.when == ConsoleKeys::When::Always || (keys.when == ConsoleKeys::When::Terminal && terminal_)) {
   if (!terminal_) return;
   background_ = in_background(in_fd_);
-  make_terminal_raw(in_fd_);
+  make_terminal_raw(in_fd_, keys_.signals);
 }
 
 HostConsole::~HostConsole() {
@@ -50,10 +54,10 @@ HostConsole::~HostConsole() {
            static_cast<unsigned long long>(loss.bytes));
 }
 
-Status HostConsole::start(Input input, std::function<void()> quit) {
+Status HostConsole::start(Input input, Actions actions) {
   if (in_fd_ < 0) return {};
   input_ = std::move(input);
-  quit_ = std::move(quit);
+  actions_ = std::move(actions);
   AV_TRY_ASSIGN(thread_, start_quiet_thread("console", [this] { run(); }));
   return {};
 }
@@ -66,7 +70,7 @@ void HostConsole::wake() {
 void HostConsole::room() { wake(); }
 
 void HostConsole::continued() {
-  if (terminal_) make_terminal_raw(in_fd_);
+  if (terminal_) make_terminal_raw(in_fd_, keys_.signals);
 }
 
 void HostConsole::run() {
@@ -99,7 +103,7 @@ bool HostConsole::wait_for_input(bool open, bool nothing_waits) {
 bool HostConsole::may_read() {
   if (!terminal_) return true;
   const bool was = std::exchange(background_, in_background(in_fd_));
-  if (was && !background_) make_terminal_raw(in_fd_);
+  if (was && !background_) make_terminal_raw(in_fd_, keys_.signals);
   return !background_;
 }
 
@@ -117,18 +121,28 @@ bool HostConsole::read_input(std::vector<u8>& typed) {
 
 void HostConsole::filter(std::span<const u8> bytes, std::vector<u8>& out) {
   for (const u8 c : bytes) {
-    if (!terminal_) {  // nothing is an escape
+    if (!escapes_)
       out.push_back(c);
-    } else if (!escaped_ && c == k_escape) {
+    else if (!escaped_ && c == keys_.escape)
       escaped_ = true;
-    } else if (std::exchange(escaped_, false) && c != k_escape) {
-      if (c == 'x' && quit_) quit_();
-      if (c == 'h' || c == '?')
-        log_line(LogLevel::Info, "Ctrl-A x ends the machine, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h shows this");
-    } else {
+    else if (std::exchange(escaped_, false) && c != keys_.escape)
+      act(c);
+    else
       out.push_back(c);
-    }
   }
+}
+
+/// A key behind the escape.
+void HostConsole::act(u8 key) {
+  if (key == 'x' && actions_.quit) actions_.quit();
+  if (key == 'b' && actions_.send_break) actions_.send_break();
+  if (key == 'c') log_line(LogLevel::Info, "there is no monitor behind this console");
+  if (key != 'h' && key != '?') return;
+  // Ctrl-A is 1; what is no control character shows as itself.
+  const std::string escape = keys_.escape < 0x20 ? std::string("Ctrl-") + static_cast<char>(keys_.escape + 0x40)
+                                                 : std::string(1, static_cast<char>(keys_.escape));
+  log_line(LogLevel::Info, "%s x ends the machine, %s b sends a break, %s %s sends %s, %s h shows this", escape.c_str(),
+           escape.c_str(), escape.c_str(), escape.c_str(), escape.c_str(), escape.c_str());
 }
 
 void HostConsole::write(std::span<const u8> bytes) { say_error(out_->write(bytes)); }

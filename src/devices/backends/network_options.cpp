@@ -26,19 +26,13 @@ std::optional<u16> parse_port(std::string_view text) {
   return port;
 }
 
-std::optional<u32> parse_address(std::string_view text) {
-  in_addr address = {};
-  if (inet_pton(AF_INET, std::string(text).c_str(), &address) != 1) return std::nullopt;
-  return ntohl(address.s_addr);
-}
-
 /// [ADDRESS]:PORT
 Status parse_endpoint(std::string_view text, std::string_view whole, u32& address, u16& port) {
   const std::size_t colon = text.find(':');
   if (colon == std::string_view::npos)
     return bad("hostfwd=" + std::string(whole) + ": expected " + std::string(k_forward_form));
   if (const std::string_view a = text.substr(0, colon); !a.empty()) {
-    const auto parsed = parse_address(a);
+    const auto parsed = parse_ipv4(a);
     if (!parsed) return bad("hostfwd=" + std::string(whole) + ": '" + std::string(a) + "' is not an IPv4 address");
     address = *parsed;
   }
@@ -129,6 +123,12 @@ Result<UserNetworkOptions> parse_network_option(std::string_view option) {
 
 MacAddress default_mac(u32 index) {
   return {0x52, 0x54, 0x00, 0x12, static_cast<u8>(0x34 + (index >> 8)), static_cast<u8>(0x56 + index)};
+}
+
+std::optional<u32> parse_ipv4(std::string_view text) {
+  in_addr address = {};
+  if (inet_pton(AF_INET, std::string(text).c_str(), &address) != 1) return std::nullopt;
+  return ntohl(address.s_addr);
 }
 
 std::string ipv4_text(u32 address) {

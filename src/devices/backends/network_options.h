@@ -20,8 +20,17 @@ struct HostForward {
   bool operator==(const HostForward&) const = default;
 };
 
-/// The user-mode network: guest 10.0.2.15 (by DHCP), host 10.0.2.2, name server 10.0.2.3.
+/// The user-mode network. Unless it is said otherwise: guest 10.0.2.15 (by DHCP), host 10.0.2.2, name server 10.0.2.3.
 struct UserNetworkOptions {
+  // IPv4, in host byte order.
+  u32 network = 0x0a000200, netmask = 0xffffff00;
+  u32 host = 0x0a000202, name_server = 0x0a000203;
+  u32 first_lease = 0x0a00020f;  ///< the first address that DHCP gives out
+  // What DHCP tells the guest; empty: nothing.
+  std::string host_name, domain, boot_file;
+  std::vector<std::string> search_domains;
+  std::string
+      tftp_folder;  ///< of the host, whose files the guest may read by TFTP from the host's address; empty: none
   std::vector<HostForward> forwards;
   std::optional<MacAddress> mac;
   bool restricted = false;  ///< the guest reaches nothing outside; forwards still work
@@ -36,5 +45,6 @@ Result<MacAddress> parse_mac(std::string_view text);
 /// The address of the index-th network device whose option gives none; locally administered.
 MacAddress default_mac(u32 index);
 std::string ipv4_text(u32 address);
+std::optional<u32> parse_ipv4(std::string_view text);
 
 }  // namespace armvisor::devices

@@ -16,7 +16,7 @@
 namespace armvisor::devices {
 namespace {
 
-constexpr u32 k_host = 0x0a000202, k_broadcast = 0xffffffff;
+constexpr u32 k_broadcast = 0xffffffff;
 constexpr u16 k_dhcp_server = 67;
 /// How long libslirp keeps an idle UDP flow or an unanswered ping (its SO_EXPIRE), and the steps of it by which its
 /// clock is put forward when that was not enough.
@@ -104,7 +104,8 @@ bool SlirpNetwork::admit_datagram(const GuestPacket& p) {
   const u64 now = now_ms();
   if (p.kind == GuestPacket::Kind::Udp) {
     // DHCP is answered at once, without a flow.
-    if (p.destination_port == k_dhcp_server && (p.destination == k_host || p.destination == k_broadcast)) return true;
+    if (p.destination_port == k_dhcp_server && (p.destination == options_.host || p.destination == k_broadcast))
+      return true;
     const NetworkFlows::Key key = NetworkFlows::key_from_guest(p);
     flows_.used(key, now);
     if (flows_.has(key)) return true;
@@ -189,7 +190,7 @@ NetworkFlows::Key SlirpNetwork::accepted_key(int fd) const {
   ::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &own_size);
   ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size);
   key.far = ntohl(peer.sin_addr.s_addr);
-  if (key.far == 0 || key.far >> 24 == 127) key.far = k_host;
+  if (key.far == 0 || key.far >> 24 == 127) key.far = options_.host;
   key.far_port = ntohs(peer.sin_port);
   for (const HostForward& f : options_.forwards)
     if (!f.udp && f.host_port == ntohs(own.sin_port)) {

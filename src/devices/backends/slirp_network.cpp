@@ -16,13 +16,10 @@
 namespace armvisor::devices {
 namespace {
 
-constexpr u32 k_network = 0x0a000200;  // 10.0.2.0/24
-constexpr u32 k_netmask = 0xffffff00;
-constexpr u32 k_host = 0x0a000202;
-constexpr u32 k_name_server = 0x0a000203;
-constexpr u32 k_first_lease = 0x0a00020f;
-
 in_addr network_order(u32 address) { return {htonl(address)}; }
+
+/// libslirp's way to say that there is none.
+const char* text_or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
 
 s64 now_ns() {
   timespec t;
@@ -128,11 +125,19 @@ Status SlirpNetwork::open(const UserNetworkOptions& options) {
   config.version = 1;
   config.restricted = options.restricted;
   config.in_enabled = true;
-  config.vnetwork = network_order(k_network);
-  config.vnetmask = network_order(k_netmask);
-  config.vhost = network_order(k_host);
-  config.vdhcp_start = network_order(k_first_lease);
-  config.vnameserver = network_order(k_name_server);
+  config.vnetwork = network_order(options.network);
+  config.vnetmask = network_order(options.netmask);
+  config.vhost = network_order(options.host);
+  config.vdhcp_start = network_order(options.first_lease);
+  config.vnameserver = network_order(options.name_server);
+  config.vhostname = text_or_null(options.host_name);
+  config.vdomainname = text_or_null(options.domain);
+  config.bootfile = text_or_null(options.boot_file);
+  config.tftp_path = text_or_null(options.tftp_folder);
+  std::vector<const char*> search;
+  for (const std::string& domain : options.search_domains) search.push_back(domain.c_str());
+  search.push_back(nullptr);
+  if (search.size() > 1) config.vdnssearch = search.data();
   slirp_ = slirp_new(&config, &Callbacks::table(), this);
   if (!slirp_) return Error{ErrorKind::HostResource, "network: libslirp could not be set up"};
   for (const HostForward& f : options.forwards) AV_TRY(forward(f));
@@ -140,9 +145,10 @@ Status SlirpNetwork::open(const UserNetworkOptions& options) {
 }
 
 Status SlirpNetwork::forward(const HostForward& f) {
-  if ((f.guest_address & k_netmask) != k_network)
+  if ((f.guest_address & options_.netmask) != options_.network)
     return Error{ErrorKind::BadArguments, "hostfwd: the guest address " + ipv4_text(f.guest_address) +
-                                              " is not in the guest's network " + ipv4_text(k_network) + "/24"};
+                                              " is not in the guest's network " + ipv4_text(options_.network) +
+                                              ", mask " + ipv4_text(options_.netmask)};
   errno = 0;
   if (slirp_add_hostfwd(slirp_, f.udp, network_order(f.host_address), f.host_port, network_order(f.guest_address),
                         f.guest_port) == 0)

@@ -24,7 +24,7 @@ struct Terminal {
 
 // Process-wide because a signal handler has nothing else. As many as a machine has consoles.
 std::mutex g_mutex;
-std::array<Terminal, 2> g_terminals;
+std::array<Terminal, 3> g_terminals;
 
 bool same_mode(const termios& a, const termios& b) {
   return a.c_iflag == b.c_iflag && a.c_oflag == b.c_oflag && a.c_cflag == b.c_cflag && a.c_lflag == b.c_lflag &&
@@ -75,7 +75,7 @@ bool in_background(int fd) {
   return foreground > 0 && foreground != getpgrp();
 }
 
-void make_terminal_raw(int fd) {
+void make_terminal_raw(int fd, bool signals) {
   const std::lock_guard lock(g_mutex);
   termios mode;
   Terminal* const t = find(fd);
@@ -85,6 +85,7 @@ void make_terminal_raw(int fd) {
   t->fd = fd;
   t->users_mode = mode;
   cfmakeraw(&mode);
+  if (signals) mode.c_lflag |= ISIG;
   mode.c_oflag |= OPOST;  // the host's own messages keep their line ends
   set_mode(fd, mode);
   if (tcgetattr(fd, &t->raw_mode) != 0) t->raw_mode = mode;

@@ -8,9 +8,9 @@ namespace armvisor::devices {
 /// Whether `fd` is the controlling terminal and another process group is in its foreground.
 bool in_background(int fd);
 
-/// Puts the terminal `fd` into raw mode, unless this process is in its background. A mode that is not the one that was
-/// set here before is remembered as the user's.
-void make_terminal_raw(int fd);
+/// Puts the terminal `fd` into raw mode, in which `signals` says whether Ctrl-C and the like are signals, unless this
+/// process is in its background. A mode that is not the one that was set here before is remembered as the user's.
+void make_terminal_raw(int fd, bool signals);
 
 /// Gives terminals that were changed here the user's mode back, but none in whose background this process is. (any
 /// thread)
