@@ -22,6 +22,9 @@ bool resolve(Line& line, Chardev& c) {
     c.refused = named->refused;
     if (c.refused) line.outcomes.ignored(c.given.text(), "its -chardev is refused");
   }
+  using When = devices::ConsoleKeys::When;
+  c.where.keys.when = c.mux ? When::Always : When::Never;
+  if (line.escape) c.where.keys.escape = *line.escape;
   return !c.refused;
 }
 
@@ -48,21 +51,35 @@ void add_first_serial(Line& line, vmm::VmConfig& vm) {
   if (line.display == Display::None)
     return line.outcomes.mapped("default: -serial vc", "shown in no window, as in QEMU with -display none");
   vm.console.kind = Kind::Stdio;
-  if (line.display == Display::Nographic)
-    line.outcomes.mapped("default: -serial mon:stdio", "the serial console is on " + place_text(vm.console));
-  else
+  if (line.escape) vm.console.keys.escape = *line.escape;
+  using When = devices::ConsoleKeys::When;
+  if (line.display == Display::Nographic) {  // shared with the monitor, unless that is elsewhere
+    vm.console.keys.when = line.monitors.empty() ? When::Always : When::Never;
+    vm.console.keys.signals = !line.monitors.empty();
+    line.outcomes.mapped(line.monitors.empty() ? "default: -serial mon:stdio" : "default: -serial stdio",
+                         "the serial console is on " + place_text(vm.console));
+  } else {
     line.outcomes.clamped("default: -serial vc", "the serial console is on " + place_text(vm.console),
                           "QEMU shows it in a window, which is not here");
+  }
 }
 
-void add_other_serials(Line& line) {
+/// QEMU's board has a second UART when a second line is asked for, and no third.
+void add_other_serials(Line& line, vmm::VmConfig& vm) {
   for (std::size_t i = 1; i < line.serials.size(); ++i) {
     Chardev& c = line.serials[i];
+    if (c.given.value == "none" || i > 1) {
+      line.outcomes.ignored(c.given.text(), "the board has no such line then, nor has QEMU's");
+      continue;
+    }
     if (!resolve(line, c)) continue;
-    if (c.where.kind == Kind::None)
-      line.outcomes.ignored(c.given.text(), "nobody is at the other end of this second line");
-    else
-      line.outcomes.refused(c.given.text(), "expected one serial line: the board here has no second; leave it out");
+    if (c.where.kind == Kind::Stdio && vm.console.kind == Kind::Stdio) {
+      line.outcomes.refused(c.given.text(), "expected standard input and output for one line; send one elsewhere");
+      continue;
+    }
+    vm.boot.board = &machine::k_virt_two_uarts;
+    vm.second_console = c.where;
+    line.outcomes.mapped(c.given.text(), "a second serial line, on " + place_text(c.where));
   }
 }
 
@@ -94,7 +111,7 @@ std::optional<devices::ConsoleOption> console_place(Line& line, Chardev& chardev
 void add_consoles(Line& line, vmm::VmConfig& vm) {
   check_display(line);
   add_first_serial(line, vm);
-  add_other_serials(line);
+  add_other_serials(line, vm);
   for (Chardev& monitor : line.monitors) add_monitor(line, monitor);
   if (line.monitor_on_serial)
     line.outcomes.mapped("-serial mon:", k_keys_only);

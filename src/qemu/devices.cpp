@@ -146,6 +146,11 @@ void Adder::finish(Device& device) {
 
 // --- cards
 
+std::string network_text(const Netdev& netdev) {
+  if (netdev.kind != "tap") return "user-mode network";
+  return "tap interface" + (netdev.tap.interface.empty() ? "" : " " + netdev.tap.interface);
+}
+
 void Adder::add_card(const Given& given, const std::string& netdev, std::optional<devices::MacAddress> mac,
                      std::optional<u32> slot, const std::string& note) {
   machine::NetworkSpec spec;
@@ -161,8 +166,9 @@ void Adder::add_card(const Given& given, const std::string& netdev, std::optiona
   found->used = true;
   if (found->refused) return out_.ignored(given.text(), "its network is refused");
   spec.network = found->user;
+  if (found->kind == "tap") spec.tap = found->tap;
   spec.network.mac = mac;
-  if (found->given.name == "netdev") out_.mapped(found->given.text(), "user-mode network");
+  if (found->given.name == "netdev") out_.mapped(found->given.text(), network_text(*found));
   add(given, "network card" + note, slot, std::move(spec));
 }
 
@@ -184,12 +190,15 @@ void Adder::add_cards_of_board() {
   }
   if (line_.hub && !line_.hub->refused) {
     if (on_hub)
-      out_.mapped(line_.hub->given.text(), "user-mode network");
+      out_.mapped(line_.hub->given.text(), network_text(*line_.hub));
     else
       out_.ignored(line_.hub->given.text(), "no card is connected to it");
   }
   if (line_.network_named || !line_.defaults) return;
-  line_.netdevs.push_back({.given = {"nic", "user"}, .id = "#default", .kind = "user", .user = {}});
+  Netdev& usual = line_.netdevs.emplace_back();
+  usual.given = {"nic", "user"};
+  usual.id = "#default";
+  usual.kind = "user";
   add_card({"nic", "user (default)"}, "#default", std::nullopt, slots_.take(DeviceBus::Pci), k_note);
 }
 
@@ -242,7 +251,9 @@ void Adder::add_drives_of_board() {
 // --- other devices
 
 void Adder::add_entropy_device(Device& device, const DeviceRow& row) {
-  device.properties.take("rng");
+  const auto rng = device.properties.take("rng");
+  if (rng && std::ranges::find(line_.objects, *rng) == line_.objects.end())
+    return out_.refused(key_of(device.given, "rng", *rng), "expected the id of an -object rng-random; check it");
   add(device.given, std::string(row.text) + bus_note(row), slot_of(device, row.bus), machine::EntropySpec{});
   finish(device);
 }

@@ -34,9 +34,12 @@ Json device_json(const machine::DiskSpec& disk) {
 }
 
 Json device_json(const machine::NetworkSpec& spec) {
-  Json j{{"kind", "network"}, {"connected", spec.unplugged ? "no" : "user"}};
+  Json j{{"kind", "network"}, {"connected", spec.unplugged ? "no" : spec.tap ? "tap" : "user"}};
+  if (spec.tap && !spec.tap->interface.empty()) j["interface"] = spec.tap->interface;
   if (spec.network.mac) j["mac"] = mac_text(*spec.network.mac);
   if (spec.network.restricted) j["restrict"] = true;
+  if (!spec.network.tftp_folder.empty()) j["tftp"] = spec.network.tftp_folder;
+  if (!spec.unplugged && !spec.tap) j["dhcpstart"] = devices::ipv4_text(spec.network.first_lease);
   for (const devices::HostForward& f : spec.network.forwards)
     j["hostfwd"].push_back(std::string(f.udp ? "udp:" : "tcp:") + devices::ipv4_text(f.host_address) + ":" +
                            std::to_string(f.host_port) + "-" + devices::ipv4_text(f.guest_address) + ":" +
@@ -64,6 +67,7 @@ Json machine_json(const Machine& m) {
   j["memory"] = boot.ram_size;
   j["cpus"] = boot.vcpus;
   j["serial"] = console_json(m.vm.console);
+  if (boot.board == &machine::k_virt_two_uarts) j["serial2"] = console_json(m.vm.second_console);
   j["virtio"] = m.vm.legacy_virtio ? "legacy" : "modern";
   j["reboot"] = m.vm.reboot;
   if (m.daemonize) j["daemonize"] = true;

@@ -32,7 +32,9 @@ std::string options_help() {
   text += "\nOptions that are refused:\n";
   for (const OptionRow& row : option_rows())
     if (row.fate == Fate::Refused) text += padded("-" + std::string(row.name), 16) + std::string(row.text) + "\n";
-  return text;
+  return text +
+         "\nARMVISOR_QEMU_FALLBACK=PATH in the environment: a line that is refused is run by the program at PATH "
+         "instead.\n";
 }
 
 std::string machine_help() {
@@ -62,7 +64,7 @@ std::string help_text(const std::string& about) {
     return "Available CPUs:\n  cortex-a15\n  cortex-a7    (a Cortex-A15 here)\n  max          (a Cortex-A15 here)\n";
   if (about == "device") return devices_help();
   if (about == "accel") return "Accelerators supported in QEMU binary:\ntcg\n";
-  if (about == "netdev") return "Available netdev backend types:\nuser\n";
+  if (about == "netdev") return "Available netdev backend types:\nuser\ntap\n";
   if (about == "chardev") return "Available chardev backend types: \n  stdio\n  file\n  pty\n  null\n";
   if (about == "object") return "List of user creatable objects:\n  rng-random\n  rng-builtin\n  iothread\n";
   if (about == "display") return "Available display backend types:\nnone\n";

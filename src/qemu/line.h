@@ -7,6 +7,7 @@
 
 #include "devices/backends/console_option.h"
 #include "devices/backends/network_options.h"
+#include "devices/backends/tap_network.h"
 #include "qemu/outcome.h"
 #include "qemu/words.h"
 
@@ -26,8 +27,9 @@ struct Drive {
 struct Netdev {
   Given given;
   std::string id;
-  std::string kind;
+  std::string kind;  ///< user or tap
   devices::UserNetworkOptions user;
+  devices::TapOptions tap;
   bool refused = false;
   bool used = false;
 };
@@ -66,14 +68,10 @@ struct Line {
   Outcomes outcomes;
 
   std::string machine;  ///< its type; empty: none was given
-  std::string machine_option;
   std::string gic_version, gic_option;
   std::string dump_dtb;
-  std::string cpu, cpu_option;
   u64 memory = u64{128} << 20;
-  std::string memory_option = "default: -m";
   u32 cpus = 1;
-  std::string cpus_option;
 
   std::string kernel, initrd, dtb, firmware;
   std::optional<std::string> append;

@@ -27,6 +27,7 @@ Chardev read_place(Line& line, const Given& given, std::string_view text) {
   if (mux) text.remove_prefix(4);
   if (text == "stdio") {
     c = chardev_of(Kind::Stdio);
+    c.where.keys.signals = !mux;
   } else if (text == "pty") {
     c = chardev_of(Kind::Pty);
   } else if (text == "null" || text == "none" || text == "vc" || text.starts_with("vc:")) {
@@ -45,7 +46,7 @@ Chardev read_place(Line& line, const Given& given, std::string_view text) {
 void read_chardev_kind(Line& line, Chardev& c, const std::string& kind, KeyValues& values) {
   if (kind == "stdio") {
     c.where.kind = Kind::Stdio;
-    values.take("signal");
+    c.where.keys.signals = read_bool(line, c.given, values, "signal").value_or(true);
   } else if (kind == "pty") {
     c.where.kind = Kind::Pty;
   } else if (kind == "null" || kind == "vc" || kind == "ringbuf") {

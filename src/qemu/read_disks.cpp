@@ -146,6 +146,7 @@ void read_blockdev(Line& line, const Given& given) {
     drive.file = node->file;
     drive.read_only = node->read_only;
     drive.refused = node->refused;
+    line.outcomes.mapped(node->given.text(), "of the -blockdev that names it");
     line.drive(below)->used = true;
   }
   if (!drive.refused) check_file(line, drive);

@@ -81,7 +81,6 @@ constexpr Text k_other_names[] = {{"kernel", read_kernel}, {"initrd", read_initr
                                   {"dtb", read_dtb},       {"firmware", read_bios}, {"accel", read_accel}};
 
 void read_cpu_count(Line& line, const Given& given, u64 cpus) {
-  line.cpus_option = given.text();
   if (cpus < 1 || cpus > k_virt.max_vcpus)
     return line.outcomes.refused(given.text(), "expected 1 to " + std::to_string(k_virt.max_vcpus) +
                                                    " CPUs, as many as a GICv2 serves; give fewer");
@@ -94,7 +93,6 @@ void read_cpu_count(Line& line, const Given& given, u64 cpus) {
 void read_machine(Line& line, const Given& given) {
   auto values = read_list(line, given, "type");
   if (!values) return;
-  line.machine_option = given.text();
   if (const auto type = values->take("type")) read_machine_type(line, given, *type);
   if (values->take("help")) line.help = "machine";
   read_extension(line, given, *values, "virtualization", "Virtualization Extensions");
@@ -114,7 +112,6 @@ void read_machine(Line& line, const Given& given) {
 
 void read_cpu(Line& line, const Given& given) {
   const std::string model = given.value.substr(0, given.value.find(','));
-  line.cpu = model;
   if (model == "help" || model == "?") {
     line.help = "cpu";
   } else if (model == "cortex-a15" || model == "cortex-a15-arm-cpu") {
@@ -165,7 +162,6 @@ void read_memory(Line& line, const Given& given) {
   constexpr u64 k_mib = u64{1} << 20;
   auto values = read_list(line, given, "size");
   if (!values) return;
-  line.memory_option = given.text();
   ignore_keys(line, given, *values, {"slots", "maxmem"}, "memory is not added while the machine runs");
   const auto text = values->take("size");
   refuse_unknown_keys(line, given, *values);

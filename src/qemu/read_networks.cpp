@@ -11,13 +11,13 @@ void refuse(Line& line, Netdev& netdev, const std::string& where, const std::str
 }
 
 void check_kind(Line& line, Netdev& netdev) {
-  if (netdev.kind == "user") return;
+  if (netdev.kind == "user" || netdev.kind == "tap") return;
   const std::string where = key_of(netdev.given, netdev.kind, {});
-  for (const std::string_view other : {"tap", "bridge", "socket", "stream", "dgram", "vde", "l2tpv3", "vhost-user",
+  for (const std::string_view other : {"bridge", "socket", "stream", "dgram", "vde", "l2tpv3", "vhost-user",
                                        "vhost-vdpa", "hubport", "passt", "af-xdp"})
     if (netdev.kind == other)
-      return refuse(line, netdev, where, "expected user, the one network here; change it if the guest needs no more");
-  refuse(line, netdev, where, "expected user, the one network here, found no network of QEMU's; change it");
+      return refuse(line, netdev, where, "expected user or tap: there is no other network here; change it");
+  refuse(line, netdev, where, "expected user or tap, found no network of QEMU's; change it");
 }
 
 void read_forward(Line& line, Netdev& netdev, const std::string& text) {
@@ -27,20 +27,91 @@ void read_forward(Line& line, Netdev& netdev, const std::string& text) {
          "expected [tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT with ports from 1 to 65535; change it");
 }
 
-/// What the user network here does as QEMU's does when nothing else is said.
-struct FixedKey {
-  std::string_view key, value;
-};
-constexpr FixedKey k_fixed[] = {{"net", "10.0.2.0/24"},     {"host", "10.0.2.2"}, {"dns", "10.0.2.3"},
-                                {"dhcpstart", "10.0.2.15"}, {"ipv4", "on"},       {"ipv6", "off"}};
+/// net=ADDRESS/BITS, from which the others are derived if they are not said themselves.
+void read_subnet(Line& line, Netdev& netdev, const std::string& text) {
+  const std::size_t slash = text.find('/');
+  const auto address = devices::parse_ipv4(text.substr(0, slash));
+  const auto bits =
+      slash == std::string::npos ? std::nullopt : parse_unsigned(std::string_view(text).substr(slash + 1));
+  if (!address || !bits || *bits < 8 || *bits > 28)
+    return refuse(line, netdev, key_of(netdev.given, "net", text),
+                  "expected ADDRESS/BITS, as 192.168.5.0/24; change it");
+  devices::UserNetworkOptions& user = netdev.user;
+  user.netmask = ~u32{0} << (32 - *bits);
+  user.network = *address & user.netmask;
+  user.host = user.network | 2;
+  user.name_server = user.network | 3;
+  user.first_lease = user.network | 15;
+}
+
+void read_address(Line& line, Netdev& netdev, KeyValues& values, std::string_view key, u32& address) {
+  const auto text = values.take(key);
+  if (!text) return;
+  const auto parsed = devices::parse_ipv4(*text);
+  if (!parsed || (*parsed & netdev.user.netmask) != netdev.user.network)
+    return refuse(line, netdev, key_of(netdev.given, key, *text),
+                  "expected an address in the guest's network; change it");
+  address = *parsed;
+}
+
+/// The ones that forwards go to by default follow DHCP.
+void read_forwards(Line& line, Netdev& netdev, KeyValues& values) {
+  constexpr u32 k_default = devices::HostForward{}.guest_address;
+  for (const std::string& text : values.take_all("hostfwd")) read_forward(line, netdev, text);
+  for (devices::HostForward& forward : netdev.user.forwards)
+    if (forward.guest_address == k_default) forward.guest_address = netdev.user.first_lease;
+}
+
+void read_family(Line& line, Netdev& netdev, KeyValues& values) {
+  if (const auto on = read_bool(line, netdev.given, values, "ipv4"); on && !*on)
+    refuse(line, netdev, key_of(netdev.given, "ipv4", "off"), "expected on: there is no IPv6; leave it out");
+  if (const auto on = read_bool(line, netdev.given, values, "ipv6"); on && *on)
+    refuse(line, netdev, key_of(netdev.given, "ipv6", "on"), "expected off: there is no IPv6; leave it out");
+}
 
 void read_user(Line& line, Netdev& netdev, KeyValues& values) {
-  for (const std::string& text : values.take_all("hostfwd")) read_forward(line, netdev, text);
-  if (const auto on = read_bool(line, netdev.given, values, "restrict")) netdev.user.restricted = *on;
-  for (const FixedKey& fixed : k_fixed)
-    if (const auto value = values.take(fixed.key); value && *value != fixed.value)
-      refuse(line, netdev, key_of(netdev.given, fixed.key, *value),
-             "expected " + std::string(fixed.value) + ", as it is here always; leave it out");
+  devices::UserNetworkOptions& user = netdev.user;
+  if (const auto net = values.take("net")) read_subnet(line, netdev, *net);
+  read_address(line, netdev, values, "host", user.host);
+  read_address(line, netdev, values, "dns", user.name_server);
+  read_address(line, netdev, values, "dhcpstart", user.first_lease);
+  user.host_name = values.take("hostname").value_or("");
+  user.domain = values.take("domainname").value_or("");
+  user.search_domains = values.take_all("dnssearch");
+  user.tftp_folder = values.take("tftp").value_or("");
+  user.boot_file = values.take("bootfile").value_or("");
+  read_forwards(line, netdev, values);
+  if (const auto on = read_bool(line, netdev.given, values, "restrict")) user.restricted = *on;
+  read_family(line, netdev, values);
+  refuse_unknown_keys(line, netdev.given, values);
+}
+
+/// QEMU runs these scripts unless it is told otherwise.
+constexpr const char *k_up_script = "/etc/qemu-ifup", *k_down_script = "/etc/qemu-ifdown";
+
+std::string script(KeyValues& values, std::string_view key, const char* usual) {
+  const std::string text = values.take(key).value_or(usual);
+  return text == "no" ? "" : text;
+}
+
+void read_tap(Line& line, Netdev& netdev, KeyValues& values) {
+  netdev.tap.interface = values.take("ifname").value_or("");
+  const auto fd = values.take("fd");
+  netdev.tap.up_script = script(values, "script", fd ? "" : k_up_script);
+  netdev.tap.down_script = script(values, "downscript", fd ? "" : k_down_script);
+  if (fd) {
+    const auto number = parse_unsigned(*fd);
+    if (!number || *number > 1'000'000)
+      refuse(line, netdev, key_of(netdev.given, "fd", *fd), "expected the number of an open descriptor; change it");
+    else
+      netdev.tap.fd = static_cast<int>(*number);
+  }
+  ignore_keys(line, netdev.given, values, {"vhost", "vhostforce", "sndbuf", "vnet_hdr", "queues", "poll-us"},
+              "about how fast frames go");
+  for (const std::string_view key : {"helper", "br"})
+    if (const auto value = values.take(key))
+      refuse(line, netdev, key_of(netdev.given, key, *value),
+             "expected ifname=NAME: helpers are not run; make one before");
   refuse_unknown_keys(line, netdev.given, values);
 }
 
@@ -51,7 +122,8 @@ Netdev read_network(Line& line, const Given& given, KeyValues& values) {
   netdev.kind = values.take("type").value_or("");
   netdev.id = values.take("id").value_or("");
   check_kind(line, netdev);
-  if (!netdev.refused) read_user(line, netdev, values);
+  if (!netdev.refused && netdev.kind == "user") read_user(line, netdev, values);
+  if (!netdev.refused && netdev.kind == "tap") read_tap(line, netdev, values);
   return netdev;
 }
 

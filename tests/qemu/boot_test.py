@@ -84,6 +84,17 @@ class Boot(unittest.TestCase):
         self.assertIn("VIRTIO 0x0003 a000000 1", output)
         self.assertIn("to the console", (self.folder.path / "hvc.log").read_text())
 
+    def test_a_second_serial_line_and_files_by_tftp(self):
+        (self.folder.path / "files").mkdir()
+        (self.folder.path / "files" / "greeting").write_text("by TFTP\n")
+        output = self.run_line("-M", "virt", "-nographic", "-serial", "mon:stdio", "-serial", "file:second.log", "-kernel", "zImage",
+                               "-initrd", "initrd", "-append",
+                               append(f"{NETWORK}; tftp -g -r greeting 192.168.5.2; cat greeting; echo second line > /dev/ttyAMA1; sleep 1"),
+                               "-nic", "user,net=192.168.5.0/24,dhcpstart=192.168.5.40,tftp=files").stdout
+        self.assertIn("ADDRESS 192.168.5.40/24", output)
+        self.assertIn("by TFTP", output)
+        self.assertIn("second line", (self.folder.path / "second.log").read_text())
+
     def test_firmware(self):
         process = self.folder.start("-M", "virt", "-nographic", "-bios", "u-boot.bin")
         text = b""

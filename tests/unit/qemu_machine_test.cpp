@@ -82,12 +82,12 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
                              "-drive file=d,format=qcow2",
                              "-drive file=d,snapshot=on",
                              "-drive if=mtd,file=d",
-                             "-netdev tap,id=t",
+                             "-netdev bridge,id=b",
                              "-netdev vde,id=t",
                              "-global virtio-net.x=1",
                              "-machine virt,nosuch=1",
                              "-drive file=d,nosuch=1",
-                             "-netdev user,id=n,net=192.168.0.0/24",
+                             "-netdev user,id=n,net=192.168.0.0",
                              "-device virtio-blk-device,drive=none",
                              "-device virtio-net-device,netdev=none",
                              "-monitor stdio",
@@ -179,6 +179,59 @@ TEST(QemuLine, NetworksAreNamedInManyWays) {
   ASSERT_EQ(m.vm().devices.size(), 2u);
   EXPECT_TRUE(std::get<machine::NetworkSpec>(m.vm().devices[0]).unplugged);
   EXPECT_EQ(m.fate("-netdev user,id=unused"), Fate::Ignored);
+}
+
+TEST(QemuLine, TheUserNetworkIsAsItsOptionsSay) {
+  const Made m = make(
+      "-nic user,net=192.168.5.0/24,dhcpstart=192.168.5.20,hostname=vm,tftp=folder,dnssearch=a,dnssearch=b,"
+      "hostfwd=tcp::2222-:22,hostfwd=udp::53-192.168.5.30:53");
+  EXPECT_EQ(m.refused(), "");
+  const auto& network = std::get<machine::NetworkSpec>(m.vm().devices.at(0)).network;
+  EXPECT_EQ(devices::ipv4_text(network.network), "192.168.5.0");
+  EXPECT_EQ(devices::ipv4_text(network.netmask), "255.255.255.0");
+  EXPECT_EQ(devices::ipv4_text(network.host), "192.168.5.2");
+  EXPECT_EQ(devices::ipv4_text(network.name_server), "192.168.5.3");
+  EXPECT_EQ(devices::ipv4_text(network.first_lease), "192.168.5.20");
+  EXPECT_EQ(devices::ipv4_text(network.forwards[0].guest_address), "192.168.5.20");
+  EXPECT_EQ(devices::ipv4_text(network.forwards[1].guest_address), "192.168.5.30");
+  EXPECT_EQ(network.tftp_folder, "folder");
+  EXPECT_EQ(network.search_domains, (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(QemuLine, TapInterfacesRunQemusScriptsUnlessTheyAreToldOtherwise) {
+  const auto tap = [](const std::string& text) {
+    const Made m = make("-device virtio-net-device,netdev=t -netdev tap,id=t" + text);
+    EXPECT_EQ(m.refused(), "");
+    return *std::get<machine::NetworkSpec>(m.vm().devices.at(0)).tap;
+  };
+  EXPECT_EQ(tap("").up_script, "/etc/qemu-ifup");
+  EXPECT_EQ(tap("").down_script, "/etc/qemu-ifdown");
+  EXPECT_EQ(tap(",script=no,downscript=no,ifname=tap3").up_script, "");
+  EXPECT_EQ(tap(",script=no,downscript=no,ifname=tap3").interface, "tap3");
+  EXPECT_EQ(tap(",script=").up_script, "");
+  EXPECT_EQ(tap(",script=/my/up").up_script, "/my/up");
+  EXPECT_EQ(tap(",fd=5").fd, 5);
+  EXPECT_EQ(tap(",fd=5").up_script, "");
+}
+
+TEST(QemuLine, ASecondSerialLineIsASecondUart) {
+  const Made m = make("-serial mon:stdio -serial file:log");
+  EXPECT_EQ(m.refused(), "");
+  EXPECT_EQ(m.vm().boot.board, &machine::k_virt_two_uarts);
+  EXPECT_EQ(m.vm().second_console.path, "log");
+  EXPECT_EQ(make("-serial stdio -serial none").vm().boot.board, &machine::k_virt);
+  EXPECT_NE(make("-serial stdio -serial stdio").refused(), "");
+}
+
+TEST(QemuLine, KeysOfTheConsoleAreThoseOfAMux) {
+  using When = devices::ConsoleKeys::When;
+  EXPECT_EQ(make("-nographic").vm().console.keys.when, When::Always);
+  EXPECT_FALSE(make("-nographic").vm().console.keys.signals);
+  EXPECT_EQ(make("-display none -serial mon:stdio").vm().console.keys.when, When::Always);
+  EXPECT_EQ(make("-display none -serial stdio").vm().console.keys.when, When::Never);
+  EXPECT_TRUE(make("-display none -serial stdio").vm().console.keys.signals);
+  EXPECT_EQ(make("-nographic -monitor none").vm().console.keys.when, When::Never);
+  EXPECT_EQ(make("-nographic -echr 0x14").vm().console.keys.escape, 0x14);
 }
 
 TEST(QemuLine, TheSerialConsoleIsWhereQemuPutsIt) {
