@@ -93,7 +93,7 @@ Emitter::FlagSource Emitter::flag_source(u32 index) const {
   if (f.op == Op::SetC) {
     if (f.a.is_imm()) return {{}, {}, {}, true, false};
     if (!f.a.is_temp()) return s;
-    const auto def = static_cast<u32>(temps_[f.a.temp_number()].def);
+    const auto def = static_cast<u32>(plan_.registers.temps[f.a.temp_number()].def);
     const Inst& bit = insts[def];
     if (bit.op != Op::UBfx || bit.imm >> 8 != 1 || !bit.a.is_reg()) return s;
     s = {bit.a, {}, {}, true, false};
@@ -344,9 +344,9 @@ void Emitter::find_dead() {
       dead_[k] = i.dst.is_none() && flags_needed_[k] == 0 && !used_at_host_[k];
     else
       dead_[k] = ir::info(i.op).effects == Effect::Pure && i.dst.is_temp() && uses[i.dst.temp_number()] == 0;
-    dead_[k] = dead_[k] || (i.dst.is_temp() && temps_[i.dst.temp_number()].folded);
+    dead_[k] = dead_[k] || plan_.registers.is_folded(i.dst);
     if (dead_[k]) continue;
-    const bool fixed = i.op == Op::Vector && runs_inline(i) && fixed_indices(i);
+    const bool fixed = i.op == Op::Vector && runs_inline(i) && fixed_indices(*block_, plan_.xmm, i);
     for (const Value v : {i.a, i.b, fixed ? Value() : i.c})
       if (v.is_temp()) ++uses[v.temp_number()];
   }

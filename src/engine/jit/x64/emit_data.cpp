@@ -64,7 +64,7 @@ void Emitter::emit_binary(const Inst& i) {
   if (i.dst.is_none()) return;
   if (i.imm_address().moves) return emit_add_address(i);
   const int ra = host_reg(i.a), rb = host_reg(i.b), rd = host_reg(i.dst);
-  if (i.op == Op::Add && i.b.is_temp() && temps_[i.b.temp_number()].folded) {
+  if (i.op == Op::Add && plan_.registers.is_folded(i.b)) {
     const Inst& shift = block_->insts[index_ - 1];
     const Reg64 a = use(i, i.a, eax).cvt64(), b = use(shift, shift.a, ecx).cvt64();
     const Reg32 d = target(i.dst, eax);

@@ -220,7 +220,7 @@ void Emitter::make_flags(u32 source, u8 mask, bool from_result) {
   if (i.op == Op::FpscrToFlags) return flags_from_fpscr(mask);
   if (i.op == Op::SetC) {
     if (i.a.is_imm()) return mov(byte[rbp + AV_STATE(c)], static_cast<u8>(i.imm));
-    const Inst& bit = block_->insts[static_cast<u32>(temps_[i.a.temp_number()].def)];
+    const Inst& bit = block_->insts[static_cast<u32>(plan_.registers.temps[i.a.temp_number()].def)];
     load_to(bit, bit.a, edx);
     if (const u32 n = bit.imm & 31) shr(edx, static_cast<int>(n));
     and_(edx, 1);

@@ -166,7 +166,7 @@ bool Emitter::fp_decides(u32 compare, u32 index) const {
   for (u32 k = compare + 1; k < index; ++k) {
     const Inst& i = block_->insts[k];
     const bool joins = i.op == Op::Label || i.op == Op::SkipUnless;  // where units move
-    const bool plain = i.op == Op::Insn || (joins && units_.empty()) || i.op == Op::Mov;
+    const bool plain = i.op == Op::Insn || (joins && units().empty()) || i.op == Op::Mov;
     if (!plain || is_xmm(i.dst)) return false;
   }
   return true;

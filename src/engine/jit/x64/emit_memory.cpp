@@ -135,7 +135,7 @@ u32 Emitter::emit_access(u32 index) {
   const Inst& last = block_->insts[index + count - 1];
   const u32 length = last.disp + access_size(last) - first.disp;
   const Label miss = label(), slow = label(), back = label();
-  plan_access(index, count);
+  begin_access(index, count);
   if (by_window(index)) {
     window_access(index, count);
     return count;

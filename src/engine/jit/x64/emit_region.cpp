@@ -10,9 +10,9 @@ void Emitter::emit_head(const Inst& i) {
   if (options_.count_instructions) add(qword[rbp + static_cast<u32>(offsetof(Context, dispatch.instructions))], i.disp);
   xmm_ = {};
   u32 dirty = 0;
-  for (u32 unit = 0; unit < units_.size(); ++unit) {
-    xmm_.place_unit(unit, units_[unit].home);
-    dirty |= u32{units_[unit].written} << unit;
+  for (u32 unit = 0; unit < units().size(); ++unit) {
+    xmm_.place_unit(unit, units()[unit].home);
+    dirty |= u32{units()[unit].written} << unit;
   }
   xmm_.set_dirty(dirty);
   compared_ = -1;

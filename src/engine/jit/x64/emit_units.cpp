@@ -11,51 +11,11 @@ namespace {
 using ir::Op;
 using IrType = ir::Type;
 
-bool is_get(Op op) { return op == Op::GetS || op == Op::GetD || op == Op::GetVD || op == Op::GetQ; }
-bool is_set(Op op) { return op == Op::SetS || op == Op::SetD || op == Op::SetVD || op == Op::SetQ; }
-
 }  // namespace
 
-void Emitter::choose_units() {
-  if (!region_ || !options_.xmm_regions || !options_.xmm_cache) return;
-  // What is also used as part of something larger belongs to that.
-  std::array<u32, 64> size{}, uses{};
-  std::array<bool, 64> written{};
-  u32 weight = 1;
-  for (const Inst& i : block_->insts) {
-    if (i.op == Op::Head) weight = 1u << std::min(4 * i.attr2, 20);
-    if (!is_get(i.op) && !is_set(i.op)) continue;
-    const Words w = words_of(i);
-    for (u32 k = 0; k < w.count; ++k) {
-      size[w.first + k] = std::max(size[w.first + k], w.count);
-      written[w.first + k] |= is_set(i.op);
-    }
-    uses[w.first] += weight;
-  }
-  std::vector<std::pair<u32, Unit>> found;
-  const auto most = [&](u32 first, u32 count) { return *std::max_element(&size[first], &size[first] + count); };
-  for (u32 first = 0; first < 64;) {
-    const u32 words = most(first & ~3u, 4) == 4 ? 4 : most(first & ~1u, 2);
-    Unit unit{first, std::max(words, 1u), 0, false};
-    u32 used = 0;
-    for (u32 k = first; k < first + unit.words; ++k) used += uses[k], unit.written |= written[k];
-    if (used >= 2) found.push_back({used, unit});
-    first += unit.words;
-  }
-  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
-  unit_at_word_.fill(-1);
-  for (const auto& [used, unit] : found) {
-    const auto n = static_cast<u32>(units_.size());
-    if (n == XmmCache::k_most_units) break;
-    units_.push_back(unit);
-    units_[n].home = static_cast<int>(XmmCache::k_end - 1 - n);
-    for (u32 k = unit.first; k < unit.first + unit.words; ++k) unit_at_word_[k] = static_cast<int>(n);
-  }
-}
-
 void Emitter::load_unit(u32 unit, const Xmm& x) {
-  const u32 at = static_cast<u32>(AV_STATE(d)) + 4 * units_[unit].first;
-  switch (units_[unit].words) {
+  const u32 at = static_cast<u32>(AV_STATE(d)) + 4 * units()[unit].first;
+  switch (units()[unit].words) {
     case 1: movss(x, dword[rbp + at]); break;
     case 2: movsd(x, qword[rbp + at]); break;
     default: movups(x, ptr[rbp + at]);
@@ -63,8 +23,8 @@ void Emitter::load_unit(u32 unit, const Xmm& x) {
 }
 
 void Emitter::store_unit(u32 unit, const Xmm& x) {
-  const u32 at = static_cast<u32>(AV_STATE(d)) + 4 * units_[unit].first;
-  switch (units_[unit].words) {
+  const u32 at = static_cast<u32>(AV_STATE(d)) + 4 * units()[unit].first;
+  switch (units()[unit].words) {
     case 1: movss(dword[rbp + at], x); break;
     case 2: movsd(qword[rbp + at], x); break;
     default: movups(ptr[rbp + at], x);
@@ -81,12 +41,12 @@ Emitter::Xmm Emitter::unit_xmm(u32 unit) {
 }
 
 void Emitter::load_units() {
-  for (u32 unit = 0; unit < units_.size(); ++unit) load_unit(unit, Xmm(units_[unit].home));
+  for (u32 unit = 0; unit < units().size(); ++unit) load_unit(unit, Xmm(units()[unit].home));
 }
 
 bool Emitter::units_in_place() const {
-  for (u32 unit = 0; unit < units_.size(); ++unit)
-    if (xmm_.of_unit(unit) != units_[unit].home) return false;
+  for (u32 unit = 0; unit < units().size(); ++unit)
+    if (xmm_.of_unit(unit) != units()[unit].home) return false;
   return true;
 }
 
@@ -94,32 +54,32 @@ bool Emitter::units_in_place() const {
 void Emitter::place_units(bool leaving) {
   std::array<int, XmmCache::k_most_units> from{};
   u32 left = 0;
-  for (u32 unit = 0; unit < units_.size(); ++unit) {
+  for (u32 unit = 0; unit < units().size(); ++unit) {
     from[unit] = xmm_.of_unit(unit);
-    if (from[unit] != units_[unit].home) left |= 1u << unit;
+    if (from[unit] != units()[unit].home) left |= 1u << unit;
   }
-  for (u32 unit = 0; unit < units_.size(); ++unit) {
+  for (u32 unit = 0; unit < units().size(); ++unit) {
     if (!(left >> unit & 1)) continue;
-    XmmCache::Entry& e = xmm_[static_cast<u32>(units_[unit].home)];
-    std::erase_if(e.temps, [this](u32 t) { return xmm_temps_[t].last < static_cast<int>(index_); });
+    XmmCache::Entry& e = xmm_[static_cast<u32>(units()[unit].home)];
+    std::erase_if(e.temps, [this](u32 t) { return xmm_state_[t].last < static_cast<int>(index_); });
     if (leaving) e.temps.clear();
     for (const u32 t : e.temps) {
-      XmmTemp& temp = xmm_temps_[t];
-      if (!temp.stored && !temp.spilled) move_to_frame(Value::temp(t), Xmm(units_[unit].home), temp.type);
+      XmmState& temp = xmm_state_[t];
+      if (!xmm_temp(t).stored && !temp.spilled) move_to_frame(Value::temp(t), Xmm(units()[unit].home), temp.type);
       temp.spilled = true;
     }
-    xmm_.empty_home(static_cast<u32>(units_[unit].home));
+    xmm_.empty_home(static_cast<u32>(units()[unit].home));
   }
   if (left != 0) compared_ = -1;
   const auto needed = [&](int x) {
-    for (u32 unit = 0; unit < units_.size(); ++unit)
+    for (u32 unit = 0; unit < units().size(); ++unit)
       if ((left >> unit & 1) && from[unit] == x) return true;
     return false;
   };
   while (left != 0) {
     bool moved = false;
-    for (u32 unit = 0; unit < units_.size(); ++unit) {
-      const int home = units_[unit].home;
+    for (u32 unit = 0; unit < units().size(); ++unit) {
+      const int home = units()[unit].home;
       if (!(left >> unit & 1) || needed(home)) continue;
       from[unit] >= 0 ? movaps(Xmm(home), Xmm(from[unit])) : load_unit(unit, Xmm(home));
       xmm_.place_unit(unit, home);
@@ -130,15 +90,15 @@ void Emitter::place_units(bool leaving) {
     // A ring: one of it steps aside.
     u32 unit = 0;
     while (!(left >> unit & 1)) ++unit;
-    movaps(xmm0, Xmm(units_[unit].home));
+    movaps(xmm0, Xmm(units()[unit].home));
     for (int& x : from)
-      if (x == units_[unit].home) x = 0;
+      if (x == units()[unit].home) x = 0;
   }
 }
 
 std::vector<Emitter::DirtyUnit> Emitter::dirty_units() const {
   std::vector<DirtyUnit> dirty;
-  for (u32 unit = 0; unit < units_.size(); ++unit)
+  for (u32 unit = 0; unit < units().size(); ++unit)
     if (xmm_.dirty() >> unit & 1) dirty.push_back({unit, xmm_.of_unit(unit)});
   return dirty;
 }
@@ -147,42 +107,21 @@ void Emitter::store_dirty(const std::vector<DirtyUnit>& units) {
   for (const DirtyUnit& d : units) store_unit(d.unit, Xmm(d.x));
 }
 
-/// Where the result of the instruction at index_ had best come about: the home of the unit that it is moved to before
-/// anything can look at that, when nothing else is there; or -1. Of a group of loads one that fails may leave new
-/// values in the registers of others.
-int Emitter::home_of_result(Value dst) const {
-  if (units_.empty() || !is_xmm(dst)) return -1;
-  const auto& insts = block_->insts;
-  constexpr u32 k_reach = 16;
-  const bool loads = ir::info(insts[index_].op).effects & ir::Mem;
-  u32 read = 0;
-  for (u32 k = index_ + 1; k < insts.size() && k < index_ + k_reach; ++k) {
-    const Inst& i = insts[k];
-    const bool load = i.op == Op::Load || i.op == Op::Load64;
-    if (is_get(i.op) || is_set(i.op)) {
-      const int unit = unit_of(i);
-      const auto n = static_cast<u32>(unit);
-      if (is_set(i.op) && i.a == dst) {
-        if (unit < 0 || (read >> n & 1) || words_of(i).count != units_[n].words) return -1;
-        const XmmCache::Entry& e = xmm_[static_cast<u32>(units_[n].home)];
-        const bool free = (e.units & ~(1u << n)) == 0 && !(held_xmm_ >> units_[n].home & 1) &&
-                          std::none_of(e.temps.begin(), e.temps.end(),
-                                       [this](u32 t) { return xmm_temps_[t].last >= static_cast<int>(index_); });
-        return free ? units_[n].home : -1;
-      }
-      if (unit >= 0) read |= 1u << n;
-    } else if (i.op == Op::Label || i.op == Op::Head || i.op == Op::SkipIf || i.op == Op::SkipUnless ||
-               !plan_.flow[k].in_place ||
-               (ir::info(i.op).effects & (ir::Mem | ir::Trap | ir::Exit) && !(loads && load))) {
-      return -1;
-    }
-  }
-  return -1;
+/// The home of the unit that the result of the instruction at `index` goes to, when nothing else is there; or -1.
+int Emitter::home_of_result(u32 index) const {
+  const int unit = plan_.xmm.steps[index].unit;
+  if (unit < 0) return -1;
+  const int home = units()[static_cast<u32>(unit)].home;
+  const XmmCache::Entry& e = xmm_[static_cast<u32>(home)];
+  const bool free = (e.units & ~(1u << unit)) == 0 && !(held_xmm_ >> home & 1) &&
+                    std::none_of(e.temps.begin(), e.temps.end(),
+                                 [this](u32 t) { return xmm_state_[t].last >= static_cast<int>(index_); });
+  return free ? home : -1;
 }
 
 void Emitter::get_unit(const Inst& i, u32 unit) {
   const Words w = words_of(i);
-  const u32 offset = w.first - units_[unit].first;
+  const u32 offset = w.first - units()[unit].first;
   const IrType type = ir::info(i.op).result;
   const Xmm x = unit_xmm(unit);
   if (!is_xmm(i.dst)) {
@@ -201,7 +140,7 @@ void Emitter::get_unit(const Inst& i, u32 unit) {
     return finish64(i.dst, d);
   }
   const u32 t = i.dst.temp_number();
-  const bool extend = i.op == Op::GetVD && xmm_temps_[t].wide;
+  const bool extend = i.op == Op::GetVD && xmm_temp(t).wide;
   if (offset == 0 && !extend) {
     xmm_.bind(static_cast<u32>(x.getIdx()), t);
     return finish_xmm(i.dst, x, type);
@@ -214,12 +153,12 @@ void Emitter::get_unit(const Inst& i, u32 unit) {
 
 void Emitter::set_unit(const Inst& i, u32 unit) {
   const Words w = words_of(i);
-  const u32 offset = w.first - units_[unit].first;
-  const bool single = i.op == Op::SetS, whole = w.count == units_[unit].words;
+  const u32 offset = w.first - units()[unit].first;
+  const bool single = i.op == Op::SetS, whole = w.count == units()[unit].words;
   const u32 memory = static_cast<u32>(AV_STATE(d)) + 4 * w.first;
   Xmm a = xmm0;
   if (is_xmm(i.a))
-    a = use_xmm(i, i.a, xmm_temps_[i.a.temp_number()].type, xmm0);
+    a = use_xmm(i, i.a, xmm_state_[i.a.temp_number()].type, xmm0);
   else
     single ? movd(a, use(i, i.a, eax)) : movq(a, use64(i, i.a, rax));
   if (!whole && !host_.avx) {

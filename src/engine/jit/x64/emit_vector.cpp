@@ -100,7 +100,7 @@ void Emitter::emit_vector(const Inst& i) {
   const bool clear = !v.q && (same_size_checked(op) || (ir::info(op).fp && op != VecOp::FWiden16));
   v.a = vector_operand(i.a, clear);
   v.b = i.b == i.a ? v.a : vector_operand(i.b, clear);
-  v.indices = fixed_indices(i);
+  v.indices = fixed_indices(*block_, plan_.xmm, i);
   if (!v.indices) v.c = i.c == i.a ? v.a : i.c == i.b ? v.b : vector_operand(i.c, clear);
   v.d = result_xmm(i.dst);
   if (op >= VecOp::FAdd) {
@@ -141,7 +141,7 @@ void Emitter::finish_vector(const Inst& i, const VectorCode& v) {
   const VecOp op = VectorImm::op(i.imm);
   const bool widening = (op >= VecOp::MovLS && op <= VecOp::QDMulL) || op == VecOp::FWiden16;
   const bool half = !widening && (!v.q || (op >= VecOp::MovN && op <= VecOp::RSubHN) || op == VecOp::FNarrow16);
-  if (half && (!is_xmm(i.dst) || xmm_temps_[i.dst.temp_number()].wide || xmm_temps_[i.dst.temp_number()].stored))
+  if (half && (!is_xmm(i.dst) || xmm_temp(i.dst.temp_number()).wide || xmm_temp(i.dst.temp_number()).stored))
     vmovq(v.d, v.d);
   finish_xmm(i.dst, v.d, IrType::V128);
 }
@@ -781,18 +781,8 @@ void Emitter::vector_table_fixed(const VectorCode& v, u64 indices) {
   vpor(v.d, v.d, xmm0);
 }
 
-/// The indices of the VTBL at index_, when they are constant.
-std::optional<u64> Emitter::fixed_indices(const Inst& i) const {
-  if (VectorImm::op(i.imm) != VecOp::Tbl || (VectorImm::imm(i.imm) >> 8 & 1) || !i.c.is_temp()) return {};
-  const Inst& pack = block_->insts[static_cast<u32>(temps_[i.c.temp_number()].def)];
-  if (pack.op != Op::VPack || !pack.a.is_temp()) return {};
-  const Inst& constant = block_->insts[static_cast<u32>(temps_[pack.a.temp_number()].def)];
-  if (constant.op != Op::Mov64 || !constant.a.is_imm()) return {};
-  return constant.imm;
-}
-
 void Emitter::emit_lane(const Inst& i) {
-  if (i.op == Op::VGetLane && lane_is_spread(index_)) return;
+  if (i.op == Op::VGetLane && plan_.xmm.steps[index_].spread) return;
   begin_xmm();
   const u32 esize = i.imm & 0xff;
   const u8 lane = static_cast<u8>(i.imm >> 8);
@@ -813,7 +803,7 @@ void Emitter::emit_lane(const Inst& i) {
       esize == 16 ? vpinsrw(d, a, r, lane) : vpinsrb(d, a, r, lane);
     return finish_xmm(i.dst, d, IrType::V128);
   }
-  const bool spread = index_ > 0 && lane_is_spread(index_ - 1);
+  const bool spread = index_ > 0 && plan_.xmm.steps[index_ - 1].spread;
   Xmm from = xmm0;
   u32 source = 0;
   if (spread) {

@@ -4,7 +4,6 @@
 
 #include "base/assert.h"
 #include "engine/jit/x64/emitter.h"
-#include "engine/jit/x64/plan/in_place.h"
 
 namespace armvisor::engine::jit {
 namespace {
@@ -12,117 +11,13 @@ namespace {
 using ir::Op;
 using IrType = ir::Type;
 
-bool moves_words(const ir::Inst& i) {
-  const bool wide = i.op == Op::Load64 || i.op == Op::Store64;
-  return !(i.attr & ir::MemAttr::big) && (wide || (i.attr & ir::MemAttr::size_mask) == 4);
-}
-
-/// The operand counts with its low half only.
-bool takes_low_half(const ir::Inst& i, u32 operand) {
-  using ir::VecOp;
-  if (i.op == Op::SetVD || i.op == Op::VLo || i.op == Op::VSetLane) return true;
-  if (i.op == Op::VGetLane) return ((i.imm & 0xff) * ((i.imm >> 8) + 1)) <= 64;
-  if (i.op != Op::Vector || ir::VectorImm::q(i.imm)) return false;
-  const VecOp op = ir::VectorImm::op(i.imm);
-  if (op >= VecOp::MovN && op <= VecOp::RSubHN) return false;
-  if (op >= VecOp::AddWS && op <= VecOp::SubWU) return operand == 1;
-  return op != VecOp::Tbl;
-}
-
 }  // namespace
 
-Emitter::Words Emitter::words_of(const Inst& i) {
-  const u32 n = static_cast<u32>(i.imm);
-  switch (i.op) {
-    case Op::GetS:
-    case Op::SetS: return {n, 1};
-    case Op::GetQ:
-    case Op::SetQ: return {4 * n, 4};
-    default: return {2 * n, 2};
-  }
-}
-
-// --- analysis
-
-bool Emitter::xmm_defines(const Inst& i) const {
-  switch (i.op) {
-    case Op::GetS:
-    case Op::GetD: return true;
-    case Op::Mov:
-    case Op::Mov64: return i.a.is_imm() && !i.imm_address().moves;
-    case Op::VLo:
-    case Op::VHi: return true;
-    default: break;
-  }
-  if (is_load(i.op)) return moves_words(i);
-  return is_fp(i.op) || ir::info(i.op).result == IrType::V128;
-}
-
-bool Emitter::xmm_uses(const Inst& i, u32 operand) const {
-  switch (i.op) {
-    case Op::SetS:
-    case Op::SetD:
-    case Op::VPack: return true;
-    default: break;
-  }
-  if (is_store(i.op)) return operand == 1 && moves_words(i);
-  return is_fp(i.op) || ir::info(i.op).operand[operand] == IrType::V128;
-}
-
-void Emitter::analyse_xmm() {
-  xmm_temps_.assign(block_->temp_count, {});
+void Emitter::begin_xmm_state() {
   xmm_at_label_.assign(block_->label_count, std::nullopt);
   access_xmm_.assign(block_->insts.size(), {});
-  quad_set_.assign(block_->insts.size(), k_none);
-  high_of_.assign(block_->temp_count, k_none);
-  for (XmmTemp& t : xmm_temps_) t.in_xmm = true;
-  std::vector<int> labels;
-  const auto& insts = block_->insts;
-  for (u32 k = 0; k < insts.size(); ++k) {
-    const Inst& i = insts[k];
-    const int at = static_cast<int>(k);
-    if (i.op == Op::Label) labels.push_back(at);
-    const bool in_cpp = !runs_inline(i) || i.op == Op::ExitReturn;
-    const Value operands[] = {i.a, i.b, i.c};
-    for (u32 n = 0; n < 3; ++n) {
-      if (!operands[n].is_temp()) continue;
-      XmmTemp& t = xmm_temps_[operands[n].temp_number()];
-      t.last = at;
-      t.in_xmm &= xmm_uses(i, n);
-      t.stored |= in_cpp;
-      t.wide |= !takes_low_half(i, n);
-    }
-    if (!i.dst.is_temp()) continue;
-    XmmTemp& t = xmm_temps_[i.dst.temp_number()];
-    t.in_xmm &= xmm_defines(i);
-    t.stored |= in_cpp || t.def >= 0;
-    t.type = ir::info(i.op).result;
-    if (t.def < 0) t.def = at;
-    t.last = std::max(t.last, at);
-  }
-  for (u32 k = static_cast<u32>(insts.size()); k-- > 0;)
-    if (insts[k].op == Op::VSetLane)
-      xmm_temps_[insts[k].a.temp_number()].wide |=
-          xmm_temps_[insts[k].dst.temp_number()].wide || (insts[k].imm & 0xff) * ((insts[k].imm >> 8) + 1) > 64;
-  for (XmmTemp& t : xmm_temps_)
-    for (int label : labels) t.stored |= t.def < label && label < t.last;
-  for (u32 t = 0; t < xmm_temps_.size(); ++t) temps_[t].memory |= xmm_temps_[t].in_xmm;
-  // A lane that is spread at once is taken from where it is.
-  for (u32 k = 0; k + 1 < insts.size(); ++k)
-    if (lane_is_spread(k) && insts[k].a.is_temp()) {
-      XmmTemp& t = xmm_temps_[insts[k].a.temp_number()];
-      t.last = std::max(t.last, static_cast<int>(k) + 1);
-    }
-}
-
-bool Emitter::lane_is_spread(u32 index) const {
-  const auto& insts = block_->insts;
-  if (index + 1 >= insts.size()) return false;
-  const Inst& lane = insts[index];
-  const Inst& dup = insts[index + 1];
-  return lane.op == Op::VGetLane && dup.op == Op::VDup && runs_inline(lane) && lane.dst.is_temp() &&
-         dup.a == lane.dst && (lane.imm & 0xff) == dup.imm &&
-         xmm_temps_[lane.dst.temp_number()].last == static_cast<int>(index) + 1;
+  xmm_state_.clear();
+  for (const XmmTemp& t : plan_.xmm.temps) xmm_state_.push_back({t.type, t.last});
 }
 
 // --- registers
@@ -131,7 +26,7 @@ void Emitter::begin_xmm() {
   held_xmm_ = 0;
   compared_ = -1;
   for (u32 x = XmmCache::k_first; x < XmmCache::k_end; ++x)
-    std::erase_if(xmm_[x].temps, [this](u32 t) { return xmm_temps_[t].last < static_cast<int>(index_); });
+    std::erase_if(xmm_[x].temps, [this](u32 t) { return xmm_state_[t].last < static_cast<int>(index_); });
 }
 
 Emitter::Xmm Emitter::hold_xmm(int x) {
@@ -152,7 +47,7 @@ Emitter::Xmm Emitter::take_xmm() {
       rank = 0;
     } else if (!e.temps.empty()) {
       rank = 0;
-      for (const u32 t : e.temps) rank = std::max(rank, static_cast<u64>(xmm_temps_[t].last));
+      for (const u32 t : e.temps) rank = std::max(rank, static_cast<u64>(xmm_state_[t].last));
     } else if (e.copies()) {
       rank = (u64{2} << 32) - e.used;
     }
@@ -166,11 +61,11 @@ Emitter::Xmm Emitter::take_xmm() {
 /// What x holds is in memory from here on.
 void Emitter::free_xmm(u32 x) {
   for (const u32 t : xmm_[x].temps) {
-    XmmTemp& temp = xmm_temps_[t];
-    if (!temp.stored && !temp.spilled) move_to_frame(Value::temp(t), Xmm(static_cast<int>(x)), temp.type);
+    XmmState& temp = xmm_state_[t];
+    if (!xmm_temp(t).stored && !temp.spilled) move_to_frame(Value::temp(t), Xmm(static_cast<int>(x)), temp.type);
     temp.spilled = true;
   }
-  for (u32 unit = 0; unit < units_.size(); ++unit)
+  for (u32 unit = 0; unit < units().size(); ++unit)
     if (xmm_[x].units & xmm_.dirty() & 1u << unit) store_unit(unit, Xmm(static_cast<int>(x)));
   xmm_.set_dirty(xmm_.dirty() & ~xmm_[x].units);
   xmm_.forget(x);
@@ -197,7 +92,7 @@ Emitter::Xmm Emitter::use_xmm(const Inst& i, Value v, IrType type, const Xmm& sc
   if (is_xmm(v)) {
     const u32 t = v.temp_number();
     if (const int x = xmm_.of_temp(t); x >= 0) return hold_xmm(x);
-    const bool again = xmm_temps_[t].last > static_cast<int>(index_);
+    const bool again = xmm_state_[t].last > static_cast<int>(index_);
     const Xmm x = again ? take_xmm() : scratch;
     move_from_frame(v, x, type);
     if (again) xmm_.bind(static_cast<u32>(x.getIdx()), t);
@@ -217,9 +112,9 @@ Emitter::Xmm Emitter::use_xmm(const Inst& i, Value v, IrType type, const Xmm& sc
   return scratch;
 }
 
-/// A register for the result, none of the operands'.
-Emitter::Xmm Emitter::result_xmm(Value dst) {
-  const int home = home_of_result(dst);
+/// A register for the result of the instruction at `index`, none of the operands'.
+Emitter::Xmm Emitter::result_xmm(Value dst, u32 index) {
+  const int home = home_of_result(index);
   if (home >= 0) xmm_.empty_home(static_cast<u32>(home));
   const Xmm x = home >= 0 ? hold_xmm(home) : take_xmm();
   if (is_xmm(dst)) xmm_.bind(static_cast<u32>(x.getIdx()), dst.temp_number());
@@ -230,7 +125,7 @@ Emitter::Xmm Emitter::result_xmm(Value dst) {
 void Emitter::finish_xmm(Value dst, const Xmm& x, IrType type) {
   if (dst.is_none()) return;
   if (is_xmm(dst)) {
-    if (xmm_temps_[dst.temp_number()].stored) move_to_frame(dst, x, type);
+    if (xmm_temp(dst.temp_number()).stored) move_to_frame(dst, x, type);
   } else if (type == IrType::I32) {
     movd(eax, x);
     finish(dst, eax);
@@ -253,9 +148,9 @@ Emitter::ColdXmm Emitter::cold_xmm(const Inst& i) const {
   ColdXmm cold;
   for (Value v : {i.a, i.b, i.c}) {
     if (!is_xmm(v)) continue;
-    const XmmTemp& t = xmm_temps_[v.temp_number()];
+    const XmmState& t = xmm_state_[v.temp_number()];
     const int x = xmm_.of_temp(v.temp_number());
-    if (x >= 0 && !t.stored && !t.spilled) cold.operands.push_back({x, v, t.type});
+    if (x >= 0 && !xmm_temp(v.temp_number()).stored && !t.spilled) cold.operands.push_back({x, v, t.type});
   }
   if (is_xmm(i.dst)) cold.result = {xmm_.of_temp(i.dst.temp_number()), i.dst, ir::info(i.op).result};
   for (u32 x = XmmCache::k_first; x < XmmCache::k_end; ++x)
@@ -274,7 +169,7 @@ void Emitter::emit_slow(const Inst& i, const ColdXmm& cold) {
 }
 
 void Emitter::note_skip(u32 label) {
-  if (!units_.empty()) place_units(false);
+  if (!units().empty()) place_units(false);
   if (xmm_at_label_[label])
     xmm_at_label_[label]->join(xmm_);
   else
@@ -286,7 +181,7 @@ void Emitter::note_label(u32 label) {
   if (!reached_)
     xmm_ = there ? *there : XmmCache{};
   else if (there) {
-    if (!units_.empty()) place_units(false);
+    if (!units().empty()) place_units(false);
     xmm_.join(*there);
   }
   reached_ = true;
@@ -294,26 +189,10 @@ void Emitter::note_label(u32 label) {
 
 // --- extension registers
 
-/// Whether a move of these words to an xmm register follows before they are written.
-bool Emitter::extension_read_later(u32 first, u32 count) const {
-  const auto& insts = block_->insts;
-  for (u32 k = index_ + 1; k < insts.size() && k < index_ + 48; ++k) {
-    const Inst& i = insts[k];
-    const bool get = i.op == Op::GetS || i.op == Op::GetD || i.op == Op::GetVD || i.op == Op::GetQ;
-    const bool set = i.op == Op::SetS || i.op == Op::SetD || i.op == Op::SetVD || i.op == Op::SetQ;
-    if (i.op == Op::Label) return false;
-    if (!get && !set) continue;
-    const Words w = words_of(i);
-    if (w.first + w.count <= first || first + count <= w.first) continue;
-    return get && is_xmm(i.dst) && (w.first == first ? w.count <= count : w.count == 4 && count == 2);
-  }
-  return false;
-}
-
 void Emitter::emit_get(const Inst& i) {
   begin_xmm();
-  if (plan_quad_get(i)) return;
-  if (const int unit = unit_of(i); unit >= 0) return get_unit(i, static_cast<u32>(unit));
+  if (get_pair(i)) return;
+  if (const int unit = plan_.xmm.unit_of(i); unit >= 0) return get_unit(i, static_cast<u32>(unit));
   const u32 n = static_cast<u32>(i.imm);
   const Words words = words_of(i);
   const auto memory = rbp + static_cast<u32>(AV_STATE(d) + 4 * words.first);
@@ -331,7 +210,7 @@ void Emitter::emit_get(const Inst& i) {
     return finish64(i.dst, d);
   }
   const u32 t = i.dst.temp_number();
-  const bool extend = i.op == Op::GetVD && xmm_temps_[t].wide;
+  const bool extend = i.op == Op::GetVD && xmm_temp(t).wide;
   if (x >= 0 && !extend) {
     xmm_.bind(static_cast<u32>(x), t);
     return finish_xmm(i.dst, Xmm(x), type);
@@ -364,18 +243,18 @@ void Emitter::emit_get(const Inst& i) {
 
 void Emitter::emit_set(const Inst& i) {
   begin_xmm();
-  if (const int quad = quad_set_[index_]; quad == k_with_next)
+  if (const int set = plan_.xmm.steps[index_].set; set == XmmPlan::k_set_with_next)
     return;
-  else if (quad != k_none)
-    return set_quad(i, static_cast<u32>(quad));
-  if (const int unit = unit_of(i); unit >= 0) return set_unit(i, static_cast<u32>(unit));
+  else if (set != XmmPlan::k_not_set)
+    return set_quad(i, static_cast<u32>(set));
+  if (const int unit = plan_.xmm.unit_of(i); unit >= 0) return set_unit(i, static_cast<u32>(unit));
   const u32 n = static_cast<u32>(i.imm);
   const Words words = words_of(i);
   const auto memory = rbp + static_cast<u32>(AV_STATE(d) + 4 * words.first);
   const bool single = i.op == Op::SetS;
   int x = -1;
   if (is_xmm(i.a)) {
-    const IrType type = xmm_temps_[i.a.temp_number()].type;
+    const IrType type = xmm_state_[i.a.temp_number()].type;
     const Xmm a = use_xmm(i, i.a, type, xmm0);
     if (i.op == Op::SetQ)
       movups(ptr[memory], a);
@@ -383,7 +262,7 @@ void Emitter::emit_set(const Inst& i) {
       single ? movss(dword[memory], a) : movsd(qword[memory], a);
     if (a.getIdx() >= static_cast<int>(XmmCache::k_first)) x = a.getIdx();
   } else {
-    const bool again = options_.xmm_cache && extension_read_later(words.first, words.count);
+    const bool again = plan_.xmm.steps[index_].read_again;
     const Xmm a = again ? take_xmm() : xmm0;
     if (single) {
       const Reg32 r = use(i, i.a, eax);

@@ -15,13 +15,10 @@ void Emitter::begin(const ir::Block& block, Block& out) {
   window_colds_.clear();
   in_window_ = false;
   window_table_ = 0;
-  guest_host_ = k_pinned;
-  copies_.clear();
   nz_of_ = {};
   cold_.clear();
   slow_xmm_.clear();
   xmm_ = {};
-  units_.clear();
   cold_dirty_.reset();
   reached_ = true;
   compared_ = -1;
@@ -44,6 +41,7 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
   relocs_ = &relocs;
   begin(block, out);
   make_plan({block, out.key, host_, options_}, plan_);
+  begin_xmm_state();
   analyse();
   const Label attention = label();
   linked_entry_ = 0;
@@ -61,7 +59,7 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
   }
   if (options_.count_instructions && !region_)
     add(qword[rbp + offsetof(Context, dispatch.instructions)], block.insn_count);
-  for (const Copy& c : copies_)
+  for (const Copy& c : plan_.registers.copies)
     if (c.owner >= 0) mov(guest(static_cast<u32>(c.owner)), Reg32(c.host));
   if (region_ && has_edges(0)) mov(byte[rbp + offsetof(Context, scratch.edge)], 0);
   load_copies();
@@ -176,14 +174,6 @@ void Emitter::call_stub(std::size_t stub) {
 
 // --- operands
 
-int Emitter::host_reg(Value v) const {
-  if (v.is_reg()) return guest_host_[v.reg_number()];
-  if (v.is_temp() && temps_[v.temp_number()].in_reg) return k_temp;
-  if (v.is_temp() && temps_[v.temp_number()].in_eax) return Xbyak::Operand::EAX;
-  if (v.is_temp() && temps_[v.temp_number()].in_ecx) return Xbyak::Operand::ECX;
-  return k_not_pinned;
-}
-
 u32 Emitter::memory_offset(Value v) const {
   return v.is_reg() ? static_cast<u32>(AV_STATE(r) + 4 * v.reg_number()) : frame_offset(v);
 }
@@ -236,7 +226,7 @@ void Emitter::finish(Value dst, const Reg32& r) {
   if (dst.is_none()) return;
   const int d = host_reg(dst);
   if (d != k_not_pinned && d != r.getIdx()) mov(Reg32(d), r);
-  if (d == k_not_pinned || (is_copy(dst) && !region_)) mov(dword[rbp + memory_offset(dst)], r);
+  if (d == k_not_pinned || (plan_.registers.is_copy(dst) && !region_)) mov(dword[rbp + memory_offset(dst)], r);
 }
 
 void Emitter::finish64(Value dst, const Reg64& r) {

@@ -46,21 +46,6 @@ class Emitter : private Assembler {
   using Reg64 = Xbyak::Reg64;
   using Address = Xbyak::Address;
   enum class HostFlags : u8 { None, Add, Sub, Logic };
-  struct TempInfo {
-    int def = -1, last = -1;
-    int uses = 0;
-    bool memory = false;
-    bool in_reg = false;
-    bool in_eax = false;  ///< an address that the next instruction uses, or what the next two split
-    bool in_ecx = false;  ///< the second operand of the next instruction
-    bool folded = false;  ///< a shifted register that the next instruction adds
-  };
-  /// An extension register that a region keeps in host registers, or several that it also uses as one.
-  struct Unit {
-    u32 first, words;  ///< words of the extension registers
-    int home;          ///< where it is at every head
-    bool written;
-  };
   struct DirtyUnit {
     u32 unit;
     int x;
@@ -81,16 +66,10 @@ class Emitter : private Assembler {
   void begin(const ir::Block& block, Block& out);
   // --- analysis.cpp
   void analyse();
-  void analyse_temps();
-  void choose_copies();
-  void add_copy(u32 guest, int host, int owner);
   void analyse_flags();
   bool runs_inline(const Inst& i) const { return plan_.flow[static_cast<u32>(&i - block_->insts.data())].in_place; }
   int find_flags_at_host(u32 index) const;
   int carry_at_host(u32 index) const;
-  bool is_split(u32 index) const;
-  bool is_next_operand(u32 index) const;
-  bool is_folded_shift(u32 index) const;
   u8 flags_read(const Inst& i) const;
   bool is_backward(u32 index) const;
   bool flow_flags(std::vector<u8>& live_after);
@@ -122,7 +101,7 @@ class Emitter : private Assembler {
   u32 frame_offset(Value v) const {
     return static_cast<u32>(offsetof(Context, scratch.temps) + 16 * (v.temp_number() + 1));
   }
-  int host_reg(Value v) const;  ///< register number, or -1: in memory
+  int host_reg(Value v) const { return plan_.registers.host(v); }
   u32 memory_offset(Value v) const;
   Reg32 use(const Inst& i, Value v, const Reg32& scratch);
   Reg64 use64(const Inst& i, Value v, const Reg64& scratch);
@@ -224,13 +203,12 @@ class Emitter : private Assembler {
   void emit_world_switch(const Inst& i);
   // --- emit_xmm.cpp: temps and copies of extension registers in xmm registers
   using Xmm = Xbyak::Xmm;
-  struct XmmTemp {
-    bool in_xmm = false;   ///< never in a general register; in an xmm register when it can be
-    bool stored = false;   ///< has its slot in the frame, too: used by C++ or where control flow has joined
-    bool spilled = false;  ///< likewise, since its register was needed
-    bool wide = false;     ///< bits 127:64 are looked at
-    ir::Type type = ir::Type::V;
-    int def = -1, last = -1;
+  /// What has become of a temp that is in_xmm.
+  struct XmmState {
+    ir::Type type;
+    int last;
+    int high_of = -1;      ///< the temp that it is the high half of
+    bool spilled = false;  ///< has its slot in the frame, since its register was needed
   };
   /// Where a value that is in an xmm register must be for C++ to see it.
   struct Parked {
@@ -246,20 +224,16 @@ class Emitter : private Assembler {
     bool quad = false;  ///< a doubleword that is moved together with the next access's
     bool high = false;  ///< it is, or was, the high half of the register
   };
-  /// Words of the extension registers that a move reads or writes.
-  struct Words {
-    u32 first, count;
-  };
-  static Words words_of(const Inst& i);
-  void analyse_xmm();
-  bool xmm_defines(const Inst& i) const;
-  bool xmm_uses(const Inst& i, u32 operand) const;
-  bool is_xmm(Value v) const { return v.is_temp() && xmm_temps_[v.temp_number()].in_xmm; }
+  void begin_xmm_state();
+  bool is_xmm(Value v) const { return plan_.xmm.holds(v); }
+  const XmmTemp& xmm_temp(u32 t) const { return plan_.xmm.temps[t]; }
+  const std::vector<Unit>& units() const { return plan_.xmm.units; }
   void begin_xmm();  ///< a new instruction: nothing is held, what was used for the last time is released
   Xmm take_xmm();
   Xmm hold_xmm(int x);
   Xmm use_xmm(const Inst& i, Value v, ir::Type type, const Xmm& scratch);
-  Xmm result_xmm(Value dst);
+  Xmm result_xmm(Value dst, u32 index);
+  Xmm result_xmm(Value dst) { return result_xmm(dst, index_); }
   void finish_xmm(Value dst, const Xmm& x, ir::Type type);
   void move_to_frame(Value v, const Xmm& x, ir::Type type);
   void move_from_frame(Value v, const Xmm& x, ir::Type type);
@@ -267,7 +241,6 @@ class Emitter : private Assembler {
   void spill_xmm();  ///< before a call that does not keep xmm registers
   ColdXmm cold_xmm(const Inst& i) const;
   void emit_slow(const Inst& i, const ColdXmm& cold);
-  bool extension_read_later(u32 first_word, u32 words) const;
   void emit_get(const Inst& i);
   void emit_set(const Inst& i);
   void emit_vector_half(const Inst& i);
@@ -275,10 +248,8 @@ class Emitter : private Assembler {
   void emit_lane(const Inst& i);
   void note_skip(u32 label);
   void note_label(u32 label);
-  void plan_access(u32 index, u32 count);
-  bool as_quad(u32 q) const;
-  void plan_quad_load(u32 index, u32 end);
-  bool plan_quad_get(const Inst& i);
+  void begin_access(u32 index, u32 count);
+  bool get_pair(const Inst& i);
   void set_quad(const Inst& i, u32 temp);
   bool load_xmm(const Inst& i, const Xbyak::RegExp& at);
   bool store_xmm(const Inst& i, const Xbyak::RegExp& at);
@@ -287,11 +258,8 @@ class Emitter : private Assembler {
   const ColdXmm& access_of(const Inst& i) const {
     return access_xmm_[static_cast<std::size_t>(&i - block_->insts.data())];
   }
-  bool lane_is_spread(u32 index) const;
   Address constant32(u32 v) { return constant(v * 0x100000001u, v * 0x100000001u); }
   // --- emit_units.cpp: extension registers that stay in host registers throughout a region
-  void choose_units();
-  int unit_of(const Inst& i) const { return units_.empty() ? -1 : unit_at_word_[words_of(i).first]; }
   void load_unit(u32 unit, const Xmm& x);
   void store_unit(u32 unit, const Xmm& x);
   Xmm unit_xmm(u32 unit);
@@ -302,7 +270,7 @@ class Emitter : private Assembler {
   void store_dirty(const std::vector<DirtyUnit>& units);
   void get_unit(const Inst& i, u32 unit);
   void set_unit(const Inst& i, u32 unit);
-  int home_of_result(Value dst) const;
+  int home_of_result(u32 index) const;
   template <class F>
   void add_cold(F emit) {
     cold_.emplace_back(emit, dirty_units());
@@ -362,7 +330,6 @@ class Emitter : private Assembler {
   void vector_permute(ir::VecOp op, const VectorCode& v);
   void vector_table(const VectorCode& v);
   void vector_table_fixed(const VectorCode& v, u64 indices);
-  std::optional<u64> fixed_indices(const Inst& i) const;
   // --- emit_vector_fp.cpp
   void vector_magnitude(const Xmm& t, const Xmm& x);
   void note_normal(ir::VecOp op, const VectorCode& v);
@@ -392,7 +359,6 @@ class Emitter : private Assembler {
   /// park() stores the copies and gives borrowed host registers back to the guest registers they belong to.
   void park();
   void load_copies();
-  bool is_copy(Value v) const { return v.is_reg() && guest_host_[v.reg_number()] != k_pinned[v.reg_number()]; }
   u8 flags_needed(u32 index) const { return flags_needed_[index]; }
   void recover_flags(u32 index);  ///< in the cold path of instruction `index`; changes ecx, edx
   void make_flags(u32 source, u8 mask, bool from_result);
@@ -423,19 +389,10 @@ class Emitter : private Assembler {
   Relocs* relocs_ = nullptr;
   u32 index_ = 0, next_link_ = 0;
   bool may_link_ = true;
-  std::array<int, 15> guest_host_ = k_pinned;  ///< host register of each guest register in this block
-  struct Copy {
-    u32 guest;
-    int host;
-    int owner;     ///< the guest register that has `host` outside this region, or -1
-    bool written;  ///< the region changes it
-  };
-  std::vector<Copy> copies_;
   bool region_ = false;
   std::vector<Label> heads_;
   std::vector<u8> live_at_head_;
   std::vector<u32> uop_index_;  ///< place in Block::code of each instruction that has a uop
-  std::vector<TempInfo> temps_;
   std::vector<u8> flags_needed_;
   /// Flags that the hot path does not store, and that the cold path of an instruction makes from the operands or the
   /// result of the instruction `source`.
@@ -477,16 +434,11 @@ class Emitter : private Assembler {
   std::vector<Cold> cold_;
   // emit_xmm.cpp
   XmmCache xmm_;
-  std::vector<XmmTemp> xmm_temps_;
+  std::vector<XmmState> xmm_state_;  ///< by temp
   std::vector<std::optional<XmmCache>> xmm_at_label_;
   std::vector<ColdXmm> access_xmm_;  ///< by instruction
-  static constexpr int k_none = -1, k_with_next = -2;
-  std::vector<int> quad_set_;  ///< of a SetD, by instruction: the temp that has both it and the SetD before
-  std::vector<int> high_of_;   ///< of a temp: the temp that it is the high half of
   u32 held_xmm_ = 0;
   // emit_units.cpp
-  std::vector<Unit> units_;
-  std::array<int, 64> unit_at_word_{};
   std::optional<std::vector<DirtyUnit>> cold_dirty_;  ///< in a cold path: what is dirty there
   bool reached_ = true;
   // emit_fp.cpp

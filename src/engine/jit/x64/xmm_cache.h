@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "engine/jit/x64/plan/xmm_plan.h"
 
 namespace armvisor::engine::jit {
 
@@ -13,6 +14,7 @@ class XmmCache {
  public:
   /// xmm0-xmm2 are scratch within one IR instruction.
   static constexpr u32 k_first = 3, k_end = 16;
+  static_assert(XmmPlan::k_last_register == k_end - 1);
 
   /// One register. A temp counts with as many low bits as its type has, an S register with the low 32, a D register
   /// with the low 64.
@@ -46,7 +48,7 @@ class XmmCache {
   void copy_d(u32 n, u32 x) { entries_[x].d |= 1u << n; }
   void copy_q(u32 n, u32 x) { entries_[x].q |= 1u << n; }
   // Units. Those that are dirty are not in memory.
-  static constexpr u32 k_most_units = 9;
+  static constexpr u32 k_most_units = XmmPlan::k_most_units;
   int of_unit(u32 unit) const { return unit_at_[unit]; }
   void place_unit(u32 unit, int x);  ///< is in x and no other register; -1: in none
   /// Nothing but a unit is in x from here on.

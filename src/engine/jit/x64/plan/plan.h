@@ -4,11 +4,15 @@
 // registers hold at the moment) is no part of it.
 #include "engine/jit/x64/plan/flow_plan.h"
 #include "engine/jit/x64/plan/input.h"
+#include "engine/jit/x64/plan/register_plan.h"
+#include "engine/jit/x64/plan/xmm_plan.h"
 
 namespace armvisor::engine::jit {
 
 struct Plan {
   FlowPlan flow;
+  RegisterPlan registers;
+  XmmPlan xmm;
 };
 
 /// `plan` becomes the plan for `in`. What it was serves as memory only: who plans many blocks does well to keep it.
