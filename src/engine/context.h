@@ -105,8 +105,8 @@ struct Scratch {
   V128 unread;         ///< result that nobody reads
   u32 mxcsr = 0x1f80;  ///< generated code: the host's FP control and sticky flags
   u8 compared = 0;     ///< generated code: the host's flags of the last VCMP, as LAHF has them; 0: see CpuState
-  u8 edge = 0;         ///< generated code: how control came to the last head; see Emitter::Edge
-  u32 flag_operands[2] = {0, 0};  ///< generated code: see Emitter::Edge::saved
+  u8 edge = 0;         ///< generated code: how control came to the last head; see jit::Edge
+  u32 flag_operands[2] = {0, 0};  ///< generated code: see jit::Edge::saved
   u64 saved[2] = {};              ///< generated code: within one instruction
   u64 lent[2] = {};               ///< generated code: its registers for temps, then
   alignas(16) u8 temps[k_temp_bytes];

@@ -23,7 +23,7 @@ u32 bank_slot(const ir::Inst& i) {
 }  // namespace
 
 bool Emitter::emit_banks(const Inst& i) {
-  if (!may_run_in_place(index_, options_.inline_banks) || region_) return false;
+  if (!may_run_in_place(index_, options_.inline_banks) || plan_.region.is_region()) return false;
   switch (i.op) {
     case Op::ReadModeReg: return emit_read_mode_reg(i);
     case Op::WriteModeReg: return emit_write_mode_regs();
@@ -79,8 +79,8 @@ bool Emitter::emit_write_mode_regs() {
       finish(Value::reg(number_of(i)), eax);
     else
       mov(dword[rbp + bank_slot(i)], eax);
-    dead_[k] = true;  // emitted
   }
+  emitted_until_ = end;
   count(Counter::FastBanked, end - 1);
   L(back);
   add_cold([this, slow, back, first = index_, end] {

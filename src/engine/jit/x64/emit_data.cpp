@@ -25,7 +25,7 @@ Emitter::Reg32 Emitter::arithmetic(const Inst& i, Op op) {
   load_to(i, a, d);
   if (with_carry) {
     // CF = C for adc, CF = not C for sbb.
-    if (const int source = carry_at_host(index_); source >= 0) {
+    if (const int source = plan_.flags[index_].at_host; source >= 0) {
       const bool is_carry = flags_kind(block_->insts[static_cast<u32>(source)]) == HostFlags::Add;
       if (is_carry != (op == Op::Adc || op == Op::AdcF)) cmc();
     } else if (op == Op::Adc || op == Op::AdcF) {

@@ -129,10 +129,11 @@ u8 Emitter::emit_skip_test(const Inst& i) {
 
 /// The host condition that says whether `cond`, which the instruction at index_ looks at, is true.
 u8 Emitter::emit_test(arm::Cond cond) {
-  int source = at_host_[index_];
-  if (const Remake& r = remake_[index_]; source < 0 && r.source >= 0) {
-    source = r.source;
-    make_host_flags(static_cast<u32>(source), r.from_result, !(ir::flags_read_by(static_cast<u8>(cond)) & 3));
+  const FlagPlan::Step& step = plan_.flags[index_];
+  int source = step.at_host;
+  if (source < 0 && step.remake >= 0) {
+    source = step.remake;
+    make_host_flags(static_cast<u32>(source), step.from_result, !(ir::flags_read_by(static_cast<u8>(cond)) & 3));
   }
   if (source < 0) return test_condition(cond);
   u8 cc = 0;
@@ -162,7 +163,7 @@ void Emitter::emit_side_exit(u32 index) {
   const u32 link = next_link_, from = insn_address(*block_, index);
   if (may_link_) {
     ++next_link_;
-    const bool cold = recovers(index) || region_ || is_loop_end(out_->links[link], from);
+    const bool cold = plan_.flags.recovers(index) || plan_.region.is_region() || is_loop_end(out_->links[link], from);
     if (out_->links[link].same_page && !cold) return exit_direct_if(cc, out_->links[link]);
   }
   jcc(cc, out);
@@ -180,38 +181,25 @@ void Emitter::emit_side_exit(u32 index) {
 void Emitter::recover_flags(u32 index) {
   // The host's flags of a compare are still there where a jump that it decided has gone out of the block.
   const bool leaves = plan_.flow[index].side_exit && block_->insts[index + 1].op == Op::ExitJump;
-  const int at_host = leaves ? at_host_[index] : -1;
+  const int at_host = leaves ? plan_.flags[index].at_host : -1;
   for (const bool from_host : {true, false})
-    for (const Recovery& r : recovery_) {
+    for (const Recovery& r : plan_.flags.recovery) {
       if (r.at != index || from_host != (static_cast<int>(r.source) == at_host)) continue;
       from_host ? store_flags(r.mask, flags_kind(block_->insts[r.source]))
                 : make_flags(r.source, r.mask, r.from_result);
     }
-  for (std::size_t n = 0; n < edges_.size(); ++n)
-    for (const EdgePoint& p : edges_[n].points) {
+  for (const Edge& edge : plan_.region.edges)
+    for (const EdgePoint& p : edge.points) {
       if (p.at != index) continue;
       const Label other = label();
-      cmp(byte[rbp + static_cast<u32>(offsetof(Context, scratch.edge))], edge_number(edges_[n].skip));
+      cmp(byte[rbp + static_cast<u32>(offsetof(Context, scratch.edge))], plan_.region.edge_number(edge.skip));
       jne(other, T_NEAR);
-      if (edges_[n].saved)
-        make_saved_flags(edges_[n].source, p.mask);
+      if (edge.saved)
+        make_saved_flags(edge.source, p.mask);
       else
-        make_flags(edges_[n].source, p.mask, p.from_result);
+        make_flags(edge.source, p.mask, p.from_result);
       L(other);
     }
-}
-
-bool Emitter::recovers(u32 index) const {
-  for (const Recovery& r : recovery_)
-    if (r.at == index) return true;
-  return false;
-}
-
-bool Emitter::recovers_by_edge(u32 index) const {
-  for (const Edge& e : edges_)
-    for (const EdgePoint& p : e.points)
-      if (p.at == index) return true;
-  return false;
 }
 
 /// Stores flags of the instruction `source` anew, from its operands or its result.

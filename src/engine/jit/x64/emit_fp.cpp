@@ -159,28 +159,6 @@ void Emitter::emit_fp_compare(const Inst& i) {
   compare_wide_ = wide;
 }
 
-/// The condition at `index` is decided by registers that a comparison at `compare`, an FpscrToFlags behind it, has
-/// used.
-bool Emitter::fp_decides(u32 compare, u32 index) const {
-  if (!options_.fuse_compare || !follows_compare(compare)) return false;
-  for (u32 k = compare + 1; k < index; ++k) {
-    const Inst& i = block_->insts[k];
-    const bool joins = i.op == Op::Label || i.op == Op::SkipUnless;  // where units move
-    const bool plain = i.op == Op::Insn || (joins && units().empty()) || i.op == Op::Mov;
-    if (!plain || is_xmm(i.dst)) return false;
-  }
-  return true;
-}
-
-/// The FpscrToFlags at `index` takes what a comparison in place has just found.
-bool Emitter::follows_compare(u32 index) const {
-  do {
-    if (index-- == 0) return false;
-  } while (block_->insts[index].op == Op::Insn);
-  const Inst& i = block_->insts[index];
-  return (i.op == Op::FCmp32 || i.op == Op::FCmp64) && plan_.flow[index].in_place;
-}
-
 /// The host condition for `cond` when the flags are those of the comparison before: it is made again, in the order that
 /// tells.
 std::optional<u8> Emitter::fp_condition(arm::Cond cond) {

@@ -45,7 +45,7 @@ void Emitter::window_access(u32 index, u32 count) {
   const Xbyak::RegExp at = window_place(first, cold);
   window_colds_.push_back(0);
   in_window_ = true;
-  if (count > 1 && is_load(first.op) && (recovers(index) || recovers_by_edge(index))) {
+  if (count > 1 && is_load(first.op) && (plan_.flags.recovers(index) || plan_.region.recovers(index))) {
     touch();
     movzx(ecx, byte[at + (last.disp - first.disp + access_size(last) - 1)]);
   }

@@ -10,7 +10,7 @@ namespace armvisor::engine::jit {
 void Emitter::begin(const ir::Block& block, Block& out) {
   block_ = &block;
   out_ = &out;
-  index_ = next_link_ = 0;
+  index_ = next_link_ = emitted_until_ = 0;
   window_accesses_.clear();
   window_colds_.clear();
   in_window_ = false;
@@ -30,10 +30,6 @@ void Emitter::begin(const ir::Block& block, Block& out) {
   uop_index_.assign(block.insts.size(), 0);
   for (u32 k = 0, uops = 1; k < block.insts.size(); ++k)
     if (needs_uop(block.insts[k])) uop_index_[k] = uops++;
-  region_ = block.head_count != 0;
-  head_at_.clear();
-  for (u32 k = 0; region_ && k < block.insts.size(); ++k)
-    if (block.insts[k].op == Op::Head) head_at_.push_back(k);
 }
 
 std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& block, Block& out, Relocs& relocs) {
@@ -42,7 +38,6 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
   begin(block, out);
   make_plan({block, out.key, host_, options_}, plan_);
   begin_xmm_state();
-  analyse();
   const Label attention = label();
   linked_entry_ = 0;
   if (straddles(block)) emit_linked_entry();
@@ -57,11 +52,11 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
       leave_from_entry(stubs_.lookup);
     });
   }
-  if (options_.count_instructions && !region_)
+  if (options_.count_instructions && !plan_.region.is_region())
     add(qword[rbp + offsetof(Context, dispatch.instructions)], block.insn_count);
   for (const Copy& c : plan_.registers.copies)
     if (c.owner >= 0) mov(guest(static_cast<u32>(c.owner)), Reg32(c.host));
-  if (region_ && has_edges(0)) mov(byte[rbp + offsetof(Context, scratch.edge)], 0);
+  if (plan_.region.has_edges(0)) mov(byte[rbp + offsetof(Context, scratch.edge)], 0);
   load_copies();
   load_units();
   add_cold([this, attention] {
@@ -70,7 +65,7 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
   });
   for (index_ = 0; index_ < block.insts.size();) {
     const Inst& i = block.insts[index_];
-    if (dead_[index_]) {
+    if (plan_.dead[index_] || index_ < emitted_until_) {
       ++index_;
       continue;
     }
@@ -226,7 +221,7 @@ void Emitter::finish(Value dst, const Reg32& r) {
   if (dst.is_none()) return;
   const int d = host_reg(dst);
   if (d != k_not_pinned && d != r.getIdx()) mov(Reg32(d), r);
-  if (d == k_not_pinned || (plan_.registers.is_copy(dst) && !region_)) mov(dword[rbp + memory_offset(dst)], r);
+  if (d == k_not_pinned || (plan_.registers.is_copy(dst) && !plan_.region.is_region())) mov(dword[rbp + memory_offset(dst)], r);
 }
 
 void Emitter::finish64(Value dst, const Reg64& r) {
@@ -375,7 +370,7 @@ void Emitter::name_uop() {
 void Emitter::call_service(Service s, bool keep_xmm) {
   park();
   call_stub((keep_xmm ? stubs_.service_keeping_xmm : stubs_.service)[static_cast<u32>(s)]);
-  if (region_ || s == Service::Helper || s == Service::Trap) load_copies();  // it may have written any register
+  if (plan_.region.is_region() || s == Service::Helper || s == Service::Trap) load_copies();  // it may have written any register
 }
 
 /// A constant operand of a helper goes to memory as the others do.

@@ -45,7 +45,6 @@ class Emitter : private Assembler {
   using Reg32 = Xbyak::Reg32;
   using Reg64 = Xbyak::Reg64;
   using Address = Xbyak::Address;
-  enum class HostFlags : u8 { None, Add, Sub, Logic };
   struct DirtyUnit {
     u32 unit;
     int x;
@@ -64,37 +63,6 @@ class Emitter : private Assembler {
   };
 
   void begin(const ir::Block& block, Block& out);
-  // --- analysis.cpp
-  void analyse();
-  void analyse_flags();
-  bool runs_inline(const Inst& i) const { return plan_.flow[static_cast<u32>(&i - block_->insts.data())].in_place; }
-  int find_flags_at_host(u32 index) const;
-  int carry_at_host(u32 index) const;
-  u8 flags_read(const Inst& i) const;
-  bool is_backward(u32 index) const;
-  bool flow_flags(std::vector<u8>& live_after);
-  /// A way from the block of one head to another head, on which flags stay as they are: pending.
-  struct Pass {
-    u32 skip, head;
-  };
-  template <class F>
-  bool walk_from_head(u32 head, u8 mask, F f, std::vector<Pass>& passed) const;
-  template <class F, class P>
-  bool walk_block(u32 head, u16 changed, u8 mask, F f, P pass) const;
-  struct FlagSource {
-    Value a, b, result_in;
-    bool operands = false, result = false;  ///< these stand
-    void write(Value v) {
-      if (!v.is_reg()) return;
-      operands &= v != a && v != b;
-      result &= v != result_in && v != b;
-    }
-  };
-  FlagSource flag_source(u32 index) const;
-  void plan_flags(u32 index);
-  void find_dead();
-  static HostFlags flags_kind(const Inst& i);
-  static bool host_condition(HostFlags kind, arm::Cond cond, u8& cc);
 
   // --- operands
   Address guest(u32 n) { return dword[rbp + static_cast<u32>(AV_STATE(r) + 4 * n)]; }
@@ -289,8 +257,6 @@ class Emitter : private Assembler {
   void emit_fp_sign(const Inst& i);
   void emit_fpscr_to_flags();
   void flags_from_fpscr(u8 mask);
-  bool fp_decides(u32 compare, u32 index) const;
-  bool follows_compare(u32 index) const;
   u32 next_op(u32 index) const;
   // --- emit_vector.cpp
   void emit_vector(const Inst& i);
@@ -359,16 +325,12 @@ class Emitter : private Assembler {
   /// park() stores the copies and gives borrowed host registers back to the guest registers they belong to.
   void park();
   void load_copies();
-  u8 flags_needed(u32 index) const { return flags_needed_[index]; }
+  u8 flags_needed(u32 index) const { return plan_.flags[index].needed; }
   void recover_flags(u32 index);  ///< in the cold path of instruction `index`; changes ecx, edx
   void make_flags(u32 source, u8 mask, bool from_result);
   void make_host_flags(u32 source, bool from_result, bool nz_only);
   void make_saved_flags(u32 source, u8 mask);
-  u32 edge_number(u32 skip) const;
   void note_edge(u32 skip, u32 head);
-  bool stores_at_edge(u32 skip) const;
-  bool has_edges(u32 head) const;
-  bool passes(u32 skip) const;
   void emit_side_exit(u32 index);
 
   const Stubs& stubs_;
@@ -388,48 +350,11 @@ class Emitter : private Assembler {
   Block* out_ = nullptr;
   Relocs* relocs_ = nullptr;
   u32 index_ = 0, next_link_ = 0;
+  u32 emitted_until_ = 0;  ///< the code of one instruction was that of those up to here
   bool may_link_ = true;
-  bool region_ = false;
   std::vector<Label> heads_;
-  std::vector<u8> live_at_head_;
   std::vector<u32> uop_index_;  ///< place in Block::code of each instruction that has a uop
-  std::vector<u8> flags_needed_;
-  /// Flags that the hot path does not store, and that the cold path of an instruction makes from the operands or the
-  /// result of the instruction `source`.
-  struct Recovery {
-    u32 at, source;
-    u8 mask;
-    bool from_result;
-  };
-  std::vector<Recovery> recovery_;
-  std::vector<Recovery> edge_stores_;  ///< likewise where control goes on to a head from instruction `at`
-  /// The SkipUnless makes the flags it tests anew.
-  struct Remake {
-    int source = -1;
-    bool from_result = false;
-  };
-  std::vector<Remake> remake_;
-  std::vector<int> at_host_;  ///< whose host flags are still there at a SkipUnless or CondValue and decide it, or -1
-  std::vector<bool> used_at_host_, dead_;
-  bool recovers(u32 index) const;
-  bool recovers_by_edge(u32 index) const;
-  Value nz_of_, held_nz_;  ///< the host's SF and ZF are this value's, behind the instruction and before it
-  /// A way to a head on which flags are not stored, though something behind the head may want them: Scratch::edge has
-  /// the number of the way, and cold paths make the flags from the `source` of the way that was taken.
-  struct EdgePoint {
-    u32 at;
-    u8 mask;
-    bool from_result;
-  };
-  struct Edge {
-    u32 skip, head, source;
-    std::vector<EdgePoint> points;
-    std::vector<Pass> passed;  ///< Scratch::edge stays as it is on these
-    bool saved = false;        ///< the operands do not stand behind the head: they are in Scratch::flag_operands
-  };
-  static constexpr std::size_t k_max_edges = 200, k_max_passed = 8;
-  std::vector<Edge> edges_;  ///< those of one way have the number of the first, from 1
-  std::vector<u32> head_at_;
+  Value nz_of_, held_nz_;       ///< the host's SF and ZF are this value's, behind the instruction and before it
   std::vector<Label> labels_;
   std::vector<Cold> cold_;
   // emit_xmm.cpp
