@@ -1,5 +1,5 @@
-// Temps and copies of extension registers in xmm registers (xmm_cache.h): which temps, how they get there and back, and
-// the moves between temps, extension registers and memory.
+// Temps and copies of extension registers in xmm registers (xmm_cache.h): how they get there and back, and the moves
+// between temps, extension registers and memory.
 #include <algorithm>
 
 #include "base/assert.h"

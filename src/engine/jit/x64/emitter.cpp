@@ -36,7 +36,6 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
   start(at, capacity);
   relocs_ = &relocs;
   begin(block, out);
-  make_plan({block, out.key, host_, options_}, plan_);
   begin_xmm_state();
   const Label attention = label();
   linked_entry_ = 0;

@@ -1,5 +1,6 @@
 #pragma once
-// Turns one IR block into x86-64 code. One pass in order, hot code first, then the cold paths that it jumped out to.
+// Turns one IR block into x86-64 code, as a Plan says. One pass in order, hot code first, then the cold paths that it
+// jumped out to.
 #include <xbyak/xbyak_util.h>
 
 #include <cstring>
@@ -28,8 +29,10 @@ namespace armvisor::engine::jit {
 
 class Emitter : private Assembler {
  public:
-  Emitter(const Stubs& stubs, const HostFeatures& host, const JitOptions& options, const WindowSites& sites)
-      : stubs_(stubs), host_(host), options_(options), sites_(sites) {}
+  /// `plan` is by then the plan for the block that compile() gets, made for the same host and options.
+  Emitter(const Stubs& stubs, const HostFeatures& host, const JitOptions& options, const WindowSites& sites,
+          const Plan& plan)
+      : stubs_(stubs), host_(host), options_(options), sites_(sites), plan_(plan) {}
 
   /// As BlockEmitter::emit(). Returns the code's size. Throws Xbyak::Error when `capacity` bytes do not suffice.
   std::size_t compile(u8* at, std::size_t capacity, const ir::Block& block, Block& out, Relocs& relocs);
@@ -337,6 +340,7 @@ class Emitter : private Assembler {
   const HostFeatures& host_;
   const JitOptions& options_;
   const WindowSites& sites_;
+  const Plan& plan_;
   struct WindowAccess {
     std::size_t at, group;
   };
@@ -346,7 +350,6 @@ class Emitter : private Assembler {
   std::size_t window_table_ = 0;
   std::size_t linked_entry_ = 0;
   const ir::Block* block_ = nullptr;
-  Plan plan_;
   Block* out_ = nullptr;
   Relocs* relocs_ = nullptr;
   u32 index_ = 0, next_link_ = 0;

@@ -40,9 +40,10 @@ u64 with_fp_flags(Context* c, u64 a, u64 b, u64 d) {
 class X64Emitter final : public BlockEmitter {
  public:
   X64Emitter(const Stubs& stubs, const JitOptions& options, const WindowSites& sites)
-      : emitter_(stubs, HostFeatures::get(), options, sites) {}
+      : options_(options), emitter_(stubs, HostFeatures::get(), options, sites, plan_) {}
 
   Emitted emit(std::span<u8> rw, const ir::Block& block, Block& out, Relocs& relocs) override {
+    make_plan({block, out.key, HostFeatures::get(), options_}, plan_);
     try {
       const std::size_t size = emitter_.compile(rw.data(), rw.size(), block, out, relocs);
       return {size, emitter_.linked_entry(), emitter_.window_table()};
@@ -52,6 +53,8 @@ class X64Emitter final : public BlockEmitter {
   }
 
  private:
+  const JitOptions& options_;
+  Plan plan_;  ///< kept for its memory
   Emitter emitter_;
 };
 
