@@ -15,8 +15,8 @@ struct Label {
   u32 number;
 };
 
-class Assembler : protected Xbyak::CodeGenerator {
- protected:
+class Assembler : public Xbyak::CodeGenerator {
+ public:
   Assembler();
 
   /// Code comes from `at` on, at most `capacity` bytes; Xbyak::Error is thrown when it would be more.
@@ -28,7 +28,7 @@ class Assembler : protected Xbyak::CodeGenerator {
   void L(Label label) { places_[label.number] = static_cast<u32>(getSize()); }  ///< is here
   using CodeGenerator::jmp;
   void jmp(Label to, LabelType type = T_SHORT) { jump(0xeb, 0xe9, to, type); }
-  // What leads out of the block depends on where the block is: Emitter::jump_to and its relatives declare it.
+  // What leads out of the block depends on where the block is: Code::jump_to and its relatives declare it.
   void jmp(const void*, LabelType = T_AUTO) = delete;
   void call(const void*) = delete;
   /// `cc`: the condition as in the opcode, 0 (O) to 15 (G).

@@ -91,7 +91,8 @@ void Emitter::emit_flag_arith(const Inst& i) {
 }
 
 u8 Emitter::test_condition(arm::Cond cond) {
-  if (const auto cc = fp_condition(cond)) return *cc;
+  if (options_.fuse_compare)
+    if (const auto cc = fp_.condition(cond)) return *cc;
   const auto flag = [&](std::size_t offset) { return byte[rbp + static_cast<u32>(offset)]; };
   constexpr std::size_t n = AV_STATE(n), z = AV_STATE(z), c = AV_STATE(c), v = AV_STATE(v);
   const u8 inverted = static_cast<u8>(cond) & 1;
@@ -144,13 +145,13 @@ u8 Emitter::emit_test(arm::Cond cond) {
 void Emitter::emit_skip(const Inst& i) {
   if (i.op == Op::SkipUnless && static_cast<arm::Cond>(i.attr) == arm::Cond::AL) return;
   if (i.op == Op::SkipUnless && static_cast<arm::Cond>(i.attr) > arm::Cond::AL) {
-    note_skip(static_cast<u32>(i.imm));
+    xmm_.skip_to(static_cast<u32>(i.imm));
     jmp(labels_[i.imm], T_NEAR);
-    reached_ = false;
+    xmm_.unreachable();
     return;
   }
   const u8 cc = emit_skip_test(i);
-  note_skip(static_cast<u32>(i.imm));  // moves leave the host's flags
+  xmm_.skip_to(static_cast<u32>(i.imm));  // moves leave the host's flags
   jcc(cc ^ 1, labels_[i.imm]);
 }
 
@@ -205,7 +206,7 @@ void Emitter::recover_flags(u32 index) {
 /// Stores flags of the instruction `source` anew, from its operands or its result.
 void Emitter::make_flags(u32 source, u8 mask, bool from_result) {
   const Inst& i = block_->insts[source];
-  if (i.op == Op::FpscrToFlags) return flags_from_fpscr(mask);
+  if (i.op == Op::FpscrToFlags) return fp_.store_flags(mask);
   if (i.op == Op::SetC) {
     if (i.a.is_imm()) return mov(byte[rbp + AV_STATE(c)], static_cast<u8>(i.imm));
     const Inst& bit = block_->insts[static_cast<u32>(plan_.registers.temps[i.a.temp_number()].def)];
@@ -290,6 +291,18 @@ void Emitter::emit_compare(const Inst& i) {
   setcc(i.op == Op::CmpEq ? 4 : i.op == Op::CmpLtU ? 2 : 12, al);
   movzx(eax, al);
   finish(i.dst, eax);
+}
+
+/// N, Z, C, V from bits 31:28 of eax.
+void Emitter::spread_flags() {
+  const std::size_t flags[] = {AV_STATE(v), AV_STATE(c), AV_STATE(z), AV_STATE(n)};
+  shr(eax, 28);
+  for (const std::size_t flag : flags) {
+    mov(ecx, eax);
+    and_(ecx, 1);
+    mov(byte[rbp + static_cast<u32>(flag)], cl);
+    shr(eax, 1);
+  }
 }
 
 }  // namespace armvisor::engine::jit

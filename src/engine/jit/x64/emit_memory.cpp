@@ -40,7 +40,11 @@ Xbyak::Address Emitter::tag(const Inst& i) {
 
 void Emitter::direct_load(const Inst& i, const Xbyak::RegExp& at) {
   const bool big = i.attr & ir::MemAttr::big, sign = i.attr & ir::MemAttr::sign;
-  if (load_xmm(i, at)) return;
+  if (accesses_.is_in_xmm(i)) {
+    if (accesses_.moves_with_neighbour(i)) return;
+    touch();
+    return accesses_.load(i, at);
+  }
   if (i.op == Op::Load64) {
     const Reg64 d = target64(i.dst, rdx);
     touch();
@@ -70,7 +74,11 @@ void Emitter::direct_load(const Inst& i, const Xbyak::RegExp& at) {
 
 void Emitter::direct_store(const Inst& i, const Xbyak::RegExp& at) {
   const bool big = i.attr & ir::MemAttr::big;
-  if (store_xmm(i, at)) return;
+  if (accesses_.is_in_xmm(i)) {
+    if (accesses_.moves_with_neighbour(i)) return;
+    touch();
+    return accesses_.store(i, at);
+  }
   if (i.op == Op::Store64) {
     Reg64 v = use64(i, i.b, rdx);
     if (big) {
@@ -100,18 +108,21 @@ void Emitter::direct_store(const Inst& i, const Xbyak::RegExp& at) {
 }
 
 void Emitter::slow_access(const Inst& i, bool keep_xmm, bool window) {
-  if (is_store(i.op) && !store_xmm_value(i)) {
-    if (i.op == Op::Store64)
-      load_to64(i, i.b, rcx);
+  const bool in_xmm = accesses_.is_in_xmm(i);
+  if (is_store(i.op)) {
+    if (in_xmm)
+      accesses_.move_stored_to(rcx, i);
     else
-      load_to(i, i.b, ecx);
+      i.op == Op::Store64 ? load_to64(i, i.b, rcx) : load_to(i, i.b, ecx);
   }
   name_uop();
   const Service load = window ? Service::WindowLoad : Service::Load;
   const Service store = window ? Service::WindowStore : Service::Store;
   call_service(is_store(i.op) ? store : load, keep_xmm);
-  if (is_store(i.op) || finish_loaded_xmm(i)) return;
-  if (i.op == Op::Load64)
+  if (is_store(i.op)) return;
+  if (in_xmm)
+    accesses_.finish_load(i, rax);
+  else if (i.op == Op::Load64)
     finish64(i.dst, rax);
   else
     finish(i.dst, eax);
@@ -135,7 +146,7 @@ u32 Emitter::emit_access(u32 index) {
   const Inst& last = block_->insts[index + count - 1];
   const u32 length = last.disp + access_size(last) - first.disp;
   const Label miss = label(), slow = label(), back = label();
-  begin_access(index, count);
+  accesses_.begin_group(index, count);
   if (by_window(index)) {
     window_access(index, count);
     return count;
@@ -159,7 +170,7 @@ u32 Emitter::emit_access(u32 index) {
     for (u32 k = 0; k < count; ++k) {
       index_ = index + k;
       if (k != 0) access_address(block_->insts[index + k]);
-      slow_access(block_->insts[index + k], access_xmm_[index].keep, false);
+      slow_access(block_->insts[index + k], accesses_.keeps_xmm(index), false);
     }
     jmp(back, T_NEAR);
   });

@@ -8,33 +8,8 @@ namespace armvisor::engine::jit {
 void Emitter::emit_head(const Inst& i) {
   L(heads_[i.imm]);
   if (options_.count_instructions) add(qword[rbp + static_cast<u32>(offsetof(Context, dispatch.instructions))], i.disp);
-  xmm_ = {};
-  u32 dirty = 0;
-  for (u32 unit = 0; unit < units().size(); ++unit) {
-    xmm_.place_unit(unit, units()[unit].home);
-    dirty |= u32{units()[unit].written} << unit;
-  }
-  xmm_.set_dirty(dirty);
-  compared_ = -1;
-  reached_ = true;
-}
-
-void Emitter::load_copies() {
-  for (const Copy& c : plan_.registers.copies) mov(Reg32(c.host), guest(c.guest));
-}
-
-void Emitter::park() {
-  if (!plan_.region.is_region()) return;
-  if (!cold_dirty_) {
-    store_dirty(dirty_units());
-    xmm_.set_dirty(0);
-  } else {
-    store_dirty(*cold_dirty_);
-  }
-  for (const Copy& c : plan_.registers.copies) {
-    if (c.written) mov(guest(c.guest), Reg32(c.host));
-    if (c.owner >= 0) mov(Reg32(c.host), guest(static_cast<u32>(c.owner)));
-  }
+  xmm_.head();
+  fp_.forget_comparison();
 }
 
 /// What code behind `head` must find when control comes the way that begins at `skip`.
@@ -60,14 +35,14 @@ void Emitter::emit_goto(u32 index, std::optional<u8> cc) {
   const bool back = plan_.region.heads[head].at <= at;
   const Label over = label();
   if (!back && (!plan_.region.has_edges(head) || plan_.region.passes(index)) && !plan_.region.stores_at(index) &&
-      units_in_place()) {
+      xmm_.units_in_place()) {
     if (cc) return jcc(*cc, heads_[head]);
     if (plan_.region.heads[head].at != at + 1) jmp(heads_[head], T_NEAR);
     return;
   }
   if (cc) jcc(*cc ^ 1, over);
-  const XmmCache behind = xmm_;
-  place_units(true);
+  const XmmCache behind = xmm_.cache;
+  xmm_.place_units(true);
   note_edge(index, head);
   if (back) {
     const Label attention = label();
@@ -85,7 +60,7 @@ void Emitter::emit_goto(u32 index, std::optional<u8> cc) {
     jmp(heads_[head], T_NEAR);
   }
   L(over);
-  xmm_ = behind;
+  xmm_.cache = behind;
 }
 
 }  // namespace armvisor::engine::jit

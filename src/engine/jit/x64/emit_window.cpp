@@ -62,7 +62,7 @@ void Emitter::window_access(u32 index, u32 count) {
     for (u32 k = 0; k < count; ++k) {
       index_ = index + k;
       access_address(block_->insts[index + k]);
-      slow_access(block_->insts[index + k], access_xmm_[index].keep, true);
+      slow_access(block_->insts[index + k], accesses_.keeps_xmm(index), true);
     }
     jmp(back, T_NEAR);
   });

@@ -16,27 +16,21 @@ void Emitter::begin(const ir::Block& block, Block& out) {
   in_window_ = false;
   window_table_ = 0;
   nz_of_ = {};
-  cold_.clear();
-  slow_xmm_.clear();
-  xmm_ = {};
-  cold_dirty_.reset();
-  reached_ = true;
-  compared_ = -1;
   labels_.clear();
   for (u32 k = 0; k < block.label_count; ++k) labels_.push_back(label());
   heads_.clear();
   for (u32 k = 0; k < block.head_count; ++k) heads_.push_back(label());
   may_link_ = exits_may_link(block);
-  uop_index_.assign(block.insts.size(), 0);
-  for (u32 k = 0, uops = 1; k < block.insts.size(); ++k)
-    if (needs_uop(block.insts[k])) uop_index_[k] = uops++;
+  xmm_.begin_block();
+  cold_.begin_block();
+  calls_.begin_block();
+  accesses_.begin_block();
+  fp_.begin_block();
 }
 
 std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& block, Block& out, Relocs& relocs) {
-  start(at, capacity);
-  relocs_ = &relocs;
+  start(at, capacity, relocs);
   begin(block, out);
-  begin_xmm_state();
   const Label attention = label();
   linked_entry_ = 0;
   if (straddles(block)) emit_linked_entry();
@@ -57,7 +51,7 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
     if (c.owner >= 0) mov(guest(static_cast<u32>(c.owner)), Reg32(c.host));
   if (plan_.region.has_edges(0)) mov(byte[rbp + offsetof(Context, scratch.edge)], 0);
   load_copies();
-  load_units();
+  xmm_.load_units();
   add_cold([this, attention] {
     L(attention);
     leave_from_entry(stubs_.attention);
@@ -80,11 +74,7 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
       ++index_;
     }
   }
-  for (std::size_t k = 0; k < cold_.size(); ++k) {
-    const Cold cold = cold_[k];  // which may add more
-    cold_dirty_ = cold.dirty;
-    cold.emit(cold.closure);
-  }
+  cold_.emit_all();
   finish_code();
   emit_window_table();
   return getSize();
@@ -114,135 +104,17 @@ void Emitter::leave_from_entry(std::size_t stub_for_it) {
   jump_to(stub_for_it);
 }
 
-// --- what depends on where the block is
-
-void Emitter::note(Reloc::Kind kind, std::size_t at, std::size_t of) {
-  relocs_->push_back({static_cast<u32>(at), static_cast<u16>(of), kind});
-}
-
-/// The instruction that was emitted last ends with `a`, in 32 bits.
-void Emitter::note_address(ir::Address a) {
-  if (a.moves) note(Reloc::Kind::Pc, getSize() - 4);
-}
-
-void Emitter::move_address(const Reg32& d, ir::Address a) {
-  mov(d, a.value);
-  note_address(a);
-}
-
-/// d = base + a.
-void Emitter::lea_address(const Reg32& d, const Reg32& base, ir::Address a) {
-  constexpr u32 k_any = 0x7fffffff;  // a displacement that takes 32 bits
-  lea(d, ptr[base.cvt64() + k_any]);
-  rewrite(getSize() - 4, a.value, 4);
-  note_address(a);
-}
-
-/// d = the address that the relocation stands for.
-void Emitter::load_pointer(const Reg64& d, Reloc::Kind kind, std::size_t of) {
-  AV_ASSERT(d.getIdx() < 8);
-  db(0x48), db(0xb8 | d.getIdx());  // mov d, imm64, whatever the value
-  note(kind, getSize(), of);
-  dq(0);
-}
-
-void Emitter::displacement_to(std::size_t stub) {
-  note(Reloc::Kind::Stub, getSize(), stub);
-  dd(0);
-}
-
-void Emitter::jump_to(std::size_t stub) {
-  db(0xe9);
-  displacement_to(stub);
-}
-
-void Emitter::jump_to_if(u8 cc, std::size_t stub) {
-  db(0x0f), db(0x80 | cc);
-  displacement_to(stub);
-}
-
-void Emitter::call_stub(std::size_t stub) {
-  db(0xe8);
-  displacement_to(stub);
-}
-
-// --- operands
-
-u32 Emitter::memory_offset(Value v) const {
-  return v.is_reg() ? static_cast<u32>(AV_STATE(r) + 4 * v.reg_number()) : frame_offset(v);
-}
-
-void Emitter::load_to(const Inst& i, Value v, const Reg32& d) {
-  const int r = host_reg(v);
-  if (v.is_imm())
-    move_address(d, i.imm_address());
-  else if (r == k_not_pinned)
-    mov(d, dword[rbp + memory_offset(v)]);
-  else if (r != d.getIdx())
-    mov(d, Reg32(r));
-}
-
-void Emitter::load_to64(const Inst& i, Value v, const Reg64& d) {
-  const int r = host_reg(v);
-  if (v.is_imm())
-    mov(d, i.imm);
-  else if (r == k_not_pinned)
-    mov(d, qword[rbp + memory_offset(v)]);
-  else if (r != d.getIdx())
-    mov(d, Reg64(r));
-}
-
-Emitter::Reg32 Emitter::use(const Inst& i, Value v, const Reg32& scratch) {
-  const int r = host_reg(v);
-  if (r != k_not_pinned) return Reg32(r);
-  load_to(i, v, scratch);
-  return scratch;
-}
-
-Emitter::Reg64 Emitter::use64(const Inst& i, Value v, const Reg64& scratch) {
-  const int r = host_reg(v);
-  if (r != k_not_pinned) return Reg64(r);
-  load_to64(i, v, scratch);
-  return scratch;
-}
-
-Emitter::Reg32 Emitter::target(Value dst, const Reg32& scratch) const {
-  const int r = host_reg(dst);
-  return r == k_not_pinned ? scratch : Reg32(r);
-}
-
-Emitter::Reg64 Emitter::target64(Value dst, const Reg64& scratch) const {
-  const int r = host_reg(dst);
-  return r == k_not_pinned ? scratch : Reg64(r);
-}
-
-void Emitter::finish(Value dst, const Reg32& r) {
-  if (dst.is_none()) return;
-  const int d = host_reg(dst);
-  if (d != k_not_pinned && d != r.getIdx()) mov(Reg32(d), r);
-  if (d == k_not_pinned || (plan_.registers.is_copy(dst) && !plan_.region.is_region())) mov(dword[rbp + memory_offset(dst)], r);
-}
-
-void Emitter::finish64(Value dst, const Reg64& r) {
-  if (dst.is_none()) return;
-  const int d = host_reg(dst);
-  if (d == k_not_pinned)
-    mov(qword[rbp + memory_offset(dst)], r);
-  else if (d != r.getIdx())
-    mov(Reg64(d), r);
-}
-
 // --- dispatch by class
 
 void Emitter::emit(const Inst& i) {
   if (!plan_.flow[index_].in_place) {
-    spill_xmm();
+    xmm_.spill();
     if (!emit_system(i)) emit_helper(i);
     return;
   }
-  if ((ir::info(i.op).effects & ir::FlagsW) && i.op != Op::FpscrToFlags) compared_ = -1;
+  if ((ir::info(i.op).effects & ir::FlagsW) && i.op != Op::FpscrToFlags) fp_.forget_comparison();
   switch (i.op) {
-    case Op::Mov: return is_xmm(i.dst) ? emit_vector_pack(i) : emit_unary(i);
+    case Op::Mov: return xmm_.holds(i.dst) ? extension_.emit_pack(i) : emit_unary(i);
     case Op::Not:
     case Op::Rrx:
     case Op::Clz:
@@ -254,7 +126,7 @@ void Emitter::emit(const Inst& i) {
     case Op::SExt16:
     case Op::ZExt8:
     case Op::ZExt16: return emit_unary(i);
-    case Op::Mov64: return is_xmm(i.dst) ? emit_vector_pack(i) : emit_move64(i);
+    case Op::Mov64: return xmm_.holds(i.dst) ? extension_.emit_pack(i) : emit_move64(i);
     case Op::Pack64:
     case Op::Lo32:
     case Op::Hi32:
@@ -305,7 +177,7 @@ void Emitter::emit(const Inst& i) {
     case Op::SSat:
     case Op::USat:
     case Op::Parallel:
-    case Op::Sel: return emit_dsp(i);
+    case Op::Sel: return dsp_.emit(i);
     case Op::SBfx:
     case Op::UBfx:
     case Op::Bfi: return emit_field(i);
@@ -324,59 +196,43 @@ void Emitter::emit(const Inst& i) {
     case Op::GetS:
     case Op::GetD:
     case Op::GetVD:
-    case Op::GetQ: return emit_get(i);
+    case Op::GetQ: return extension_.emit_get(i);
     case Op::SetS:
     case Op::SetD:
     case Op::SetVD:
-    case Op::SetQ: return emit_set(i);
+    case Op::SetQ: return extension_.emit_set(i);
     case Op::MovV:
     case Op::VLo:
-    case Op::VHi: return emit_vector_half(i);
-    case Op::VPack: return emit_vector_pack(i);
+    case Op::VHi: return extension_.emit_half(i);
+    case Op::VPack: return extension_.emit_pack(i);
     case Op::VGetLane:
     case Op::VSetLane:
-    case Op::VDup: return emit_lane(i);
-    case Op::Vector: return emit_vector(i);
+    case Op::VDup: return vector_.emit_lane(i);
+    case Op::Vector: return vector_.emit(i);
     case Op::FNeg32:
     case Op::FAbs32:
     case Op::FNeg64:
-    case Op::FAbs64: return emit_fp_sign(i);
-    case Op::FpscrToFlags: return emit_fpscr_to_flags();
+    case Op::FAbs64: return fp_.emit_sign(i);
+    case Op::FpscrToFlags:
+      if (const u8 needed = flags_needed(index_); needed && !fp_.stored_by_comparison()) fp_.store_flags(needed);
+      return;
     case Op::Insn: return;
     case Op::Head: return emit_head(i);
     case Op::Goto:
       emit_goto(index_, {});
-      reached_ = false;
+      xmm_.unreachable();
       return;
     case Op::SkipIf:
     case Op::SkipUnless: return emit_skip(i);
     case Op::Label:
-      note_label(static_cast<u32>(i.imm));
+      xmm_.label(static_cast<u32>(i.imm));
       L(labels_[i.imm]);
       return;
     default: break;
   }
-  if (!(ir::info(i.op).effects & ir::Exit)) return emit_fp(i);
+  if (!(ir::info(i.op).effects & ir::Exit)) return fp_.emit(i);
   emit_exit(i);
-  reached_ = false;
-}
-
-/// rdx = the uop that stands for the current instruction, which knows its block.
-void Emitter::name_uop() {
-  load_pointer(rdx, Reloc::Kind::Uop, uop_index_[index_]);
-}
-
-void Emitter::call_service(Service s, bool keep_xmm) {
-  park();
-  call_stub((keep_xmm ? stubs_.service_keeping_xmm : stubs_.service)[static_cast<u32>(s)]);
-  if (plan_.region.is_region() || s == Service::Helper || s == Service::Trap) load_copies();  // it may have written any register
-}
-
-/// A constant operand of a helper goes to memory as the others do.
-void Emitter::place_constant(const Inst& i) {
-  if (!i.a.is_imm() && !i.b.is_imm() && !i.c.is_imm()) return;
-  mov(rax, i.imm);
-  mov(qword[rbp + temp_offset(k_constant_temp)], rax);
+  xmm_.unreachable();
 }
 
 void Emitter::emit_helper(const Inst& i) {
@@ -493,7 +349,7 @@ void Emitter::emit_exit(const Inst& i) {
       return emit_sync(i);
     case Op::ExitReturn:
       if (emit_return(i)) return;
-      spill_xmm();
+      xmm_.spill();
       return emit_world_switch(i);
     case Op::ExitUndefined: return emit_leave(Leave::Undefined);
     case Op::ExitSvc: return emit_supervisor_call(i) ? void() : emit_leave(Leave::Svc);

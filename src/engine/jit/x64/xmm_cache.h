@@ -1,7 +1,7 @@
 #pragma once
 // What the xmm registers hold at one point of a block: temps, and copies of the guest's extension registers. Writes of
 // guest registers go to memory at once, so a copy can be dropped at any time; a temp may have no other place. Nor may a
-// unit: an extension register that a region keeps at hand (emit_units.cpp).
+// unit: an extension register that a region keeps at hand.
 #include <array>
 #include <vector>
 
