@@ -32,7 +32,10 @@ struct Uop {
     struct {
       u32 disp;  ///< displacement, mask of written flags, or distance of a skip in uops
       u8 attr, attr2;
-      Kind kind;  ///< only while lowering
+      union {
+        Kind kind;           ///< only while lowering
+        u16 helper_number;  ///< of compiled blocks: see helper_by_number()
+      };
     };
   };
 #pragma GCC diagnostic pop

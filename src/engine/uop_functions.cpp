@@ -1,5 +1,7 @@
 #include "engine/uop_functions.h"
 
+#include <array>
+
 #include "arm/cp15.h"
 #include "arm/debug_events.h"
 #include "arm/fp.h"
@@ -339,7 +341,7 @@ bool parallel_op(Context& c, const Uop& u) {
   return true;
 }
 
-Helper fp_helper(ir::Op op) {
+constexpr Helper fp_helper(ir::Op op) {
   using ir::Op;
   switch (op) {
     case Op::FAdd32: return fp_binary<u32, arm::fp_add<u32>>;
@@ -381,9 +383,7 @@ Helper fp_helper(ir::Op op) {
   }
 }
 
-}  // namespace
-
-Helper helper_of(ir::Op op) {
+constexpr Helper find_helper(ir::Op op) {
   using ir::Op;
   switch (op) {
     case Op::OrQ: return or_q;
@@ -423,6 +423,8 @@ Helper helper_of(ir::Op op) {
   }
 }
 
+}  // namespace
+
 bool exit_indirect(Context& c, const Uop& u) {
   c.guest.r[15] = r32(c, u.a);
   return true;
@@ -445,5 +447,19 @@ bool exit_return(Context& c, const Uop& u) {
   c.guest.r[15] = pc & (c.guest.thumb() ? ~1u : ~3u);
   return true;
 }
+
+namespace {
+
+constexpr auto k_helpers = [] {
+  std::array<Helper, static_cast<std::size_t>(ir::Op::Count)> helpers{};
+  for (std::size_t op = 0; op < helpers.size(); ++op) helpers[op] = find_helper(static_cast<ir::Op>(op));
+  helpers[helper_number(ir::Op::ExitReturn)] = exit_return;
+  return helpers;
+}();
+
+}  // namespace
+
+Helper helper_of(ir::Op op) { return find_helper(op); }
+Helper helper_by_number(u16 number) { return k_helpers[number]; }
 
 }  // namespace armvisor::engine

@@ -8,6 +8,11 @@ namespace armvisor::engine {
 /// The function of `op`, or null when execute() has a label for it.
 Helper helper_of(ir::Op op);
 
+/// Compiled blocks name helpers by number, so that nothing in their tables is an address of a function. The number of
+/// an operation is of helper_of(op), that of Op::ExitReturn of exit_return.
+constexpr u16 helper_number(ir::Op op) { return static_cast<u16>(op); }
+Helper helper_by_number(u16 number);
+
 /// Uop::imm of exclusive accesses.
 constexpr u64 access_imm(u32 disp, u8 attr) { return disp | u64{attr} << 32; }
 

@@ -5,6 +5,7 @@
 
 #include "arm/debug_events.h"
 #include "base/assert.h"
+#include "engine/uop_functions.h"
 
 namespace armvisor::engine {
 
@@ -199,7 +200,8 @@ void TranslatingVcpu::raise(arm::Exception exception) {
 /// The sensitive instruction at Dispatch::at. False: it is UNDEFINED.
 bool TranslatingVcpu::run_helper() {
   context_.dispatch.world_switched = true;
-  const bool done = context_.dispatch.at->helper(context_, *context_.dispatch.at);
+  const Uop& at = *context_.dispatch.at;
+  const bool done = helper_by_number(at.helper_number)(context_, at);
   context_.dispatch.world_switched = false;
   return done;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "engine/jit/compiler.h"
+#include "engine/uop_functions.h"
 
 namespace armvisor::engine::jit {
 namespace {
@@ -210,6 +211,22 @@ TEST_F(EngineCompiler, AMovedBlockIsACopyWithItsOwnFieldsAndIsNotLinked) {
   EXPECT_EQ(read_field<u64>(code(*moved) + 16), reinterpret_cast<u64>(&moved->links[0]));
   EXPECT_EQ(code(*moved)[30], k_filler);
   EXPECT_EQ(backend_->check_move(*from, block_at(k_elsewhere, k_elsewhere + (k_other_pc - k_pc))), "");
+}
+
+/// So tables can be copied, and kept, as they are.
+TEST_F(EngineCompiler, HelpersAreNamedByNumber) {
+  start();
+  ir::Block ir = block_at(k_pc, k_other_pc);
+  for (const ir::Op op : {ir::Op::Usad8, ir::Op::ReadCpsr, ir::Op::FAdd64})
+    ir.insts.insert(ir.insts.end() - 1, {.op = op, .dst = ir::Value::reg(0), .a = ir::Value::reg(1), .b = ir::Value::reg(2)});
+  const auto block = backend_->make(ir, 0), moved = backend_->move(*block, k_elsewhere);
+  ASSERT_TRUE(block && moved);
+  for (const Block* b : {block.get(), moved.get()}) {
+    EXPECT_EQ(helper_by_number(b->code[1].helper_number), helper_of(ir::Op::Usad8));
+    EXPECT_EQ(helper_by_number(b->code[2].helper_number), helper_of(ir::Op::ReadCpsr));
+    EXPECT_EQ(helper_by_number(b->code[3].helper_number), helper_of(ir::Op::FAdd64));
+  }
+  EXPECT_EQ(helper_by_number(helper_number(ir::Op::ExitReturn)), exit_return);
 }
 
 TEST_F(EngineCompiler, WhatDiffersWhereABlockIsMovedIsFound) {

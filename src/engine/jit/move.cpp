@@ -56,7 +56,8 @@ std::string at_place(const char* what, std::size_t place) {
 }
 
 bool same_uop(const Uop& x, const Uop& y) {
-  return x.dst == y.dst && x.a == y.a && x.b == y.b && x.c == y.c && x.imm == y.imm && x.helper == y.helper;
+  return x.dst == y.dst && x.a == y.a && x.b == y.b && x.c == y.c && x.imm == y.imm && x.disp == y.disp &&
+         x.attr == y.attr && x.attr2 == y.attr2 && x.helper_number == y.helper_number;
 }
 
 bool same_link(const Block& a, const Link& x, const Block& b, const Link& y) {

@@ -1,6 +1,7 @@
 #include "engine/jit/services.h"
 
 #include "engine/jit/side_tables.h"
+#include "engine/uop_functions.h"
 #include "engine/vcpu.h"
 
 namespace armvisor::engine::jit {
@@ -46,7 +47,7 @@ u64 service_window_store(Context* c, u64 va, u64 uop, u64 value) {
 u64 run_helper(Context* c, u64 uop, Leave raises) {
   const Uop* u = enter_service(c, uop);
   c->counters.add(measure::Counter::CodeHelper);
-  if (!u->helper(*c, *u)) c->dispatch.raised = static_cast<u32>(raises);
+  if (!helper_by_number(u->helper_number)(*c, *u)) c->dispatch.raised = static_cast<u32>(raises);
   return 0;
 }
 

@@ -12,7 +12,7 @@ enum class Service : u8 {
   Store,        ///< a = address, b = const Uop*, c = value
   WindowLoad,   ///< likewise, where the window did not serve
   WindowStore,  ///< likewise
-  Helper,       ///< b = const Uop*: Uop::helper; one that fails raises Leave::Fault
+  Helper,       ///< b = const Uop*: its helper; one that fails raises Leave::Fault
   Trap,         ///< likewise, Leave::Undefined
   Sync,         ///< Vcpu::resync
   Return,       ///< a = address, c = PSR: TranslatingVcpu::return_from_exception

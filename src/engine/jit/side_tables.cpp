@@ -20,7 +20,6 @@ u16 offset_of(Value v) {
   return offsetof(Context, scratch.zero) / 4;
 }
 
-/// What may have an address in imm or disp has both as they are, and no helper.
 Uop uop_of(const Inst& i) {
   Uop u;
   u.dst = i.dst.is_none() ? offsetof(Context, scratch.unread) / 4 : offset_of(i.dst);
@@ -28,17 +27,13 @@ Uop uop_of(const Inst& i) {
   u.b = offset_of(i.b);
   u.c = offset_of(i.c);
   u.imm = i.imm;
-  const bool exclusive = i.op == Op::LoadEx || i.op == Op::LoadEx64 || i.op == Op::StoreEx || i.op == Op::StoreEx64;
-  if (exclusive) u.imm = access_imm(i.disp, i.attr);
-  AV_ASSERT(!i.moves || (!exclusive && i.op != Op::ExitReturn && !helper_of(i.op)));
-  if (i.op == Op::ExitReturn) {
-    u.helper = exit_return;
-  } else if (const Helper helper = helper_of(i.op)) {
-    u.helper = helper;
-  } else {
-    u.disp = i.disp;
-    u.attr = i.attr;
-    u.attr2 = i.attr2;
+  u.disp = i.disp;
+  u.attr = i.attr;
+  u.attr2 = i.attr2;
+  u.helper_number = helper_number(i.op);
+  if (i.op == Op::LoadEx || i.op == Op::LoadEx64 || i.op == Op::StoreEx || i.op == Op::StoreEx64) {
+    AV_ASSERT(!i.moves);
+    u.imm = access_imm(i.disp, i.attr);
   }
   return u;
 }
