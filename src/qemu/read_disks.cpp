@@ -1,9 +1,12 @@
 // Options that name disks.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
-#include <cstdio>
-#include <memory>
 
+#include "base/fd.h"
 #include "qemu/options.h"
 
 namespace armvisor::qemu {
@@ -41,17 +44,20 @@ bool names_protocol(std::string_view file) {
   });
 }
 
-/// The format that a file's first bytes show, as QEMU finds it; a file that cannot be read is looked at later.
+/// The format that a file's first bytes show, as QEMU finds it. What cannot be read, or waits for somebody, is looked
+/// at when the machine is made.
 std::string_view probe(const std::string& path) {
   struct Magic {
     std::string_view bytes, format;
   };
   constexpr Magic k_magics[] = {{"QFI\xfb", "qcow2"}, {"KDMV", "vmdk"}, {"vhdxfile", "vhdx"}, {"conectix", "vpc"}};
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat st {};
   std::array<char, 8> head{};
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), std::fclose);
-  const std::size_t size = file ? std::fread(head.data(), 1, head.size(), file.get()) : 0;
+  if (!fd || ::fstat(fd.get(), &st) != 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) return "raw";
+  const ssize_t size = ::pread(fd.get(), head.data(), head.size(), 0);
   for (const Magic& m : k_magics)
-    if (std::string_view(head.data(), size).starts_with(m.bytes)) return m.format;
+    if (size > 0 && std::string_view(head.data(), static_cast<std::size_t>(size)).starts_with(m.bytes)) return m.format;
   return "raw";
 }
 

@@ -135,6 +135,18 @@ class Contract(unittest.TestCase):
         itself = self.folder.qemu(*line, env=os.environ | {"ARMVISOR_QEMU_FALLBACK": str(self.folder.program)})
         self.assertEqual(itself.returncode, 1, "no endless chain")
 
+    def test_formats_are_found_as_qemu_finds_them_and_a_fifo_holds_nobody_up(self):
+        (self.folder.path / "disk").write_bytes(b"QFI\xfb" + bytes(600))
+        process = self.folder.qemu(*self.guest(POWER_OFF), "-hda", "disk")
+        self.assertEqual(process.returncode, 1)
+        self.assertIn("qcow2", process.stderr)
+        self.assertEqual(self.folder.qemu(*self.guest(POWER_OFF), "-drive", "file=disk,format=raw").returncode, 0)
+        os.mkfifo(self.folder.path / "fifo")
+        for option in ("-hda", "-kernel"):
+            process = self.folder.qemu(*self.guest(POWER_OFF), option, "fifo", "-explain", timeout=30)
+            self.assertEqual(process.returncode, 0)
+        self.assertEqual(self.folder.qemu(*self.guest(POWER_OFF), "-hda", "fifo", timeout=30).returncode, 1)
+
     def test_keys_of_a_muxed_console_work_on_a_pipe(self):
         for words in (["-nographic"], ["-display", "none", "-serial", "mon:stdio"],
                       ["-display", "none", "-chardev", "stdio,id=c,mux=on", "-serial", "chardev:c", "-mon", "chardev=c"]):
