@@ -486,7 +486,9 @@ void VectorIntegers::shift(VecOp op, const VectorCode& v) {
 void VectorIntegers::shift_words(const Xmm& d, const Xmm& a, const Xmm& n, bool is_signed, bool round) {
   const ScratchXmm1 xmm1(code_.scratch);
   const ScratchXmm2 xmm2(code_.scratch);
-  const auto right = [&](const Xmm& r, const Xmm& count) { is_signed ? code_.vpsravd(r, a, count) : code_.vpsrlvd(r, a, count); };
+  const auto right = [&](const Xmm& r, const Xmm& count) {
+    is_signed ? code_.vpsravd(r, a, count) : code_.vpsrlvd(r, a, count);
+  };
   code_.vpslld(n, n, 24);
   code_.vpsrad(n, n, 24);
   code_.vpabsd(xmm1, n);
@@ -559,7 +561,8 @@ void VectorIntegers::narrow(VecOp op, const VectorCode& v) {
       const bool add = op == VecOp::AddHN || op == VecOp::RAddHN;
       (add ? k_add : k_sub)[v.size - 3](code_, xmm0, v.a, v.b);
       const u64 round = repeat(u64{1} << (half - 1), 2 * half);
-      if (op == VecOp::RAddHN || op == VecOp::RSubHN) k_add[v.size - 3](code_, xmm0, xmm0, code_.constant(round, round));
+      if (op == VecOp::RAddHN || op == VecOp::RSubHN)
+        k_add[v.size - 3](code_, xmm0, xmm0, code_.constant(round, round));
       from = xmm0;
       position = 1;
       break;
@@ -609,7 +612,8 @@ void VectorIntegers::saturate_narrow(const VectorCode& v, const Xmm& from, bool 
   const bool words = v.size == 4;
   Xmm packed = from;
   if (!from_signed) {  // the host packs signed numbers
-    words ? code_.vpminuw(xmm1, from, code_.constant(repeat(0xff, 16), repeat(0xff, 16))) : code_.vpminud(xmm1, from, code_.constant32(0xffff));
+    words ? code_.vpminuw(xmm1, from, code_.constant(repeat(0xff, 16), repeat(0xff, 16)))
+          : code_.vpminud(xmm1, from, code_.constant32(0xffff));
     packed = xmm1;
   }
   if (to_signed)
