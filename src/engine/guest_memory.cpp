@@ -16,6 +16,7 @@ GuestMemory::GuestMemory(Context& context, Shared& shared, u32 index, Inbox& inb
                          measure::VcpuClock& clock, Journal* journal)
     : context_(context),
       shared_(shared),
+      index_(index),
       inbox_(inbox),
       outbox_(outbox),
       clock_(clock),
@@ -329,6 +330,11 @@ void GuestMemory::keep_by_new_tables() {
 
 void GuestMemory::drop_writes(GuestPa pa) {
   if (tlb_.drop_writes(pa)) wrote_unseen(pa);
+}
+
+void GuestMemory::claim(GuestPa pa, u8 writers) {
+  shared_.ask_writers(pa, writers & ~(1u << index_));
+  if (writers >> index_ & 1) drop_writes(pa);
 }
 
 void GuestMemory::wrote_unseen(GuestPa pa) {

@@ -8,6 +8,7 @@
 
 #include "arm/debug_events.h"
 #include "arm/page_walk.h"
+#include "engine/code_cache.h"
 #include "engine/context.h"
 #include "engine/journal.h"
 #include "engine/outbox.h"
@@ -19,7 +20,7 @@ namespace armvisor::engine {
 
 struct Shared;
 
-class GuestMemory final : private arm::WalkMemory, private mmu::Peers {
+class GuestMemory final : public Claimer, private arm::WalkMemory, private mmu::Peers {
  public:
   /// `journal`: with --verify, else null. It and all that is referred to must outlive the object.
   GuestMemory(Context& context, Shared& shared, u32 index, Inbox& inbox, Outbox& outbox, measure::VcpuClock& clock,
@@ -68,6 +69,8 @@ class GuestMemory final : private arm::WalkMemory, private mmu::Peers {
   /// Lets go of write entries for the frame of `pa`. Writes through them since the frame was marked were not seen: what
   /// was derived from its bytes goes, too (P1).
   void drop_writes(GuestPa pa);
+  /// Of who makes blocks on this vCPU's thread.
+  void claim(GuestPa pa, u8 writers) override;
 
  private:
   /// Where an access goes.
@@ -124,6 +127,7 @@ class GuestMemory final : private arm::WalkMemory, private mmu::Peers {
 
   Context& context_;
   Shared& shared_;
+  const u32 index_;
   Inbox& inbox_;
   Outbox& outbox_;
   measure::VcpuClock& clock_;

@@ -51,7 +51,7 @@ TranslatingVcpu::TranslatingVcpu(Shared& shared, u32 index)
       windows_(context_, shared, memory_, inbox_),
       views_(context_, memory_, windows_),
       system_(context_, shared, index, memory_, windows_, views_, inbox_, outbox_, journal_.get()),
-      finder_(*this, context_, inbox_, shared, *this) {
+      finder_(*this, context_, inbox_, shared, memory_) {
   shared.inboxes.push_back(&inbox_);
   context_.vcpu = this;
   context_.memory = &memory_;
@@ -171,6 +171,32 @@ void TranslatingVcpu::supervisor_call(u32 next) {
   count(Counter::LightSvc);
   arm::take_exception(context_.guest, arm::Exception::SupervisorCall, next - 4, 4);
   resync();
+}
+
+bool TranslatingVcpu::fetch_page(u32 va, CodePage& page) {
+  arm::CpuState& s = context_.guest;
+  const u64 id = context_.dispatch.now.exec[(va >> k_page_bits) % mmu::k_exec_entries];
+  if (static_cast<u32>(id) == va >> k_page_bits) {
+    page.frame = mmu::exec_frame(id);
+  } else {
+    GuestMemory::Page found;
+    if (const arm::Fault fault = memory_.find_page(va, arm::Access::Execute, s.privileged(), found)) {
+      count(Counter::TrueExec);
+      count(Counter::PrefetchAbort);
+      arm::take_prefetch_abort(s, fault, s.r[15]);
+      return false;
+    }
+    page.frame = found.frame;
+    if (!memory_.views_hold()) views_.sync();
+  }
+  page.host = shared_.page_at(page.frame);
+  if (page.host) return true;
+  arm::Fault external;
+  external.type = arm::FaultType::SyncExternal;
+  external.va = va;
+  count(Counter::PrefetchAbort);
+  arm::take_prefetch_abort(s, external, s.r[15]);
+  return false;
 }
 
 void TranslatingVcpu::take_interrupts() {

@@ -7,6 +7,7 @@
 //   Windows          guest memory by the host's MMU
 //   ViewKeeper       what blocks depend on, made from the state
 //   SystemEffects    what system registers and barriers do
+// and BlockFinder, which knows the first two only, finds the next block.
 //   BlockFinder      the block for a program counter, found or made
 #include <algorithm>
 #include <array>
@@ -22,7 +23,7 @@
 
 namespace armvisor::engine {
 
-class TranslatingVcpu final : public Vcpu, private Inbox::Owner, private BlockFinder::Owner, private Claimer {
+class TranslatingVcpu final : public Vcpu, private Inbox::Owner, private BlockFinder::Owner {
  public:
   TranslatingVcpu(Shared& shared, u32 index);
 
@@ -75,10 +76,9 @@ class TranslatingVcpu final : public Vcpu, private Inbox::Owner, private BlockFi
       context_.counters.set(measure::Counter::Instructions, context_.dispatch.instructions);
   }
 
-  // --- BlockFinder::Owner, Claimer (fetch.cpp)
+  // --- BlockFinder::Owner
   bool fetch_page(u32 va, CodePage& page) override;
   void window_block_made() override { windows_.block_made(); }
-  void claim(GuestPa pa, u8 writers) override;
 
   // --- Inbox::Owner
   void apply(const Request& request) override {
