@@ -25,11 +25,6 @@ Result<T> choose(const std::string& option, const std::string& text, const Choic
   return bad(option + ": expected one of " + names + ", found '" + text + "'; give one of these");
 }
 
-machine::DiskSpec parse_disk(const std::string& text) {
-  if (text.ends_with(",ro")) return {text.substr(0, text.size() - 3), true};
-  return {text, false};
-}
-
 /// An empty name is mostly a variable of a script that is not set.
 Status check_named(const RunOptions& o) {
   const std::pair<const char*, const std::optional<std::string>&> files[] = {{"--kernel", o.kernel},
@@ -40,9 +35,6 @@ Status check_named(const RunOptions& o) {
   for (const auto& [option, path] : files)
     if (path && path->empty())
       return bad(std::string(option) + ": expected a file, found an empty name; name one or leave the option out");
-  for (const std::string& disk : o.disks)
-    if (parse_disk(disk).path.empty())
-      return bad("--disk: expected a file, found an empty name; name one or leave the option out");
   return {};
 }
 
@@ -65,7 +57,11 @@ Status set_machine(const RunOptions& o, vmm::VmConfig& vm) {
 
 /// Disks come first, so that a guest finds them by the same names whatever else the machine has.
 Status set_devices(const RunOptions& o, vmm::VmConfig& vm) {
-  for (const std::string& disk : o.disks) vm.devices.emplace_back(parse_disk(disk));
+  for (const std::string& text : o.disks) {
+    auto disk = devices::parse_disk_option(text);
+    if (!disk) return bad("--disk: " + disk.error().message);
+    vm.devices.emplace_back(machine::DiskSpec{*std::move(disk), ""});
+  }
   for (const std::string& text : o.networks) {
     AV_TRY_ASSIGN(auto network, devices::parse_network_option(text));
     vm.devices.emplace_back(machine::NetworkSpec{std::move(network)});

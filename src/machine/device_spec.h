@@ -7,15 +7,13 @@
 #include <vector>
 
 #include "devices/backends/console_option.h"
+#include "devices/backends/disk_source.h"
 #include "devices/backends/network_options.h"
 #include "devices/backends/tap_network.h"
 
 namespace armvisor::machine {
 
-/// A disk from a raw image or a block device of the host.
-struct DiskSpec {
-  std::string path;
-  bool read_only = false;
+struct DiskSpec : devices::DiskSource {
   std::string serial{};  ///< what the guest is told when it asks, 20 bytes of it at most
 };
 

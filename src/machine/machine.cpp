@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "devices/backends/disk_file.h"
 #include "devices/backends/network_options.h"
 #include "devices/backends/no_network.h"
 #include "devices/backends/slirp_network.h"
@@ -125,9 +124,12 @@ Status Machine::add_virtio(const Placement& slots) {
 }
 
 Machine::MadeDevice Machine::make_device(const DiskSpec& spec) {
-  AV_TRY_ASSIGN(auto disk, devices::DiskFile::open(spec.path, spec.read_only));
-  AV_TRY_ASSIGN(auto device, devices::virtio::Block::create(std::move(disk),
-                                                            {.serial = spec.serial, .in_place = options_.io.in_place}));
+  if (disks_ == world_.disks.size()) return Error{ErrorKind::Internal, "a machine was given too few disks"};
+  AV_TRY_ASSIGN(auto device, devices::virtio::Block::create(world_.disks[disks_++],
+                                                            {.serial = spec.serial,
+                                                             .in_place = options_.io.in_place,
+                                                             .write_through = devices::writes_through(spec.cache),
+                                                             .unmap = spec.unmap}));
   return MadeDevice(std::move(device));
 }
 

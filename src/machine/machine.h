@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "devices/arch_timer.h"
+#include "devices/backends/disk.h"
 #include "devices/gic.h"
 #include "devices/io_options.h"
 #include "devices/pl011.h"
@@ -58,6 +59,7 @@ struct MachineWorld {
   devices::TimerQueue& timers;
   FlashBanks& flash;
   MachineHost& host;
+  std::span<const std::shared_ptr<devices::DiskBackend>> disks = {};  ///< a disk for each DiskSpec, in their order
 };
 
 class Machine final : private engine::MachinePort {
@@ -148,7 +150,7 @@ class Machine final : private engine::MachinePort {
   std::unique_ptr<devices::Pl031> rtc_;
   std::vector<std::unique_ptr<devices::virtio::MmioTransport>> transports_;
   devices::virtio::Console* virtio_console_ = nullptr;  ///< of a transport
-  u32 networks_ = 0;                                    ///< made so far
+  u32 networks_ = 0, disks_ = 0;                        ///< made so far
 };
 
 }  // namespace armvisor::machine

@@ -218,7 +218,9 @@ void Adder::add_card_device(Device& device, const DeviceRow& row) {
 
 // --- disks
 
-machine::DiskSpec disk_spec(const Drive& drive) { return {drive.file, drive.read_only, drive.serial}; }
+machine::DiskSpec disk_spec(const Drive& drive) {
+  return {{.path = drive.file, .read_only = drive.read_only, .format = "raw"}, drive.serial};
+}
 
 std::string disk_text(const Drive& drive) { return (drive.read_only ? "read-only disk " : "disk ") + drive.file; }
 

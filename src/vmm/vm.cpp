@@ -82,10 +82,23 @@ Status Vm::build() {
   AV_TRY_ASSIGN(flash_, machine::FlashBanks::create(*config_.boot.board, config_.boot.firmware));
   AV_TRY(open_consoles());
   AV_TRY(loop_->start());
+  AV_TRY(open_disks());
   AV_TRY(build_machine());
   if (config_.name.empty()) return {};
   const auto session = [this] { return StatsSession([this] { return stats(); }); };
   AV_TRY_ASSIGN(control_, ControlServer::open(config_.name, *loop_, session));
+  return {};
+}
+
+/// Servers of disks may keep it waiting, so signals and the time limit are served meanwhile.
+Status Vm::open_disks() {
+  for (const machine::DeviceSpec& spec : config_.devices) {
+    const auto* const disk = std::get_if<machine::DiskSpec>(&spec);
+    if (!disk) continue;
+    AV_TRY_ASSIGN(auto opened, devices::open_disk(*disk, stop_.get()));
+    const std::lock_guard guard(mutex_);
+    disks_.push_back(std::move(opened));
+  }
   return {};
 }
 
@@ -147,7 +160,7 @@ Status Vm::build_machine() {
   AV_TRY_ASSIGN(
       auto built,
       machine::Machine::create(plan_, config_.boot, {config_.devices, config_.slots, config_.legacy_virtio, config_.io},
-                               make_engine, {clock_, *loop_, *flash_, *this}));
+                               make_engine, {clock_, *loop_, *flash_, *this, disks_}));
   std::unique_lock lock(machine_mutex_);
   machine_ = std::move(built);
   lock.unlock();
@@ -180,7 +193,11 @@ void Vm::discard_threads() {
 
 Result<EndReason> Vm::run() {
   if (const auto reason = ended_early()) return *reason;
-  AV_TRY(build());
+  if (Status built = build(); !built) {
+    // As in create(): whoever ended the machine meanwhile has what was wanted.
+    if (const auto reason = ended_early()) return *reason;
+    return built.take_error();
+  }
   {
     const std::lock_guard guard(machine_mutex_);
     started_ns_ = clock_.now_ns();
@@ -220,6 +237,8 @@ void Vm::end(EndReason reason, u32 guest_status) {
     if (reason_ && *reason_ != EndReason::Reset) return;
     reason_ = reason;
     guest_status_ = guest_status;
+    if (reason != EndReason::Reset || !config_.reboot)
+      for (const auto& disk : disks_) disk->machine_ends();
   }
   ended_.notify_all();
   stop_->set();

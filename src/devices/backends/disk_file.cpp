@@ -13,7 +13,9 @@
 #include "base/bits.h"
 #include "base/host_error.h"
 #include "base/log_once.h"
+#include "devices/backends/image_format.h"
 #include "devices/backends/image_lock.h"
+#include "devices/backends/io_vectors.h"
 
 namespace armvisor::devices {
 namespace {
@@ -24,27 +26,17 @@ Error failed(const std::string& path, const char* what, int error) {
   return host_error("disk " + path + ": expected " + what, error, "check the file");
 }
 
-void advance(std::span<iovec>& v, std::size_t bytes) {
-  while (!v.empty() && bytes >= v.front().iov_len) {
-    bytes -= v.front().iov_len;
-    v = v.subspan(1);
-  }
-  if (!v.empty()) {
-    v.front().iov_base = static_cast<u8*>(v.front().iov_base) + bytes;
-    v.front().iov_len -= bytes;
-  }
-}
-
 int vector_count(std::span<iovec> v) { return static_cast<int>(std::min<std::size_t>(v.size(), IOV_MAX)); }
 
 }  // namespace
 
-DiskFile::DiskFile(Fd fd, std::string path, u64 file_size, bool read_only)
+DiskFile::DiskFile(Fd fd, std::string path, u64 file_size, bool read_only, DiskFileOptions options)
     : fd_(std::move(fd)),
       path_(std::move(path)),
       file_size_(file_size),
       size_(align_up(file_size, k_sector)),
-      read_only_(read_only) {}
+      read_only_(read_only),
+      options_(options) {}
 
 DiskFile::~DiskFile() {
   if (!unflushed_) return;
@@ -52,7 +44,7 @@ DiskFile::~DiskFile() {
     AV_LOG_ONCE(Error, "disk %s: the last writes may be lost: %s", path_.c_str(), std::strerror(error));
 }
 
-Result<std::unique_ptr<DiskFile>> DiskFile::open(const std::string& path, bool read_only) {
+Result<std::unique_ptr<DiskFile>> DiskFile::open(const std::string& path, bool read_only, DiskFileOptions options) {
   // (A FIFO would be waited for without O_NONBLOCK.)
   Fd fd(::open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK));
   if (!fd) {
@@ -76,7 +68,7 @@ Result<std::unique_ptr<DiskFile>> DiskFile::open(const std::string& path, bool r
   if (size % k_sector)
     AV_LOG_ONCE(Warn, "disk %s has %llu bytes, not a multiple of 512: the last sector is filled up with zeros",
                 path.c_str(), static_cast<unsigned long long>(size));
-  return std::unique_ptr<DiskFile>(new DiskFile(std::move(fd), path, size, read_only));
+  return std::unique_ptr<DiskFile>(new DiskFile(std::move(fd), path, size, read_only, options));
 }
 
 int DiskFile::read(std::span<iovec> to, u64 offset) {
@@ -108,6 +100,12 @@ bool DiskFile::read_at_once(std::span<const iovec> to, u64 offset) {
 }
 
 int DiskFile::write(std::span<iovec> from, u64 offset) {
+  if (options_.keep_raw && offset == 0) {
+    std::array<u8, k_format_bytes> head{};
+    const std::size_t bytes = std::min<u64>(total_bytes(from), head.size());
+    gather(from, bytes, head.data());
+    if (format_of_content(std::span(head).first(bytes)) != "raw") return EPERM;
+  }
   unflushed_ = true;
   while (!from.empty()) {
     const ssize_t n = pwritev(fd_.get(), from.data(), vector_count(from), static_cast<off_t>(offset));
@@ -123,7 +121,7 @@ int DiskFile::write(std::span<iovec> from, u64 offset) {
 }
 
 int DiskFile::flush() {
-  if (!unflushed_) return 0;
+  if (!unflushed_ || options_.ignore_flush) return 0;
   if (fdatasync(fd_.get()) != 0) return errno;
   unflushed_ = false;
   return 0;

@@ -87,7 +87,7 @@ void put_geometry(std::span<u8> config, u64 capacity) {
 
 }  // namespace
 
-Result<std::unique_ptr<Block>> Block::create(std::unique_ptr<DiskBackend> backend, BlockOptions options) {
+Result<std::unique_ptr<Block>> Block::create(std::shared_ptr<DiskBackend> backend, BlockOptions options) {
   if (options.serial.size() > k_id_bytes)
     return Error{ErrorKind::BadArguments, "the disk serial '" + options.serial + "' has more than 20 characters"};
   std::unique_ptr<Block> block(new Block(std::move(backend), std::move(options)));
@@ -95,7 +95,7 @@ Result<std::unique_ptr<Block>> Block::create(std::unique_ptr<DiskBackend> backen
   return block;
 }
 
-Block::Block(std::unique_ptr<DiskBackend> backend, BlockOptions options)
+Block::Block(std::shared_ptr<DiskBackend> backend, BlockOptions options)
     : backend_(std::move(backend)), options_(std::move(options)), batch_(k_batch) {
   const u64 capacity = backend_->size() / k_sector;
   put(config_, Capacity, capacity);
@@ -123,7 +123,8 @@ Block::~Block() {
 }
 
 u64 Block::features() const {
-  const u64 common = k_seg_max | k_geometry | k_blk_size | k_topology | k_flush | k_config_wce;
+  const u64 cache = options_.write_through ? 0 : k_flush | k_config_wce;
+  const u64 common = k_seg_max | k_geometry | k_blk_size | k_topology | cache;
   return common | (backend_->read_only() ? k_ro : k_discard | k_write_zeroes);
 }
 
@@ -142,6 +143,7 @@ void Block::write_config(u32 offset, std::span<const u8> in) {
 
 /// Whether a completed write may still be in a volatile cache (5.2.6.2). A driver that knows no flush gets none.
 bool Block::writeback() const {
+  if (options_.write_through) return false;
   const u64 f = negotiated_;
   return (f & k_config_wce) ? config_writeback_.load() : !active_ || (f & k_flush);
 }
@@ -242,6 +244,11 @@ bool Block::parse(Request& r) {
 
 void Block::execute_batch() {
   while (next_ < taken_) {
+    if (backend_->parallel() && gather_group() > 0) {
+      execute_group();
+      interrupt(0);
+      continue;
+    }
     const std::size_t end = next_ + run_length(next_, taken_);
     if (end - next_ > 1 && transfer_together(next_, end)) {
       for (; next_ < end; ++next_) complete_request(batch_[next_], k_ok);
@@ -249,6 +256,58 @@ void Block::execute_batch() {
       for (; next_ < end; ++next_) complete_request(batch_[next_], execute(batch_[next_]));
     }
     interrupt(0);
+  }
+}
+
+/// Puts transfers into runs_ and transfers_ as far as they may be done in any order: of two that touch the same
+/// sectors, one a write, the second has to wait. Returns how many.
+std::size_t Block::gather_group() {
+  runs_.clear();
+  transfers_.clear();
+  vectors_.clear();
+  for (std::size_t i = next_; i < taken_;) {
+    const Request& r = batch_[i];
+    const bool write = r.type == Out;
+    if ((r.type != In && !write) || !in_range(r.sector, r.bytes) || r.bytes == 0) break;
+    if (write && (backend_->read_only() || !writeback())) break;
+    const std::size_t end = i + run_length(i, taken_);
+    u64 bytes = 0;
+    for (std::size_t k = i; k < end; ++k) bytes += batch_[k].bytes;
+    const u64 offset = r.sector * k_sector;
+    const bool waits = std::ranges::any_of(transfers_, [&](const DiskTransfer& t) {
+      const Run& run = runs_[static_cast<std::size_t>(&t - transfers_.data())];
+      const Request& last = batch_[run.last - 1];
+      return (write || t.write) && offset < last.sector * k_sector + last.bytes && t.offset < offset + bytes;
+    });
+    if (waits) break;
+    runs_.push_back({i, end, vectors_.size()});
+    transfers_.push_back({.write = write, .data = {}, .offset = offset});
+    for (; i < end; ++i) append_vectors(batch_[i]);
+  }
+  for (std::size_t k = 0; k < runs_.size(); ++k) {
+    const std::size_t end = k + 1 < runs_.size() ? runs_[k + 1].vectors_begin : vectors_.size();
+    transfers_[k].data = std::span(vectors_).subspan(runs_[k].vectors_begin, end - runs_[k].vectors_begin);
+  }
+  return runs_.size();
+}
+
+/// All of runs_ at once. Of a run that failed each request is tried, and answered for, alone.
+void Block::execute_group() {
+  steps_.begin(measure::Step::Host);
+  backend_->transfer(transfers_);
+  steps_.end(measure::Step::Host);
+  for (std::size_t k = 0; k < runs_.size(); ++k) {
+    const int error = transfers_[k].error;
+    const bool alone = runs_[k].last - runs_[k].first == 1;
+    for (next_ = runs_[k].first; next_ < runs_[k].last; ++next_) {
+      Request& r = batch_[next_];
+      if (error && !alone) {
+        complete_request(r, execute(r));
+        continue;
+      }
+      if (r.type == In) r.chain.mark_written(ram(), r.bytes);
+      complete_request(r, finish(r.type == In ? "read" : "write", error));
+    }
   }
 }
 
@@ -384,8 +443,10 @@ u8 Block::discard_or_zero(Request& r) {
   for (std::size_t i = 0; i < count; ++i) {
     const u64 offset = ranges[i].sector * k_sector, size = u64{ranges[i].sectors} * k_sector;
     if (size == 0) continue;
-    const int error = r.type == Discard ? backend_->discard(offset, size)
-                                        : backend_->write_zeroes(offset, size, ranges[i].flags & k_range_unmap);
+    const bool unmap = options_.unmap && (ranges[i].flags & k_range_unmap);
+    const int error = r.type == WriteZeroes ? backend_->write_zeroes(offset, size, unmap)
+                      : options_.unmap      ? backend_->discard(offset, size)
+                                            : 0;
     if (error) return finish(r.type == Discard ? "discard" : "write zeroes", error);
   }
   return writeback() ? k_ok : finish("flush", backend_->flush());

@@ -20,13 +20,15 @@
 namespace armvisor::devices::virtio {
 
 struct BlockOptions {
-  std::string serial;    ///< up to 20 bytes, read by GET_ID
-  bool in_place = true;  ///< short reads of what the host has cached are done by the vCPU that asks for them
+  std::string serial;          ///< up to 20 bytes, read by GET_ID
+  bool in_place = true;        ///< short reads of what the host has cached are done by the vCPU that asks for them
+  bool write_through = false;  ///< each write is flushed, and the driver knows of no cache that it would flush
+  bool unmap = true;           ///< what is discarded need not stay allocated
 };
 
 class Block final : public Device {
  public:
-  static Result<std::unique_ptr<Block>> create(std::unique_ptr<DiskBackend> backend, BlockOptions options = {});
+  static Result<std::unique_ptr<Block>> create(std::shared_ptr<DiskBackend> backend, BlockOptions options = {});
   ~Block() override;
 
   std::string_view name() const override { return "virtio-blk"; }
@@ -47,7 +49,7 @@ class Block final : public Device {
     u64 bytes = 0;  ///< data, without header and status
   };
 
-  Block(std::unique_ptr<DiskBackend> backend, BlockOptions options);
+  Block(std::shared_ptr<DiskBackend> backend, BlockOptions options);
   enum class Where { Worker, Vcpu };
   void work();
   bool drain(Where where);
@@ -58,6 +60,8 @@ class Block final : public Device {
   bool read_at_once(Request& r);
   std::size_t run_length(std::size_t first, std::size_t count) const;
   bool transfer_together(std::size_t first, std::size_t last);
+  std::size_t gather_group();
+  void execute_group();
   u8 execute(Request& r);
   u8 answer(Request& r);
   u8 transfer(Request& r);
@@ -69,7 +73,7 @@ class Block final : public Device {
   void complete_request(Request& r, u8 status);
   bool writeback() const;
 
-  const std::unique_ptr<DiskBackend> backend_;
+  const std::shared_ptr<DiskBackend> backend_;  ///< no other thread than this device's uses it
   const BlockOptions options_;
   std::array<u8, 60> config_{};
 
@@ -87,6 +91,12 @@ class Block final : public Device {
   std::vector<Request> batch_;
   std::size_t next_ = 0, taken_ = 0;  ///< batch_[next_] to [taken_ - 1] were taken from the queue and wait
   std::vector<iovec> vectors_;
+  struct Run {
+    std::size_t first, last;    ///< requests of batch_ that are one transfer, without the last
+    std::size_t vectors_begin;  ///< where its data begins in vectors_
+  };
+  std::vector<Run> runs_;
+  std::vector<DiskTransfer> transfers_;  ///< one for each of runs_
   std::thread worker_;
 };
 
