@@ -218,11 +218,16 @@ void Adder::add_card_device(Device& device, const DeviceRow& row) {
 
 // --- disks
 
-machine::DiskSpec disk_spec(const Drive& drive) {
-  return {{.path = drive.file, .read_only = drive.read_only, .format = "raw"}, drive.serial};
+/// `snapshot`: the whole line's. QEMU does not apply that to a -blockdev.
+machine::DiskSpec disk_spec(const Drive& drive, bool snapshot) {
+  machine::DiskSpec spec{drive.source, drive.serial};
+  spec.snapshot = drive.snapshot.value_or(snapshot && drive.given.name != "blockdev");
+  return spec;
 }
 
-std::string disk_text(const Drive& drive) { return (drive.read_only ? "read-only disk " : "disk ") + drive.file; }
+std::string disk_text(const Drive& drive) {
+  return (drive.source.read_only ? "read-only disk " : "disk ") + drive.source.path;
+}
 
 void Adder::add_disk_device(Device& device, const DeviceRow& row) {
   const std::string id = device.properties.take("drive").value_or("");
@@ -236,7 +241,7 @@ void Adder::add_disk_device(Device& device, const DeviceRow& row) {
   if (serial) drive->serial = *serial;
   if (drive->interface != "none" && drive->given.name == "drive")
     out_.ignored(key_of(drive->given, "if", drive->interface), "a -device has it");
-  add(device.given, disk_text(*drive) + bus_note(row), slot_of(device, row.bus), disk_spec(*drive));
+  add(device.given, disk_text(*drive) + bus_note(row), slot_of(device, row.bus), disk_spec(*drive, line_.snapshot));
   out_.mapped(drive->given.text(), "of the device that names it");
   finish(device);
 }
@@ -246,7 +251,8 @@ void Adder::add_drives_of_board() {
   for (Drive& drive : line_.drives) {
     if (drive.used || drive.refused || drive.interface != "virtio") continue;
     drive.used = true;
-    add(drive.given, disk_text(drive) + ", by MMIO instead of PCI", slots_.take(DeviceBus::Pci), disk_spec(drive));
+    add(drive.given, disk_text(drive) + ", by MMIO instead of PCI", slots_.take(DeviceBus::Pci),
+        disk_spec(drive, line_.snapshot));
   }
 }
 

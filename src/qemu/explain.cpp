@@ -30,6 +30,11 @@ std::string mac_text(const devices::MacAddress& mac) {
 Json device_json(const machine::DiskSpec& disk) {
   Json j{{"kind", "disk"}, {"file", disk.path}, {"read-only", disk.read_only}};
   if (!disk.serial.empty()) j["serial"] = disk.serial;
+  j["format"] = disk.format;
+  if (disk.snapshot) j["snapshot"] = true;
+  if (disk.cache != devices::DiskCache::Writeback) j["cache"] = devices::name(disk.cache);
+  if (disk.unmap) j["discard"] = "unmap";
+  if (!disk.detect_zeroes.empty()) j["detect-zeroes"] = disk.detect_zeroes;
   return j;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "devices/backends/console_option.h"
+#include "devices/backends/disk_source.h"
 #include "devices/backends/network_options.h"
 #include "devices/backends/tap_network.h"
 #include "qemu/outcome.h"
@@ -16,12 +17,12 @@ namespace armvisor::qemu {
 struct Drive {
   Given given;
   std::string id;
-  std::string file;
   std::string interface = "virtio";  ///< if=
   std::string serial;
-  bool read_only = false;
-  bool refused = false;  ///< it has an outcome already
-  bool used = false;     ///< a device has it
+  devices::DiskSource source{.path = {}, .format = "auto", .unmap = false};  ///< but for snapshot
+  std::optional<bool> snapshot;                                              ///< unset: as -snapshot says
+  bool refused = false;                                                      ///< it has an outcome already
+  bool used = false;                                                         ///< a device has it
 };
 
 struct Netdev {
@@ -78,6 +79,7 @@ struct Line {
   std::vector<std::string> data_folders;  ///< -L
 
   std::vector<Drive> drives;
+  bool snapshot = false;  ///< of all drives that do not say
   std::vector<Netdev> netdevs;
   std::vector<Nic> nics;
   std::optional<Netdev> hub;      ///< what -net connects cards to

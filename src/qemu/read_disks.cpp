@@ -1,39 +1,19 @@
 // Options that name disks.
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 
-#include "base/fd.h"
+#include "devices/backends/image_format.h"
+#include "devices/backends/nbd_disk.h"
 #include "qemu/options.h"
 
 namespace armvisor::qemu {
 namespace {
 
 /// Keys that concern how QEMU reaches the file, not what the guest sees of it.
-const std::initializer_list<std::string_view> k_host_keys = {"cache",
-                                                             "cache.direct",
-                                                             "cache.no-flush",
-                                                             "cache.writeback",
-                                                             "aio",
-                                                             "detect-zeroes",
-                                                             "discard",
-                                                             "werror",
-                                                             "rerror",
-                                                             "file.locking",
-                                                             "locking",
-                                                             "file.aio",
-                                                             "file.cache.direct",
-                                                             "auto-read-only",
-                                                             "file.auto-read-only",
-                                                             "copy-on-read",
-                                                             "force-share",
-                                                             "read-zeroes",
-                                                             "file.discard",
-                                                             "file.pr-manager"};
-constexpr std::string_view k_host_why = "about how QEMU reaches the file; a flush by the guest is honoured always";
+const std::initializer_list<std::string_view> k_host_keys = {
+    "aio",         "werror",         "rerror",       "file.locking",      "locking",
+    "file.aio",    "auto-read-only", "copy-on-read", "file.cache.direct", "file.auto-read-only",
+    "force-share", "read-zeroes",    "file.discard", "file.pr-manager"};
+constexpr std::string_view k_host_why = "about how QEMU reaches the file";
 
 /// A protocol before the name of a file, as nbd://... or json:...
 bool names_protocol(std::string_view file) {
@@ -44,43 +24,32 @@ bool names_protocol(std::string_view file) {
   });
 }
 
-/// The format that a file's first bytes show, as QEMU finds it. What cannot be read, or waits for somebody, is looked
-/// at when the machine is made.
-std::string_view probe(const std::string& path) {
-  struct Magic {
-    std::string_view bytes, format;
-  };
-  constexpr Magic k_magics[] = {{"QFI\xfb", "qcow2"}, {"KDMV", "vmdk"}, {"vhdxfile", "vhdx"}, {"conectix", "vpc"}};
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat st {};
-  std::array<char, 8> head{};
-  if (!fd || ::fstat(fd.get(), &st) != 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) return "raw";
-  const ssize_t size = ::pread(fd.get(), head.data(), head.size(), 0);
-  for (const Magic& m : k_magics)
-    if (size > 0 && std::string_view(head.data(), static_cast<std::size_t>(size)).starts_with(m.bytes)) return m.format;
-  return "raw";
-}
-
 void refuse(Line& line, Drive& drive, const std::string& where, const std::string& why) {
   line.outcomes.refused(where, why);
   drive.refused = true;
 }
 
-void check_format(Line& line, Drive& drive, const std::optional<std::string>& given) {
-  const std::string format = given ? *given : std::string(probe(drive.file));
-  if (format == "raw" || format == "host_device" || format == "file") return;
-  refuse(line, drive, given ? key_of(drive.given, "format", format) : drive.given.text(),
-         "expected a raw image, " + (given ? "" : "found " + drive.file + " to be " + format + ", ") +
-             "the one format here; make one with 'qemu-img convert -O raw'");
+void read_format(Line& line, Drive& drive, const std::optional<std::string>& given) {
+  if (!given) return;  // as QEMU, by the content
+  const bool plain = *given == "host_device" || *given == "file";
+  if (!plain && !devices::is_image_format(*given))
+    refuse(line, drive, key_of(drive.given, "format", *given),
+           "expected " + devices::image_format_names() + "; convert the image with qemu-img");
+  else if (!plain && *given != "raw" && devices::is_nbd_address(drive.source.path))
+    refuse(line, drive, key_of(drive.given, "format", *given),
+           "expected raw at an address: an image in an image is not here; have the server open the format");
+  drive.source.format = plain ? "raw" : *given;
 }
 
 void check_file(Line& line, Drive& drive) {
-  if (drive.file.starts_with("file:")) drive.file.erase(0, 5);
-  if (drive.file.empty())
+  std::string& file = drive.source.path;
+  if (file.starts_with("file:")) file.erase(0, 5);
+  if (file.empty())
     refuse(line, drive, drive.given.text(), "expected file=FILE: drives without a medium are not here; name one");
-  else if (names_protocol(drive.file))
-    refuse(line, drive, key_of(drive.given, "file", drive.file),
-           "expected a file or block device: QEMU's protocols are not here; name a file");
+  else if (names_protocol(file) && !devices::is_nbd_address(file))
+    refuse(line, drive, key_of(drive.given, "file", file),
+           "expected a file, a block device, nbd://HOST/EXPORT or nbd+unix:///EXPORT?socket=PATH: QEMU's other "
+           "protocols are not here; name one of these");
 }
 
 void check_interface(Line& line, Drive& drive) {
@@ -94,11 +63,40 @@ void check_interface(Line& line, Drive& drive) {
 
 void read_switches(Line& line, Drive& drive, KeyValues& values) {
   for (const std::string_view key : {"readonly", "read-only"})
-    if (const auto on = read_bool(line, drive.given, values, key)) drive.read_only = *on;
-  if (const auto on = read_bool(line, drive.given, values, "snapshot"); on && *on)
-    refuse(line, drive, key_of(drive.given, "snapshot", "on"),
-           "expected off: what is written is kept, there are no temporary overlays; work on a copy of the file");
-  if (const auto media = values.take("media"); media && *media == "cdrom") drive.read_only = true;
+    if (const auto on = read_bool(line, drive.given, values, key)) drive.source.read_only = *on;
+  if (const auto on = read_bool(line, drive.given, values, "snapshot")) drive.snapshot = *on;
+  if (const auto media = values.take("media"); media && *media == "cdrom") drive.source.read_only = true;
+}
+
+/// cache=MODE, or its three parts.
+void read_cache(Line& line, Drive& drive, KeyValues& values) {
+  if (const auto mode = values.take("cache")) {
+    if (const auto cache = devices::find_cache(*mode == "off" ? "none" : *mode))
+      drive.source.cache = *cache;
+    else
+      refuse(line, drive, key_of(drive.given, "cache", *mode),
+             "expected writeback, none, writethrough, directsync or unsafe; change it");
+  }
+  using enum devices::DiskCache;
+  devices::DiskCache& cache = drive.source.cache;
+  const bool direct =
+      read_bool(line, drive.given, values, "cache.direct").value_or(cache == None || cache == Directsync);
+  const bool back = read_bool(line, drive.given, values, "cache.writeback").value_or(!devices::writes_through(cache));
+  const bool no_flush = read_bool(line, drive.given, values, "cache.no-flush").value_or(cache == Unsafe);
+  cache = no_flush ? Unsafe : back ? (direct ? None : Writeback) : direct ? Directsync : Writethrough;
+}
+
+void read_discard(Line& line, Drive& drive, KeyValues& values) {
+  if (const auto mode = values.take("discard")) {
+    drive.source.unmap = *mode == "unmap" || *mode == "on";
+    if (!drive.source.unmap && *mode != "ignore" && *mode != "off")
+      refuse(line, drive, key_of(drive.given, "discard", *mode), "expected unmap or ignore; change it");
+  }
+  if (const auto mode = values.take("detect-zeroes")) {
+    drive.source.detect_zeroes = *mode == "off" ? "" : *mode;
+    if (*mode != "on" && *mode != "off" && *mode != "unmap")
+      refuse(line, drive, key_of(drive.given, "detect-zeroes", *mode), "expected on, off or unmap; change it");
+  }
 }
 
 void add(Line& line, Drive drive) {
@@ -122,7 +120,7 @@ void read_drive(Line& line, const Given& given) {
   Drive drive;
   drive.given = given;
   drive.id = take_any(*values, {"id"});
-  drive.file = take_any(*values, {"file", "file.filename"});
+  drive.source.path = take_any(*values, {"file", "file.filename"});
   drive.serial = take_any(*values, {"serial"});
   if (const auto text = values->take("if")) drive.interface = *text;
   if (drive.id.empty()) drive.id = "virtio" + std::to_string(line.drives.size());  // as QEMU calls it
@@ -131,8 +129,10 @@ void read_drive(Line& line, const Given& given) {
   check_interface(line, drive);
   if (!drive.refused) check_file(line, drive);
   const auto format = values->take("format"), driver = values->take("driver");
-  if (!drive.refused) check_format(line, drive, format ? format : driver);
+  if (!drive.refused) read_format(line, drive, format ? format : driver);
   read_switches(line, drive, *values);
+  read_cache(line, drive, *values);
+  read_discard(line, drive, *values);
   ignore_keys(line, given, *values, k_host_keys, k_host_why);
   refuse_unknown_keys(line, given, *values);
   add(line, std::move(drive));
@@ -145,20 +145,20 @@ void read_blockdev(Line& line, const Given& given) {
   drive.given = given;
   drive.interface = "none";
   drive.id = take_any(*values, {"node-name"});
-  drive.file = take_any(*values, {"filename", "file.filename"});
+  drive.source.path = take_any(*values, {"filename", "file.filename"});
   values->take("file.driver");
   const std::string below = take_any(*values, {"file"});  // the node that has the bytes
   if (const Drive* const node = below.empty() ? nullptr : line.drive(below)) {
-    drive.file = node->file;
-    drive.read_only = node->read_only;
+    drive.source = node->source;
     drive.refused = node->refused;
     line.outcomes.mapped(node->given.text(), "of the -blockdev that names it");
     line.drive(below)->used = true;
   }
   if (!drive.refused) check_file(line, drive);
-  if (!drive.refused) check_format(line, drive, values->take("driver"));
-  values->take("driver");
+  if (const auto driver = values->take("driver"); !drive.refused) read_format(line, drive, driver);
   read_switches(line, drive, *values);
+  read_cache(line, drive, *values);
+  read_discard(line, drive, *values);
   ignore_keys(line, given, *values, k_host_keys, k_host_why);
   refuse_unknown_keys(line, given, *values);
   add(line, std::move(drive));
@@ -169,11 +169,15 @@ void read_disk_image(Line& line, const Given& given) {
   Drive drive;
   drive.given = given;
   drive.id = given.name.empty() ? "hda" : given.name;
-  drive.file = given.value;
-  drive.read_only = given.name == "cdrom";
+  drive.source.path = given.value;
+  drive.source.read_only = given.name == "cdrom";
   check_file(line, drive);
-  if (!drive.refused) check_format(line, drive, std::nullopt);
   add(line, std::move(drive));
+}
+
+void read_snapshot(Line& line, const Given& given) {
+  line.snapshot = true;
+  line.outcomes.mapped(given.text(), "what is written to the disks ends with the machine");
 }
 
 }  // namespace armvisor::qemu

@@ -1,6 +1,8 @@
 """Real systems started by command lines of qemu-system-arm, by way of a link of that name."""
 import base64
 import re
+import shutil
+import subprocess
 import unittest
 
 from support import GUEST, Folder
@@ -75,6 +77,26 @@ class Boot(unittest.TestCase):
         self.assertIn("ADDRESS 10.0.2.15/24", output)
         self.assertEqual(sorted(re.findall(r"VIRTIO 0x000(\d) (\w+) 0", output)),
                          [("1", "a003a00"), ("2", "a003c00"), ("2", "a003e00"), ("4", "a000000")])
+
+    @unittest.skipUnless(shutil.which("qemu-nbd") and shutil.which("qemu-img"), "needs qemu-nbd and qemu-img (qemu-utils)")
+    def test_images_are_found_by_their_content_and_a_snapshot_keeps_nothing(self):
+        """The first bytes of two disks, written by the guest: one stays, of the other machine all is gone."""
+        image = self.folder.path / "image"  # the name says nothing
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "8M"], check=True)
+        self.disk("plain", "raw1")
+        line = ["-M", "virt", "-nographic", "-no-reboot", "-nic", "none", "-kernel", "zImage", "-initrd", "initrd", "-hda", "image",
+                "-drive", "file=plain,format=raw"]
+        write = "for d in vda vdb; do printf $1$d | dd of=/dev/$d conv=fsync,notrunc 2>/dev/null; done; "
+        output = self.run_line(*line, "-append", append("set -- A; " + write + DISKS)).stdout
+        self.assertIn("DISK vda 16384 Avda", output)
+        self.assertIn("DISK vdb 2048 Avdb", output)
+        subprocess.run(["qemu-img", "check", "-q", image], check=True)
+        kept = [image.read_bytes(), (self.folder.path / "plain").read_bytes()]
+        self.assertTrue(kept[1].startswith(b"Avdb"))
+        output = self.run_line(*line, "-snapshot", "-append", append(DISKS + "; set -- B; " + write + DISKS)).stdout
+        for text in ("DISK vda 16384 Avda", "DISK vdb 2048 Avdb", "DISK vda 16384 Bvda", "DISK vdb 2048 Bvdb"):
+            self.assertIn(text, output)
+        self.assertEqual([image.read_bytes(), (self.folder.path / "plain").read_bytes()], kept)
 
     def test_modern_virtio_and_a_second_console(self):
         output = self.run_line("-M", "virt", "-global", "virtio-mmio.force-legacy=false", "-nographic", "-nic", "none", "-kernel",

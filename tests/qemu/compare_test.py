@@ -61,7 +61,11 @@ def make_files(folder, machine):
         subprocess.run([QEMU, "-M", f"virt,dumpdtb={machine['dtb']}", "-nic", "none"], cwd=folder, capture_output=True, check=True)
     for device in machine["devices"]:
         if device["kind"] == "disk":
-            (folder / device["file"]).write_bytes(bytes(1 << 20))
+            path = folder / device["file"]
+            if device["format"] in ("raw", "auto"):
+                path.write_bytes(bytes(1 << 20))
+            else:
+                subprocess.run(["qemu-img", "create", "-q", "-f", device["format"], path, "1M"], check=True)
 
 
 def qemus_devices(qmp):

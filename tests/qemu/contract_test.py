@@ -136,7 +136,7 @@ class Contract(unittest.TestCase):
         self.assertEqual(itself.returncode, 1, "no endless chain")
 
     def test_formats_are_found_as_qemu_finds_them_and_a_fifo_holds_nobody_up(self):
-        (self.folder.path / "disk").write_bytes(b"QFI\xfb" + bytes(600))
+        (self.folder.path / "disk").write_bytes(b"QFI\xfb\0\0\0\x03" + bytes(600))
         process = self.folder.qemu(*self.guest(POWER_OFF), "-hda", "disk")
         self.assertEqual(process.returncode, 1)
         self.assertIn("qcow2", process.stderr)

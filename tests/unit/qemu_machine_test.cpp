@@ -79,8 +79,12 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
                              "-s",
                              "-semihosting",
                              "-device e1000",
-                             "-drive file=d,format=qcow2",
-                             "-drive file=d,snapshot=on",
+                             "-drive file=d,format=floppy",
+                             "-drive file=ssh://host/d",
+                             "-drive file=nbd://host/d,format=qcow2",
+                             "-drive file=d,cache=maybe",
+                             "-drive file=d,discard=maybe",
+                             "-drive file=d,detect-zeroes=maybe",
                              "-drive if=mtd,file=d",
                              "-netdev bridge,id=b",
                              "-netdev vde,id=t",
@@ -159,6 +163,27 @@ TEST(QemuLine, DisksAreNamedInManyWays) {
     texts.push_back(disk.path + (disk.read_only ? ",ro" : "") + (disk.serial.empty() ? "" : "," + disk.serial));
   }
   EXPECT_EQ(texts, (std::vector<std::string>{"five,ro,S5", "one", "two,ro", "three,ro", "three.img"}));
+}
+
+TEST(QemuLine, DisksAreOfTheFormatAndCacheThatTheLineSays) {
+  const Made m = make(
+      "-nic none -drive file=a,if=none,id=a,format=qcow2,cache=none,discard=unmap -device virtio-blk-device,drive=a "
+      "-drive file=nbd://host/e,if=none,id=b,cache.writeback=off,cache.direct=on,snapshot=off "
+      "-device virtio-blk-device,drive=b "
+      "-blockdev driver=file,filename=c,node-name=f,cache.no-flush=on "
+      "-blockdev driver=vmdk,file=f,node-name=c,detect-zeroes=unmap -device virtio-blk-device,drive=c "
+      "-hda d -snapshot");
+  EXPECT_EQ(m.refused(), "");
+  std::vector<std::string> texts;
+  for (const auto& device : m.vm().devices) {
+    const auto& disk = std::get<machine::DiskSpec>(device);
+    texts.push_back(disk.path + " " + disk.format + " " + std::string(devices::name(disk.cache)) +
+                    (disk.snapshot ? " snapshot" : "") + (disk.unmap ? " unmap" : "") +
+                    (disk.detect_zeroes.empty() ? "" : " zeroes=" + disk.detect_zeroes));
+  }
+  std::ranges::sort(texts);
+  EXPECT_EQ(texts, (std::vector<std::string>{"a qcow2 none snapshot unmap", "c vmdk unsafe zeroes=unmap",
+                                             "d auto writeback snapshot", "nbd://host/e auto directsync"}));
 }
 
 TEST(QemuLine, NetworksAreNamedInManyWays) {
