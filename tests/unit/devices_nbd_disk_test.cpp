@@ -2,11 +2,15 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "devices/backends/disk_source.h"
 #include "devices/backends/image_format.h"
@@ -296,22 +300,37 @@ TEST(NbdDisk, TheServerHasNoOtherDescriptors) {
   }
 }
 
-/// nbdkit in the foreground of a process of its own, until the test is over.
+/// nbdkit in the foreground of a process of its own, which ends with the test.
 class Kit {
  public:
-  Kit(const Images& images, const std::string& words) : socket_(images.path("socket")), pid_file_(images.path("pid")) {
-    EXPECT_EQ(Images::run("nbdkit -U " + socket_ + " -P " + pid_file_ + " " + words), 0);
-    std::ifstream(pid_file_) >> pid_;
+  Kit(const Images& images, const std::string& words) : socket_(images.path("socket")) {
+    const std::string pid_file = images.path("pid");
+    const std::string command = "exec nbdkit -f -U " + socket_ + " -P " + pid_file + " " + words;
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      ::_exit(127);
+    }
+    // The file is written when the socket listens.
+    int status = 0;
+    while (!std::filesystem::exists(pid_file) && !ended_) {
+      ended_ = ::waitpid(pid_, &status, WNOHANG) == pid_;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    EXPECT_FALSE(ended_) << "nbdkit ended with " << status;
   }
   ~Kit() {
-    if (pid_ > 0) ::kill(pid_, SIGKILL);
+    if (ended_) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
   }
   std::string address(const std::string& name = "") const { return "nbd+unix:///" + name + "?socket=" + socket_; }
-  pid_t pid() const { return pid_; }
 
  private:
-  std::string socket_, pid_file_;
+  std::string socket_;
   pid_t pid_ = 0;
+  bool ended_ = false;
 };
 
 TEST(NbdDisk, AServerAtAnAddress) {
