@@ -190,11 +190,15 @@ TEST(EngineRun, DataBesideCodeKeepsTheBlocks) {
     EXPECT_EQ(m.run(k_code), Exit::Kicked);
     return m.engine->stats();
   };
-  for (int k = 0; k < 4 && m.warm; ++k) run(k_code + 2 * k_page_size);  // until nothing is interpreted any more
   const auto before = run(k_code + 2 * k_page_size), after = run(k_code + 0x800);
+  if (m.warm) {
+    // Another thread puts compiled blocks in the place of interpreted ones, and a region in the place of the loop, when
+    // it comes to it: twice for each block at most. Writes that killed blocks would do so at each of the thousand.
+    EXPECT_LE(after[measure::MachineCounter::BlocksKilled], 8u);
+    return;
+  }
   EXPECT_EQ(after[measure::MachineCounter::BlocksKilled], before[measure::MachineCounter::BlocksKilled]);
   EXPECT_EQ(after[measure::MachineCounter::BlocksPublished], before[measure::MachineCounter::BlocksPublished]);
-  if (m.warm) return;  // interpreted blocks are replaced, and published again
   EXPECT_EQ(after[measure::MachineCounter::BlocksKilled], 0u);
   EXPECT_LE(after[measure::MachineCounter::BlocksPublished], 4u);
 }
