@@ -2,6 +2,7 @@
 // registers that are plain storage. Each falls back to its helper where more than the common case happens.
 #include "arm/cp15.h"
 #include "arm/debug_events.h"
+#include "base/assert.h"
 #include "engine/exclusive.h"
 #include "engine/jit/side_tables.h"
 #include "engine/jit/x64/emitter.h"
@@ -17,6 +18,7 @@ using measure::Counter;
 
 /// Counts the operation at `index`, unless it is on the way to another that stands for the instruction.
 void Emitter::count(Counter c, u32 index) {
+  AV_ASSERT(index < block_->insts.size());  // cold paths say where they come from
   if (!options_.count_traps || plan_.flow[index].precedes_trap) return;
   inc(qword[rbp + AV_CONTEXT(counters) + measure::Counters::offset(c)]);
 }
@@ -186,10 +188,10 @@ bool Emitter::emit_exclusive(const Inst& i) {
     mov(dword[rdx], eax);
     mov(qword[rbp + AV_STATE(excl_pa)], -1);
     finish(i.dst, ecx);
-    add_cold([this, &i, unmarked, back] {  // kernels clear the monitor so when they return
+    add_cold([this, &i, unmarked, back, index = index_] {  // kernels clear the monitor so when they return
       L(unmarked);
       mov(qword[rbp + AV_STATE(excl_pa)], -1);
-      count(Counter::FastExclusive);
+      count(Counter::FastExclusive, index);
       mov(ecx, 1);
       finish(i.dst, ecx);
       jmp(back, T_NEAR);
