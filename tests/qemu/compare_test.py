@@ -47,6 +47,16 @@ def as_qemu_takes_it(words):
     return [re.sub(r",(ifname|script|downscript)=[^,]*", "", word) for word in words]
 
 
+def in_folder(words, machine):
+    """Absolute names of files become names within the folder, in the words and in the machine."""
+    holders = [(machine, key) for key in ("kernel", "firmware", "initrd", "dtb") if key in machine]
+    for holder, key in holders + [(device, "file") for device in machine["devices"] if "file" in device]:
+        if holder[key].startswith("/"):
+            words = [word.replace(holder[key], holder[key][1:]) for word in words]
+            holder[key] = holder[key][1:]
+    return words
+
+
 def make_files(folder, machine):
     """Files of ours in the place of those that a line names."""
     for key, target in (("kernel", "zImage-armmp"), ("firmware", "u-boot.bin")):
@@ -56,7 +66,9 @@ def make_files(folder, machine):
             if not path.exists():
                 path.symlink_to(GUEST / target)
     if "initrd" in machine:
-        (folder / machine["initrd"]).write_bytes(b"initrd")
+        path = folder / machine["initrd"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"initrd")
     if "dtb" in machine:
         subprocess.run([QEMU, "-M", f"virt,dumpdtb={machine['dtb']}", "-nic", "none"], cwd=folder, capture_output=True, check=True)
     for device in machine["devices"]:
@@ -104,9 +116,10 @@ class Compare(unittest.TestCase):
 
     def compare(self, line, account, folder):
         machine = account["machine"]
+        words = in_folder(line.words(), machine)
         make_files(folder, machine)
         headless = [] if "-nographic" in line.words() or "-display" in line.words() else ["-display", "none"]
-        process = subprocess.Popen([QEMU, *as_qemu_takes_it(line.words()), *headless, "-global", "virtio-net-pci.romfile=",
+        process = subprocess.Popen([QEMU, *as_qemu_takes_it(words), *headless, "-global", "virtio-net-pci.romfile=",
                                     "-global", "VGA.romfile=", "-S", "-qmp",
                                     "unix:qmp.sock,server=on,wait=off"], cwd=folder,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
