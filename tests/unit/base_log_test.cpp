@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "stderr_text.h"
 
 namespace armvisor {
 namespace {
@@ -36,11 +37,12 @@ struct StderrPipe {
 };
 
 TEST(Log, AFileHasAMessageAtOnce) {
-  testing::internal::CaptureStderr();
-  AV_LOG(Warn, "number %d", 1);
-  say("two");
-  print_text("three\n");
-  EXPECT_EQ(testing::internal::GetCapturedStderr(), "armvisor: warning: number 1\narmvisor: two\nthree\n");
+  const std::string text = stderr_text_of([] {
+    AV_LOG(Warn, "number %d", 1);
+    say("two");
+    print_text("three\n");
+  });
+  EXPECT_EQ(text, "armvisor: warning: number 1\narmvisor: two\nthree\n");
 }
 
 TEST(Log, LinesThatNobodyReadsHoldUpNobodyAndAreCounted) {

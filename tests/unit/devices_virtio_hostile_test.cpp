@@ -12,6 +12,7 @@
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
+#include "stderr_text.h"
 #include "virtio_driver.h"
 
 namespace armvisor::devices::virtio {
@@ -182,9 +183,7 @@ INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4
 
 /// The lines that `work` writes to standard error.
 std::vector<std::string> lines_said(const std::function<void()>& work) {
-  ::testing::internal::CaptureStderr();
-  work();
-  std::istringstream text(::testing::internal::GetCapturedStderr());
+  std::istringstream text(stderr_text_of(work));
   std::vector<std::string> lines;
   for (std::string line; std::getline(text, line);) lines.push_back(line);
   return lines;

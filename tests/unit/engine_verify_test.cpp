@@ -1,6 +1,7 @@
 // Lockstep verification: what agrees runs on, each device access once; what does not is found.
 #include "engine/journal.h"
 #include "engine_machine.h"
+#include "stderr_text.h"
 
 namespace armvisor::engine::test {
 namespace {
@@ -152,9 +153,7 @@ TEST_F(Verify, ADifferenceEndsTheRun) {
   for (u32 k = 1; k <= 4; ++k) {
     MeddlingPort other;
     other.meddle_at = k;
-    testing::internal::CaptureStderr();
-    EXPECT_EQ(run(other, code), Exit::Differs) << k;
-    const std::string text = testing::internal::GetCapturedStderr();
+    const std::string text = stderr_text_of([&] { EXPECT_EQ(run(other, code), Exit::Differs) << k; });
     EXPECT_NE(text.find("r6 "), std::string::npos) << text;
     EXPECT_NE(text.find("40008004"), std::string::npos) << text;
   }
