@@ -43,6 +43,13 @@ bool BackgroundCompiler::offer(const CompileJob& job) {
   return true;
 }
 
+void BackgroundCompiler::await_idle() {
+  std::unique_lock guard(lock_);
+  asleep_ = false;
+  more_.notify_one();
+  idle_.wait(guard, [this] { return jobs_.empty(); });
+}
+
 void BackgroundCompiler::work() {
   std::unique_lock guard(lock_);
   u32 naps = 0;
@@ -57,13 +64,14 @@ void BackgroundCompiler::work() {
     }
     naps = 0;
     const CompileJob job = jobs_.front();
-    jobs_.pop_front();
     guard.unlock();
     holder_.pass(shared_.code.epoch());
     (void)holder_.enter();  // it remembers nothing
     compile(job);
     holder_.leave(nullptr);
     guard.lock();
+    jobs_.pop_front();
+    if (jobs_.empty()) idle_.notify_all();
   }
 }
 

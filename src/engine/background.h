@@ -37,6 +37,9 @@ class BackgroundCompiler final : private Claimer {
 
   /// (any thread) The job's bytes must be RAM's. False: there is more to do than the thread can keep up with.
   bool offer(const CompileJob& job);
+  /// (any thread) Waits until nothing that was offered is left to do, and has that done at once that would wait for
+  /// other jobs. stats() has what was made then. It ends if no vCPU runs meanwhile; the thread waits for none of them.
+  void await_idle();
   void stats(measure::Snapshot& out) const;  ///< (any thread)
 
  private:
@@ -54,9 +57,9 @@ class BackgroundCompiler final : private Claimer {
   void claim(GuestPa pa, u8 writers) override;
 
   Shared& shared_;
-  AdaptiveMutex lock_;  ///< of the next four
-  std::condition_variable_any more_;
-  std::deque<CompileJob> jobs_;
+  AdaptiveMutex lock_;  ///< of the next five
+  std::condition_variable_any more_, idle_;
+  std::deque<CompileJob> jobs_;  ///< the first is in it until it is done
   bool asleep_ = false, stop_ = false;
   BlockHolder holder_;
   BlockMaker maker_;                         ///< of the thread

@@ -88,7 +88,9 @@ class Engine {
   virtual Vcpu& vcpu(u32 index) = 0;
   virtual u32 vcpu_count() const = 0;
   virtual void rom_changed(GuestPa pa, u64 size) = 0;  ///< (any thread)
-  virtual measure::Snapshot stats() const = 0;         ///< (any thread) without devices and marks
+  /// (any thread) Waits until another thread has compiled all that vCPUs have asked it for. For tests; no vCPU may run.
+  virtual void await_compiler() = 0;
+  virtual measure::Snapshot stats() const = 0;  ///< (any thread) without devices and marks
 };
 
 struct EngineConfig {

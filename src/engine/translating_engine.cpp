@@ -31,6 +31,10 @@ class TranslatingEngine final : public Engine, private WriteWatch {
       inbox->post({.kind = Request::Kind::Forget, .asid = Asid(), .pa = GuestPa()});
   }
 
+  void await_compiler() override {
+    if (shared_.background) shared_.background->await_idle();
+  }
+
   measure::Snapshot stats() const override {
     measure::Snapshot s;
     shared_.code.stats(s);
