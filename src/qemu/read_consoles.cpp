@@ -13,11 +13,6 @@ Chardev chardev_of(Kind kind, std::string path = {}) {
   return c;
 }
 
-void refuse(Line& line, Chardev& chardev, const std::string& where, const std::string& why) {
-  line.outcomes.refused(where, why);
-  chardev.refused = true;
-}
-
 constexpr std::string_view k_places = "expected stdio, a file, a pseudo-terminal (pty), null or none: ";
 
 /// Places with a name of their own: "stdio", "file:log", "unix:sock,server".

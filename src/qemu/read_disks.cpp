@@ -24,11 +24,6 @@ bool names_protocol(std::string_view file) {
   });
 }
 
-void refuse(Line& line, Drive& drive, const std::string& where, const std::string& why) {
-  line.outcomes.refused(where, why);
-  drive.refused = true;
-}
-
 void read_format(Line& line, Drive& drive, const std::optional<std::string>& given) {
   if (!given) return;  // as QEMU, by the content
   const bool plain = *given == "host_device" || *given == "file";

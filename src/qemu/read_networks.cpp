@@ -5,11 +5,6 @@
 namespace armvisor::qemu {
 namespace {
 
-void refuse(Line& line, Netdev& netdev, const std::string& where, const std::string& why) {
-  line.outcomes.refused(where, why);
-  netdev.refused = true;
-}
-
 void check_kind(Line& line, Netdev& netdev) {
   if (netdev.kind == "user" || netdev.kind == "tap") return;
   const std::string where = key_of(netdev.given, netdev.kind, {});
