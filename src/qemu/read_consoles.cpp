@@ -68,7 +68,7 @@ void read_chardev(Line& line, const Given& given) {
   c.given = given;
   c.id = values->take("id").value_or("");
   const std::string kind = values->take("backend").value_or("");
-  if (kind == "help" || kind == "?") {
+  if (is_help(kind)) {
     line.help = "chardev";
     return;
   }

@@ -32,7 +32,7 @@ bool is_virt(std::string_view type) {
 }
 
 void read_machine_type(Line& line, const Given& given, const std::string& type) {
-  if (type == "help" || type == "?") {
+  if (is_help(type)) {
     line.help = "machine";
   } else if (is_virt(type)) {
     line.machine = type;
@@ -112,7 +112,7 @@ void read_machine(Line& line, const Given& given) {
 
 void read_cpu(Line& line, const Given& given) {
   const std::string model = given.value.substr(0, given.value.find(','));
-  if (model == "help" || model == "?") {
+  if (is_help(model)) {
     line.help = "cpu";
   } else if (model == "cortex-a15" || model == "cortex-a15-arm-cpu") {
     line.outcomes.mapped("-cpu " + model, "Cortex-A15");
@@ -130,7 +130,7 @@ void read_cpu(Line& line, const Given& given) {
 }
 
 void read_accel(Line& line, const Given& given) {
-  if (given.value == "help" || given.value == "?") {
+  if (is_help(given.value)) {
     line.help = "accel";
     return;
   }

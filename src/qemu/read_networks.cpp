@@ -133,7 +133,7 @@ Nic read_card(Line& line, const Given& given, KeyValues& values) {
   Nic nic;
   nic.given = given;
   const auto model = values.take("model");
-  if (model && (*model == "help" || *model == "?")) line.help = "device";
+  if (model && is_help(*model)) line.help = "device";
   if (model && !is_virtio_card(*model))
     line.outcomes.refused(
         key_of(given, "model", *model),
@@ -159,7 +159,7 @@ void read_netdev(Line& line, const Given& given) {
   if (!values) return;
   line.network_named = true;
   if (values->find("help")) line.help = "netdev";
-  if (const std::string* type = values->find("type"); type && (*type == "help" || *type == "?")) {
+  if (const std::string* type = values->find("type"); type && is_help(*type)) {
     line.help = "netdev";
     return;
   }

@@ -26,7 +26,7 @@ void read_device(Line& line, const Given& given) {
   Device device;
   device.given = given;
   device.driver = values->take("driver").value_or("");
-  if (device.driver == "help" || device.driver == "?" || values->take("help")) {
+  if (is_help(device.driver) || values->take("help")) {
     line.help = "device";
     return;
   }
@@ -57,7 +57,7 @@ void read_object(Line& line, const Given& given) {
   auto values = read_list(line, given, "qom-type");
   if (!values) return;
   const std::string type = values->take("qom-type").value_or("");
-  if (type == "help" || type == "?") {
+  if (is_help(type)) {
     line.help = "object";
     return;
   }
@@ -134,7 +134,7 @@ void read_daemonize(Line& line, const Given& given) {
 }
 
 void read_log_items(Line& line, const Given& given) {
-  if (given.value == "help" || given.value == "?") {
+  if (is_help(given.value)) {
     line.help = "d";
   } else if (is_about_messages(given.value)) {
     line.outcomes.ignored(given.text(), "messages of QEMU's own; this program has others, on standard error");

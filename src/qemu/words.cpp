@@ -117,6 +117,8 @@ const std::string* KeyValues::find(std::string_view key) const {
   return found;
 }
 
+bool is_help(std::string_view text) { return text == "help" || text == "?"; }
+
 std::optional<bool> parse_bool(std::string_view text) {
   for (const std::string_view yes : {"on", "yes", "true", "y"})
     if (text == yes) return true;

@@ -41,6 +41,8 @@ class KeyValues {
   std::vector<Pair> pairs_;
 };
 
+/// help, or ?: a list is asked for instead of a machine.
+bool is_help(std::string_view text);
 /// on, yes, true, y; off, no, false, n.
 std::optional<bool> parse_bool(std::string_view text);
 /// A number in decimal, or in hexadecimal behind 0x.
