@@ -203,14 +203,7 @@ void Adder::add_cards_of_board() {
 }
 
 void Adder::add_card_device(Device& device, const DeviceRow& row) {
-  std::optional<devices::MacAddress> mac;
-  if (const auto text = device.properties.take("mac")) {
-    auto parsed = devices::parse_mac(*text);
-    if (!parsed)
-      return out_.refused(key_of(device.given, "mac", *text),
-                          "expected the address of one card, as 52:54:00:12:34:56; change it");
-    mac = *parsed;
-  }
+  const auto mac = read_mac(line_, device.given, device.properties, "mac");
   const std::string netdev = device.properties.take("netdev").value_or("");
   add_card(device.given, netdev, mac, slot_of(device, row.bus), bus_note(row));
   finish(device);

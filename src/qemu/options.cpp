@@ -69,6 +69,15 @@ std::optional<bool> read_bool(Line& line, const Given& given, KeyValues& values,
   return value;
 }
 
+std::optional<devices::MacAddress> read_mac(Line& line, const Given& given, KeyValues& values, std::string_view key) {
+  const auto text = values.take(key);
+  if (!text) return std::nullopt;
+  const auto mac = devices::parse_mac(*text);
+  if (mac) return *mac;
+  line.outcomes.refused(key_of(given, key, *text), "expected the address of one card, as 52:54:00:12:34:56; change it");
+  return std::nullopt;
+}
+
 void ignore_keys(Line& line, const Given& given, KeyValues& values, std::initializer_list<std::string_view> keys,
                  std::string_view why) {
   for (const std::string_view key : keys)

@@ -36,6 +36,7 @@ std::string key_of(const Given& given, std::string_view key, std::string_view va
 std::optional<KeyValues> read_list(Line& line, const Given& given, std::string_view implied);
 /// What a key says; nothing if it is absent or, with an outcome, no such value.
 std::optional<bool> read_bool(Line& line, const Given& given, KeyValues& values, std::string_view key);
+std::optional<devices::MacAddress> read_mac(Line& line, const Given& given, KeyValues& values, std::string_view key);
 /// Refuses a Drive, Netdev or Chardev that is being read, so that what refers to it is not blamed as well.
 template <class Part>
 void refuse(Line& line, Part& part, const std::string& where, const std::string& why) {

@@ -138,16 +138,8 @@ Nic read_card(Line& line, const Given& given, KeyValues& values) {
     line.outcomes.refused(
         key_of(given, "model", *model),
         "expected virtio: there is no other card here; change it if the guest has a driver for virtio");
-  for (const std::string_view key : {"mac", "macaddr"}) {
-    const auto text = values.take(key);
-    if (!text) continue;
-    auto mac = devices::parse_mac(*text);
-    if (mac)
-      nic.mac = *mac;
-    else
-      line.outcomes.refused(key_of(given, key, *text),
-                            "expected the address of one card, as 52:54:00:12:34:56; change it");
-  }
+  for (const std::string_view key : {"mac", "macaddr"})
+    if (const auto mac = read_mac(line, given, values, key)) nic.mac = mac;
   ignore_keys(line, given, values, {"addr", "vectors", "name"}, "about a card on PCI");
   return nic;
 }
