@@ -100,6 +100,16 @@ void add(Line& line, Drive drive) {
   line.drives.push_back(std::move(drive));
 }
 
+/// The keys that -drive and -blockdev share; `values` has no others then.
+void finish(Line& line, Drive drive, KeyValues& values) {
+  read_switches(line, drive, values);
+  read_cache(line, drive, values);
+  read_discard(line, drive, values);
+  ignore_keys(line, drive.given, values, k_host_keys, k_host_why);
+  refuse_unknown_keys(line, drive.given, values);
+  add(line, std::move(drive));
+}
+
 std::string take_any(KeyValues& values, std::initializer_list<std::string_view> keys) {
   std::string found;
   for (const std::string_view key : keys)
@@ -125,12 +135,7 @@ void read_drive(Line& line, const Given& given) {
   if (!drive.refused) check_file(line, drive);
   const auto format = values->take("format"), driver = values->take("driver");
   if (!drive.refused) read_format(line, drive, format ? format : driver);
-  read_switches(line, drive, *values);
-  read_cache(line, drive, *values);
-  read_discard(line, drive, *values);
-  ignore_keys(line, given, *values, k_host_keys, k_host_why);
-  refuse_unknown_keys(line, given, *values);
-  add(line, std::move(drive));
+  finish(line, std::move(drive), *values);
 }
 
 void read_blockdev(Line& line, const Given& given) {
@@ -151,12 +156,7 @@ void read_blockdev(Line& line, const Given& given) {
   }
   if (!drive.refused) check_file(line, drive);
   if (const auto driver = values->take("driver"); !drive.refused) read_format(line, drive, driver);
-  read_switches(line, drive, *values);
-  read_cache(line, drive, *values);
-  read_discard(line, drive, *values);
-  ignore_keys(line, given, *values, k_host_keys, k_host_why);
-  refuse_unknown_keys(line, given, *values);
-  add(line, std::move(drive));
+  finish(line, std::move(drive), *values);
 }
 
 /// -hda, -hdb, -hdc, -hdd, -cdrom, and a word that is no option.
