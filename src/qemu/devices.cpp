@@ -65,7 +65,9 @@ class Adder {
 
 std::string slot_text(u32 slot) { return " in virtio-mmio slot " + std::to_string(slot); }
 
-std::string bus_note(const DeviceRow& row) { return row.bus == DeviceBus::Pci ? ", by MMIO instead of PCI" : ""; }
+constexpr const char* k_instead_of_pci = ", by MMIO instead of PCI";
+
+std::string bus_note(const DeviceRow& row) { return row.bus == DeviceBus::Pci ? k_instead_of_pci : ""; }
 
 void Adder::add(const Given& given, const std::string& what, std::optional<u32> slot, machine::DeviceSpec spec) {
   if (!slot)
@@ -174,7 +176,6 @@ void Adder::add_card(const Given& given, const std::string& netdev, std::optiona
 
 /// Cards of -nic and -net nic, or the one that the board has by default; QEMU makes them before all others, on PCI.
 void Adder::add_cards_of_board() {
-  constexpr const char* k_note = ", by MMIO instead of PCI";
   std::size_t on_hub = 0;
   for (const Nic& nic : line_.nics) {
     std::string netdev = nic.netdev;
@@ -186,7 +187,7 @@ void Adder::add_cards_of_board() {
       netdev = line_.hub->id = "#hub";
       line_.netdevs.push_back(*line_.hub);
     }
-    add_card(nic.given, netdev, nic.mac, slots_.take(DeviceBus::Pci), k_note);
+    add_card(nic.given, netdev, nic.mac, slots_.take(DeviceBus::Pci), k_instead_of_pci);
   }
   if (line_.hub && !line_.hub->refused) {
     if (on_hub)
@@ -199,7 +200,7 @@ void Adder::add_cards_of_board() {
   usual.given = {"nic", "user"};
   usual.id = "#default";
   usual.kind = "user";
-  add_card({"nic", "user (default)"}, "#default", std::nullopt, slots_.take(DeviceBus::Pci), k_note);
+  add_card({"nic", "user (default)"}, "#default", std::nullopt, slots_.take(DeviceBus::Pci), k_instead_of_pci);
 }
 
 void Adder::add_card_device(Device& device, const DeviceRow& row) {
@@ -244,7 +245,7 @@ void Adder::add_drives_of_board() {
   for (Drive& drive : line_.drives) {
     if (drive.used || drive.refused || drive.interface != "virtio") continue;
     drive.used = true;
-    add(drive.given, disk_text(drive) + ", by MMIO instead of PCI", slots_.take(DeviceBus::Pci),
+    add(drive.given, disk_text(drive) + k_instead_of_pci, slots_.take(DeviceBus::Pci),
         disk_spec(drive, line_.snapshot));
   }
 }
