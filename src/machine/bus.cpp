@@ -22,7 +22,51 @@ Bus::Port* Bus::port_of(devices::MmioDevice& device) {
   return ports_.emplace_back(std::make_unique<Port>(device)).get();
 }
 
-Status Bus::add(const devices::Region& added, devices::MmioDevice& device) {
+/// A region that is moved: which window it is in, if any, follows from its place.
+class Bus::Movable final : public devices::MovableRegion {
+ public:
+  Movable(Bus& bus, u64 size, Port* port) : bus_(bus), size_(size), port_(port) {}
+  bool place(GuestPa base) override {
+    remove();
+    const devices::Region region{base, size_};
+    for (const auto& window : bus_.windows_)
+      if (window->holds(region) && window->insert(region, port_)) {
+        window_ = window.get();
+        base_ = base.value;
+      }
+    return window_ != nullptr;
+  }
+  void remove() override {
+    if (window_) window_->erase(base_);
+    window_ = nullptr;
+  }
+
+ private:
+  Bus& bus_;
+  const u64 size_;
+  Port* const port_;
+  BusWindow* window_ = nullptr;
+  u64 base_ = 0;
+};
+
+Bus::Bus() = default;
+Bus::~Bus() = default;
+
+Status Bus::add(const devices::Region& region, devices::MmioDevice& device) { return add(region, device, nullptr); }
+
+Status Bus::add_window(const devices::Region& region, devices::MmioDevice& background) {
+  windows_.push_back(std::make_unique<BusWindow>(region));
+  windows_.back()->make_room(movables_.size());
+  return add(region, background, windows_.back().get());
+}
+
+devices::MovableRegion& Bus::add_movable(u64 size, devices::MmioDevice& device) {
+  movables_.push_back(std::make_unique<Movable>(*this, size, port_of(device)));
+  for (const auto& window : windows_) window->make_room(movables_.size());
+  return *movables_.back();
+}
+
+Status Bus::add(const devices::Region& added, devices::MmioDevice& device, BusWindow* window) {
   const auto [base, size] = added;
   const auto next = std::upper_bound(regions_.begin(), regions_.end(), base.value,
                                      [](u64 b, const Region& region) { return b < region.base; });
@@ -30,38 +74,43 @@ Status Bus::add(const devices::Region& added, devices::MmioDevice& device) {
   const bool overlaps_previous = next != regions_.begin() && base.value - std::prev(next)->base < std::prev(next)->size;
   if (size == 0 || base.value + size < base.value || overlaps_next || overlaps_previous)
     return Error{ErrorKind::Internal, "the region of device " + std::string(device.name()) + " overlaps another"};
-  regions_.insert(next, {base.value, size, port_of(device)});
+  regions_.insert(next, {base.value, size, port_of(device), window});
   return {};
 }
 
-const Bus::Region* Bus::find(GuestPa pa, u32 size) const {
+Bus::Hit Bus::find(GuestPa pa, u32 size) const {
   const auto next = std::upper_bound(regions_.begin(), regions_.end(), pa.value,
                                      [](u64 a, const Region& region) { return a < region.base; });
-  if (next == regions_.begin()) return nullptr;
+  if (next == regions_.begin()) return {};
   const Region& region = *std::prev(next);
   const u64 offset = pa.value - region.base;
-  return offset < region.size && size <= region.size - offset ? &region : nullptr;
+  if (offset >= region.size || size > region.size - offset) return {};
+  if (region.window) {
+    const BusWindow::Found found = region.window->find(pa.value, size);
+    if (found.port) return {static_cast<Port*>(found.port), found.offset};
+  }
+  return {region.port, offset};
 }
 
 bool Bus::read(GuestPa pa, u32 size, u64& value) {
-  const Region* region = find(pa, size);
-  if (!region) return false;
-  Port& port = *region->port;
+  const Hit hit = find(pa, size);
+  if (!hit.port) return false;
+  Port& port = *hit.port;
   const u64 start = measure::ticks();
   const std::lock_guard guard(port.mutex);
-  value = port.device.mmio_read(pa.value - region->base, size);
+  value = port.device.mmio_read(hit.offset, size);
   bump(port.reads, 1);
   bump(port.ticks, measure::ticks() - start);
   return true;
 }
 
 bool Bus::write(GuestPa pa, u32 size, u64 value) {
-  const Region* region = find(pa, size);
-  if (!region) return false;
-  Port& port = *region->port;
+  const Hit hit = find(pa, size);
+  if (!hit.port) return false;
+  Port& port = *hit.port;
   const u64 start = measure::ticks();
   const std::lock_guard guard(port.mutex);
-  port.device.mmio_write(pa.value - region->base, size, value);
+  port.device.mmio_write(hit.offset, size, value);
   bump(port.writes, 1);
   bump(port.ticks, measure::ticks() - start);
   return true;

@@ -1,6 +1,9 @@
 #pragma once
 // Where devices lie in guest physical space. Regions are added while the machine is built; accesses come from any
 // vCPU thread afterwards. Accesses to one device are serialised by a lock per device, also when it has two regions.
+//
+// A window is a region in which others lie that move while the machine runs (devices/movable_region.h). Accesses that
+// hit none of them are the window's own device's.
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -10,14 +13,22 @@
 #include "base/types.h"
 #include "devices/device.h"
 #include "devices/device_tree.h"
+#include "devices/movable_region.h"
+#include "machine/bus_window.h"
 #include "measure/snapshot.h"
 
 namespace armvisor::machine {
 
 class Bus {
  public:
+  Bus();
+  ~Bus();
   /// Fails, as an internal error, when the region overlaps another or is empty.
   Status add(const devices::Region& region, devices::MmioDevice& device);
+  /// Likewise, for a window. `background` answers where nothing else does.
+  Status add_window(const devices::Region& region, devices::MmioDevice& background);
+  /// A region of `size` bytes for the windows, nowhere yet. The bus owns it.
+  devices::MovableRegion& add_movable(u64 size, devices::MmioDevice& device);
 
   /// False: nothing there, or the access leaves the region.
   bool read(GuestPa pa, u32 size, u64& value);
@@ -31,7 +42,7 @@ class Bus {
   static void set_accessing_vcpu(u32 index);
 
  private:
-  struct Port {
+  struct Port : BusPort {
     explicit Port(devices::MmioDevice& d) : device(d) {}
     devices::MmioDevice& device;
     std::mutex mutex;
@@ -40,13 +51,22 @@ class Bus {
   struct Region {
     u64 base, size;
     Port* port;
+    BusWindow* window;  ///< null: nothing moves in it
   };
+  struct Hit {
+    Port* port = nullptr;  ///< null: nothing there
+    u64 offset = 0;
+  };
+  class Movable;
 
-  const Region* find(GuestPa pa, u32 size) const;
+  Status add(const devices::Region& region, devices::MmioDevice& device, BusWindow* window);
+  Hit find(GuestPa pa, u32 size) const;
   Port* port_of(devices::MmioDevice& device);
 
   std::vector<Region> regions_;  ///< by base
   std::vector<std::unique_ptr<Port>> ports_;
+  std::vector<std::unique_ptr<BusWindow>> windows_;
+  std::vector<std::unique_ptr<Movable>> movables_;
   measure::TickScale tick_scale_;
 };
 
