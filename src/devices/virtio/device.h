@@ -37,8 +37,8 @@ class DeviceHost {
  public:
   virtual GuestRam& ram() = 0;
   virtual Queue& queue(u16 index) = 0;
-  virtual void used_buffers() = 0;    ///< raises a used-buffer interrupt
-  virtual void config_changed() = 0;  ///< new configuration generation, and its interrupt
+  virtual void used_buffers(u16 queue) = 0;  ///< raises a used-buffer interrupt
+  virtual void config_changed() = 0;         ///< new configuration generation, and its interrupt
   virtual void needs_reset(u16 queue, QueueFault fault) = 0;
 
  protected:
@@ -112,7 +112,7 @@ class Device {
   }
   void interrupt(u16 index) {
     if (index == request_queue()) steps_.end(measure::Step::Serve);
-    if (queue(index).take_interrupt()) host_->used_buffers();
+    if (queue(index).take_interrupt()) host_->used_buffers(index);
   }
   /// Copies from the configuration structure `config`.
   static void copy_config(std::span<const u8> config, u32 offset, std::span<u8> out) {
