@@ -130,7 +130,7 @@ TEST_F(XmmRegistersTest, WhatIsUsedUpIsReleasedWithTheNextInstruction) {
 
 TEST_F(XmmRegistersTest, ColdPathsComeInOrderAndMayAddMore) {
   begin(k_sum);
-  ColdPaths cold(xmm_);
+  ColdPaths cold(at_, xmm_);
   std::string order;
   std::string* const said = &order;
   ColdPaths* const paths = &cold;
@@ -143,6 +143,25 @@ TEST_F(XmmRegistersTest, ColdPathsComeInOrderAndMayAddMore) {
   cold.add([said, paths] { *said += paths->dirty() ? "b" : "?"; });
   cold.emit_all();
   EXPECT_EQ(order, "abc");
+}
+
+TEST_F(XmmRegistersTest, AColdPathIsEmittedAtTheInstructionThatItCameFrom) {
+  begin(k_sum);
+  ColdPaths cold(at_, xmm_);
+  std::vector<u32> at;
+  const auto note = [to = &at, position = &at_] { to->push_back(position->index); };
+  cold.begin_block();
+  at_.index = 2;
+  cold.add([note, paths = &cold, position = &at_] {
+    note();
+    position->index = 3;  // the next of its group
+    paths->add(note);
+  });
+  at_.index = 4;
+  cold.add(note);
+  at_.index = 5;
+  cold.emit_all();
+  EXPECT_EQ(at, (std::vector<u32>{2, 4, 3}));
 }
 
 }  // namespace

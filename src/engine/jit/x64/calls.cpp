@@ -46,8 +46,7 @@ void Calls::load_copies() {
 
 void Calls::add_slow_path(const Inst& i, Label slow, Label done) {
   slow_.push_back(slow_path_of(i));
-  cold_.add([this, i, slow, done, index = at_.index, path = slow_.size() - 1] {
-    at_.index = index;
+  cold_.add([this, i, slow, done, path = slow_.size() - 1] {
     code_.L(slow);
     emit_slow(i, slow_[path]);
     code_.jmp(done, Code::T_NEAR);

@@ -10,7 +10,7 @@ class Calls {
  public:
   using Inst = ir::Inst;
 
-  Calls(Code& code, Position& at, Operands& operands, XmmRegisters& xmm, ColdPaths& cold, const Stubs& stubs)
+  Calls(Code& code, const Position& at, Operands& operands, XmmRegisters& xmm, ColdPaths& cold, const Stubs& stubs)
       : code_(code), at_(at), operands_(operands), xmm_(xmm), cold_(cold), stubs_(stubs) {}
 
   void begin_block();
@@ -44,7 +44,7 @@ class Calls {
   void emit_slow(const Inst& i, const SlowPath& path);
 
   Code& code_;
-  Position& at_;
+  const Position& at_;
   Operands& operands_;
   XmmRegisters& xmm_;
   ColdPaths& cold_;

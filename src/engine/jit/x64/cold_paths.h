@@ -1,6 +1,7 @@
 #pragma once
-// Code that stands behind the block, for what seldom happens. It is emitted when all of the block's own code is, with the
-// dirty units where control came from, which the state of the registers by then does not show.
+// Code that stands behind the block, for what seldom happens. It is emitted when all of the block's own code is, as of
+// where control came from: at the instruction of then, and with the units that were dirty then, which the state of the
+// registers by now does not show.
 #include <cstring>
 #include <type_traits>
 #include <vector>
@@ -11,12 +12,12 @@ namespace armvisor::engine::jit {
 
 class ColdPaths {
  public:
-  explicit ColdPaths(const XmmRegisters& xmm) : xmm_(xmm) {}
+  ColdPaths(Position& at, const XmmRegisters& xmm) : at_(at), xmm_(xmm) {}
 
   /// `emit` is called later. It is kept as bytes: what it captures must be trivial, and little.
   template <class F>
   void add(F emit) {
-    list_.emplace_back(emit, xmm_.dirty_units());
+    list_.emplace_back(emit, at_.index, xmm_.dirty_units());
   }
   void begin_block() {
     list_.clear();
@@ -26,6 +27,7 @@ class ColdPaths {
     emitting_ = true;
     for (std::size_t k = 0; k < list_.size(); ++k) {
       const Path path = list_[k];  // which may add more
+      at_.index = path.index;
       dirty_ = path.dirty;
       path.emit(path.closure);
     }
@@ -36,16 +38,18 @@ class ColdPaths {
  private:
   struct Path {
     template <class F>
-    Path(F f, std::vector<DirtyUnit> units)
-        : emit([](const void* at) { (*static_cast<const F*>(at))(); }), dirty(std::move(units)) {
+    Path(F f, u32 from, std::vector<DirtyUnit> units)
+        : emit([](const void* at) { (*static_cast<const F*>(at))(); }), index(from), dirty(std::move(units)) {
       static_assert(sizeof(F) <= sizeof closure && std::is_trivially_copyable_v<F>);
       std::memcpy(closure, &f, sizeof f);
     }
     void (*emit)(const void* at);
     alignas(8) std::byte closure[88];
-    std::vector<DirtyUnit> dirty;  ///< where control comes from
+    u32 index;  ///< Position::index where control comes from
+    std::vector<DirtyUnit> dirty;
   };
 
+  Position& at_;
   const XmmRegisters& xmm_;
   std::vector<Path> list_;
   std::vector<DirtyUnit> dirty_;

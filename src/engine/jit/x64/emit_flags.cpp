@@ -170,7 +170,6 @@ void Emitter::emit_side_exit(u32 index) {
   jcc(cc, out);
   add_cold([this, index, &exit, out, link, from] {
     L(out);
-    index_ = index + 1;
     recover_flags(index);
     if (may_link_)
       exit_direct(out_->links[link], from);

@@ -2,7 +2,6 @@
 // registers that are plain storage. Each falls back to its helper where more than the common case happens.
 #include "arm/cp15.h"
 #include "arm/debug_events.h"
-#include "base/assert.h"
 #include "engine/exclusive.h"
 #include "engine/jit/side_tables.h"
 #include "engine/jit/x64/emitter.h"
@@ -18,7 +17,6 @@ using measure::Counter;
 
 /// Counts the operation at `index`, unless it is on the way to another that stands for the instruction.
 void Emitter::count(Counter c, u32 index) {
-  AV_ASSERT(index < block_->insts.size());  // cold paths say where they come from
   if (!options_.count_traps || plan_.flow[index].precedes_trap) return;
   inc(qword[rbp + AV_CONTEXT(counters) + measure::Counters::offset(c)]);
 }
@@ -115,9 +113,8 @@ bool Emitter::emit_write_dacr(const Inst& i) {
 
 /// The helper in code behind the block: label `slow` leads there, label `back` is where it comes back to.
 void Emitter::helper_behind(const Inst& i, Label slow, Label back) {
-  add_cold([this, &i, slow, back, index = index_] {
+  add_cold([this, &i, slow, back] {
     L(slow);
-    index_ = index;
     emit_helper(i);
     jmp(back, T_NEAR);
   });
@@ -188,10 +185,10 @@ bool Emitter::emit_exclusive(const Inst& i) {
     mov(dword[rdx], eax);
     mov(qword[rbp + AV_STATE(excl_pa)], -1);
     finish(i.dst, ecx);
-    add_cold([this, &i, unmarked, back, index = index_] {  // kernels clear the monitor so when they return
+    add_cold([this, &i, unmarked, back] {  // kernels clear the monitor so when they return
       L(unmarked);
       mov(qword[rbp + AV_STATE(excl_pa)], -1);
-      count(Counter::FastExclusive, index);
+      count(Counter::FastExclusive);
       mov(ecx, 1);
       finish(i.dst, ecx);
       jmp(back, T_NEAR);

@@ -22,7 +22,7 @@ class Emitter : private Code, private Operands {
   Emitter(const Stubs& stubs, const HostFeatures& host, const JitOptions& options, const WindowSites& sites,
           const Plan& plan)
       : Operands(static_cast<Code&>(*this), at_), stubs_(stubs), host_(host), options_(options), sites_(sites), at_{plan},
-        xmm_(*this, at_, *this), cold_(xmm_), calls_(*this, at_, *this, xmm_, cold_, stubs), accesses_(*this, at_, xmm_),
+        xmm_(*this, at_, *this), cold_(at_, xmm_), calls_(*this, at_, *this, xmm_, cold_, stubs), accesses_(*this, at_, xmm_),
         extension_(*this, at_, *this, xmm_, options.xmm_cache, host.avx), dsp_(*this, *this, cold_),
         fp_(*this, at_, *this, xmm_, cold_, calls_, host), vector_(*this, at_, *this, xmm_, cold_, calls_) {}
 
@@ -48,7 +48,6 @@ class Emitter : private Code, private Operands {
 
   // --- classes of instructions
   void emit(const Inst& i);
-  void emit_move(const Inst& i);
   void emit_move64(const Inst& i);
   Reg32 arithmetic(const Inst& i, Op op);
   void emit_binary(const Inst& i);
@@ -62,7 +61,6 @@ class Emitter : private Code, private Operands {
   void emit_field(const Inst& i);
   void emit_condition_value(const Inst& i);
   void emit_compare(const Inst& i);
-  void emit_mul64(const Inst& i);
   void emit_arith64(const Inst& i);
   void emit_add_address(const Inst& i);
   void emit_divide(const Inst& i);
