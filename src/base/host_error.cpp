@@ -1,5 +1,7 @@
 #include "base/host_error.h"
 
+#include <fmt/core.h>
+
 #include <cerrno>
 #include <cstring>
 
@@ -7,7 +9,7 @@ namespace armvisor {
 namespace {
 
 std::string text(const std::string& expected, int error, std::string_view advice) {
-  return expected + ", the host says: " + std::strerror(error) + "; " + std::string(advice);
+  return fmt::format("{}, the host says: {}; {}", expected, std::strerror(error), advice);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "base/input_file.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <poll.h>
 #include <sys/stat.h>
 
@@ -69,8 +70,8 @@ Status InputFile::read_to(u64 count) {
 }
 
 Status InputFile::too_long(u64 most, const std::string& found, const std::string& advice) const {
-  return Error{ErrorKind::BadInput, role_ + " " + path_ + ": expected at most " + std::to_string(most) +
-                                        " bytes, found " + found + "; " + advice};
+  return Error{ErrorKind::BadInput,
+               fmt::format("{} {}: expected at most {} bytes, found {}; {}", role_, path_, most, found, advice)};
 }
 
 Status InputFile::read_all(u64 most, const std::string& advice) {

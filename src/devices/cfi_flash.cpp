@@ -1,6 +1,7 @@
 #include "devices/cfi_flash.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -63,11 +64,13 @@ Status map_image(const CfiFlashConfig& config, Mapping& mapping) {
     return Error{ErrorKind::BadInput, expected + "a regular file, found something else; copy it to one"};
   const u64 length = static_cast<u64>(st.st_size);
   if (length == 0 || length > config.size)
-    return Error{ErrorKind::BadInput, "the flash image '" + config.image + "' has " + std::to_string(length) +
-                                          " bytes; it must have between 1 and " + std::to_string(config.size)};
+    return Error{ErrorKind::BadInput, fmt::format("the flash image '{}' has {} bytes; it must have between 1 and {}",
+                                                  config.image, length, config.size)};
   if (shared && length % k_page_size != 0)
-    return Error{ErrorKind::BadInput, "the flash image '" + config.image + "' has " + std::to_string(length) +
-                                          " bytes; to be written to it must be a multiple of 4096, so pad it"};
+    return Error{
+        ErrorKind::BadInput,
+        fmt::format("the flash image '{}' has {} bytes; to be written to it must be a multiple of 4096, so pad it",
+                    config.image, length)};
   if (mmap(mapping.data(), length, PROT_READ | PROT_WRITE, MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE), fd.get(),
            0) == MAP_FAILED)
     return file_error(expected + "to map it", errno, "copy it to another file system");

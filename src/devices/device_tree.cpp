@@ -1,19 +1,14 @@
 #include "devices/device_tree.h"
 
+#include <fmt/core.h>
 #include <libfdt.h>
-
-#include <cstdio>
 
 namespace armvisor::devices {
 namespace {
 constexpr std::size_t k_room = 64 * 1024;  // a board's tree needs about 8 KiB
 }
 
-std::string node_name(std::string_view name, GuestPa address) {
-  char text[24];
-  std::snprintf(text, sizeof text, "@%llx", static_cast<unsigned long long>(address.value));
-  return std::string(name) + text;
-}
+std::string node_name(std::string_view name, GuestPa address) { return fmt::format("{}@{:x}", name, address.value); }
 
 TreeWriter::TreeWriter() : blob_(k_room) {
   check(fdt_create(blob_.data(), static_cast<int>(blob_.size())));

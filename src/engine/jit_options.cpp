@@ -1,4 +1,6 @@
 // The options of the compiling engine by name.
+#include <fmt/core.h>
+
 #include <charconv>
 #include <utility>
 
@@ -41,9 +43,9 @@ Status set_number(const Number& n, std::string_view digits, JitOptions& options)
   u64 value = 0;
   const auto [end, error] = std::from_chars(digits.begin(), digits.end(), value);
   if (error != std::errc() || end != digits.end() || value < n.least || value > n.most)
-    return Error{ErrorKind::BadArguments, "--jit " + std::string(n.name) + ": expected a number from " +
-                                              std::to_string(n.least) + " to " + std::to_string(n.most) + ", found '" +
-                                              std::string(digits) + "'; change it"};
+    return Error{ErrorKind::BadArguments,
+                 fmt::format("--jit {}: expected a number from {} to {}, found '{}'; change it", n.name, n.least,
+                             n.most, digits)};
   options.*n.member = value * n.unit;
   return {};
 }

@@ -1,6 +1,6 @@
 #include "engine/journal.h"
 
-#include <cstdio>
+#include <fmt/core.h>
 
 #include "engine/guest_access.h"
 
@@ -9,16 +9,9 @@ namespace {
 
 u8 byte_of(u64 value, u64 n) { return static_cast<u8>(value >> (8 * n)); }
 
-template <class... T>
-std::string format(const char* text, T... values) {
-  char line[160];
-  std::snprintf(line, sizeof line, text, values...);
-  return line;
-}
-
 std::string access_text(GuestPa pa, u32 size, bool write, u64 value) {
-  return format("%s of %u bytes at %09llx", write ? "write" : "read", size, static_cast<unsigned long long>(pa.value)) +
-         (write ? format(" of %llx", static_cast<unsigned long long>(value)) : "");
+  return fmt::format("{} of {} bytes at {:09x}", write ? "write" : "read", size, pa.value) +
+         (write ? fmt::format(" of {:x}", value) : "");
 }
 
 }  // namespace
@@ -69,7 +62,7 @@ bool Journal::stored(u64 host, u32 size, u64 value) {
   if (phase_ == Phase::Compiled && !cut_)
     for (u32 k = 0; k < size; ++k)
       if (!is_stored(host + k))
-        difference_ += format("memory: %u bytes stored that the interpreter does not store\n", size);
+        difference_ += fmt::format("memory: {} bytes stored that the interpreter does not store\n", size);
   return false;
 }
 
@@ -122,9 +115,7 @@ std::string Journal::difference() const {
     text += "counter or interrupt inputs: read less often than by the interpreter\n";
   for (const Bytes& s : stores_) {
     u64 wanted = overlay(s.host, s.size, 0), found = guest_load_bytes(s.host, s.size);
-    if (wanted != found)
-      text += format("memory: %u bytes are %llx, interpreter: %llx\n", s.size, static_cast<unsigned long long>(found),
-                     static_cast<unsigned long long>(wanted));
+    if (wanted != found) text += fmt::format("memory: {} bytes are {:x}, interpreter: {:x}\n", s.size, found, wanted);
   }
   return text;
 }

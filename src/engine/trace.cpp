@@ -1,6 +1,8 @@
 #include "engine/trace.h"
 
-#include <cstdio>
+#include <fmt/core.h>
+
+#include <iterator>
 
 #include "base/log.h"
 #include "frontend/disassembler.h"
@@ -23,26 +25,22 @@ std::string guest_text(const u8* code, u32 bytes, u32 pc, bool thumb) {
 
 void trace_block(const Block& block, const ir::Block& ir_block, const u8* code) {
   std::string text = "translated";
-  char line[128];
-  const auto add = [&]<class... T>(const char* format, T... values) {
-    std::snprintf(line, sizeof line, format, values...);
-    text += line;
-  };
-  add(" %08x key %x, %u instructions, %u bytes%s\n", block.pc, block.key, block.insn_count, block.bytes,
-      block.key & k_key_window ? ", window" : "");
+  const auto out = std::back_inserter(text);
+  fmt::format_to(out, " {:08x} key {:x}, {} instructions, {} bytes{}\n", block.pc, block.key, block.insn_count,
+                 block.bytes, block.key & k_key_window ? ", window" : "");
   frontend::Context context;
   context.thumb = true;
   const bool thumb = block.key & context.key() & ~frontend::Context{}.key();
   for (const ir::Inst& i : ir_block.insts) {
     if (i.op != ir::Op::Insn) continue;
     const u32 pc = static_cast<u32>(i.imm);
-    add("guest %08x  ", pc);
-    text += guest_text(code + static_cast<s32>(pc - block.pc), i.attr, pc, thumb) + "\n";
+    fmt::format_to(out, "guest {:08x}  {}\n", pc,
+                   guest_text(code + static_cast<s32>(pc - block.pc), i.attr, pc, thumb));
   }
   text += ir::print(ir_block);
   if (block.compiled) {
-    add("host %zx ", reinterpret_cast<std::size_t>(block.host));
-    for (u32 k = 0; k < block.host_size; ++k) add("%02x", static_cast<const u8*>(block.host)[k]);
+    fmt::format_to(out, "host {:x} ", reinterpret_cast<std::size_t>(block.host));
+    for (u32 k = 0; k < block.host_size; ++k) fmt::format_to(out, "{:02x}", static_cast<const u8*>(block.host)[k]);
     text += "\n";
   }
   print_text(text);

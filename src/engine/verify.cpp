@@ -5,6 +5,8 @@
 // it, which is noticed (Journal::raced), and then the compiled run stands.
 #include "engine/verify.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -44,11 +46,8 @@ bool ends_with_block(Leave why) {
 class Differences {
  public:
   void compare(const std::string& name, u64 compiled, u64 interpreted) {
-    if (compiled == interpreted) return;
-    char line[128];
-    std::snprintf(line, sizeof line, "%-12s compiled %016llx, interpreted %016llx\n", name.c_str(),
-                  static_cast<unsigned long long>(compiled), static_cast<unsigned long long>(interpreted));
-    text += line;
+    if (compiled != interpreted)
+      text += fmt::format("{:12} compiled {:016x}, interpreted {:016x}\n", name, compiled, interpreted);
   }
   std::string text;
 };
@@ -67,8 +66,8 @@ std::string differences(const CpuState& compiled, const CpuState& interpreted) {
     const u32 last = mode == arm::k_mode_usr ? 14 : 16;  // 16: SPSR
     for (u32 n = first; n <= last; ++n) {
       if (n == 15) continue;
-      const std::string what = n == 16 ? "spsr_" : "r" + std::to_string(n) + "_";
-      d.compare(what + name, read_mode_reg(compiled, mode, n), read_mode_reg(interpreted, mode, n));
+      const std::string what = n == 16 ? fmt::format("spsr_{}", name) : fmt::format("r{}_{}", n, name);
+      d.compare(what, read_mode_reg(compiled, mode, n), read_mode_reg(interpreted, mode, n));
     }
   }
   for (u32 n = 0; n < 32; ++n) d.compare("d" + std::to_string(n), compiled.d[n], interpreted.d[n]);
@@ -90,13 +89,8 @@ std::string differences(const CpuState& compiled, const CpuState& interpreted) {
 
 std::string state_text(const CpuState& s) {
   std::string text;
-  char part[48];
-  for (u32 n = 0; n < 16; ++n) {
-    std::snprintf(part, sizeof part, "r%-2u %08x%c", n, s.r[n], n % 8 == 7 ? '\n' : ' ');
-    text += part;
-  }
-  std::snprintf(part, sizeof part, "cpsr %08x fpscr %08x\n", cpsr(s), fpscr(s));
-  return text + part;
+  for (u32 n = 0; n < 16; ++n) text += fmt::format("r{:<2} {:08x}{}", n, s.r[n], n % 8 == 7 ? '\n' : ' ');
+  return text + fmt::format("cpsr {:08x} fpscr {:08x}\n", cpsr(s), fpscr(s));
 }
 
 mmu::TlbEntry* no_entries() {
@@ -111,10 +105,10 @@ mmu::TlbEntry* no_entries() {
 }  // namespace
 
 Verifier::~Verifier() {
-  const auto count = [](const std::atomic<u64>& n) { return std::to_string(n.load()); };
-  say("verify: " + count(agreed) + " blocks ran twice and agreed, " + count(differed) + " differed; " + count(raced) +
-      " raced with a device, " + count(cut) + " not compared from a device access on; " + count(moves) +
-      " were moved as translated");
+  say(
+      fmt::format("verify: {} blocks ran twice and agreed, {} differed; {} raced with a device, {} not compared from a "
+                  "device access on; {} were moved as translated",
+                  agreed.load(), differed.load(), raced.load(), cut.load(), moves.load()));
 }
 
 void Verifier::check_move(Backend& backend, const Block& block, const frontend::Context& context,
@@ -191,8 +185,8 @@ Leave TranslatingVcpu::execute_verified(Block* block) {
   if (std::memcmp(&context_.guest, &interpreted, sizeof interpreted) != 0)
     found += differences(context_.guest, interpreted);
   if (why != why_interpreted)
-    found += "left for reason " + std::to_string(static_cast<u32>(why)) + ", interpreted " +
-             std::to_string(static_cast<u32>(why_interpreted)) + "\n";
+    found +=
+        fmt::format("left for reason {}, interpreted {}\n", static_cast<u32>(why), static_cast<u32>(why_interpreted));
   if (found.empty()) {
     ++verifier.agreed;
     return why;
@@ -206,10 +200,7 @@ Leave TranslatingVcpu::execute_verified(Block* block) {
 }
 
 void TranslatingVcpu::report(const Block& block, const CpuState& before, const std::string& found) {
-  char line[128];
-  std::snprintf(line, sizeof line, "verify: vCPU %u: the compiled block at %08x and the interpreter differ", index_,
-                block.pc);
-  say(line);
+  say(fmt::format("verify: vCPU {}: the compiled block at {:08x} and the interpreter differ", index_, block.pc));
   print_text("before:\n" + state_text(before) + "differences:\n" + found);
   const GuestPa page(block.pa.value & ~u64{k_page_mask});
   const u8* const host = shared_.page_at(page);

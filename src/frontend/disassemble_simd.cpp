@@ -1,7 +1,8 @@
 #include "frontend/disassemble_simd.h"
 
+#include <fmt/core.h>
+
 #include <bit>
-#include <cstdio>
 
 #include "base/bits.h"
 
@@ -9,8 +10,10 @@ namespace armvisor::frontend {
 namespace {
 
 std::string number(u32 v) { return std::to_string(v); }
-std::string hash(u32 v) { return "#" + std::to_string(v); }
-std::string d_register(u32 n) { return "d" + number(n); }
+std::string hash(u32 v) { return fmt::format("#{}", v); }
+std::string d_register(u32 n) { return fmt::format("d{}", n); }
+/// A scalar: an element of a D register.
+std::string element(u32 d, u32 index) { return fmt::format("d{}[{}]", d, index); }
 
 std::string core_register(u32 n) {
   static constexpr const char* k_names[] = {"r0", "r1", "r2",  "r3",  "r4", "r5", "r6", "r7",
@@ -18,14 +21,10 @@ std::string core_register(u32 n) {
   return k_names[n & 15];
 }
 
-std::string hex64(u64 v) {
-  char text[24];
-  std::snprintf(text, sizeof text, "#0x%llx", static_cast<unsigned long long>(v));
-  return text;
-}
+std::string hex64(u64 v) { return fmt::format("#{:#x}", v); }
 
 std::string vfp_register(const Inst& i, char high, char low) {
-  return i('z') ? d_register(i(high) << 4 | i(low)) : "s" + number(i(low) << 1 | i(high));
+  return i('z') ? d_register(i(high) << 4 | i(low)) : fmt::format("s{}", i(low) << 1 | i(high));
 }
 
 /// The eight bits of a floating-point immediate: (-1)^s * (16 + fraction) / 16 * 2^e.
@@ -34,9 +33,7 @@ std::string float_immediate(u32 imm8) {
   double v = (16 + (imm8 & 15)) / 16.0;
   for (u32 k = e & 4 ? 7 - e : 0; k > 0; --k) v /= 2;  // exponents -3..0
   for (u32 k = e & 4 ? 0 : e + 1; k > 0; --k) v *= 2;  // and 1..4
-  char text[32];
-  std::snprintf(text, sizeof text, "#%e", imm8 & 0x80 ? -v : v);
-  return text;
+  return fmt::format("#{:e}", imm8 & 0x80 ? -v : v);
 }
 
 std::string modified_immediate(const Inst& i) {
@@ -60,26 +57,21 @@ u32 left_shift(const Inst& i) { return i('L') ? i('i') : i('i') - element_bits(i
 
 std::string scalar(const Inst& i) {
   const u32 m = i('m'), high = i('M');
-  if (i('z') == 1) return d_register(m & 7) + "[" + number(high << 1 | m >> 3) + "]";
-  return d_register(m) + "[" + number(high) + "]";
+  return i('z') == 1 ? element(m & 7, high << 1 | m >> 3) : element(m, high);
 }
 
 std::string dup_lane(const Inst& i) {
   const u32 imm4 = i('i'), size = static_cast<u32>(std::countr_zero(imm4 | 8)), d = i('D') << 4 | i('d');
-  return number(8u << size) + " " + (i('Q') ? "q" + number(d / 2) : d_register(d)) + ", " +
-         d_register(i('M') << 4 | i('m')) + "[" + number(imm4 >> (size + 1)) + "]";
+  return fmt::format("{} {}{}, {}", 8u << size, i('Q') ? 'q' : 'd', i('Q') ? d / 2 : d,
+                     element(i('M') << 4 | i('m'), imm4 >> (size + 1)));
 }
 
 /// {d0, d2}: `count` registers from `first`, `step` apart, each followed by `lane`. Lists that pass the last register
 /// are UNPREDICTABLE and are cut there.
 std::string register_list(char kind, u32 first, u32 count, u32 step, const std::string& lane = {}) {
   std::string text("{");
-  for (u32 k = 0; k < count && first + k * step < 32; ++k) {
-    if (k != 0) text += ", ";
-    text += kind;
-    text += number(first + k * step);
-    text += lane;
-  }
+  for (u32 k = 0; k < count && first + k * step < 32; ++k)
+    text += fmt::format("{}{}{}{}", k ? ", " : "", kind, first + k * step, lane);
   return text += "}";
 }
 
@@ -89,9 +81,8 @@ std::string vfp_list(const Inst& i) {
 }
 
 std::string vfp_address(const Inst& i) {
-  std::string text = "[" + core_register(i('n'));
-  if (i('i') != 0 || !i('U')) text += std::string(i('U') ? ", #" : ", #-") + number(i('i') * 4);
-  return text + "]";
+  if (i('i') == 0 && i('U')) return fmt::format("[{}]", core_register(i('n')));
+  return fmt::format("[{}, #{}{}]", core_register(i('n')), i('U') ? "" : "-", i('i') * 4);
 }
 
 // Element and structure loads and stores. The registers that one carries follow from bits 11:8.
@@ -135,7 +126,7 @@ std::string core_lane(const Inst& i) {
   const u32 size = o & 2 ? 8 : p & 1 ? 16 : 32;
   const u32 lane = size == 8 ? (o & 1) << 2 | p : size == 16 ? (o & 1) << 1 | p >> 1 : o & 1;
   const u32 d = from ? i('N') << 4 | i('n') : i('D') << 4 | i('d');
-  return number(size) + " " + (from ? core_register(i('t')) + ", " : "") + d_register(d) + "[" + number(lane) + "]";
+  return fmt::format("{} {}{}", size, from ? core_register(i('t')) + ", " : "", element(d, lane));
 }
 
 using Format = std::string (*)(const Inst&);

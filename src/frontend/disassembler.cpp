@@ -1,7 +1,9 @@
 #include "frontend/disassembler.h"
 
-#include <cstdio>
+#include <fmt/core.h>
+
 #include <cstdlib>
+#include <iterator>
 
 #include "base/bits.h"
 #include "frontend/disassemble_simd.h"
@@ -14,12 +16,6 @@ constexpr std::string_view k_registers[] = {"r0", "r1", "r2",  "r3",  "r4", "r5"
 constexpr std::string_view k_conditions[] = {"eq", "ne", "hs", "lo", "mi", "pl", "vs", "vc",
                                              "hi", "ls", "ge", "lt", "gt", "le", "",   ""};
 constexpr std::string_view k_shifts[] = {"lsl", "lsr", "asr", "ror"};
-
-std::string hex(u32 v) {
-  char text[16];
-  std::snprintf(text, sizeof text, "0x%x", v);
-  return text;
-}
 
 /// One {…} item: field letters, type, and the number after '*' or '+'.
 struct Item {
@@ -65,9 +61,9 @@ class Formatter {
   }
 
  private:
-  template <class... Parts>
-  void put(const Parts&... parts) {
-    ((out_ += parts), ...);
+  template <class... Values>
+  void add(fmt::format_string<Values...> format, Values&&... values) {
+    fmt::format_to(std::back_inserter(out_), format, std::forward<Values>(values)...);
   }
 
   bool has(char letter) const {
@@ -106,7 +102,7 @@ class Formatter {
     if (item.scale_kind == '*') v *= item.scale;
     if (item.scale_kind == '+') v += item.scale;
     if (format_number(item, v) || format_register(item, v, bits_total)) return;
-    put('<', item.type, '>');
+    add("<{}>", item.type);
   }
 
   /// Items without a type.
@@ -127,28 +123,26 @@ class Formatter {
     } else if (name.size() == 1) {
       out_ += k_registers[inst_(name[0]) & 15];
     } else {
-      put('<', name, '>');
+      add("<{}>", name);
     }
   }
 
   /// Fields P, U, W, n and i, or m with y and i. The names with 'h' (memory hints) are offset forms without P and W.
   void format_address(std::string_view name, u32 scale) {
     const bool hint = name.starts_with("addrh"), by_register = name.ends_with('m');
-    const bool add = inst_('U') != 0, index = hint || inst_('P') != 0;
+    const bool up = inst_('U') != 0, index = hint || inst_('P') != 0;
+    const char* const sign = up ? "" : "-";
     std::string offset;
     if (by_register) {
-      offset = add ? ", " : ", -";
-      offset += k_registers[inst_('m')];
-      offset += shift_text(inst_('y') << 5 | inst_('i'));
-    } else if (inst_('i') != 0 || !add || !index) {
-      offset = add ? ", #" : ", #-";
-      offset += std::to_string(inst_('i') * scale);
+      offset = fmt::format(", {}{}{}", sign, k_registers[inst_('m')], shift_text(inst_('y') << 5 | inst_('i')));
+    } else if (inst_('i') != 0 || !up || !index) {
+      offset = fmt::format(", #{}{}", sign, inst_('i') * scale);
     }
-    put('[', k_registers[inst_('n')]);
-    if (!index) put(']');
-    put(offset);
-    if (index) put(']');
-    if (index && inst_('W') && !hint) out_ += '!';
+    const char* const back = index && inst_('W') && !hint ? "!" : "";
+    if (index)
+      add("[{}{}]{}", k_registers[inst_('n')], offset, back);
+    else
+      add("[{}]{}", k_registers[inst_('n')], offset);
   }
 
   void format_cps() {
@@ -159,17 +153,14 @@ class Formatter {
       if (inst_('b')) out_ += 'i';
       if (inst_('f')) out_ += 'f';
     }
-    if (inst_('M')) put(imod >= 2 ? ", #" : " #", std::to_string(inst_('m')));
+    if (inst_('M')) add("{} #{}", imod >= 2 ? "," : "", inst_('m'));
   }
 
   static std::string shift_text(u32 type_imm5) {
     const u32 type = (type_imm5 >> 5) & 3, amount = type_imm5 & 31;
     if (amount == 0 && type == 0) return {};
     if (amount == 0 && type == 3) return ", rrx";
-    std::string text(", ");
-    text += k_shifts[type];
-    text += " #";
-    return text += std::to_string(amount == 0 ? 32 : amount);
+    return fmt::format(", {} #{}", k_shifts[type], amount == 0 ? 32 : amount);
   }
 
   /// rel, urel, arel, aurel, jrel, ajrel.
@@ -186,25 +177,25 @@ class Formatter {
       if (s == 0) v ^= 3u << (bits_total - 3);
     }
     if (type != "urel") v = sign_extend(v, bits_total);
-    out_ += hex(base + v * item.scale);
+    add("{:#x}", base + v * item.scale);
     return true;
   }
 
   bool format_number(const Item& item, u32 v) {
     if (item.type == "imm") {
-      put('#', std::to_string(v));
+      add("#{}", v);
     } else if (item.type == "int") {
-      out_ += std::to_string(v);
+      add("{}", v);
     } else if (item.type == "hex") {
-      put('#', hex(v));
+      add("#{:#x}", v);
     } else if (item.type == "modimm") {
-      put('#', std::to_string(static_cast<s32>(ror32(v & 0xff, bits<11, 8>(v) * 2))));
+      add("#{}", static_cast<s32>(ror32(v & 0xff, bits<11, 8>(v) * 2)));
     } else if (item.type == "t32imm") {
-      put('#', std::to_string(static_cast<s32>(t32_imm(v))));
+      add("#{}", static_cast<s32>(t32_imm(v)));
     } else if (item.type == "shimm") {
-      put('#', std::to_string(v == 0 ? 32 : v));
+      add("#{}", v == 0 ? 32 : v);
     } else if (item.type == "bfwidth") {  // msb:lsb of BFI and BFC
-      put('#', std::to_string((v >> 5) - (v & 31) + 1));
+      add("#{}", (v >> 5) - (v & 31) + 1);
     } else if (item.type == "shift") {
       out_ += shift_text(v);
     } else if (item.type == "satshift") {
@@ -216,7 +207,7 @@ class Formatter {
     } else if (item.type == "sign") {
       out_ += v == 0 ? "-" : "";
     } else if (item.type == "esize") {
-      out_ += std::to_string(8u << (v & 7));
+      add("{}", 8u << (v & 7));
     } else if (item.type == "?") {
       format_choice(item.alternatives, v);
     } else {
@@ -237,7 +228,7 @@ class Formatter {
       if (bar == std::string_view::npos) break;
       alternatives.remove_prefix(bar + 1);
     }
-    put(alternatives.substr(0, alternatives.find('|')));
+    out_ += alternatives.substr(0, alternatives.find('|'));
   }
 
   bool format_register(const Item& item, u32 v, u32 bits_total) {
@@ -248,13 +239,13 @@ class Formatter {
     } else if (item.type == "listlr" || item.type == "listpc") {
       format_list((v & 0xff) | (v >> 8) << (item.type == "listlr" ? 14 : 15));
     } else if (item.type == "s" || item.type == "d") {
-      put(item.type, std::to_string(v));
+      add("{}{}", item.type, v);
     } else if (item.type == "q") {
-      put('q', std::to_string(v / 2));
+      add("q{}", v / 2);
     } else if (item.type == "dq") {
       const bool quad = (v >> (bits_total - 1)) & 1;
       v &= static_cast<u32>(low_mask(bits_total - 1));
-      put(quad ? 'q' : 'd', std::to_string(quad ? v / 2 : v));
+      add("{}{}", quad ? 'q' : 'd', quad ? v / 2 : v);
     } else if (item.type == "psrmask") {
       static constexpr char k_letters[] = {'c', 'x', 's', 'f'};
       for (int k = 3; k >= 0; --k)
@@ -284,9 +275,9 @@ class Formatter {
                                                    "", "", "ishst", "ish", "", "", "st",    "sy"};
     const std::string_view name = k_names[option & 15];
     if (name.empty())
-      put('#', std::to_string(option));
+      add("#{}", option);
     else
-      put(name);
+      out_ += name;
   }
 
   const Inst& inst_;
@@ -306,7 +297,7 @@ std::string disassemble(u32 word, u32 pc, Isa isa) {
     case Isa::T32: inst.encoding = decode_t32(word, inst.raw); break;
     case Isa::T16: inst.encoding = decode_t16(static_cast<u16>(word)); break;
   }
-  if (inst.encoding == nullptr) return std::string("udf ").append(hex(word));
+  if (inst.encoding == nullptr) return fmt::format("udf {:#x}", word);
   return Formatter(inst).run(inst.encoding->syntax);
 }
 

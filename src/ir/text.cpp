@@ -8,8 +8,9 @@
 //
 // Operands are r0..r14, tN, #constant, @address and _ (none). An address moves with the block (Moves), as do disp=@N
 // and imm=@N. ';' starts a comment. Numbers are decimal or 0x hexadecimal.
+#include <fmt/core.h>
+
 #include <charconv>
-#include <cstdio>
 #include <unordered_map>
 
 #include "ir/ir.h"
@@ -17,25 +18,11 @@
 namespace armvisor::ir {
 namespace {
 
-std::string hex(u64 v) {
-  char text[24];
-  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(v));
-  return text;
-}
-
-std::string numbered(char prefix, u32 n) {
-  std::string out(1, prefix);
-  out += std::to_string(n);
-  return out;
-}
-
 std::string operand_text(Value v, const Inst& inst) {
   if (v.is_none()) return "_";
-  if (v.is_reg()) return numbered('r', v.reg_number());
-  if (v.is_temp()) return numbered('t', v.temp_number());
-  std::string out = inst.moves & Moves::imm ? "@" : "#";
-  out += hex(inst.imm);
-  return out;
+  if (v.is_reg()) return fmt::format("r{}", v.reg_number());
+  if (v.is_temp()) return fmt::format("t{}", v.temp_number());
+  return fmt::format("{}{:#x}", inst.moves & Moves::imm ? '@' : '#', inst.imm);
 }
 
 void print_inst(const Inst& inst, std::string& out) {
@@ -50,13 +37,13 @@ void print_inst(const Inst& inst, std::string& out) {
     out += (k ? ", " : " ") + operand_text(operands[k], inst);
     has_imm_operand |= operands[k].is_imm();
   }
-  if (inst.attr) out += " attr=" + hex(inst.attr);
-  if (inst.attr2) out += " attr2=" + hex(inst.attr2);
+  if (inst.attr) out += fmt::format(" attr={:#x}", inst.attr);
+  if (inst.attr2) out += fmt::format(" attr2={:#x}", inst.attr2);
   const auto field = [&](const char* name, u8 mark, u64 value) {
-    if (value || (inst.moves & mark)) out += std::string(name) + (inst.moves & mark ? "@" : "") + hex(value);
+    if (value || (inst.moves & mark)) out += fmt::format(" {}={}{:#x}", name, inst.moves & mark ? "@" : "", value);
   };
-  field(" disp=", Moves::disp, inst.disp);
-  if (!has_imm_operand) field(" imm=", Moves::imm, inst.imm);
+  field("disp", Moves::disp, inst.disp);
+  if (!has_imm_operand) field("imm", Moves::imm, inst.imm);
   out += '\n';
 }
 
@@ -215,10 +202,9 @@ std::string parse_header(const std::vector<std::string_view>& words, Block& bloc
 }  // namespace
 
 std::string print(const Block& block) {
-  std::string out = "block pc=" + hex(block.pc) + " bytes=" + std::to_string(block.guest_bytes) +
-                    " insns=" + std::to_string(block.insn_count) + " temps=" + std::to_string(block.temp_count) +
-                    " labels=" + std::to_string(block.label_count);
-  if (block.head_count) out += " before=" + std::to_string(block.before) + " heads=" + std::to_string(block.head_count);
+  std::string out = fmt::format("block pc={:#x} bytes={} insns={} temps={} labels={}", block.pc, block.guest_bytes,
+                                block.insn_count, block.temp_count, block.label_count);
+  if (block.head_count) out += fmt::format(" before={} heads={}", block.before, block.head_count);
   if (block.fp) out += " fp=1";
   out += "\n";
   for (const Inst& inst : block.insts) print_inst(inst, out);
@@ -241,7 +227,7 @@ bool parse(std::string_view text, Block& block, std::string& error) {
       expected = parse_inst(words, block.insts.emplace_back());
     }
     if (!expected.empty()) {
-      error = "line " + std::to_string(number) + ": expected " + expected;
+      error = fmt::format("line {}: expected {}", number, expected);
       return false;
     }
   }

@@ -9,6 +9,8 @@
 //  6. control does not fall out of the end, and an Insn starts before the first instruction that may raise;
 //  7. what is marked as moving with the block is a 32-bit address where an opcode may have one, and an access has one;
 //  8. a region begins with a Head; heads are defined once, and temps do not outlive the block that a Head begins.
+#include <fmt/core.h>
+
 #include <bit>
 
 #include "base/assert.h"
@@ -34,10 +36,10 @@ class Verifier {
     }
     if (reachable_) return "end: control falls out of the block";
     for (u32 k = 0; k < heads_.size(); ++k)
-      if (!heads_[k]) return "end: head " + std::to_string(k) + " is not defined";
+      if (!heads_[k]) return fmt::format("end: head {} is not defined", k);
     for (u32 k = 0; k < labels_.size(); ++k)
       if (labels_[k].skipped_to && !labels_[k].defined)
-        return "end: label " + std::to_string(k) + " is skipped to but not defined";
+        return fmt::format("end: label {} is skipped to but not defined", k);
     return {};
   }
 
@@ -52,7 +54,7 @@ class Verifier {
     one.insts.push_back(block_.insts[index_]);
     std::string text = block_.insts[index_].op < Op::Count ? print(one) : std::string("\n?\n");
     text = text.substr(text.find('\n') + 1);
-    return "instruction " + std::to_string(index_) + ": " + problem + ": " + text.substr(0, text.find('\n'));
+    return fmt::format("instruction {}: {}: {}", index_, problem, text.substr(0, text.find('\n')));
   }
 
   const char* check(const Inst& inst) {

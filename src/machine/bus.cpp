@@ -1,5 +1,7 @@
 #include "machine/bus.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <string>
 
@@ -123,7 +125,7 @@ std::vector<measure::DeviceSnapshot> Bus::stats() const {
     const std::string base(port->device.name());
     std::string name = base;
     const auto taken = [&] { return std::ranges::any_of(out, [&](const auto& d) { return d.name == name; }); };
-    for (u32 n = 2; taken(); ++n) name = base + "-" + std::to_string(n);
+    for (u32 n = 2; taken(); ++n) name = fmt::format("{}-{}", base, n);
     out.push_back({name, port->reads.load(std::memory_order_relaxed), port->writes.load(std::memory_order_relaxed),
                    static_cast<u64>(static_cast<double>(port->ticks.load(std::memory_order_relaxed)) * ns_per_tick)});
     if (const auto* steps = port->device.steps()) out.back().steps = steps->snapshot(ns_per_tick);

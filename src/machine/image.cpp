@@ -1,5 +1,7 @@
 #include "machine/image.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cstring>
 #include <string_view>
@@ -13,12 +15,6 @@ namespace {
 /// Enough of a file to tell an ELF file.
 constexpr u64 k_head = 64;
 constexpr u64 k_largest_elf = u64{1} << 30;
-
-std::string hex(u64 v) {
-  char text[32];
-  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(v));
-  return text;
-}
 
 Image place(std::vector<u8> file, GuestPa pa, u32 entry, u64 memory_size = 0) {
   Image image;
@@ -60,10 +56,10 @@ Status check_fits(const Image& image, const std::string& path, GuestPa ram_base,
   for (const Segment& s : image.segments) {
     const u64 size = std::max<u64>(s.memory_size, s.bytes.size());
     if (s.pa.value >= ram_base.value && size <= ram_size && s.pa.value - ram_base.value <= ram_size - size) continue;
-    return Error{ErrorKind::BadInput, "kernel " + path + ": expected RAM from " + hex(s.pa.value) + " to " +
-                                          hex(s.pa.value + size) + ", the machine has RAM from " + hex(ram_base.value) +
-                                          " to " + hex(ram_base.value + ram_size) +
-                                          "; give it more with --memory, or load the image elsewhere"};
+    return Error{ErrorKind::BadInput,
+                 fmt::format("kernel {}: expected RAM from {:#x} to {:#x}, the machine has RAM from {:#x} to {:#x}; "
+                             "give it more with --memory, or load the image elsewhere",
+                             path, s.pa.value, s.pa.value + size, ram_base.value, ram_base.value + ram_size)};
   }
   return {};
 }
@@ -80,10 +76,10 @@ Result<Image> recognise(const ImageArgument& argument, std::vector<u8> file, con
     return place(std::move(file), pa, static_cast<u32>(pa.value));
   }
   return Error{ErrorKind::BadInput,
-               "kernel " + path + ": expected a 32-bit ARM zImage, uImage or ELF file, found " +
-                   (foreign.empty() ? "none of these" : std::string(foreign)) +
-                   (foreign.empty() ? "; a raw binary needs its load address: --kernel " + path + "@0xADDRESS"
-                                    : std::string("; give the kernel itself, built for ARMv7"))};
+               fmt::format("kernel {}: expected a 32-bit ARM zImage, uImage or ELF file, found {}; {}", path,
+                           foreign.empty() ? "none of these" : foreign,
+                           foreign.empty() ? "a raw binary needs its load address: --kernel " + path + "@0xADDRESS"
+                                           : "give the kernel itself, built for ARMv7")};
 }
 
 }  // namespace
@@ -142,15 +138,16 @@ Result<Image> load_zimage(const std::string& path, std::vector<u8> file, const I
   };
   const u32 start = word(k_zimage_start_at), end = word(k_zimage_end_at), size = end - start;
   if (end < start)
-    return Error{ErrorKind::BadInput, "kernel " + path + ": expected a zImage that ends behind its start, " +
-                                          hex(start) + ", found " + hex(end) + "; the file is damaged, copy it again"};
+    return Error{ErrorKind::BadInput, fmt::format("kernel {}: expected a zImage that ends behind its start, {:#x}, "
+                                                  "found {:#x}; the file is damaged, copy it again",
+                                                  path, start, end)};
   // A device tree may be appended, so the file may be longer than the header says. It is shorter where others than
   // Linux count their bss as part of the image.
   if (size > file.size()) {
     if (word(k_linux_order_at) == k_linux_order || word(k_linux_magic_at) == k_linux_magic)
-      return Error{ErrorKind::BadInput, "kernel " + path + ": expected a zImage of " + std::to_string(size) +
-                                            " bytes as its header says, found " + std::to_string(file.size()) +
-                                            "; the file is truncated, copy it again"};
+      return Error{ErrorKind::BadInput, fmt::format("kernel {}: expected a zImage of {} bytes as its header says, "
+                                                    "found {}; the file is truncated, copy it again",
+                                                    path, size, file.size())};
     AV_LOG(Warn, "kernel %s has %zu of the %u bytes in its header: the others are taken to be zeros (bss)",
            path.c_str(), file.size(), size);
   }

@@ -1,5 +1,6 @@
 // ELF executables: Linux's vmlinux and bare-metal programs (System V ABI, ELF32; ARM IHI 0044).
 #include <elf.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cstring>
@@ -33,8 +34,8 @@ Status check_header(const std::string& path, const std::vector<u8>& f, const Elf
   const bool little32bit = f[EI_CLASS] == ELFCLASS32 && f[EI_DATA] == ELFDATA2LSB;
   const u32 machine = f[EI_DATA] == ELFDATA2MSB ? u32(f[18]) << 8 | f[19] : little16(f, 18);
   if (machine != EM_ARM)
-    return bad(path, "expected an ELF file for 32-bit ARM, found one for " + std::string(machine_name(machine)) +
-                         "; build it for ARMv7");
+    return bad(path, fmt::format("expected an ELF file for 32-bit ARM, found one for {}; build it for ARMv7",
+                                 machine_name(machine)));
   if (!little32bit)
     return bad(path, "expected a little-endian 32-bit ELF file, found another class; build it for ARMv7");
   if (h.e_type != ET_EXEC && h.e_type != ET_DYN)
@@ -147,15 +148,18 @@ Result<Image> load_elf(const std::string& path, const std::vector<u8>& file, con
     std::memcpy(&p, file.data() + header.e_phoff + i * sizeof p, sizeof p);
     if (p.p_type != PT_LOAD || p.p_memsz == 0) continue;
     if (u64(p.p_offset) + p.p_filesz > file.size() || p.p_filesz > p.p_memsz)
-      return bad(path, "expected a segment of " + std::to_string(p.p_filesz) + " bytes at offset " +
-                           std::to_string(p.p_offset) + ", the file has " + std::to_string(file.size()) +
-                           "; it is truncated, copy it again");
+      return bad(
+          path,
+          fmt::format("expected a segment of {} bytes at offset {}, the file has {}; it is truncated, copy it again",
+                      p.p_filesz, p.p_offset, file.size()));
     loads.push_back(p);
     loaded += p.p_filesz;
   }
   if (loaded > room.ram_size)
-    return bad(path, "expected segments that fit the machine's RAM together, found " + std::to_string(loaded) +
-                         " bytes; give it more with --memory");
+    return bad(
+        path,
+        fmt::format("expected segments that fit the machine's RAM together, found {} bytes; give it more with --memory",
+                    loaded));
   if (loads.empty()) return bad(path, "expected segments to load, found none; link it as an executable");
 
   const u64 shift = vmlinux_shift(loads, room.ram_base, room.ram_size);

@@ -1,4 +1,5 @@
 // Legacy U-Boot images: a 64-byte big-endian header and the data, plain or compressed with gzip.
+#include <fmt/core.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -40,9 +41,9 @@ Result<std::vector<u8>> gunzip(const std::string& path, const u8* data, std::siz
   inflateEnd(&stream);
   if (status == Z_MEM_ERROR) throw std::bad_alloc();
   if (out.size() > room.ram_size)
-    return bad(path, "expected gzip data of at most " + std::to_string(room.ram_size) +
-                         " bytes in the uImage, found more; that is all RAM that the machine has; give it more with "
-                         "--memory");
+    return bad(path, fmt::format("expected gzip data of at most {} bytes in the uImage, found more; that is all RAM "
+                                 "that the machine has; give it more with --memory",
+                                 room.ram_size));
   if (status != Z_STREAM_END)
     return bad(path, "expected whole gzip data in the uImage, found damaged data; copy the file again");
   return out;
@@ -54,15 +55,16 @@ Status check_header(const std::string& path, const std::vector<u8>& f) {
   if (crc(header.data(), k_header_size) != big32(f, k_header_crc_at))
     return bad(path, "expected a uImage header with a right checksum, found a wrong one; copy the file again");
   if (f[k_arch_at] != k_arch_arm)
-    return bad(path, "expected a uImage for ARM, found one for another CPU (code " + std::to_string(f[k_arch_at]) +
-                         "); build it for ARMv7");
+    return bad(path, fmt::format("expected a uImage for ARM, found one for another CPU (code {}); build it for ARMv7",
+                                 f[k_arch_at]));
   if (f[k_type_at] != k_type_kernel && f[k_type_at] != k_type_standalone && f[k_type_at] != k_type_kernel_noload)
-    return bad(path, "expected a uImage that holds a kernel, found type " + std::to_string(f[k_type_at]) +
-                         "; give the kernel");
+    return bad(path,
+               fmt::format("expected a uImage that holds a kernel, found type {}; give the kernel", f[k_type_at]));
   const u64 size = big32(f, k_size_at);
   if (size > f.size() - k_header_size)
-    return bad(path, "expected " + std::to_string(size) + " bytes after the uImage header, found " +
-                         std::to_string(f.size() - k_header_size) + "; the file is truncated, copy it again");
+    return bad(path,
+               fmt::format("expected {} bytes after the uImage header, found {}; the file is truncated, copy it again",
+                           size, f.size() - k_header_size));
   if (crc(f.data() + k_header_size, size) != big32(f, k_data_crc_at))
     return bad(path, "expected uImage data with a right checksum, found a wrong one; copy the file again");
   return {};
@@ -86,8 +88,9 @@ Result<Image> load_uimage(const std::string& path, const std::vector<u8>& file, 
       break;
     }
     default:
-      return bad(path, "expected a uImage that is plain or compressed with gzip, found compression code " +
-                           std::to_string(file[k_compression_at]) + "; repack it with mkimage -C gzip");
+      return bad(path, fmt::format("expected a uImage that is plain or compressed with gzip, found compression code "
+                                   "{}; repack it with mkimage -C gzip",
+                                   file[k_compression_at]));
   }
   // A zImage inside runs anywhere, so the board's place for it is better than that of the board it was packed for.
   if (is_zimage(content)) return load_zimage(path, std::move(content), room);

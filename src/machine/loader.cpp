@@ -1,5 +1,6 @@
 #include "machine/loader.h"
 
+#include <fmt/core.h>
 #include <sys/random.h>
 
 #include <algorithm>
@@ -21,8 +22,9 @@ constexpr u64 k_fdt_usual_room = k_mib;       ///< a tree of usual size with roo
 constexpr u64 k_fdt_growth = 64 << 10;        ///< at least so much may be added to a tree, if k_fdt_room has it
 
 Error no_room(const std::string& what, u64 ram_size) {
-  return Error{ErrorKind::BadInput, what + ": expected more RAM than the machine's " +
-                                        std::to_string(ram_size / k_mib) + " MiB; give it more with --memory"};
+  return Error{ErrorKind::BadInput,
+               fmt::format("{}: expected more RAM than the machine's {} MiB; give it more with --memory", what,
+                           ram_size / k_mib)};
 }
 
 FdtConfig fdt_config(const BootConfig& config, u64 initrd_start, u64 initrd_size) {
@@ -45,8 +47,9 @@ Result<std::vector<u8>> tree(const BootConfig& config, const FdtConfig& f, const
                 read_file(config.dtb, "device tree", k_fdt_room, "give a device tree blob (.dtb)", stop));
   AV_TRY_ASSIGN(std::vector<u8> fdt, complete_fdt(user, config.dtb, f));
   if (fdt.size() > k_fdt_room)
-    return Error{ErrorKind::BadInput, "device tree " + config.dtb + ": expected at most 2 MiB, found " +
-                                          std::to_string(fdt.size()) + " bytes; make it smaller"};
+    return Error{
+        ErrorKind::BadInput,
+        fmt::format("device tree {}: expected at most 2 MiB, found {} bytes; make it smaller", config.dtb, fdt.size())};
   return fdt;
 }
 
@@ -151,30 +154,33 @@ Result<BootPlan> plan_kernel(const BootConfig& config, const StopEvent* stop) {
   return plan;
 }
 
+std::string size_text(u64 bytes) {
+  return bytes % k_mib == 0 ? fmt::format("{} MiB", bytes / k_mib) : fmt::format("{} bytes", bytes);
+}
+
 Status check_board(const BootConfig& config) {
   const Board& board = *config.board;
   if (config.ram_size < board.min_ram || config.ram_size > board.ram.size || config.ram_size % k_mib != 0)
     return Error{ErrorKind::BadArguments,
-                 "RAM: expected a whole number of MiB from " + std::to_string(board.min_ram / k_mib) + " to " +
-                     std::to_string(board.ram.size / k_mib) + " (which the board has room for), found " +
-                     (config.ram_size % k_mib == 0 ? std::to_string(config.ram_size / k_mib) + " MiB"
-                                                   : std::to_string(config.ram_size) + " bytes") +
-                     "; change --memory"};
+                 fmt::format("RAM: expected a whole number of MiB from {} to {} (which the board has room for), found "
+                             "{}; change --memory",
+                             board.min_ram / k_mib, board.ram.size / k_mib, size_text(config.ram_size))};
   if (config.vcpus < 1 || config.vcpus > board.max_vcpus)
-    return Error{ErrorKind::BadArguments, "vCPUs: expected 1 to " + std::to_string(board.max_vcpus) + ", found " +
-                                              std::to_string(config.vcpus) + "; change --cpus"};
+    return Error{ErrorKind::BadArguments,
+                 fmt::format("vCPUs: expected 1 to {}, found {}; change --cpus", board.max_vcpus, config.vcpus)};
   if (!config.firmware.empty() && !board.find(DeviceKind::Flash))
-    return Error{ErrorKind::BadArguments, "firmware: expected a board with flash, found " + std::string(board.name) +
-                                              ", which has none; start a kernel"};
+    return Error{
+        ErrorKind::BadArguments,
+        fmt::format("firmware: expected a board with flash, found {}, which has none; start a kernel", board.name)};
   return {};
 }
 
 Status check_config(const BootConfig& config) {
   AV_TRY(check_board(config));
   if (config.append && config.append->size() > k_most_append)
-    return Error{ErrorKind::BadArguments, "kernel command line: expected at most " + std::to_string(k_most_append) +
-                                              " bytes, found " + std::to_string(config.append->size()) +
-                                              "; shorten --append"};
+    return Error{ErrorKind::BadArguments,
+                 fmt::format("kernel command line: expected at most {} bytes, found {}; shorten --append",
+                             k_most_append, config.append->size())};
   if (config.kernel.empty() == config.firmware.empty() && !(config.tree_only && config.kernel.empty()))
     return Error{ErrorKind::BadArguments,
                  config.kernel.empty() ? "expected something to run, found neither --kernel nor --firmware; give one"

@@ -1,5 +1,7 @@
 #include "machine/machine.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "devices/backends/network_options.h"
@@ -23,9 +25,9 @@ Status check_slots(const Board& board, const MachineOptions& options) {
       (taken.size() != devices || taken.back() >= most || std::ranges::adjacent_find(taken) != taken.end()))
     return Error{ErrorKind::Internal, "virtio devices were given slots that they cannot have"};
   if (devices <= most) return {};
-  return Error{ErrorKind::BadArguments, "virtio devices: expected at most " + std::to_string(most) +
-                                            " disks, networks, consoles and entropy sources together, found " +
-                                            std::to_string(devices) + "; leave some out"};
+  return Error{ErrorKind::BadArguments, fmt::format("virtio devices: expected at most {} disks, networks, consoles and "
+                                                    "entropy sources together, found {}; leave some out",
+                                                    most, devices)};
 }
 
 }  // namespace
@@ -164,7 +166,7 @@ Machine::MadeDevice Machine::make_device(const ConsoleSpec&) {
 Status Machine::add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device) {
   using devices::virtio::MmioVersion;
   const devices::Site site = slots.site(slot);
-  std::string label = std::string(device->name()) + " in slot " + std::to_string(slot);
+  std::string label = fmt::format("{} in slot {}", device->name(), slot);
   transports_.push_back(std::make_unique<devices::virtio::MmioTransport>(
       std::move(device), ram_, gic_.spi(*site.spi), options_.legacy_virtio ? MmioVersion::Legacy : MmioVersion::Modern,
       std::move(label)));

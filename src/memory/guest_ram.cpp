@@ -1,5 +1,7 @@
 #include "memory/guest_ram.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -12,7 +14,7 @@ namespace armvisor {
 namespace {
 
 Error failed(const char* what, u64 size) {
-  return host_error("guest memory of " + std::to_string(size >> 20) + " MiB: expected " + what, errno,
+  return host_error(fmt::format("guest memory of {} MiB: expected {}", size >> 20, what), errno,
                     "give the machine less with --memory");
 }
 

@@ -1,4 +1,6 @@
 // Disks, cards, sources of entropy and consoles: what each -device is, and which virtio slot it gets.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <bitset>
 
@@ -71,8 +73,9 @@ std::string bus_note(const DeviceRow& row) { return row.bus == DeviceBus::Pci ? 
 
 void Adder::add(const Given& given, const std::string& what, std::optional<u32> slot, machine::DeviceSpec spec) {
   if (!slot)
-    return out_.refused(given.text(), "expected at most " + std::to_string(k_slots) +
-                                          " virtio devices, each in a slot of its own; leave some out");
+    return out_.refused(
+        given.text(),
+        fmt::format("expected at most {} virtio devices, each in a slot of its own; leave some out", k_slots));
   vm_.devices.push_back(std::move(spec));
   vm_.slots.push_back(*slot);
   out_.mapped(given.text(), what + slot_text(*slot));

@@ -1,5 +1,7 @@
 #include "qemu/explain.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 namespace armvisor::qemu {
@@ -17,15 +19,7 @@ Json console_json(const devices::ConsoleOption& where) {
   return "none";
 }
 
-std::string mac_text(const devices::MacAddress& mac) {
-  std::string text;
-  for (const u8 byte : mac) {
-    char pair[4];
-    std::snprintf(pair, sizeof pair, "%02x", unsigned{byte});
-    text += (text.empty() ? "" : ":") + std::string(pair);
-  }
-  return text;
-}
+std::string mac_text(const devices::MacAddress& mac) { return fmt::format("{:02x}", fmt::join(mac, ":")); }
 
 Json device_json(const machine::DiskSpec& disk) {
   Json j{{"kind", "disk"}, {"file", disk.path}, {"read-only", disk.read_only}};
@@ -46,9 +40,8 @@ Json device_json(const machine::NetworkSpec& spec) {
   if (!spec.network.tftp_folder.empty()) j["tftp"] = spec.network.tftp_folder;
   if (!spec.unplugged && !spec.tap) j["dhcpstart"] = devices::ipv4_text(spec.network.first_lease);
   for (const devices::HostForward& f : spec.network.forwards)
-    j["hostfwd"].push_back(std::string(f.udp ? "udp:" : "tcp:") + devices::ipv4_text(f.host_address) + ":" +
-                           std::to_string(f.host_port) + "-" + devices::ipv4_text(f.guest_address) + ":" +
-                           std::to_string(f.guest_port));
+    j["hostfwd"].push_back(fmt::format("{}:{}:{}-{}:{}", f.udp ? "udp" : "tcp", devices::ipv4_text(f.host_address),
+                                       f.host_port, devices::ipv4_text(f.guest_address), f.guest_port));
   return j;
 }
 

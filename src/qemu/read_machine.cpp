@@ -1,4 +1,6 @@
 // Options that say what the board is like and what it boots.
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "machine/virt.h"
@@ -82,10 +84,10 @@ constexpr Text k_other_names[] = {{"kernel", read_kernel}, {"initrd", read_initr
 
 void read_cpu_count(Line& line, const Given& given, u64 cpus) {
   if (cpus < 1 || cpus > k_virt.max_vcpus)
-    return line.outcomes.refused(given.text(), "expected 1 to " + std::to_string(k_virt.max_vcpus) +
-                                                   " CPUs, as many as a GICv2 serves; give fewer");
+    return line.outcomes.refused(
+        given.text(), fmt::format("expected 1 to {} CPUs, as many as a GICv2 serves; give fewer", k_virt.max_vcpus));
   line.cpus = static_cast<u32>(cpus);
-  line.outcomes.mapped(given.text(), std::to_string(cpus) + (cpus == 1 ? " CPU" : " CPUs"));
+  line.outcomes.mapped(given.text(), fmt::format("{} CPU{}", cpus, cpus == 1 ? "" : "s"));
 }
 
 }  // namespace
@@ -171,13 +173,13 @@ void read_memory(Line& line, const Given& given) {
   line.memory = (*size + k_mib - 1) / k_mib * k_mib;
   if (line.memory > k_virt.ram.size) {
     line.memory = k_virt.ram.size;
-    return line.outcomes.clamped(given.text(), std::to_string(line.memory / k_mib) + " MiB of RAM",
+    return line.outcomes.clamped(given.text(), fmt::format("{} MiB of RAM", line.memory / k_mib),
                                  "RAM ends below 4 GiB of guest addresses");
   }
   if (line.memory < k_virt.min_ram)
-    return line.outcomes.refused(
-        given.text(), "expected at least " + std::to_string(k_virt.min_ram / k_mib) + " MiB of RAM; give it more");
-  line.outcomes.mapped(given.text(), std::to_string(line.memory / k_mib) + " MiB of RAM");
+    return line.outcomes.refused(given.text(),
+                                 fmt::format("expected at least {} MiB of RAM; give it more", k_virt.min_ram / k_mib));
+  line.outcomes.mapped(given.text(), fmt::format("{} MiB of RAM", line.memory / k_mib));
 }
 
 void read_kernel(Line& line, const Given& given) {

@@ -1,5 +1,6 @@
 #include "vmm/calibrator.h"
 
+#include <fmt/core.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -58,10 +59,8 @@ Result<Fd> guest_file() {
 }
 
 Result<std::vector<measure::MarkTotal>> run_guest(const Fd& file, const Kind& kind) {
-  char address[16];
-  std::snprintf(address, sizeof address, "@0x%x", k_calibration_base);
   VmConfig config;
-  config.boot.kernel = "/proc/self/fd/" + std::to_string(file.get()) + address;
+  config.boot.kernel = fmt::format("/proc/self/fd/{}@{:#x}", file.get(), k_calibration_base);
   config.boot.ram_size = k_calibration_ram;
   config.devices = {machine::EntropySpec{}};
   config.console.kind = devices::ConsoleOption::Kind::None;
@@ -99,8 +98,8 @@ Result<std::vector<measure::Microbenchmark>> measure_loops(const Fd& file, const
       all.push_back({std::string(calibration_loops()[k].term), std::move(load)});
     }
   if (all.size() != calibration_loops().size())
-    return Error{ErrorKind::Internal, "calibrate: expected " + std::to_string(calibration_loops().size()) +
-                                          " marks of its guest, found " + std::to_string(all.size())};
+    return Error{ErrorKind::Internal, fmt::format("calibrate: expected {} marks of its guest, found {}",
+                                                  calibration_loops().size(), all.size())};
   return all;
 }
 

@@ -1,6 +1,7 @@
 #include "vmm/control_path.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -31,14 +32,14 @@ Error not_usable(const std::string& path, const std::string& found) {
 Result<ControlDirectory> open_control_directory() {
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   ControlDirectory d;
-  d.path = runtime && *runtime ? std::string(runtime) + "/armvisor" : "/tmp/armvisor-" + std::to_string(::geteuid());
+  d.path = runtime && *runtime ? fmt::format("{}/armvisor", runtime) : fmt::format("/tmp/armvisor-{}", ::geteuid());
   if (::mkdir(d.path.c_str(), 0700) != 0 && errno != EEXIST) return not_usable(d.path, std::strerror(errno));
   d.fd = Fd(::open(d.path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   struct stat s {};
   if ((!d.fd || ::fstat(d.fd.get(), &s) != 0) && is_host_limit(errno))
     return host_error("control sockets: expected to open " + d.path, errno, {});
   if (!d.fd) return not_usable(d.path, std::strerror(errno));
-  if (s.st_uid != ::geteuid()) return not_usable(d.path, "it belongs to user " + std::to_string(s.st_uid));
+  if (s.st_uid != ::geteuid()) return not_usable(d.path, fmt::format("it belongs to user {}", s.st_uid));
   if (s.st_mode & 077) return not_usable(d.path, "others may enter it");
   return d;
 }
@@ -55,11 +56,13 @@ Status check_machine_name(std::string_view name) {
 
 Result<std::string> control_socket_path(const ControlDirectory& directory, std::string_view name) {
   AV_TRY(check_machine_name(name));
-  const std::string path = directory.path + "/" + std::string(name) + std::string(k_suffix);
+  const std::string path = fmt::format("{}/{}{}", directory.path, name, k_suffix);
   if (path.size() >= sizeof sockaddr_un::sun_path)
-    return Error{ErrorKind::HostResource, "control socket: expected a path shorter than " +
-                                              std::to_string(sizeof sockaddr_un::sun_path) + " bytes, found " + path +
-                                              "; set XDG_RUNTIME_DIR to a shorter one"};
+    return Error{
+        ErrorKind::HostResource,
+        fmt::format(
+            "control socket: expected a path shorter than {} bytes, found {}; set XDG_RUNTIME_DIR to a shorter one",
+            sizeof sockaddr_un::sun_path, path)};
   return path;
 }
 

@@ -1,6 +1,7 @@
 #include "vmm/control_server.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -160,7 +161,7 @@ bool ControlServer::answer(Client& client) {
   const Result<std::string> result = client.session(client.in.substr(0, end));
   client.in.erase(0, end + 1);
   const std::string& text = result ? *result : result.error().message;
-  client.out = (result ? "ok " : "error ") + std::to_string(text.size()) + "\n" + text;
+  client.out = fmt::format("{} {}\n{}", result ? "ok" : "error", text.size(), text);
   client.sent = 0;
   return true;
 }

@@ -1,6 +1,7 @@
 #include "devices/backends/disk_overlay.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
@@ -60,8 +61,9 @@ Result<std::unique_ptr<DiskOverlay>> DiskOverlay::create(std::unique_ptr<DiskBac
   const u64 size = below->size();
   const std::string name(below->path());
   if (size > k_most_bytes)
-    return Error{ErrorKind::BadInput, "disk " + name + ": expected at most 16 TiB for one whose writes are not kept, " +
-                                          "found " + std::to_string(size) + " bytes; leave out the snapshot"};
+    return Error{ErrorKind::BadInput, fmt::format("disk {}: expected at most 16 TiB for one whose writes are not kept, "
+                                                  "found {} bytes; leave out the snapshot",
+                                                  name, size)};
   AV_TRY_ASSIGN(Fd file, temporary_file(name));
   if (::ftruncate(file.get(), static_cast<off_t>(size)) != 0)
     return host_error("disk " + name + ": expected a temporary file of its size", errno,

@@ -1,6 +1,7 @@
 #include "devices/backends/nbd_disk.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <libnbd.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -152,8 +153,8 @@ Error NbdDisk::no_answer(const std::string& found) {
 Status NbdDisk::look_at_export() {
   const s64 size = ::nbd_get_size(nbd_.get());
   if (size < static_cast<s64>(k_sector))
-    return Error{ErrorKind::BadInput, "disk " + name_ + ": expected at least 512 bytes, found " +
-                                          (size < 0 ? reason() : std::to_string(size)) + "; give it a size"};
+    return Error{ErrorKind::BadInput, fmt::format("disk {}: expected at least 512 bytes, found {}; give it a size",
+                                                  name_, size < 0 ? reason() : std::to_string(size))};
   size_ = static_cast<u64>(size) / k_sector * k_sector;
   if (size_ != static_cast<u64>(size))
     AV_LOG_ONCE(Warn, "disk %s has %lld bytes, not a multiple of 512: the guest does not see the last ones",

@@ -1,6 +1,7 @@
 #include "devices/backends/network_options.h"
 
 #include <arpa/inet.h>
+#include <fmt/core.h>
 
 #include <charconv>
 
@@ -55,8 +56,8 @@ Result<u32> parse_flows(std::string_view value) {
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), flows);
   if (error != std::errc{} || end != value.data() + value.size() || flows == 0 ||
       flows > UserNetworkOptions::k_max_flows)
-    return bad("network option flows: expected a number from 1 to " + std::to_string(UserNetworkOptions::k_max_flows) +
-               ", found '" + std::string(value) + "'");
+    return bad(fmt::format("network option flows: expected a number from 1 to {}, found '{}'",
+                           UserNetworkOptions::k_max_flows, value));
   return flows;
 }
 

@@ -1,6 +1,7 @@
 #include "devices/backends/slirp_network.h"
 
 #include <arpa/inet.h>
+#include <fmt/core.h>
 #include <libslirp.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -154,8 +155,8 @@ Status SlirpNetwork::forward(const HostForward& f) {
                         f.guest_port) == 0)
     return {};
   const int error = errno;
-  const std::string port = std::string(f.udp ? "UDP" : "TCP") + " port " + std::to_string(f.host_port) +
-                           (f.host_address ? " of " + ipv4_text(f.host_address) : "") + " of the host";
+  const std::string port = fmt::format("{} port {}{} of the host", f.udp ? "UDP" : "TCP", f.host_port,
+                                       f.host_address ? " of " + ipv4_text(f.host_address) : "");
   if (error == EADDRINUSE)
     return Error{ErrorKind::HostResource, "hostfwd: " + port + " is in use already; choose another one"};
   return host_error("hostfwd: expected to open " + port, error, "choose another one");

@@ -1,6 +1,7 @@
 #include "devices/backends/tap_network.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <poll.h>
@@ -76,9 +77,9 @@ Status run_script(const std::string& script, const std::string& interface) {
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  return Error{ErrorKind::HostResource, "tap: expected " + script + " " + interface + " to end with 0, found " +
-                                            std::to_string(WIFEXITED(status) ? WEXITSTATUS(status) : 128) +
-                                            "; see what it says, or say script=no"};
+  return Error{ErrorKind::HostResource,
+               fmt::format("tap: expected {} {} to end with 0, found {}; see what it says, or say script=no", script,
+                           interface, WIFEXITED(status) ? WEXITSTATUS(status) : 128)};
 }
 
 }  // namespace

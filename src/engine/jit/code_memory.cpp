@@ -1,5 +1,7 @@
 #include "engine/jit/code_memory.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -9,8 +11,7 @@ namespace armvisor::engine::jit {
 namespace {
 
 Error no_memory(std::size_t size) {
-  return host_error("generated code: expected to map " + std::to_string(size >> 20) + " MiB", errno,
-                    "use --engine interp");
+  return host_error(fmt::format("generated code: expected to map {} MiB", size >> 20), errno, "use --engine interp");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "engine/jit/compiler.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -28,8 +29,7 @@ Result<std::unique_ptr<Backend>> make_backend(const JitOptions& options) {
   return Compiler::create(options, make_code_generator(options));
 }
 
-Result<std::unique_ptr<Backend>> Compiler::create(const JitOptions& options,
-                                                   std::unique_ptr<CodeGenerator> generator) {
+Result<std::unique_ptr<Backend>> Compiler::create(const JitOptions& options, std::unique_ptr<CodeGenerator> generator) {
   AV_TRY_ASSIGN(CodeMemory memory, CodeMemory::create(options.code_bytes));
   return std::unique_ptr<Backend>(new Compiler(std::move(memory), options, std::move(generator)));
 }
@@ -55,7 +55,7 @@ Compiler::~Compiler() = default;
 
 /// A file of ours and new: its name can be guessed, so anybody may have put a link there.
 void Compiler::open_perf_map() {
-  const std::string path = "/tmp/perf-" + std::to_string(::getpid()) + ".map";
+  const std::string path = fmt::format("/tmp/perf-{}.map", ::getpid());
   ::unlink(path.c_str());
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (fd >= 0)
@@ -207,7 +207,8 @@ std::unique_ptr<Block> Compiler::move(const Block& known, u32 pc) {
 std::string Compiler::check_move(const Block& block, const ir::Block& elsewhere) {
   const auto made = make(elsewhere, block.key), moved = move(block, elsewhere.pc);
   std::string found;
-  if (made && made->compiled && moved) found = made->can_move() ? difference(*generator_, *moved, *made) : "one can move only";
+  if (made && made->compiled && moved)
+    found = made->can_move() ? difference(*generator_, *moved, *made) : "one can move only";
   if (made) release(*made);
   if (moved) release(*moved);
   return found;

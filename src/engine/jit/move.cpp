@@ -1,7 +1,8 @@
 #include "engine/jit/move.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <vector>
 
@@ -49,11 +50,7 @@ std::vector<u8> code_at(const CodeGenerator& generator, const Block& block, cons
   return out;
 }
 
-std::string at_place(const char* what, std::size_t place) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%s 0x%zx", what, place);
-  return text;
-}
+std::string at_place(const char* what, std::size_t place) { return fmt::format("{} {:#x}", what, place); }
 
 bool same_uop(const Uop& x, const Uop& y) {
   return x.dst == y.dst && x.a == y.a && x.b == y.b && x.c == y.c && x.imm == y.imm && x.disp == y.disp &&

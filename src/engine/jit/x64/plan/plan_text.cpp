@@ -1,5 +1,7 @@
 #include "engine/jit/x64/plan/plan_text.h"
 
+#include <fmt/core.h>
+
 #include <sstream>
 
 namespace armvisor::engine::jit {
@@ -16,7 +18,7 @@ std::string flags_text(u8 mask) {
 }
 
 std::string source_text(u32 source, u8 mask, bool from_result) {
-  return flags_text(mask) + " of " + std::to_string(source) + (from_result ? " by its result" : "");
+  return fmt::format("{} of {}{}", flags_text(mask), source, from_result ? " by its result" : "");
 }
 
 std::string host_text(int host) { return Xbyak::Reg32(host).toString(); }
@@ -24,27 +26,25 @@ std::string host_text(int host) { return Xbyak::Reg32(host).toString(); }
 /// Words of the extension registers, as the largest register that they are.
 std::string unit_text(const Unit& u) {
   const char* const kind = u.words == 4 ? "q" : u.words == 2 ? "d" : "s";
-  return kind + std::to_string(u.first / u.words);
+  return fmt::format("{}{}", kind, u.first / u.words);
 }
 
 std::string block_text(const Plan& plan) {
   std::string out;
   for (const Copy& c : plan.registers.copies) {
-    out += "copy: r" + std::to_string(c.guest) + " in " + host_text(c.host);
-    if (c.owner >= 0) out += ", which is of r" + std::to_string(c.owner);
+    out += fmt::format("copy: r{} in {}", c.guest, host_text(c.host));
+    if (c.owner >= 0) out += fmt::format(", which is of r{}", c.owner);
     out += c.written ? ", written\n" : "\n";
   }
   for (const Unit& u : plan.xmm.units)
-    out += "unit: " + unit_text(u) + ", home xmm" + std::to_string(u.home) + (u.written ? ", written\n" : "\n");
+    out += fmt::format("unit: {}, home xmm{}{}\n", unit_text(u), u.home, u.written ? ", written" : "");
   for (u32 k = 0; k < plan.region.heads.size(); ++k)
-    out += "head " + std::to_string(k) + ": flags alive " + flags_text(plan.region.heads[k].live) +
-           (plan.region.has_edges(k) ? ", pending on ways to it\n" : "\n");
-  for (u32 k = 0; k < plan.region.edges.size(); ++k) {
-    const Edge& e = plan.region.edges[k];
-    out += "edge " + std::to_string(plan.region.edge_number(e.skip)) + ": from " + std::to_string(e.skip) +
-           " to head " + std::to_string(e.head) + ", flags of " + std::to_string(e.source) +
-           (e.saved ? ", operands saved" : "");
-    for (const Pass& p : e.passed) out += ", on by " + std::to_string(p.skip) + " to head " + std::to_string(p.head);
+    out += fmt::format("head {}: flags alive {}{}\n", k, flags_text(plan.region.heads[k].live),
+                       plan.region.has_edges(k) ? ", pending on ways to it" : "");
+  for (const Edge& e : plan.region.edges) {
+    out += fmt::format("edge {}: from {} to head {}, flags of {}{}", plan.region.edge_number(e.skip), e.skip, e.head,
+                       e.source, e.saved ? ", operands saved" : "");
+    for (const Pass& p : e.passed) out += fmt::format(", on by {} to head {}", p.skip, p.head);
     out += "\n";
   }
   return out;
@@ -75,7 +75,7 @@ class InstText {
     if (step.side_exit) note("side exit");
     if (step.conditional) note("conditional");
     if (!is_access(i_.op)) return;
-    if (step.group > 1) note("group of " + std::to_string(step.group));
+    if (step.group > 1) note(fmt::format("group of {}", step.group));
     if (step.group == 0) note("in the group");
   }
 
@@ -103,17 +103,17 @@ class InstText {
     if (step.get_pair) note("one value with the next, if its register is at hand");
     if (step.unit >= 0) note("best in " + unit_text(plan_.xmm.units[static_cast<u32>(step.unit)]));
     if (step.set == XmmPlan::k_set_with_next) note("with the next");
-    if (step.set >= 0) note("both halves from t" + std::to_string(step.set));
+    if (step.set >= 0) note(fmt::format("both halves from t{}", step.set));
   }
 
   void flags() {
     const FlagPlan::Step& step = plan_.flags[index_];
     if (writes_flags(i_.op) && plan_.flow[index_].in_place) note("stores " + flags_text(step.needed));
     if (step.used_at_host) note("used at the host");
-    if (step.at_host >= 0) note("by the host's flags of " + std::to_string(step.at_host));
+    if (step.at_host >= 0) note(fmt::format("by the host's flags of {}", step.at_host));
     if (step.remake >= 0)
-      note("makes the flags of " + std::to_string(step.remake) + " anew" + (step.from_result ? " by its result" : ""));
-    if (const u32 edge = plan_.region.edge_number(index_)) note("edge " + std::to_string(edge));
+      note(fmt::format("makes the flags of {} anew{}", step.remake, step.from_result ? " by its result" : ""));
+    if (const u32 edge = plan_.region.edge_number(index_)) note(fmt::format("edge {}", edge));
     if (plan_.region.passes(index_)) note("passes edges on");
     for (const Recovery& r : plan_.region.stores)
       if (r.at == index_) note("stores " + source_text(r.source, r.mask, r.from_result) + " on the way");
@@ -125,8 +125,8 @@ class InstText {
     for (const Edge& e : plan_.region.edges)
       for (const EdgePoint& p : e.points)
         if (p.at == index_)
-          note("cold, by edge " + std::to_string(plan_.region.edge_number(e.skip)) + ": " +
-               source_text(e.source, p.mask, p.from_result));
+          note(fmt::format("cold, by edge {}: {}", plan_.region.edge_number(e.skip),
+                           source_text(e.source, p.mask, p.from_result)));
   }
 
   const Inst& i_;
@@ -143,11 +143,11 @@ std::string print(const ir::Block& block, const Plan& plan) {
   std::string line, out = block_text(plan);
   std::getline(lines, line);  // of the block
   for (u32 k = 0; std::getline(lines, line); ++k) {
-    std::string number = std::to_string(k);
-    number.insert(0, number.size() < 3 ? 3 - number.size() : 0, ' ');
     const std::string notes = InstText(block, plan, k).text();
-    if (!notes.empty() && line.size() < k_column) line.append(k_column - line.size(), ' ');
-    out += number + line + (notes.empty() ? "" : " ; " + notes) + "\n";
+    if (notes.empty())
+      out += fmt::format("{:3}{}\n", k, line);
+    else
+      out += fmt::format("{:3}{:{}} ; {}\n", k, line, k_column, notes);
   }
   return out;
 }
