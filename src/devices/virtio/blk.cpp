@@ -8,7 +8,6 @@
 
 #include "base/bits.h"
 #include "base/log_once.h"
-#include "base/thread.h"
 
 namespace armvisor::devices::virtio {
 namespace {
@@ -91,12 +90,12 @@ Result<std::unique_ptr<Block>> Block::create(std::shared_ptr<DiskBackend> backen
   if (options.serial.size() > k_id_bytes)
     return Error{ErrorKind::BadArguments, "the disk serial '" + options.serial + "' has more than 20 characters"};
   std::unique_ptr<Block> block(new Block(std::move(backend), std::move(options)));
-  AV_TRY_ASSIGN(block->worker_, start_quiet_thread("disk", [self = block.get()] { self->work(); }));
+  AV_TRY(block->worker_.start("disk"));
   return block;
 }
 
 Block::Block(std::shared_ptr<DiskBackend> backend, BlockOptions options)
-    : backend_(std::move(backend)), options_(std::move(options)), batch_(k_batch) {
+    : backend_(std::move(backend)), options_(std::move(options)), batch_(k_batch), worker_(1, work()) {
   const u64 capacity = backend_->size() / k_sector;
   put(config_, Capacity, capacity);
   put(config_, SegMax, u32{k_queue_size - 2});
@@ -113,13 +112,35 @@ Block::Block(std::shared_ptr<DiskBackend> backend, BlockOptions options)
   put(config_, WriteZeroesMayUnmap, u8{1});
 }
 
-Block::~Block() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  wake_.notify_one();
-  if (worker_.joinable()) worker_.join();
+/// Serves the queue until it is empty or `some`, which does some of what was taken, is false: then false.
+template <class Some>
+bool Block::drain(Some some) {
+  do {
+    queue(0).disable_notifications();
+    while (worker_.active()) {
+      if (next_ == taken_) take_batch();
+      if (next_ == taken_) break;
+      if (!some()) return false;
+    }
+  } while (worker_.active() && queue(0).enable_notifications());
+  return true;
+}
+
+QueueWorker::Work Block::work() {
+  QueueWorker::Work w;
+  w.serve = [this](u16) {
+    drain([this] {
+      execute_batch();
+      return true;
+    });
+  };
+  if (options_.in_place)
+    w.serve_in_place = [this](u16) {
+      u64 left = k_in_place_bytes;
+      return drain([&] { return execute_in_place(left); });
+    };
+  w.end = [this] { finish("flush", backend_->flush()); };
+  return w;
 }
 
 u64 Block::features() const {
@@ -145,80 +166,19 @@ void Block::write_config(u32 offset, std::span<const u8> in) {
 bool Block::writeback() const {
   if (options_.write_through) return false;
   const u64 f = negotiated_;
-  return (f & k_config_wce) ? config_writeback_.load() : !active_ || (f & k_flush);
+  return (f & k_config_wce) ? config_writeback_.load() : !worker_.active() || (f & k_flush);
 }
 
 void Block::activate(u64 negotiated) {
-  {
-    const std::lock_guard lock(mutex_);
-    negotiated_ = negotiated;
-    active_ = true;
-    kicked_ = true;
-  }
-  wake_.notify_one();
+  negotiated_ = negotiated;
+  worker_.activate();
 }
 
 void Block::reset() {
-  std::unique_lock lock(mutex_);
-  active_ = false;
-  kicked_ = false;
-  idle_.wait(lock, [this] { return !busy_; });
+  worker_.reset();
   next_ = taken_ = 0;
   negotiated_ = 0;
   config_writeback_ = true;
-}
-
-void Block::notify(u16) {
-  std::unique_lock lock(mutex_);
-  kicked_ = true;
-  if (busy_) return;  // it looks again before it sleeps
-  if (options_.in_place && active_ && !stopping_) {
-    kicked_ = false;
-    busy_ = true;
-    lock.unlock();
-    const bool done = drain(Where::Vcpu);
-    lock.lock();
-    busy_ = false;
-    idle_.notify_all();
-    kicked_ |= !done;
-    if (!kicked_) return;
-  }
-  lock.unlock();
-  wake_.notify_one();
-}
-
-void Block::work() {
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    wake_.wait(lock, [this] { return !busy_ && (stopping_ || (kicked_ && active_)); });
-    if (!kicked_ || !active_) break;  // stopping, with nothing outstanding
-    kicked_ = false;
-    busy_ = true;
-    lock.unlock();
-    drain(Where::Worker);
-    lock.lock();
-    busy_ = false;
-    idle_.notify_all();
-  }
-  lock.unlock();
-  if (const int error = backend_->flush()) finish("flush", error);
-}
-
-/// Serves the queue until it is empty, or, on a vCPU, until a request comes that is the worker's: then false.
-bool Block::drain(Where where) {
-  u64 in_place_left = k_in_place_bytes;
-  do {
-    queue(0).disable_notifications();
-    while (active_) {
-      if (next_ == taken_) take_batch();
-      if (next_ == taken_) break;
-      if (where == Where::Worker)
-        execute_batch();
-      else if (!execute_in_place(in_place_left))
-        return false;
-    }
-  } while (active_ && queue(0).enable_notifications());
-  return true;
 }
 
 void Block::take_batch() {

@@ -1,21 +1,18 @@
 #pragma once
 // A virtio block device (virtio 1.2 section 5.2) over a DiskBackend.
 //
-// Whoever is notified first serves the queue: it takes whatever requests there are, joins neighbouring transfers into
-// one, and completes them in order. Data moves between the backend and guest RAM directly. A vCPU never waits for the
-// disk: on its thread only short reads are done, and only if the backend has the data at hand (BlockOptions::in_place);
-// what is left then, and all else, is the worker thread's.
+// Who serves the queue (queue_worker.h) takes whatever requests there are, joins neighbouring transfers into one, and
+// completes them in order. Data moves between the backend and guest RAM directly. A vCPU never waits for the disk: on
+// its thread only short reads are done, and only if the backend has the data at hand (BlockOptions::in_place).
 #include <array>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/result.h"
 #include "devices/backends/disk.h"
 #include "devices/virtio/device.h"
+#include "devices/virtio/queue_worker.h"
 
 namespace armvisor::devices::virtio {
 
@@ -29,7 +26,6 @@ struct BlockOptions {
 class Block final : public Device {
  public:
   static Result<std::unique_ptr<Block>> create(std::shared_ptr<DiskBackend> backend, BlockOptions options = {});
-  ~Block() override;
 
   std::string_view name() const override { return "virtio-blk"; }
   u32 id() const override { return 2; }
@@ -39,7 +35,7 @@ class Block final : public Device {
   void write_config(u32 offset, std::span<const u8> in) override;
   void activate(u64 negotiated) override;
   void reset() override;
-  void notify(u16 queue) override;
+  void notify(u16 queue) override { worker_.notify(queue); }
 
  private:
   struct Request {
@@ -50,9 +46,9 @@ class Block final : public Device {
   };
 
   Block(std::shared_ptr<DiskBackend> backend, BlockOptions options);
-  enum class Where { Worker, Vcpu };
-  void work();
-  bool drain(Where where);
+  QueueWorker::Work work();
+  template <class Some>
+  bool drain(Some some);
   void take_batch();
   bool parse(Request& r);
   void execute_batch();
@@ -77,17 +73,10 @@ class Block final : public Device {
   const BlockOptions options_;
   std::array<u8, 60> config_{};
 
-  std::mutex mutex_;  // guards the flags below; not held during I/O, when busy_ tells others to keep off
-  std::condition_variable wake_;
-  std::condition_variable idle_;
-  bool kicked_ = false;
-  bool busy_ = false;
-  bool stopping_ = false;
-  std::atomic<bool> active_{false};
   std::atomic<u64> negotiated_{0};
   std::atomic<bool> config_writeback_{true};
 
-  // Whoever set busy_ has these.
+  // Who serves the queue has these.
   std::vector<Request> batch_;
   std::size_t next_ = 0, taken_ = 0;  ///< batch_[next_] to [taken_ - 1] were taken from the queue and wait
   std::vector<iovec> vectors_;
@@ -97,7 +86,7 @@ class Block final : public Device {
   };
   std::vector<Run> runs_;
   std::vector<DiskTransfer> transfers_;  ///< one for each of runs_
-  std::thread worker_;
+  QueueWorker worker_;
 };
 
 }  // namespace armvisor::devices::virtio

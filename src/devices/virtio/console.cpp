@@ -84,35 +84,25 @@ void Console::notify(u16 index) {
 
 bool Console::deliver() {
   std::size_t sent = 0;
-  Queue& q = queue(k_receive);
-  do {
-    while (sent < pending_.size() && next(k_receive, receive_chain_)) {
-      if (receive_chain_.writable_bytes == 0) {
-        malformed(k_receive);
-        break;
-      }
-      const std::size_t n = receive_chain_.write(ram(), 0, std::span(pending_).subspan(sent));
-      sent += n;
-      complete(k_receive, receive_chain_, static_cast<u32>(n));
-    }
-  } while (sent < pending_.size() && q.enable_notifications());
+  serve(
+      k_receive, receive_chain_, [&] { return sent < pending_.size(); },
+      [&](const Chain& chain) -> std::optional<u32> {
+        if (chain.writable_bytes == 0) return {};
+        const std::size_t n = chain.write(ram(), 0, std::span(pending_).subspan(sent));
+        sent += n;
+        return static_cast<u32>(n);
+      });
   pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(sent));
   counters_.bytes_to_guest.add(sent);
-  interrupt(k_receive);
   return sent > 0;
 }
 
 void Console::transmit() {
-  do {
-    while (next(k_transmit, transmit_chain_)) {
-      send(transmit_chain_);
-      complete(k_transmit, transmit_chain_, 0);
-    }
-  } while (queue(k_transmit).enable_notifications());
-  interrupt(k_transmit);
+  serve(
+      k_transmit, transmit_chain_, [] { return true; }, [this](const Chain& chain) { return send(chain); });
 }
 
-void Console::send(const Chain& chain) {
+std::optional<u32> Console::send(const Chain& chain) {
   // A copy of each piece: the sink must not see bytes change under it.
   std::array<u8, 4096> bytes;
   for (u64 offset = 0; offset < chain.readable_bytes;) {
@@ -121,6 +111,7 @@ void Console::send(const Chain& chain) {
     offset += n;
   }
   counters_.bytes_from_guest.add(chain.readable_bytes);
+  return 0;
 }
 
 }  // namespace armvisor::devices::virtio

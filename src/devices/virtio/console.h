@@ -38,7 +38,7 @@ class Console final : public Device {
  private:
   void transmit();
   bool deliver();  ///< true when input that found no room may be tried again
-  void send(const Chain& chain);
+  std::optional<u32> send(const Chain& chain);
 
   const Sink sink_;
   std::function<void()> room_;

@@ -1,6 +1,7 @@
 #pragma once
 // A virtio device type, independent of its transport, and what the transport gives it.
 #include <atomic>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -45,9 +46,9 @@ class DeviceHost {
   ~DeviceHost() = default;
 };
 
-/// Threads: read_config to notify are called by the transport, one at a time (the bus serialises them). A device with
-/// a worker thread guards what they share itself. attach comes first and once; the destructor ends the workers, after
-/// they completed what they had taken.
+/// Threads: read_config to notify are called by the transport, one at a time (the bus serialises them). A device whose
+/// requests may have to wait has a QueueWorker, and guards itself what its functions and serving share. attach comes
+/// first and once; the destructor ends the workers, after they completed what they had taken.
 class Device {
  public:
   virtual ~Device() = default;
@@ -109,6 +110,21 @@ class Device {
   void complete(u16 index, const Chain& chain, u32 written) {
     queue(index).push(chain.head, written);
     counters_.requests.add();
+  }
+  /// Answers the chains of a queue as they come, until there are none or `wanted()` is false: `answer` gives the bytes
+  /// that it wrote, or nothing for what the device type does not allow. `chain` is kept for its memory.
+  template <class Wanted, class Answer>
+  void serve(u16 index, Chain& chain, Wanted wanted, Answer answer) {
+    do {
+      queue(index).disable_notifications();
+      while (wanted() && next(index, chain)) {
+        if (const std::optional<u32> written = answer(chain))
+          complete(index, chain, *written);
+        else
+          malformed(index);
+      }
+    } while (wanted() && queue(index).enable_notifications());
+    interrupt(index);
   }
   void interrupt(u16 index) {
     if (index == request_queue()) steps_.end(measure::Step::Serve);

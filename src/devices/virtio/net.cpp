@@ -111,15 +111,13 @@ bool Net::transmit_pending() {
   if (!active_) return false;
   deliver_waiting();
   int left = k_transmit_burst;
-  do {
-    queue(k_transmit).disable_notifications();
-    while (left > 0 && next(k_transmit, transmit_chain_)) {
-      --left;
-      if (!transmit(transmit_chain_)) counters_.errors.add();
-      complete(k_transmit, transmit_chain_, 0);
-    }
-  } while (left > 0 && queue(k_transmit).enable_notifications());
-  interrupt(k_transmit);
+  serve(
+      k_transmit, transmit_chain_, [&] { return left > 0; },
+      [&](Chain& chain) -> std::optional<u32> {
+        --left;
+        if (!transmit(chain)) counters_.errors.add();
+        return 0;
+      });
   deliver_segments();  // answers to what was sent
   interrupt(k_receive);
   return left == 0;

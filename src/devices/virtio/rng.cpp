@@ -15,24 +15,20 @@ constexpr std::size_t k_max_bytes = 4096;
 std::span<const u16> Rng::queue_sizes() const { return k_queue_sizes; }
 
 void Rng::notify(u16) {
+  serve(
+      0, chain_, [] { return true; }, [this](const Chain& chain) { return answer(chain); });
+}
+
+std::optional<u32> Rng::answer(const Chain& chain) {
+  if (chain.writable_bytes == 0) return {};  // 5.4.6: all buffers are writable
   std::array<u8, k_max_bytes> bytes;
-  do {
-    while (next(0, chain_)) {
-      // 5.4.6: all buffers are writable.
-      if (chain_.writable_bytes == 0) {
-        malformed(0);
-        return;
-      }
-      const std::size_t want = std::min<u64>(chain_.writable_bytes, bytes.size());
-      const ssize_t got = getrandom(bytes.data(), want, 0);
-      const std::size_t n = got > 0 ? static_cast<std::size_t>(got) : 0;
-      if (n == 0) counters_.errors.add();
-      chain_.write(ram(), 0, std::span(bytes).first(n));
-      counters_.bytes_to_guest.add(n);
-      complete(0, chain_, static_cast<u32>(n));
-    }
-  } while (queue(0).enable_notifications());
-  interrupt(0);
+  const std::size_t want = std::min<u64>(chain.writable_bytes, bytes.size());
+  const ssize_t got = getrandom(bytes.data(), want, 0);
+  const std::size_t n = got > 0 ? static_cast<std::size_t>(got) : 0;
+  if (n == 0) counters_.errors.add();
+  chain.write(ram(), 0, std::span(bytes).first(n));
+  counters_.bytes_to_guest.add(n);
+  return static_cast<u32>(n);
 }
 
 }  // namespace armvisor::devices::virtio

@@ -16,6 +16,8 @@ class Rng final : public Device {
   void notify(u16 queue) override;
 
  private:
+  std::optional<u32> answer(const Chain& chain);
+
   Chain chain_;
 };
 
