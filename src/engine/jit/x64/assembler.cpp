@@ -35,6 +35,11 @@ void Assembler::jcc(u8 cc, Label to, LabelType type) {
   jump(opcode, static_cast<u8>(opcode + 0x10), to, type);
 }
 
+void Assembler::setcc(u8 cc, const Xbyak::Reg8& d) {
+  AV_ASSERT(d.getIdx() < 3);
+  db(0x0f), db(0x90 | cc), db(0xc0 | d.getIdx());
+}
+
 void Assembler::jump(u8 short_opcode, u8 near_opcode, Label to, LabelType type) {
   const u32 bytes = type == T_NEAR ? 4 : 1;
   db(type == T_NEAR ? near_opcode : short_opcode);

@@ -33,6 +33,7 @@ class Assembler : public Xbyak::CodeGenerator {
   void call(const void*) = delete;
   /// `cc`: the condition as in the opcode, 0 (O) to 15 (G).
   void jcc(u8 cc, Label to, LabelType type = T_NEAR);
+  void setcc(u8 cc, const Xbyak::Reg8& d);  ///< al, cl or dl
 #define AV_JUMP(name, cc) \
   void name(Label to, LabelType type = T_SHORT) { jcc(cc, to, type); }
   AV_JUMP(jo, 0)

@@ -16,6 +16,7 @@ namespace armvisor::engine::jit {
 
 // Places in the context, by offset.
 inline Xbyak::Address context8(u32 at) { return Xbyak::util::byte[Xbyak::util::rbp + at]; }
+inline Xbyak::Address context16(u32 at) { return Xbyak::util::word[Xbyak::util::rbp + at]; }
 inline Xbyak::Address context32(u32 at) { return Xbyak::util::dword[Xbyak::util::rbp + at]; }
 inline Xbyak::Address context64(u32 at) { return Xbyak::util::qword[Xbyak::util::rbp + at]; }
 inline Xbyak::Address context128(u32 at) { return Xbyak::util::ptr[Xbyak::util::rbp + at]; }

@@ -9,6 +9,52 @@ namespace armvisor::engine::jit {
 
 using measure::Counter;
 
+/// The host condition under which the skip at index_ does not skip.
+u8 Emitter::emit_skip_test(const Inst& i) {
+  if (i.op == Op::SkipIf) {
+    const Reg32 a = use(i, i.a, eax);
+    test(a, a);
+    return 4;
+  }
+  return flags_.condition(static_cast<arm::Cond>(i.attr));
+}
+
+void Emitter::emit_skip(const Inst& i) {
+  if (i.op == Op::SkipUnless && static_cast<arm::Cond>(i.attr) == arm::Cond::AL) return;
+  if (i.op == Op::SkipUnless && static_cast<arm::Cond>(i.attr) > arm::Cond::AL) {
+    xmm_.skip_to(static_cast<u32>(i.imm));
+    jmp(labels_[i.imm], T_NEAR);
+    xmm_.unreachable();
+    return;
+  }
+  const u8 cc = emit_skip_test(i);
+  xmm_.skip_to(static_cast<u32>(i.imm));  // moves leave the host's flags
+  jcc(cc ^ 1, labels_[i.imm]);
+}
+
+void Emitter::emit_side_exit(u32 index) {
+  const Inst& skip = block_->insts[index];
+  const Inst& exit = block_->insts[index + 1];
+  const Label out = label();
+  const u8 cc = emit_skip_test(skip);
+  if (exit.op == Op::Goto) return emit_goto(index, cc);
+  const u32 link = next_link_, from = insn_address(*block_, index);
+  if (may_link_) {
+    ++next_link_;
+    const bool cold = plan_.flags.recovers(index) || plan_.region.is_region() || is_loop_end(out_->links[link], from);
+    if (out_->links[link].same_page && !cold) return exit_direct_if(cc, out_->links[link]);
+  }
+  jcc(cc, out);
+  add_cold([this, index, &exit, out, link, from] {
+    L(out);
+    flags_.recover(index);
+    if (may_link_)
+      exit_direct(out_->links[link], from);
+    else
+      emit_sync_exit(exit.imm_address());
+  });
+}
+
 /// eax = address of the next instruction with CPSR.T in bit 0.
 void Emitter::go_on_at_eax() {
   if (!options_.inline_branches) return jump_to(stubs_.branch);

@@ -166,7 +166,7 @@ u32 Emitter::emit_access(u32 index) {
     L(miss);
     add(eax, tag(block_->insts[index]));
     L(slow);
-    recover_flags(index);
+    flags_.recover(index);
     for (u32 k = 0; k < count; ++k) {
       index_ = index + k;
       if (k != 0) access_address(block_->insts[index + k]);

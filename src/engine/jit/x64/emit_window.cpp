@@ -58,7 +58,7 @@ void Emitter::window_access(u32 index, u32 count) {
   add_cold([this, index, count, cold, back, group = window_colds_.size() - 1] {
     L(cold);
     window_colds_[group] = getSize();
-    recover_flags(index);
+    flags_.recover(index);
     for (u32 k = 0; k < count; ++k) {
       index_ = index + k;
       access_address(block_->insts[index + k]);

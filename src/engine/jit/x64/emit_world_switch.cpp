@@ -9,7 +9,7 @@ namespace armvisor::engine::jit {
 void Emitter::emit_world_switch(const Inst& i) {
   const Inst* const next = index_ + 1 < block_->insts.size() ? &block_->insts[index_ + 1] : nullptr;
   const bool last = i.op == Op::ExitReturn || (next && next->op == Op::ExitSync);
-  if (last && i.op != Op::ExitReturn) recover_flags(index_ + 1);
+  if (last && i.op != Op::ExitReturn) flags_.recover(index_ + 1);
   place_constant(i);
   park();
   name_uop();

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "engine/jit/side_tables.h"
+#include "engine/jit/x64/plan/in_place.h"
 #include "frontend/translate.h"
 
 namespace armvisor::engine::jit {
@@ -15,7 +16,6 @@ void Emitter::begin(const ir::Block& block, Block& out) {
   window_colds_.clear();
   in_window_ = false;
   window_table_ = 0;
-  nz_of_ = {};
   labels_.clear();
   for (u32 k = 0; k < block.label_count; ++k) labels_.push_back(label());
   heads_.clear();
@@ -26,6 +26,7 @@ void Emitter::begin(const ir::Block& block, Block& out) {
   calls_.begin_block();
   accesses_.begin_block();
   fp_.begin_block();
+  flags_.begin_block();
 }
 
 std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& block, Block& out, Relocs& relocs) {
@@ -62,8 +63,6 @@ std::size_t Emitter::compile(u8* at, std::size_t capacity, const ir::Block& bloc
       ++index_;
       continue;
     }
-    held_nz_ = nz_of_;
-    if (i.op != Op::Insn && i.op != Op::SetC) nz_of_ = {};
     if (is_access(i.op)) {
       index_ += emit_access(index_);
     } else if (plan_.flow[index_].side_exit) {
@@ -112,65 +111,17 @@ void Emitter::emit(const Inst& i) {
     if (!emit_system(i)) emit_helper(i);
     return;
   }
-  if ((ir::info(i.op).effects & ir::FlagsW) && i.op != Op::FpscrToFlags) fp_.forget_comparison();
   switch (i.op) {
-    case Op::Mov: return xmm_.holds(i.dst) ? extension_.emit_pack(i) : emit_unary(i);
-    case Op::Not:
-    case Op::Rrx:
-    case Op::Clz:
-    case Op::Rbit:
-    case Op::Rev:
-    case Op::Rev16:
-    case Op::Revsh:
-    case Op::SExt8:
-    case Op::SExt16:
-    case Op::ZExt8:
-    case Op::ZExt16: return emit_unary(i);
-    case Op::Mov64: return xmm_.holds(i.dst) ? extension_.emit_pack(i) : emit_move64(i);
-    case Op::Pack64:
-    case Op::Lo32:
-    case Op::Hi32:
-    case Op::ZExt64:
-    case Op::SExt64: return emit_move64(i);
-    case Op::Add:
-    case Op::Sub:
-    case Op::And:
-    case Op::Or:
-    case Op::Xor:
-    case Op::AndNot:
-    case Op::Mul:
-    case Op::MulHiS:
-    case Op::Adc:
-    case Op::Sbc: return emit_binary(i);
-    case Op::SDiv:
-    case Op::UDiv: return emit_divide(i);
-    case Op::Shl:
-    case Op::Shr:
-    case Op::Sar:
-    case Op::Ror: return emit_shift(i);
-    case Op::ShlReg:
-    case Op::ShrReg:
-    case Op::SarReg:
-    case Op::RorReg: return emit_shift_reg(i);
-    case Op::ShlCarry:
-    case Op::ShrCarry:
-    case Op::SarCarry:
-    case Op::RorCarry: return emit_carry(i);
-    case Op::AddF:
-    case Op::SubF:
-    case Op::AdcF:
-    case Op::SbcF:
+    case Op::Mov:
+    case Op::Mov64: return xmm_.holds(i.dst) ? extension_.emit_pack(i) : integers_.emit(i);
     case Op::SetNZ:
     case Op::SetNZ64:
     case Op::SetC:
     case Op::SetNZCV:
     case Op::GetC:
-    case Op::OrQ: return emit_flag_arith(i);
+    case Op::OrQ:
     case Op::CondValue:
-    case Op::Select:
-    case Op::CmpEq:
-    case Op::CmpLtU:
-    case Op::CmpLtS: return emit_compare(i);
+    case Op::FpscrToFlags: return flags_.emit(i);
     case Op::AddOverflow:
     case Op::QAdd:
     case Op::QSub:
@@ -178,16 +129,6 @@ void Emitter::emit(const Inst& i) {
     case Op::USat:
     case Op::Parallel:
     case Op::Sel: return dsp_.emit(i);
-    case Op::SBfx:
-    case Op::UBfx:
-    case Op::Bfi: return emit_field(i);
-    case Op::Add64:
-    case Op::Sub64:
-    case Op::MulU64:
-    case Op::MulS64:
-    case Op::Shl64:
-    case Op::Shr64:
-    case Op::Sar64: return emit_arith64(i);
     case Op::ReadFpexc: {
       const Reg32 d = target(i.dst, eax);
       mov(d, dword[rbp + AV_STATE(fpexc)]);
@@ -213,9 +154,6 @@ void Emitter::emit(const Inst& i) {
     case Op::FAbs32:
     case Op::FNeg64:
     case Op::FAbs64: return fp_.emit_sign(i);
-    case Op::FpscrToFlags:
-      if (const u8 needed = flags_needed(index_); needed && !fp_.stored_by_comparison()) fp_.store_flags(needed);
-      return;
     case Op::Insn: return;
     case Op::Head: return emit_head(i);
     case Op::Goto:
@@ -230,7 +168,7 @@ void Emitter::emit(const Inst& i) {
       return;
     default: break;
   }
-  if (!(ir::info(i.op).effects & ir::Exit)) return fp_.emit(i);
+  if (!(ir::info(i.op).effects & ir::Exit)) return is_fp(i.op) ? fp_.emit(i) : integers_.emit(i);
   emit_exit(i);
   xmm_.unreachable();
 }
@@ -335,7 +273,7 @@ void Emitter::leave_unlinked(Link& link, Label unlinked) {
 }
 
 void Emitter::emit_exit(const Inst& i) {
-  recover_flags(index_);
+  flags_.recover(index_);
   switch (i.op) {
     case Op::ExitSwitch: xor_(dword[rbp + AV_STATE(psr)], arm::k_psr_t); [[fallthrough]];
     case Op::ExitJump:

@@ -4,12 +4,12 @@
 #include <optional>
 #include <vector>
 
-#include "arm/psr.h"
 #include "engine/engine.h"
 #include "engine/jit/window_sites.h"
 #include "engine/jit/x64/dsp_emitter.h"
 #include "engine/jit/x64/extension_emitter.h"
 #include "engine/jit/x64/fp_emitter.h"
+#include "engine/jit/x64/integer_emitter.h"
 #include "engine/jit/x64/vector_emitter.h"
 #include "engine/jit/x64/xmm_accesses.h"
 
@@ -24,7 +24,9 @@ class Emitter : private Code, private Operands {
       : Operands(static_cast<Code&>(*this), at_), stubs_(stubs), host_(host), options_(options), sites_(sites), at_{plan},
         xmm_(*this, at_, *this), cold_(at_, xmm_), calls_(*this, at_, *this, xmm_, cold_, stubs), accesses_(*this, at_, xmm_),
         extension_(*this, at_, *this, xmm_, options.xmm_cache, host.avx), dsp_(*this, *this, cold_),
-        fp_(*this, at_, *this, xmm_, cold_, calls_, host), vector_(*this, at_, *this, xmm_, cold_, calls_) {}
+        fp_(*this, at_, *this, xmm_, cold_, calls_, host),
+        flags_(*this, at_, *this, fp_, options.fuse_compare), integers_(*this, at_, *this, cold_, flags_, host),
+        vector_(*this, at_, *this, xmm_, cold_, calls_) {}
 
   /// As BlockEmitter::emit(). Returns the code's size. Throws Xbyak::Error when `capacity` bytes do not suffice.
   std::size_t compile(u8* at, std::size_t capacity, const ir::Block& block, Block& out, Relocs& relocs);
@@ -48,28 +50,8 @@ class Emitter : private Code, private Operands {
 
   // --- classes of instructions
   void emit(const Inst& i);
-  void emit_move64(const Inst& i);
-  Reg32 arithmetic(const Inst& i, Op op);
-  void emit_binary(const Inst& i);
-  void emit_shift(const Inst& i);
-  void emit_shift_reg(const Inst& i);
-  void emit_carry(const Inst& i);
-  void emit_carry_reg(const Inst& i);
-  void spread_flags();
-  void emit_flag_arith(const Inst& i);
-  void emit_unary(const Inst& i);
-  void emit_field(const Inst& i);
-  void emit_condition_value(const Inst& i);
-  void emit_compare(const Inst& i);
-  void emit_arith64(const Inst& i);
-  void emit_add_address(const Inst& i);
-  void emit_divide(const Inst& i);
-  void store_flags(u8 mask, HostFlags kind);
   u8 emit_skip_test(const Inst& i);
-  u8 emit_test(arm::Cond cond);
   void emit_skip(const Inst& i);
-  u8 test_condition(arm::Cond cond);  ///< from the stored flags; returns the host condition that means true
-  void setcc(u8 cc, const Xbyak::Operand& d);
   u32 emit_access(u32 index);  ///< returns how many instructions it covered
   /// eax = address; leaves the page's host address in rcx and the offset in eax. At `miss`, rcx is the entry.
   void probe(const Inst& i, u32 length, Label misaligned, Label miss);
@@ -138,12 +120,6 @@ class Emitter : private Code, private Operands {
   void call_service(Service s, bool keep_xmm = false) { calls_.call_service(s, keep_xmm); }
   void park() { calls_.park(); }
   void load_copies() { calls_.load_copies(); }
-  u8 flags_needed(u32 index) const { return plan_.flags[index].needed; }
-  void recover_flags(u32 index);  ///< in the cold path of instruction `index`; changes ecx, edx
-  void make_flags(u32 source, u8 mask, bool from_result);
-  void make_host_flags(u32 source, bool from_result, bool nz_only);
-  void make_saved_flags(u32 source, u8 mask);
-  void note_edge(u32 skip, u32 head);
   void emit_side_exit(u32 index);
 
   const Stubs& stubs_;
@@ -167,7 +143,6 @@ class Emitter : private Code, private Operands {
   u32 emitted_until_ = 0;  ///< the code of one instruction was that of those up to here
   bool may_link_ = true;
   std::vector<Label> heads_;
-  Value nz_of_, held_nz_;  ///< the host's SF and ZF are this value's, behind the instruction and before it
   std::vector<Label> labels_;
 
   XmmRegisters xmm_;
@@ -177,6 +152,8 @@ class Emitter : private Code, private Operands {
   ExtensionEmitter extension_;
   DspEmitter dsp_;
   FpEmitter fp_;
+  FlagEmitter flags_;
+  IntegerEmitter integers_;
   VectorEmitter vector_;
 };
 
