@@ -93,7 +93,6 @@ std::optional<u32> Adder::slot_of(Device& device, DeviceBus bus) {
 
 /// What is left of a device's properties: those that show in no guest are ignored, and others refused.
 void Adder::finish(Device& device) {
-  device.properties.take("id");
   device.properties.take("bus");
   device.properties.take("addr");
   ignore_keys(line_, device.given, device.properties,

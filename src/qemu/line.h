@@ -9,6 +9,7 @@
 #include "devices/backends/disk_source.h"
 #include "devices/backends/network_options.h"
 #include "devices/backends/tap_network.h"
+#include "qemu/ids.h"
 #include "qemu/outcome.h"
 #include "qemu/words.h"
 
@@ -18,6 +19,7 @@ struct Drive {
   Given given;
   std::string id;
   std::string interface = "virtio";  ///< if=
+  std::optional<u64> index;          ///< of its interface; unset: the next that is free
   std::string serial;
   devices::DiskSource source{.path = {}, .format = "auto", .unmap = false};  ///< but for snapshot
   std::optional<bool> snapshot;                                              ///< unset: as -snapshot says
@@ -54,6 +56,7 @@ struct Chardev {
 
 struct Device {
   Given given;
+  std::string id;  ///< may be empty
   std::string driver;
   KeyValues properties;
 };
@@ -67,6 +70,7 @@ enum class Display {
 
 struct Line {
   Outcomes outcomes;
+  Ids ids;
 
   std::string machine;  ///< its type; empty: none was given
   std::string gic_version, gic_option;

@@ -5,6 +5,9 @@
 namespace armvisor::qemu {
 namespace {
 
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_in_id(char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_'; }
+
 constexpr OptionRow k_rows[] = {
 #define OPTION(name, value, reader, help) {name, value, reader, Fate::Mapped, help},
 #define SHORT(name, other)
@@ -40,6 +43,10 @@ void apply(Line& line, const OptionRow& row, const Given& given) {
 
 }  // namespace
 
+bool is_id(std::string_view text) {
+  return !text.empty() && is_letter(text.front()) && std::ranges::all_of(text, is_in_id);
+}
+
 std::span<const OptionRow> option_rows() { return k_rows; }
 
 const OptionRow* find_option(std::string_view name) {
@@ -59,6 +66,26 @@ std::optional<KeyValues> read_list(Line& line, const Given& given, std::string_v
   if (values) return *std::move(values);
   line.outcomes.refused(given.text(), values.error().message);
   return std::nullopt;
+}
+
+bool read_id(Line& line, const Given& given, KeyValues& values, std::string_view key, IdKind kind, bool needed,
+             std::string& id) {
+  const auto text = values.take(key);
+  if (!text) {
+    if (needed)
+      line.outcomes.refused(
+          given.text(), "expected " + std::string(key) + "=ID, by which others refer to it, found none; give it one");
+    return !needed;
+  }
+  id = *text;
+  if (!is_id(id)) {
+    line.outcomes.refused(key_of(given, key, id),
+                          "expected a name of letters, digits, '-', '.' and '_' that begins with a letter; change it");
+    return false;
+  }
+  if (line.ids.claim(kind, id)) return true;
+  line.outcomes.refused(key_of(given, key, id), "expected an id of its own, found that of another; change it");
+  return false;
 }
 
 std::optional<bool> read_bool(Line& line, const Given& given, KeyValues& values, std::string_view key) {

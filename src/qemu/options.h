@@ -34,6 +34,9 @@ std::span<const OptionRow> option_rows();
 std::string key_of(const Given& given, std::string_view key, std::string_view value);
 /// The list of an option; nothing, with an outcome, if it is none.
 std::optional<KeyValues> read_list(Line& line, const Given& given, std::string_view implied);
+/// Takes `key`, the id of what is read; `needed`: there must be one. False, with an outcome: no id, or not of its own.
+bool read_id(Line& line, const Given& given, KeyValues& values, std::string_view key, IdKind kind, bool needed,
+             std::string& id);
 /// What a key says; nothing if it is absent or, with an outcome, no such value.
 std::optional<bool> read_bool(Line& line, const Given& given, KeyValues& values, std::string_view key);
 std::optional<devices::MacAddress> read_mac(Line& line, const Given& given, KeyValues& values, std::string_view key);

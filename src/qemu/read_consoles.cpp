@@ -66,13 +66,12 @@ void read_chardev(Line& line, const Given& given) {
   if (!values) return;
   Chardev c;
   c.given = given;
-  c.id = values->take("id").value_or("");
   const std::string kind = values->take("backend").value_or("");
   if (is_help(kind)) {
     line.help = "chardev";
     return;
   }
-  if (c.id.empty() || line.chardev(c.id)) refuse(line, c, given.text(), "expected id=ID of its own; give it one");
+  c.refused = !read_id(line, given, *values, "id", IdKind::Chardev, true, c.id);
   if (const auto mux = read_bool(line, given, *values, "mux")) c.mux = *mux;
   if (!c.refused) read_chardev_kind(line, c, kind, *values);
   if (!c.refused && values->find("logfile"))
@@ -105,6 +104,7 @@ void read_mon(Line& line, const Given& given) {
     return line.outcomes.refused(given.text(), "expected no machine protocol: there is no QMP server; leave it out");
   Chardev c;
   c.given = given;
+  c.refused = !read_id(line, given, *values, "id", IdKind::Monitor, false, c.id);
   c.refers = values->take("chardev").value_or("");
   line.monitors.push_back(std::move(c));
 }

@@ -56,6 +56,22 @@ void check_interface(Line& line, Drive& drive) {
     refuse(line, drive, where, "expected virtio, or none with a -device: the board has no other, nor has QEMU's");
 }
 
+/// bus=, unit= and index=: buses take any number of drives, so an index is a unit.
+void read_place(Line& line, Drive& drive, KeyValues& values) {
+  const bool by_unit = values.find("bus") || values.find("unit");
+  for (const std::string_view key : {"bus", "unit", "index"}) {
+    const auto text = values.take(key);
+    if (!text) continue;
+    const auto number = parse_unsigned(*text);
+    if (!number || *number > 1'000'000)
+      refuse(line, drive, key_of(drive.given, key, *text), "expected a number; change it");
+    else if (key == "index" && by_unit)
+      refuse(line, drive, key_of(drive.given, key, *text), "expected either index or bus and unit; leave out one");
+    else if (key != "bus")
+      drive.index = *number;
+  }
+}
+
 void read_switches(Line& line, Drive& drive, KeyValues& values) {
   for (const std::string_view key : {"readonly", "read-only"})
     if (const auto on = read_bool(line, drive.given, values, key)) drive.source.read_only = *on;
@@ -94,9 +110,29 @@ void read_discard(Line& line, Drive& drive, KeyValues& values) {
   }
 }
 
+bool is_taken(const Line& line, const Drive& drive, u64 index) {
+  return std::ranges::any_of(line.drives,
+                             [&](const Drive& d) { return d.interface == drive.interface && d.index == index; });
+}
+
+/// Its number on its interface, and by that the id it has in QEMU if the line gives it none.
+void place(Line& line, Drive& drive) {
+  if (drive.index && is_taken(line, drive, *drive.index))
+    return refuse(line, drive, key_of(drive.given, "index", std::to_string(*drive.index)),
+                  "expected a place of its own, found that of another drive; change it");
+  if (!drive.index) drive.index = 0;
+  while (is_taken(line, drive, *drive.index)) ++*drive.index;
+  if (!drive.id.empty()) return;
+  drive.id = drive.interface + std::to_string(*drive.index);
+  if (!line.ids.claim(IdKind::Block, drive.id))
+    refuse(line, drive, drive.given.text(),
+           "expected '" + drive.id +
+               "' to be free, the id that it gets by its place, found that of another; give it "
+               "an id");
+}
+
 void add(Line& line, Drive drive) {
-  if (!drive.refused && !drive.id.empty() && line.drive(drive.id))
-    refuse(line, drive, key_of(drive.given, "id", drive.id), "expected an id of its own, found a second; change it");
+  if (!drive.refused && drive.given.name != "blockdev") place(line, drive);
   line.drives.push_back(std::move(drive));
 }
 
@@ -124,14 +160,13 @@ void read_drive(Line& line, const Given& given) {
   if (!values) return;
   Drive drive;
   drive.given = given;
-  drive.id = take_any(*values, {"id"});
+  drive.refused = !read_id(line, given, *values, "id", IdKind::Block, false, drive.id);
   drive.source.path = take_any(*values, {"file", "file.filename"});
   drive.serial = take_any(*values, {"serial"});
   if (const auto text = values->take("if")) drive.interface = *text;
-  if (drive.id.empty()) drive.id = "virtio" + std::to_string(line.drives.size());  // as QEMU calls it
   values->take("file.driver");
-  for (const std::string_view key : {"index", "bus", "unit"}) values->take(key);  // one bus, in the order of the line
-  check_interface(line, drive);
+  read_place(line, drive, *values);
+  if (!drive.refused) check_interface(line, drive);
   if (!drive.refused) check_file(line, drive);
   const auto format = values->take("format"), driver = values->take("driver");
   if (!drive.refused) read_format(line, drive, format ? format : driver);
@@ -144,13 +179,13 @@ void read_blockdev(Line& line, const Given& given) {
   Drive drive;
   drive.given = given;
   drive.interface = "none";
-  drive.id = take_any(*values, {"node-name"});
+  drive.refused = !read_id(line, given, *values, "node-name", IdKind::Block, true, drive.id);
   drive.source.path = take_any(*values, {"filename", "file.filename"});
   values->take("file.driver");
   const std::string below = take_any(*values, {"file"});  // the node that has the bytes
   if (const Drive* const node = below.empty() ? nullptr : line.drive(below)) {
     drive.source = node->source;
-    drive.refused = node->refused;
+    drive.refused = drive.refused || node->refused;
     line.outcomes.mapped(node->given.text(), "of the -blockdev that names it");
     line.drive(below)->used = true;
   }
@@ -159,11 +194,17 @@ void read_blockdev(Line& line, const Given& given) {
   finish(line, std::move(drive), *values);
 }
 
+/// QEMU's numbers of the drives that have an option of their own; of one by a word alone, that of -hda.
+std::optional<u64> fixed_place(std::string_view option) {
+  if (option.empty() || option == "hda") return 0;
+  return option == "hdb" ? 1 : option == "hdd" ? 3 : 2;
+}
+
 /// -hda, -hdb, -hdc, -hdd, -cdrom, and a word that is no option.
 void read_disk_image(Line& line, const Given& given) {
   Drive drive;
   drive.given = given;
-  drive.id = given.name.empty() ? "hda" : given.name;
+  drive.index = fixed_place(given.name);
   drive.source.path = given.value;
   drive.source.read_only = given.name == "cdrom";
   check_file(line, drive);

@@ -115,8 +115,8 @@ Netdev read_network(Line& line, const Given& given, KeyValues& values) {
   Netdev netdev;
   netdev.given = given;
   netdev.kind = values.take("type").value_or("");
-  netdev.id = values.take("id").value_or("");
-  check_kind(line, netdev);
+  netdev.refused = !read_id(line, given, values, "id", IdKind::Network, given.name == "netdev", netdev.id);
+  if (!netdev.refused) check_kind(line, netdev);
   if (!netdev.refused && netdev.kind == "user") read_user(line, netdev, values);
   if (!netdev.refused && netdev.kind == "tap") read_tap(line, netdev, values);
   return netdev;
@@ -156,8 +156,6 @@ void read_netdev(Line& line, const Given& given) {
     return;
   }
   Netdev netdev = read_network(line, given, *values);
-  if (!netdev.refused && (netdev.id.empty() || line.netdev(netdev.id)))
-    refuse(line, netdev, given.text(), "expected id=ID of its own; give it one");
   line.netdevs.push_back(std::move(netdev));
 }
 

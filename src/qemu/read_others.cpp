@@ -30,6 +30,7 @@ void read_device(Line& line, const Given& given) {
     line.help = "device";
     return;
   }
+  read_id(line, given, *values, "id", IdKind::Device, false, device.id);
   device.properties = *std::move(values);
   line.devices.push_back(std::move(device));
 }
@@ -61,8 +62,10 @@ void read_object(Line& line, const Given& given) {
     line.help = "object";
     return;
   }
+  std::string id;
+  if (!read_id(line, given, *values, "id", IdKind::Object, true, id)) return;
   if (type == "rng-random" || type == "rng-builtin") {
-    line.objects.push_back(values->take("id").value_or(""));
+    line.objects.push_back(id);
     return line.outcomes.mapped(given.text(), "the host's entropy");
   }
   if (type == "iothread" || type == "throttle-group")

@@ -153,7 +153,7 @@ TEST(QemuLine, DevicesOnPciTakeTheFirstSlotsInTheirOrder) {
 
 TEST(QemuLine, DisksAreNamedInManyWays) {
   const Made m = make(
-      "-nic none -hdb one -cdrom two -drive file=three,format=raw,readonly=on three.img "
+      "-nic none -hdb one -cdrom two three.img -drive file=three,format=raw,readonly=on "
       "-blockdev driver=file,filename=five,node-name=f -blockdev driver=raw,file=f,node-name=d,read-only=true "
       "-device virtio-blk-device,drive=d,serial=S5");
   EXPECT_EQ(m.refused(), "");
@@ -162,7 +162,7 @@ TEST(QemuLine, DisksAreNamedInManyWays) {
     const auto& disk = std::get<machine::DiskSpec>(device);
     texts.push_back(disk.path + (disk.read_only ? ",ro" : "") + (disk.serial.empty() ? "" : "," + disk.serial));
   }
-  EXPECT_EQ(texts, (std::vector<std::string>{"five,ro,S5", "one", "two,ro", "three,ro", "three.img"}));
+  EXPECT_EQ(texts, (std::vector<std::string>{"five,ro,S5", "one", "two,ro", "three.img", "three,ro"}));
 }
 
 TEST(QemuLine, DisksAreOfTheFormatAndCacheThatTheLineSays) {
@@ -280,6 +280,47 @@ TEST(QemuLine, AVirtconsoleIsOnItsVirtioSerialDevice) {
   EXPECT_EQ(slots_of<machine::ConsoleSpec>(m.vm()), std::vector<u32>{31});
   EXPECT_NE(make("-device virtconsole").refused(), "") << "no virtio-serial";
   EXPECT_EQ(make("-nic none -device virtio-serial").fate("-device virtio-serial"), Fate::Ignored) << "no port";
+}
+
+TEST(QemuLine, IdsAreOfQemusGrammarAndThereOnceOfAKind) {
+  const std::vector<std::string> things{"-device virtio-rng-device,",
+                                        "-object rng-builtin,",
+                                        "-netdev user,",
+                                        "-nic user,",
+                                        "-chardev null,",
+                                        "-mon chardev=c,",
+                                        "-drive file=d,if=none,",
+                                        "-blockdev raw,filename=d,node-"};
+  for (const std::string& thing : things) {
+    const std::string key = thing.starts_with("-blockdev") ? "name=" : "id=";
+    EXPECT_EQ(make("-chardev null,id=c " + thing + key + "a-B.0_").refused(), "") << thing;
+    for (const char* wrong : {"1a", "", "-a", "a:b", "a/b", "\xc3\xa4"})
+      EXPECT_NE(make("-chardev null,id=c " + thing + key + wrong).refused().find("expected a name of letters"),
+                std::string::npos)
+          << thing << wrong;
+    EXPECT_NE(make("-chardev null,id=c " + thing + key + "a " + thing + key + "a").refused().find("of its own"),
+              std::string::npos)
+        << thing;
+  }
+  EXPECT_EQ(make("-chardev null,id=a -mon chardev=a,id=a -object rng-builtin,id=a -netdev user,id=a "
+                 "-device virtio-net-device,netdev=a,id=a -drive file=d,if=none,id=a")
+                .refused(),
+            "")
+      << "of different kinds";
+  for (const char* line : {"-netdev user,id=a -nic user,id=a", "-netdev user,id=a -net user,id=a",
+                           "-drive file=d,if=none,id=a -blockdev raw,filename=d,node-name=a"})
+    EXPECT_NE(make(line).refused(), "") << line;
+  for (const char* line : {"-object rng-builtin", "-netdev user", "-chardev null", "-blockdev raw,filename=d"})
+    EXPECT_NE(make(line).refused().find("by which others refer to it"), std::string::npos) << line;
+}
+
+TEST(QemuLine, DrivesHavePlacesOfTheirOwnAndIdsByThem) {
+  EXPECT_EQ(make("-drive file=a,if=none -device virtio-blk-device,drive=none0").refused(), "");
+  EXPECT_EQ(make("-hdb a -drive file=b -drive file=c,index=7").refused(), "");
+  for (const char* line : {"-hda a b", "-cdrom a -hdc b", "-drive file=a b", "-drive file=a,index=1 -hdb b",
+                           "-drive file=a,if=none,index=0 -drive file=b,if=none,unit=0", "-drive file=a,index=x",
+                           "-drive file=a,index=0,unit=0", "-drive file=a,if=none,id=virtio0 -drive file=b"})
+    EXPECT_NE(make(line).refused(), "") << line;
 }
 
 TEST(QemuLine, OptionsAreThereOnce) {
