@@ -145,7 +145,7 @@ const std::vector<CalibrationLoop>& calibration_loops() {
 
 std::string mark_of(std::size_t loop) { return "b" + std::to_string(loop); }
 
-std::vector<u32> calibration_guest() {
+std::vector<u32> calibration_guest(std::span<const std::size_t> wanted) {
   A a(k_calibration_base);
   a.forward();  // reset; set at the end
   const u32 undefined = a.forward();
@@ -158,13 +158,13 @@ std::vector<u32> calibration_guest() {
   handlers(a, undefined, prefetch, irq);
   std::vector<u32> entries;
   entries.resize(loops().size());
-  for (std::size_t k = 0; k < loops().size(); ++k)  // first, since it has an address of its own
+  for (const std::size_t k : wanted)  // first, since it has an address of its own
     if (loops()[k].term == "code.lookups") entries[k] = pair_subroutine(a, loops()[k]);
-  for (std::size_t k = 0; k < loops().size(); ++k)
+  for (const std::size_t k : wanted)
     if (!entries[k]) entries[k] = subroutine(a, loops()[k]);
   const u32 program = a.here();
   start(a);
-  for (std::size_t k = 0; k < loops().size(); ++k) {
+  for (const std::size_t k : wanted) {
     if (loops()[k].rounds_before) {
       a.mov(k_rounds, loops()[k].rounds_before);
       bl(a, entries[k]);

@@ -1,6 +1,7 @@
 #pragma once
 // The guest that armvisor calibrate runs: a bare-metal program of loops, one for each kind of event, each inside a
 // mark.
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,7 +22,8 @@ struct CalibrationLoop {
 const std::vector<CalibrationLoop>& calibration_loops();
 std::string mark_of(std::size_t loop);
 
-/// Its code, to be loaded and started at k_calibration_base. It powers the machine off at the end.
-std::vector<u32> calibration_guest();
+/// Its code with those of the loops, by their places in the list, in that order; to be loaded and started at
+/// k_calibration_base. It powers the machine off at the end.
+std::vector<u32> calibration_guest(std::span<const std::size_t> wanted);
 
 }  // namespace armvisor::vmm

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <map>
+#include <span>
 
 #include "base/assert.h"
 #include "base/host_error.h"
@@ -47,8 +49,8 @@ std::vector<Kind> kinds() {
 }
 
 /// The guest's code as a file that the loader can read.
-Result<Fd> guest_file() {
-  const std::vector<u32> words = calibration_guest();
+Result<Fd> guest_file(std::span<const std::size_t> wanted) {
+  const std::vector<u32> words = calibration_guest(wanted);
   std::vector<u8> bytes;
   for (const u32 word : words)
     for (u32 k = 0; k < 4; ++k) bytes.push_back(static_cast<u8>(word >> (8 * k)));
@@ -86,26 +88,42 @@ void name_other_devices(measure::Load& load) {
   }
 }
 
-/// What each loop did in one machine of `kind`.
-Result<std::vector<measure::Microbenchmark>> measure_loops(const Fd& file, const Kind& kind) {
+/// By place of the loop.
+using Measured = std::map<std::size_t, measure::Microbenchmark>;
+
+/// What each of the loops did in one machine of `kind`.
+Result<Measured> measure_loops(const Kind& kind, std::span<const std::size_t> wanted) {
+  AV_TRY_ASSIGN(const Fd file, guest_file(wanted));
   AV_TRY_ASSIGN(const auto marks, run_guest(file, kind));
-  std::vector<measure::Microbenchmark> all;
-  for (std::size_t k = 0; k < calibration_loops().size(); ++k)
+  Measured all;
+  for (const std::size_t k : wanted)
     for (const measure::MarkTotal& mark : marks) {
       if (mark.name != mark_of(k) || mark.times == 0) continue;
       AV_TRY_ASSIGN(measure::Load load, measure::load_of(mark.total, "calibrate"));
       name_other_devices(load);
-      all.push_back({std::string(calibration_loops()[k].term), std::move(load)});
+      all[k] = {std::string(calibration_loops()[k].term), std::move(load)};
     }
-  if (all.size() != calibration_loops().size())
-    return Error{ErrorKind::Internal, fmt::format("calibrate: expected {} marks of its guest, found {}",
-                                                  calibration_loops().size(), all.size())};
+  if (all.size() != wanted.size())
+    return Error{ErrorKind::Internal,
+                 fmt::format("calibrate: expected {} marks of its guest, found {}", wanted.size(), all.size())};
   return all;
 }
 
 /// `kind` is one of those in which `loop` may count. Where the host has no windows, loads have none either.
 bool counts_in(const CalibrationLoop& loop, const Kind& kind) {
   return kind.jit.windows || !loop.windowed || !engine::windows_available();
+}
+
+/// The loops that may count in a machine of `kind` and did not in the machines before. The others need not run: their
+/// time would be for nothing.
+std::vector<std::size_t> wanted_in(const Kind& kind, const Measured& before) {
+  std::vector<std::size_t> wanted;
+  for (std::size_t k = 0; k < calibration_loops().size(); ++k) {
+    const auto found = before.find(k);
+    const bool counted = found != before.end() && found->second.shows_term();
+    if (!counted && counts_in(calibration_loops()[k], kind)) wanted.push_back(k);
+  }
+  return wanted;
 }
 
 /// Why no machine on this host shows the term of `loop`.
@@ -134,20 +152,18 @@ std::string host_name() {
 }
 
 Result<measure::Calibration> calibrate(const CalibrationPlan& plan) {
-  AV_TRY_ASSIGN(const Fd file, guest_file());
   const std::vector<Kind> all = kinds();
   const u32 machines = static_cast<u32>(all.size()) * plan.rounds;
   std::map<std::string, std::vector<double>> seen;
   for (u32 round = 0, done = 0; round < plan.rounds; ++round) {
-    std::vector<measure::Microbenchmark> loops;
+    Measured measured;
     for (const Kind& kind : all) {
-      AV_TRY_ASSIGN(auto measured, measure_loops(file, kind));
-      if (loops.empty()) loops = measured;
-      for (std::size_t k = 0; k < loops.size(); ++k) {
-        if (counts_in(calibration_loops()[k], kind) && !loops[k].shows_term()) loops[k] = std::move(measured[k]);
-      }
+      AV_TRY_ASSIGN(Measured more, measure_loops(kind, wanted_in(kind, measured)));
+      for (auto& [loop, benchmark] : more) measured[loop] = std::move(benchmark);
       if (plan.progress) plan.progress(++done, machines);
     }
+    std::vector<measure::Microbenchmark> loops;
+    for (auto& [loop, benchmark] : measured) loops.push_back(std::move(benchmark));
     for (const auto& [term, ns] : measure::solve(loops)) seen[term].push_back(ns);
   }
   measure::Calibration out{plan.version, host_name(), plan.rounds, {}, {}, {}};
