@@ -63,12 +63,26 @@ TEST(QueueWorker, ServesAllQueuesOnceActiveAndThenThoseThatItIsToldOf) {
 
 TEST(QueueWorker, AtItsEndWhatItWasToldOfIsServedFirst) {
   Log log;
+  std::latch begun(1);
+  std::atomic<bool> told{false}, ending{false};
+  QueueWorker::Work work = logging(log);
+  work.serve = [&](u16) {
+    log.add("served");
+    if (told) return;
+    begun.count_down();
+    while (!ending) std::this_thread::yield();
+    for (int k = 0; k < 1000; ++k) std::this_thread::yield();  // mostly the end has begun then
+  };
   {
-    QueueWorker worker(1, logging(log));
+    QueueWorker worker(1, std::move(work));
     ASSERT_TRUE(worker.start("test"));
     worker.activate();
+    begun.wait();
+    told = true;
+    worker.notify(0);
+    ending = true;
   }
-  EXPECT_EQ(log.all(), (Entries{"served 0", "ended"}));
+  EXPECT_EQ(log.all(), (Entries{"served", "served", "ended"}));
 }
 
 TEST(QueueWorker, OneThatWasNotStartedOrNeverActiveServesNothing) {
@@ -147,6 +161,8 @@ TEST(QueueWorker, NobodyServesWhileAnotherDoes) {
   const auto serve = [&](u16) {
     if (serving++ != 0) together = true;
     ++times;
+    for (int k = 0; k < 20; ++k) std::this_thread::yield();
+    if (serving != 1) together = true;
     --serving;
     return times % 3 != 0;  // in place: now and then something is left
   };
@@ -154,17 +170,15 @@ TEST(QueueWorker, NobodyServesWhileAnotherDoes) {
     QueueWorker worker(2, {.serve = serve, .serve_in_place = serve});
     ASSERT_TRUE(worker.start("test"));
     worker.activate();
-    for (int k = 0; k < 3000; ++k) {
+    for (int k = 0; times < 500; ++k) {
       worker.notify(static_cast<u16>(k % 2));
-      if (k % 500 == 499) {
-        worker.reset();
-        EXPECT_EQ(serving, 0);
-        worker.activate();
-      }
+      if (k % 50 != 49) continue;
+      worker.reset();
+      EXPECT_EQ(serving, 0);
+      worker.activate();
     }
   }
   EXPECT_FALSE(together);
-  EXPECT_GT(times, 100);
 }
 
 /// A device type as short as they come: it answers each request with the request's bytes in reverse order.
