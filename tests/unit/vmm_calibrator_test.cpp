@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include "engine/engine.h"
@@ -103,6 +104,15 @@ TEST(CalibrationGuest, HasAMarkOfItsOwnForEachLoop) {
     EXPECT_TRUE(terms.insert(calibration_loops()[k].term).second) << calibration_loops()[k].term;
   }
   EXPECT_LE(marks.size(), measure::Marks::k_max);
+}
+
+TEST(CalibrationGuest, HasTheLoopsThatAreWantedAndNoOthers) {
+  const auto size = [](std::vector<std::size_t> wanted) { return calibration_guest(wanted).size(); };
+  std::vector<std::size_t> all(calibration_loops().size());
+  std::iota(all.begin(), all.end(), 0);
+  EXPECT_LT(size({}), size({0}));
+  EXPECT_LT(size({0}), size(all));
+  EXPECT_LT(size({all.begin(), all.end() - 1}), size(all));
 }
 
 }  // namespace
