@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
   const qemu::Machine machine = qemu::make_machine(line);
   for (const qemu::Outcome& o : line.outcomes.all())
     if (o.fate != qemu::Fate::Mapped && o.why.empty()) fuzz::fail("an outcome without a reason", o.option.c_str());
-  if (machine.vm.devices.size() != machine.vm.slots.size()) fuzz::fail("a device without a slot");
+  if (machine.vm.devices.size() != machine.vm.seats.size()) fuzz::fail("a device without a slot");
   if (!line.help && qemu::explain(line, machine).empty()) fuzz::fail("no account of a line");
   return 0;
 }

@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 root=$PWD
 out=$root/build/guest
 stamp=$out/.packages
-modules=(virtio_mmio virtio_blk virtio_net virtio_rng virtio_console af_packet crc32c_generic ext4)
+modules=(virtio_mmio virtio_pci virtio_blk virtio_net virtio_rng virtio_console af_packet crc32c_generic ext4)
 
 fail() {
   echo "guest_assets: $*" >&2

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "devices/virtio/mmio.h"
+#include "virtio_registers.h"
 
 namespace armvisor::devices::virtio::testing {
 
@@ -58,31 +58,7 @@ class Driver {
  public:
   static constexpr u64 k_base = 0x40000000;
   static constexpr u64 k_ram_size = 32u << 20;
-  enum Reg : u32 {
-    Magic = 0x000,
-    Version = 0x004,
-    DeviceID = 0x008,
-    DeviceFeatures = 0x010,
-    DeviceFeaturesSel = 0x014,
-    DriverFeatures = 0x020,
-    DriverFeaturesSel = 0x024,
-    GuestPageSize = 0x028,
-    QueueSel = 0x030,
-    QueueNumMax = 0x034,
-    QueueNum = 0x038,
-    QueueAlign = 0x03c,
-    QueuePFN = 0x040,
-    QueueReady = 0x044,
-    QueueNotify = 0x050,
-    InterruptStatus = 0x060,
-    InterruptACK = 0x064,
-    Status = 0x070,
-    QueueDesc = 0x080,
-    QueueDriver = 0x090,
-    QueueDevice = 0x0a0,
-    ConfigGeneration = 0x0fc,
-    Config = 0x100,
-  };
+  using enum Reg;
   static constexpr u32 k_needs_reset = 64;
 
   struct Ring {
@@ -94,16 +70,23 @@ class Driver {
   };
 
   Driver(std::unique_ptr<Device> device, MmioVersion version = MmioVersion::Modern)
-      : ram(*GuestRam::create(GuestPa(k_base), k_ram_size)), transport(std::move(device), ram, irq, version) {}
+      : registers(std::make_unique<MmioRegisters>(std::move(device), ram, irq, version)) {}
+  /// Over PCI, by the legacy interface if there is no other.
+  Driver(std::unique_ptr<Device> device, PciForm form)
+      : registers(std::make_unique<PciRegisters>(std::move(device), ram, irq, form)) {}
 
   // Registers, as the bus serialises them.
   u32 read(u32 offset, u32 size = 4) {
     const std::lock_guard lock(bus_);
-    return static_cast<u32>(transport.mmio_read(offset, size));
+    return static_cast<u32>(registers->read(offset, size));
   }
   void write(u32 offset, u32 value, u32 size = 4) {
     const std::lock_guard lock(bus_);
-    transport.mmio_write(offset, size, value);
+    registers->write(offset, size, value);
+  }
+  void any_access(u32 how, u32 where, u32 value) {
+    const std::lock_guard lock(bus_);
+    registers->any_access(how, where, value);
   }
   u64 offered() {
     write(DeviceFeaturesSel, 1);
@@ -138,9 +121,16 @@ class Driver {
     if (!ram.contains(pa, size)) std::abort();
     return pa;
   }
+  /// What a queue's size is when a driver asks for `size`: over PCI's legacy interface it is the device's.
+  u16 size_of_queue(u32 index, u16 size) {
+    write(QueueSel, index);
+    if (read(Version) != 1 || !dynamic_cast<PciRegisters*>(registers.get())) return size;
+    return static_cast<u16>(read(QueueNumMax));
+  }
   /// Places the rings (in the legacy layout, which also serves the modern one) without telling the device.
   Ring& place_queue(u32 index, u16 size) {
     Ring r;
+    size = size_of_queue(index, size);
     r.size = size;
     r.desc = allocate(3 * 4096 + u64{size} * 32);
     r.avail = r.desc + u64{size} * 16;
@@ -265,9 +255,10 @@ class Driver {
   }
   std::string_view view(GuestPa pa, std::size_t size) { return {reinterpret_cast<const char*>(ram.host(pa)), size}; }
 
-  GuestRam ram;
+  GuestRam ram = *GuestRam::create(GuestPa(k_base), k_ram_size);
   FakeIrq irq;
-  MmioTransport transport;
+  std::unique_ptr<Registers> registers;
+  Transport& transport = registers->transport();
   std::vector<Ring> rings;
   u64 features = 0;
 

@@ -1,5 +1,7 @@
 #include "cli/run_options.h"
 
+#include <fmt/core.h>
+
 #include <CLI/CLI.hpp>
 
 #include "vmm/control_path.h"
@@ -89,6 +91,22 @@ Status set_consoles(const RunOptions& o, vmm::VmConfig& vm) {
   return {};
 }
 
+/// After all devices are there: on PCI each has a slot, behind the host bridge's.
+Status set_virtio(const RunOptions& o, vmm::VmConfig& vm) {
+  using machine::Seat;
+  constexpr Choice<Seat::Bus> k_buses[] = {{"mmio", Seat::Bus::Mmio}, {"pci", Seat::Bus::Pci}};
+  AV_TRY_ASSIGN(const Seat::Bus bus, choose("--virtio", *o.virtio, k_buses));
+  if (bus == Seat::Bus::Mmio) return {};
+  if (vm.devices.size() >= devices::pci::HostBridge::k_slots)
+    return bad(
+        fmt::format("--virtio pci: expected at most 31 disks, networks, consoles and entropy sources together, "
+                    "found {}; leave some out",
+                    vm.devices.size()));
+  vm.boot.board = &machine::virt_board(false, true);
+  for (u32 n = 0; n < vm.devices.size(); ++n) vm.seats.push_back({.bus = bus, .slot = n + 1});
+  return {};
+}
+
 Result<RunRequest::StatsOutput> parse_stats(std::string_view text) {
   RunRequest::StatsOutput out;
   if (text == "true") return out;  // without a value
@@ -118,6 +136,7 @@ Result<RunRequest> run_request(const RunOptions& o) {
   vmm::VmConfig& vm = request.vm;
   AV_TRY(set_devices(o, vm));
   AV_TRY(set_consoles(o, vm));
+  if (o.virtio) AV_TRY(set_virtio(o, vm));
   if (o.engine) {
     constexpr Choice<const char*> k_engines[] = {{"auto", "auto"}, {"interp", "interp"}, {"jit", "jit"}};
     AV_TRY_ASSIGN(vm.engine, choose("--engine", *o.engine, k_engines));

@@ -25,8 +25,8 @@ struct Region {
 
 /// Where a board has a device, and what it is wired to.
 struct Site {
-  std::array<Region, 2> regions{};  ///< in the order that the class says; those of no size at the end do not exist
-  std::optional<u32> spi{};         ///< the shared peripheral interrupt that it drives: GIC interrupt ID 32 + spi
+  std::array<Region, 3> regions{};  ///< in the order that the class says; those of no size at the end do not exist
+  std::optional<u32> spi{};         ///< the first shared peripheral interrupt that it drives: GIC interrupt ID 32 + spi
   u32 cpus = 1;                     ///< of the machine, for devices with private interrupts or registers
 
   constexpr std::span<const Region> used() const {
@@ -37,7 +37,7 @@ struct Site {
 };
 
 /// What nodes refer to each other by.
-enum class Phandle : u32 { Clock = 0x8000, Gic = 0x8001 };
+enum class Phandle : u32 { Clock = 0x8000, Gic = 0x8001, Messages = 0x8002 };
 
 /// First cell of an interrupt, and flags of its third (binding arm,gic).
 enum class InterruptType : u32 { Spi = 0, Ppi = 1 };

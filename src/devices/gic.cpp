@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "devices/gic_registers.h"
+#include "devices/gic_v2m.h"
 
 namespace armvisor::devices {
 
@@ -34,7 +35,8 @@ void Gic::describe(TreeWriter& tree, const Site& site) {
   tree.cells("#address-cells", {2});
   tree.cells("#size-cells", {2});
   tree.empty("ranges");
-  tree.reg(site);
+  tree.reg(site.used().first(2));
+  if (site.used().size() > 2) GicV2m::describe(tree, site.regions[2]);
   tree.end();
 }
 

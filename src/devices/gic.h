@@ -36,7 +36,8 @@ class Gic {
   IrqLine& spi(u32 n);           ///< shared interrupt n, n below k_spis
   IrqLine& ppi(u32 cpu, u32 n);  ///< private peripheral interrupt n of `cpu`, n below k_ppis
 
-  /// Regions: distributor, CPU interface.
+  /// Regions: distributor, CPU interface, and a frame for messages (devices/gic_v2m.h) if it has one, whose interrupts
+  /// are those from the site's on.
   static void describe(TreeWriter& tree, const Site& site);
 
   // Register accesses by `cpu`, which selects the banked registers. Byte-accessible registers take sizes 1, 2 and 4,

@@ -8,11 +8,12 @@
 #include "base/platform.h"
 #include "devices/device_tree.h"
 #include "devices/gic.h"
+#include "devices/gic_v2m.h"
 
 namespace armvisor::machine {
 
 enum class DeviceKind : u8 {
-#define DEVICE(kind, type, regions, interrupt, make) kind,
+#define DEVICE(kind, type, regions, interrupts, make) kind,
 #include "machine/devices.inc"
 #undef DEVICE
 };
@@ -20,10 +21,10 @@ enum class DeviceKind : u8 {
 /// What a board has to give a device of a kind.
 struct DeviceNeeds {
   std::size_t regions;  ///< at least
-  bool interrupt;
+  u32 interrupts;
 };
 inline constexpr DeviceNeeds k_device_needs[] = {
-#define DEVICE(kind, type, regions, interrupt, make) {regions, interrupt},
+#define DEVICE(kind, type, regions, interrupts, make) {regions, interrupts},
 #include "machine/devices.inc"
 #undef DEVICE
 };
@@ -38,7 +39,7 @@ struct Placement {
   constexpr devices::Site site(u32 n) const {
     devices::Site s = first;
     s.regions[0].base = s.regions[0].base + n * s.regions[0].size;
-    if (s.spi) s.spi = *s.spi + n;
+    if (s.spi) s.spi = *s.spi + n;  // kinds of which there are several have one each
     return s;
   }
 };
@@ -80,22 +81,33 @@ constexpr bool is_in_reach(const devices::Region& r) {
   return r.size != 0 && r.base.value % k_page_size == 0 && r.base.value + r.size <= u64{1} << 32;
 }
 
+/// How many SPIs each device of a placement has: a GIC those of its frame for messages, if it has one.
+constexpr u32 interrupts_of_each(const Placement& p) {
+  const bool messages = p.kind == DeviceKind::Gic && p.first.used().size() > 2;
+  return messages ? devices::GicV2m::k_interrupts : k_device_needs[static_cast<std::size_t>(p.kind)].interrupts;
+}
+
 /// It has what its kind needs, apart from the board's RAM and from itself.
 constexpr bool is_sound(const Placement& p, const Board& board) {
   const DeviceNeeds& needs = k_device_needs[static_cast<std::size_t>(p.kind)];
   const std::size_t regions = p.first.used().size();
   if (p.count < 1 || (p.count > 1 && regions != 1) || regions < needs.regions) return false;
-  if (p.first.spi.has_value() != needs.interrupt) return false;
-  if (p.first.spi && *p.first.spi + p.count > devices::Gic::k_spis) return false;
+  const u32 interrupts = interrupts_of_each(p);
+  if (p.first.spi.has_value() != (interrupts != 0)) return false;
+  if (p.first.spi && *p.first.spi + p.count * interrupts > devices::Gic::k_spis) return false;
   for (std::size_t n = 0; n < regions; ++n)
     if (!is_in_reach(whole(p, n)) || overlap(whole(p, n), board.ram)) return false;
-  return regions < 2 || !overlap(whole(p, 0), whole(p, 1));
+  for (std::size_t n = 1; n < regions; ++n)
+    for (std::size_t k = 0; k < n; ++k)
+      if (overlap(whole(p, k), whole(p, n))) return false;
+  return true;
 }
 
 /// They do not share a place or an interrupt.
 constexpr bool are_apart(const Placement& p, const Placement& q) {
   if (p.kind == q.kind) return false;
-  if (p.first.spi && q.first.spi && *p.first.spi < *q.first.spi + q.count && *q.first.spi < *p.first.spi + p.count)
+  const u32 p_spis = p.count * interrupts_of_each(p), q_spis = q.count * interrupts_of_each(q);
+  if (p.first.spi && q.first.spi && *p.first.spi < *q.first.spi + q_spis && *q.first.spi < *p.first.spi + p_spis)
     return false;
   for (std::size_t a = 0; a < p.first.used().size(); ++a)
     for (std::size_t b = 0; b < q.first.used().size(); ++b)

@@ -1,6 +1,6 @@
 #pragma once
 // What options ask for: devices beyond those that a board has anyway. Each takes one of its virtio slots, in the order
-// in which they were asked for unless MachineOptions::slots says otherwise.
+// in which they were asked for unless MachineOptions::seats says otherwise.
 #include <optional>
 #include <string>
 #include <variant>
@@ -10,6 +10,7 @@
 #include "devices/backends/disk_source.h"
 #include "devices/backends/network_options.h"
 #include "devices/backends/tap_network.h"
+#include "devices/virtio/pci.h"
 
 namespace armvisor::machine {
 
@@ -31,6 +32,17 @@ struct EntropySpec {};
 /// A console; a machine has at most one.
 struct ConsoleSpec {
   devices::ConsoleOption where;
+};
+
+/// Where a device is: in one of the board's slots of virtio-mmio, or on its PCI bus.
+struct Seat {
+  enum class Bus : u8 { Mmio, Pci };
+  Bus bus = Bus::Mmio;
+  u32 slot = 0;
+  // Of PCI:
+  u32 function = 0;                 ///< 0 to 7
+  bool multifunction = false;       ///< function 0 says that there are others
+  devices::virtio::PciForm form{};  ///< of its registers
 };
 
 using DeviceSpec = std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec>;

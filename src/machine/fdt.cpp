@@ -6,6 +6,7 @@
 #include "devices/cfi_flash.h"
 #include "devices/fixed_clock.h"
 #include "devices/gic.h"
+#include "devices/pci/host_bridge.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
 #include "devices/virtio/mmio.h"
@@ -50,7 +51,7 @@ void write_cpus(TreeWriter& t, const FdtConfig& config) {
 
 void write_device(TreeWriter& t, DeviceKind kind, const devices::Site& site) {
   switch (kind) {
-#define DEVICE(kind, type, regions, interrupt, make) \
+#define DEVICE(kind, type, regions, interrupts, make) \
   case DeviceKind::kind:                             \
     return type::describe(t, site);
 #include "machine/devices.inc"

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 
 #include "devices/backends/network_options.h"
 #include "devices/backends/no_network.h"
@@ -15,19 +17,41 @@
 namespace armvisor::machine {
 namespace {
 
+/// Those of devices that were given none: one after the other.
+std::vector<Seat> seats_of(const MachineOptions& options) {
+  if (!options.seats.empty()) return options.seats;
+  std::vector<Seat> seats(options.devices.size());
+  for (u32 n = 0; n < seats.size(); ++n) seats[n].slot = n;
+  return seats;
+}
+
+/// Seats are made up by the program itself, so a device in the place of another is its mistake.
+Status check_places(const Board& board, const std::vector<Seat>& seats) {
+  using devices::pci::HostBridge;
+  std::set<std::tuple<Seat::Bus, u32, u32>> taken;
+  for (const Seat& seat : seats) {
+    const bool pci = seat.bus == Seat::Bus::Pci;
+    const Placement* const slots = board.find(pci ? DeviceKind::PciHost : DeviceKind::VirtioMmio);
+    const u32 count = !slots ? 0 : pci ? HostBridge::k_slots : slots->count;
+    const bool has_place = seat.slot < count && (pci ? seat.slot > 0 && seat.function < HostBridge::k_functions : true);
+    if (!has_place || !taken.insert({seat.bus, seat.slot, pci ? seat.function : 0}).second)
+      return Error{ErrorKind::Internal, "virtio devices were given slots that they cannot have"};
+  }
+  return {};
+}
+
 /// Before anything is opened.
-Status check_slots(const Board& board, const MachineOptions& options) {
+Status check_seats(const Board& board, const MachineOptions& options) {
   const Placement* const slots = board.find(DeviceKind::VirtioMmio);
   const std::size_t most = slots ? slots->count : 0, devices = options.devices.size();
-  std::vector<u32> taken = options.slots;
-  std::ranges::sort(taken);
-  if (!taken.empty() &&
-      (taken.size() != devices || taken.back() >= most || std::ranges::adjacent_find(taken) != taken.end()))
-    return Error{ErrorKind::Internal, "virtio devices were given slots that they cannot have"};
-  if (devices <= most) return {};
-  return Error{ErrorKind::BadArguments, fmt::format("virtio devices: expected at most {} disks, networks, consoles and "
-                                                    "entropy sources together, found {}; leave some out",
-                                                    most, devices)};
+  if (options.seats.empty() && devices > most)
+    return Error{ErrorKind::BadArguments,
+                 fmt::format("virtio devices: expected at most {} disks, networks, consoles and "
+                             "entropy sources together, found {}; leave some out",
+                             most, devices)};
+  if (!options.seats.empty() && options.seats.size() != devices)
+    return Error{ErrorKind::Internal, "virtio devices and their slots differ in number"};
+  return check_places(board, seats_of(options));
 }
 
 }  // namespace
@@ -43,10 +67,11 @@ Machine::~Machine() { world_.flash.reset(nullptr); }
 
 Result<std::unique_ptr<Machine>> Machine::create(const BootPlan& plan, const BootConfig& config, MachineOptions options,
                                                  const EngineFactory& factory, const MachineWorld& world) {
-  AV_TRY(check_slots(*config.board, options));
+  AV_TRY(check_seats(*config.board, options));
   AV_TRY_ASSIGN(GuestRam ram, GuestRam::create(config.board->ram.base, config.ram_size));
   std::unique_ptr<Machine> machine(new Machine(std::move(ram), config.vcpus, std::move(options), world));
   AV_TRY(machine->make_engine(factory, config.vcpus));
+  AV_TRY(machine->make_devices());
   for (const Placement& placement : config.board->devices) AV_TRY(machine->make(placement));
   AV_TRY(machine->start(plan, config.vcpus));
   return machine;
@@ -66,8 +91,8 @@ Status Machine::make_engine(const EngineFactory& factory, u32 vcpus) {
 
 Status Machine::make(const Placement& placement) {
   switch (placement.kind) {
-#define DEVICE(kind, type, regions, interrupt, make) \
-  case DeviceKind::kind:                             \
+#define DEVICE(kind, type, regions, interrupts, make) \
+  case DeviceKind::kind:                              \
     return make(placement);
 #include "machine/devices.inc"
 #undef DEVICE
@@ -83,7 +108,12 @@ Status Machine::map(const Placement& placement, std::initializer_list<devices::M
   return {};
 }
 
-Status Machine::add_gic(const Placement& placement) { return map(placement, {&gic_distributor_, &gic_cpu_}); }
+Status Machine::add_gic(const Placement& placement) {
+  if (!placement.first.spi) return map(placement, {&gic_distributor_, &gic_cpu_});
+  messages_ = std::make_unique<devices::GicV2m>(gic_, *placement.first.spi);
+  message_address_ = placement.first.regions[2].base + devices::GicV2m::k_message_offset;
+  return map(placement, {&gic_distributor_, &gic_cpu_, messages_.get()});
+}
 
 Status Machine::add_timers(const Placement&) {
   for (u32 i = 0; i < engine_->vcpu_count(); ++i)
@@ -112,16 +142,45 @@ Status Machine::add_flash(const Placement& placement) {
 
 // --- virtio: what was asked for in its slots, nothing in the others
 
+/// In the order in which they were asked for, whatever they are on: disks and addresses of cards are counted.
+Status Machine::make_devices() {
+  for (const DeviceSpec& spec : options_.devices) {
+    AV_TRY_ASSIGN(auto device, std::visit([this](const auto& s) { return make_device(s); }, spec));
+    devices_.push_back(std::move(device));
+  }
+  return {};
+}
+
 Status Machine::add_virtio(const Placement& slots) {
   std::vector<bool> filled(slots.count);
-  for (std::size_t i = 0; i < options_.devices.size(); ++i) {
-    AV_TRY_ASSIGN(auto device, std::visit([this](const auto& s) { return make_device(s); }, options_.devices[i]));
-    const u32 slot = options_.slots.empty() ? static_cast<u32>(i) : options_.slots[i];
-    AV_TRY(add_transport(slots, slot, std::move(device)));
-    filled[slot] = true;
+  const std::vector<Seat> seats = seats_of(options_);
+  for (std::size_t i = 0; i < seats.size(); ++i) {
+    if (seats[i].bus != Seat::Bus::Mmio) continue;
+    AV_TRY(add_transport(slots, seats[i].slot, std::move(devices_[i])));
+    filled[seats[i].slot] = true;
   }
   for (u32 slot = 0; slot < slots.count; ++slot)
     if (!filled[slot]) AV_TRY(bus_.add(slots.site(slot).regions[0], empty_slots_));
+  return {};
+}
+
+/// Regions of a PCI host bridge: configuration, memory, I/O ports.
+Status Machine::add_pci(const Placement& placement) {
+  const auto& [config, memory, ports] = placement.first.regions;
+  const u32 spi = *placement.first.spi;
+  pci_ = std::make_unique<devices::pci::HostBridge>(devices::pci::HostBridge::Wiring{
+      .memory = memory,
+      .ports = ports,
+      .lines = {&gic_.spi(spi), &gic_.spi(spi + 1), &gic_.spi(spi + 2), &gic_.spi(spi + 3)},
+      .add_region = [this](u64 size, devices::MmioDevice& device) -> devices::MovableRegion& {
+        return bus_.add_movable(size, device);
+      }});
+  AV_TRY(bus_.add(config, *pci_));
+  AV_TRY(bus_.add_window(memory, pci_memory_));
+  AV_TRY(bus_.add_window(ports, pci_ports_));
+  const std::vector<Seat> seats = seats_of(options_);
+  for (std::size_t i = 0; i < seats.size(); ++i)
+    if (seats[i].bus == Seat::Bus::Pci) add_transport(seats[i], std::move(devices_[i]));
   return {};
 }
 
@@ -173,6 +232,15 @@ Status Machine::add_transport(const Placement& slots, u32 slot, std::unique_ptr<
   return bus_.add(site.regions[0], *transports_.back());
 }
 
+void Machine::add_transport(const Seat& seat, std::unique_ptr<devices::virtio::Device> device) {
+  std::string label = fmt::format("{} in PCI slot {}", device->name(), seat.slot);
+  const devices::pci::Wires wires{pci_->intx(seat.slot, seat.function), *this};
+  auto& transport = *pci_transports_.emplace_back(
+      std::make_unique<devices::virtio::PciTransport>(std::move(device), ram_, wires, seat.form, std::move(label)));
+  if (seat.multifunction) transport.config().set(devices::pci::HeaderType, 1, devices::pci::k_multifunction);
+  pci_->plug(seat.slot, seat.function, transport);
+}
+
 Status Machine::start(const BootPlan& plan, u32 vcpus) {
   if (!apply(plan, ram_)) return Error{ErrorKind::Internal, "an image was planned to lie outside RAM"};
   for (u32 i = 0; i < vcpus; ++i) {
@@ -185,6 +253,12 @@ Status Machine::start(const BootPlan& plan, u32 vcpus) {
 }
 
 // --- wires
+
+/// A device's write to the GIC's frame is an interrupt. To RAM it is a write; elsewhere it goes nowhere.
+void Machine::message(GuestPa address, u32 data) {
+  if (messages_ && address == message_address_) return messages_->message(data);
+  (void)ram_.write(address, {reinterpret_cast<const u8*>(&data), sizeof data});
+}
 
 void Machine::irq_changed(u32 vcpu, bool level) {
   engine_->vcpu(vcpu).set_line(engine::k_line_irq, level);

@@ -11,7 +11,9 @@
 #include "devices/arch_timer.h"
 #include "devices/backends/disk.h"
 #include "devices/gic.h"
+#include "devices/gic_v2m.h"
 #include "devices/io_options.h"
+#include "devices/pci/host_bridge.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
 #include "devices/virtio/console.h"
@@ -48,8 +50,8 @@ class MachineHost : public PowerControl, public HypercallHost {
 /// What a machine is to have beside its board's own devices.
 struct MachineOptions {
   std::vector<DeviceSpec> devices;
-  std::vector<u32> slots{};    ///< of the devices, each its own; empty: 0, 1, 2...
-  bool legacy_virtio = false;  ///< transports have the registers of virtio 1.2 section 4.2.4
+  std::vector<Seat> seats{};   ///< of the devices, each its own; empty: slots 0, 1, 2... of virtio-mmio
+  bool legacy_virtio = false;  ///< transports of virtio-mmio have the registers of virtio 1.2 section 4.2.4
   devices::IoOptions io{};
 };
 
@@ -62,7 +64,7 @@ struct MachineWorld {
   std::span<const std::shared_ptr<devices::DiskBackend>> disks = {};  ///< a disk for each DiskSpec, in their order
 };
 
-class Machine final : private engine::MachinePort {
+class Machine final : private engine::MachinePort, private devices::pci::MessageSink {
  public:
   using EngineFactory = std::function<Result<std::unique_ptr<engine::Engine>>(const engine::EngineConfig&)>;
 
@@ -111,19 +113,25 @@ class Machine final : private engine::MachinePort {
   Status add_uart(const Placement& placement, ConsolePort port, std::unique_ptr<devices::Pl011>& uart);
   Status add_rtc(const Placement& placement);
   Status add_flash(const Placement& placement);
+  Status make_devices();
   Status add_virtio(const Placement& placement);
+  Status add_pci(const Placement& placement);
   using MadeDevice = Result<std::unique_ptr<devices::virtio::Device>>;
   MadeDevice make_device(const DiskSpec& spec);
   MadeDevice make_device(const NetworkSpec& spec);
   MadeDevice make_device(const EntropySpec& spec);
   MadeDevice make_device(const ConsoleSpec& spec);
   Status add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device);
+  void add_transport(const Seat& seat, std::unique_ptr<devices::virtio::Device> device);
   Status start(const BootPlan& plan, u32 vcpus);
   void irq_changed(u32 vcpu, bool level);
   /// null: there is none.
   devices::Pl011* uart(ConsolePort port) {
     return port == ConsolePort::Uart ? uart_.get() : port == ConsolePort::SecondUart ? second_uart_.get() : nullptr;
   }
+
+  // devices::pci::MessageSink
+  void message(GuestPa address, u32 data) override;
 
   // engine::MachinePort
   bool mmio_read(GuestPa pa, u32 size, u64& value) override { return bus_.read(pa, size, value); }
@@ -144,13 +152,19 @@ class Machine final : private engine::MachinePort {
   devices::Gic gic_;
   GicDistributorWindow gic_distributor_{gic_};
   GicCpuWindow gic_cpu_{gic_};
+  std::unique_ptr<devices::GicV2m> messages_;  ///< null: the board's GIC has no frame for them
+  GuestPa message_address_;
   EmptyVirtioSlots empty_slots_;
+  devices::pci::EmptyWindow pci_memory_{"pci-memory"}, pci_ports_{"pci-ports"};
+  std::unique_ptr<devices::pci::HostBridge> pci_;
   std::vector<std::unique_ptr<Timers>> timers_;
   std::unique_ptr<devices::Pl011> uart_, second_uart_;
   std::unique_ptr<devices::Pl031> rtc_;
   std::vector<std::unique_ptr<devices::virtio::MmioTransport>> transports_;
-  devices::virtio::Console* virtio_console_ = nullptr;  ///< of a transport
-  u32 networks_ = 0, disks_ = 0;                        ///< made so far
+  std::vector<std::unique_ptr<devices::virtio::PciTransport>> pci_transports_;
+  std::vector<std::unique_ptr<devices::virtio::Device>> devices_;  ///< made, and without a transport yet
+  devices::virtio::Console* virtio_console_ = nullptr;             ///< of a transport
+  u32 networks_ = 0, disks_ = 0;                                   ///< made so far
 };
 
 }  // namespace armvisor::machine

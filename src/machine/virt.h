@@ -10,10 +10,11 @@
 namespace armvisor::machine {
 
 inline constexpr u64 k_virt_flash_bank = 0x0400'0000;
+inline constexpr Placement k_virt_gic = {DeviceKind::Gic,
+                                         {{{{GuestPa(0x0800'0000), devices::Gic::k_distributor_size},
+                                            {GuestPa(0x0801'0000), devices::Gic::k_cpu_interface_size}}}}};
 inline constexpr Placement k_virt_devices[] = {
-    {DeviceKind::Gic,
-     {{{{GuestPa(0x0800'0000), devices::Gic::k_distributor_size},
-        {GuestPa(0x0801'0000), devices::Gic::k_cpu_interface_size}}}}},
+    k_virt_gic,
     {DeviceKind::ArchTimer},
     {DeviceKind::FixedClock},
     {DeviceKind::Uart, {{{{GuestPa(0x0900'0000), devices::Pl011::k_region_size}}}, 1}},
@@ -22,30 +23,50 @@ inline constexpr Placement k_virt_devices[] = {
     {DeviceKind::VirtioMmio, {{{{GuestPa(0x0a00'0000), devices::virtio::MmioTransport::k_region_size}}}, 16}, 32},
 };
 
-inline constexpr Board k_virt = {
-    .name = "virt",
+/// The second UART, which QEMU has when two serial lines are asked for.
+inline constexpr Placement k_virt_second_uart = {DeviceKind::SecondUart,
+                                                 {{{{GuestPa(0x0904'0000), devices::Pl011::k_region_size}}}, 8}};
+/// PCI as QEMU has it with highmem=off, all of it in reach of 32-bit addresses: 16 buses' configuration, the windows of
+/// memory and of I/O ports; and the GIC's frame for messages.
+inline constexpr Placement k_virt_pci = {
+    DeviceKind::PciHost,
+    {{{{GuestPa(0x3f00'0000), 0x0100'0000}, {GuestPa(0x1000'0000), 0x2eff'0000}, {GuestPa(0x3eff'0000), 0x1'0000}}},
+     3}};
+inline constexpr Placement k_virt_gic_with_messages = [] {
+  Placement gic = k_virt_gic;
+  gic.first.regions[2] = {GuestPa(0x0802'0000), devices::GicV2m::k_region_size};
+  gic.first.spi = 48;
+  return gic;
+}();
+
+template <bool two_uarts, bool pci>
+inline constexpr auto k_virt_all_devices = [] {
+  std::array<Placement, std::size(k_virt_devices) + two_uarts + pci> all{};
+  auto end = std::ranges::copy(k_virt_devices, all.begin()).out;
+  if (two_uarts) *end++ = k_virt_second_uart;
+  if (pci) *end++ = k_virt_pci;
+  if (pci) all[0] = k_virt_gic_with_messages;
+  return all;
+}();
+
+template <bool two_uarts, bool pci>
+inline constexpr Board k_virt_with = {
+    .name = pci ? (two_uarts ? "virt_two_uarts_pci" : "virt_pci") : (two_uarts ? "virt_two_uarts" : "virt"),
     .compatible = "linux,dummy-virt",
     .cpu_compatible = "arm,cortex-a15",
     .max_vcpus = k_max_vcpus,
     .ram = {GuestPa(0x4000'0000), 0xc000'0000},  // to the end of 32-bit physical space
     .min_ram = 0x0200'0000,
-    .devices = k_virt_devices,
+    .devices = k_virt_all_devices<two_uarts, pci>,
 };
-static_assert(is_sound(k_virt));
+inline constexpr const Board& k_virt = k_virt_with<false, false>;
 
-/// The same with a second UART, which QEMU has when two serial lines are asked for.
-inline constexpr auto k_virt_two_uarts_devices = [] {
-  std::array<Placement, std::size(k_virt_devices) + 1> all{};
-  std::ranges::copy(k_virt_devices, all.begin());
-  all.back() = {DeviceKind::SecondUart, {{{{GuestPa(0x0904'0000), devices::Pl011::k_region_size}}}, 8}};
-  return all;
-}();
-inline constexpr Board k_virt_two_uarts = [] {
-  Board board = k_virt;
-  board.name = "virt_two_uarts";
-  board.devices = k_virt_two_uarts_devices;
-  return board;
-}();
-static_assert(is_sound(k_virt_two_uarts));
+/// The board with what is not always there.
+constexpr const Board& virt_board(bool two_uarts, bool pci) {
+  if (pci) return two_uarts ? k_virt_with<true, true> : k_virt_with<false, true>;
+  return two_uarts ? k_virt_with<true, false> : k_virt;
+}
+static_assert(is_sound(virt_board(false, false)) && is_sound(virt_board(false, true)) &&
+              is_sound(virt_board(true, false)) && is_sound(virt_board(true, true)));
 
 }  // namespace armvisor::machine

@@ -77,7 +77,7 @@ void add_other_serials(Line& line, vmm::VmConfig& vm) {
       line.outcomes.refused(c.given.text(), "expected standard input and output for one line; send one elsewhere");
       continue;
     }
-    vm.boot.board = &machine::k_virt_two_uarts;
+    vm.boot.board = &machine::virt_board(true, true);
     vm.second_console = c.where;
     line.outcomes.mapped(c.given.text(), "a second serial line, on " + place_text(c.where));
   }

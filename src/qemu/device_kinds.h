@@ -18,7 +18,7 @@ enum class DeviceKind : u8 {
   Graphics,
   Missing,
 };
-enum class DeviceBus : u8 { Mmio, Pci };
+enum class DeviceBus : u8 { Mmio, Pci, Usb };
 
 struct DeviceRow {
   std::string_view name;

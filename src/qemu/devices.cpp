@@ -1,38 +1,13 @@
-// Disks, cards, sources of entropy and consoles: what each -device is, and which virtio slot it gets.
-#include <fmt/core.h>
-
+// Disks, cards, sources of entropy and consoles: what each -device is, and where it gets its place.
 #include <algorithm>
-#include <bitset>
 
 #include "qemu/device_kinds.h"
 #include "qemu/machine.h"
 #include "qemu/options.h"
+#include "qemu/seats.h"
 
 namespace armvisor::qemu {
 namespace {
-
-const u32 k_slots = machine::k_virt.find(machine::DeviceKind::VirtioMmio)->count;
-
-/// QEMU's transports. A device on MMIO takes the last free one, unless it names one; those that QEMU has on PCI take
-/// the first, in their order.
-class Slots {
- public:
-  std::optional<u32> take(DeviceBus bus) {
-    for (u32 i = 0; i < k_slots; ++i) {
-      const u32 slot = bus == DeviceBus::Pci ? i : k_slots - 1 - i;
-      if (claim(slot)) return slot;
-    }
-    return std::nullopt;
-  }
-  bool claim(u32 slot) {
-    if (slot >= k_slots || taken_[slot]) return false;
-    taken_[slot] = true;
-    return true;
-  }
-
- private:
-  std::bitset<64> taken_;
-};
 
 class Adder {
  public:
@@ -43,10 +18,10 @@ class Adder {
   void tell_unused();
 
  private:
-  void add(const Given& given, const std::string& what, std::optional<u32> slot, machine::DeviceSpec spec);
-  std::optional<u32> slot_of(Device& device, DeviceBus bus);
+  using Place = Result<machine::Seat>;
+  void add(const Given& given, const std::string& what, const Place& place, machine::DeviceSpec spec);
   void add_card(const Given& given, const std::string& netdev, std::optional<devices::MacAddress> mac,
-                std::optional<u32> slot, const std::string& note);
+                const Place& place);
   void add_device(Device& device, const DeviceRow& row);
   void add_disk_device(Device& device, const DeviceRow& row);
   void add_card_device(Device& device, const DeviceRow& row);
@@ -59,36 +34,17 @@ class Adder {
   Line& line_;
   vmm::VmConfig& vm_;
   Outcomes& out_;
-  Slots slots_;
-  std::optional<u32> port_slot_;  ///< of the virtio-serial device that the next virtconsole is on
-  std::vector<Given> portless_;   ///< virtio-serial devices without one
+  Seats seats_;
+  std::optional<Place> port_place_;  ///< of the virtio-serial device that the next virtconsole is on
+  std::vector<Given> portless_;      ///< virtio-serial devices without one
   bool console_added_ = false;
 };
 
-std::string slot_text(u32 slot) { return " in virtio-mmio slot " + std::to_string(slot); }
-
-constexpr const char* k_instead_of_pci = ", by MMIO instead of PCI";
-
-std::string bus_note(const DeviceRow& row) { return row.bus == DeviceBus::Pci ? k_instead_of_pci : ""; }
-
-void Adder::add(const Given& given, const std::string& what, std::optional<u32> slot, machine::DeviceSpec spec) {
-  if (!slot)
-    return out_.refused(
-        given.text(),
-        fmt::format("expected at most {} virtio devices, each in a slot of its own; leave some out", k_slots));
+void Adder::add(const Given& given, const std::string& what, const Place& place, machine::DeviceSpec spec) {
+  if (!place) return out_.refused(given.text(), place.error().message);
   vm_.devices.push_back(std::move(spec));
-  vm_.slots.push_back(*slot);
-  out_.mapped(given.text(), what + slot_text(*slot));
-}
-
-/// By bus=virtio-mmio-bus.N, or the next. Nothing, with an outcome, if that one is taken.
-std::optional<u32> Adder::slot_of(Device& device, DeviceBus bus) {
-  constexpr std::string_view k_name = "virtio-mmio-bus.";
-  const auto named = device.properties.take("bus");
-  if (!named || !named->starts_with(k_name) || bus == DeviceBus::Pci) return slots_.take(bus);
-  const auto slot = parse_unsigned(std::string_view(*named).substr(k_name.size()));
-  if (slot && *slot < k_slots && slots_.claim(static_cast<u32>(*slot))) return static_cast<u32>(*slot);
-  return std::nullopt;
+  vm_.seats.push_back(*place);
+  out_.mapped(given.text(), what + " in " + text(*place));
 }
 
 /// What is left of a device's properties: those that show in no guest are ignored, and others refused.
@@ -97,8 +53,6 @@ void Adder::finish(Device& device) {
   device.properties.take("addr");
   ignore_keys(line_, device.given, device.properties,
               {"bootindex",
-               "disable-legacy",
-               "disable-modern",
                "vectors",
                "ats",
                "iommu_platform",
@@ -108,7 +62,6 @@ void Adder::finish(Device& device) {
                "num-queues",
                "queue-size",
                "iothread",
-               "multifunction",
                "romfile",
                "rombar",
                "mq",
@@ -156,12 +109,12 @@ std::string network_text(const Netdev& netdev) {
 }
 
 void Adder::add_card(const Given& given, const std::string& netdev, std::optional<devices::MacAddress> mac,
-                     std::optional<u32> slot, const std::string& note) {
+                     const Place& place) {
   machine::NetworkSpec spec;
   if (netdev.empty()) {
     spec.unplugged = true;
     spec.network.mac = mac;
-    return add(given, "network card that is connected to nothing" + note, slot, std::move(spec));
+    return add(given, "network card that is connected to nothing", place, std::move(spec));
   }
   Netdev* const found = line_.netdev(netdev);
   if (!found) return out_.refused(given.text(), "expected the id of a -netdev, found no " + netdev + "; check it");
@@ -173,7 +126,7 @@ void Adder::add_card(const Given& given, const std::string& netdev, std::optiona
   if (found->kind == "tap") spec.tap = found->tap;
   spec.network.mac = mac;
   if (found->given.name == "netdev") out_.mapped(found->given.text(), network_text(*found));
-  add(given, "network card" + note, slot, std::move(spec));
+  add(given, "network card", place, std::move(spec));
 }
 
 /// Cards of -nic and -net nic, or the one that the board has by default; QEMU makes them before all others, on PCI.
@@ -189,7 +142,7 @@ void Adder::add_cards_of_board() {
       netdev = line_.hub->id = "#hub";
       line_.netdevs.push_back(*line_.hub);
     }
-    add_card(nic.given, netdev, nic.mac, slots_.take(DeviceBus::Pci), k_instead_of_pci);
+    add_card(nic.given, netdev, nic.mac, seats_.next(DeviceBus::Pci));
   }
   if (line_.hub && !line_.hub->refused) {
     if (on_hub)
@@ -202,13 +155,13 @@ void Adder::add_cards_of_board() {
   usual.given = {"nic", "user"};
   usual.id = "#default";
   usual.kind = "user";
-  add_card({"nic", "user (default)"}, "#default", std::nullopt, slots_.take(DeviceBus::Pci), k_instead_of_pci);
+  add_card({"nic", "user (default)"}, "#default", std::nullopt, seats_.next(DeviceBus::Pci));
 }
 
 void Adder::add_card_device(Device& device, const DeviceRow& row) {
   const auto mac = read_mac(line_, device.given, device.properties, "mac");
   const std::string netdev = device.properties.take("netdev").value_or("");
-  add_card(device.given, netdev, mac, slot_of(device, row.bus), bus_note(row));
+  add_card(device.given, netdev, mac, seats_.of(line_, device, row.bus));
   finish(device);
 }
 
@@ -237,7 +190,7 @@ void Adder::add_disk_device(Device& device, const DeviceRow& row) {
   if (serial) drive->serial = *serial;
   if (drive->interface != "none" && drive->given.name == "drive")
     out_.ignored(key_of(drive->given, "if", drive->interface), "a -device has it");
-  add(device.given, disk_text(*drive) + bus_note(row), slot_of(device, row.bus), disk_spec(*drive, line_.snapshot));
+  add(device.given, disk_text(*drive), seats_.of(line_, device, row.bus), disk_spec(*drive, line_.snapshot));
   out_.mapped(drive->given.text(), "of the device that names it");
   finish(device);
 }
@@ -247,8 +200,7 @@ void Adder::add_drives_of_board() {
   for (Drive& drive : line_.drives) {
     if (drive.used || drive.refused || drive.interface != "virtio") continue;
     drive.used = true;
-    add(drive.given, disk_text(drive) + k_instead_of_pci, slots_.take(DeviceBus::Pci),
-        disk_spec(drive, line_.snapshot));
+    add(drive.given, disk_text(drive), seats_.next(DeviceBus::Pci), disk_spec(drive, line_.snapshot));
   }
 }
 
@@ -258,12 +210,12 @@ void Adder::add_entropy_device(Device& device, const DeviceRow& row) {
   const auto rng = device.properties.take("rng");
   if (rng && std::ranges::find(line_.objects, *rng) == line_.objects.end())
     return out_.refused(key_of(device.given, "rng", *rng), "expected the id of an -object rng-random; check it");
-  add(device.given, std::string(row.text) + bus_note(row), slot_of(device, row.bus), machine::EntropySpec{});
+  add(device.given, std::string(row.text), seats_.of(line_, device, row.bus), machine::EntropySpec{});
   finish(device);
 }
 
 void Adder::add_ports(Device& device, const DeviceRow& row) {
-  port_slot_ = slot_of(device, row.bus);
+  port_place_ = seats_.of(line_, device, row.bus);
   portless_.push_back(device.given);
   finish(device);
 }
@@ -292,7 +244,7 @@ void Adder::add_console(Device& device) {
   console_added_ = true;
   out_.mapped(portless_.back().text(), "what the virtconsole is on");
   portless_.pop_back();
-  add(device.given, "virtio console", port_slot_, machine::ConsoleSpec{where});
+  add(device.given, "virtio console", *port_place_, machine::ConsoleSpec{where});
 }
 
 void Adder::add_graphics(const Device& device) {
@@ -304,17 +256,20 @@ void Adder::add_graphics(const Device& device) {
 }
 
 void Adder::add_device(Device& device, const DeviceRow& row) {
+  // What is not made here keeps its place on PCI: others have the same as in QEMU.
+  using enum DeviceKind;
+  if (row.bus == DeviceBus::Pci && (row.kind == Idle || row.kind == Input || row.kind == Graphics))
+    (void)seats_.of(line_, device, row.bus);
   switch (row.kind) {
-    case DeviceKind::Disk: return add_disk_device(device, row);
-    case DeviceKind::Card: return add_card_device(device, row);
-    case DeviceKind::Entropy: return add_entropy_device(device, row);
-    case DeviceKind::Ports: return add_ports(device, row);
-    case DeviceKind::Console: return add_console(device);
-    case DeviceKind::Idle: return out_.ignored(device.given.text(), std::string(row.text));
-    case DeviceKind::Input:
-      return out_.ignored(device.given.text(), "nothing is typed or pointed at, since there is no window");
-    case DeviceKind::Graphics: return add_graphics(device);
-    case DeviceKind::Missing: break;
+    case Disk: return add_disk_device(device, row);
+    case Card: return add_card_device(device, row);
+    case Entropy: return add_entropy_device(device, row);
+    case Ports: return add_ports(device, row);
+    case Console: return add_console(device);
+    case Idle: return out_.ignored(device.given.text(), std::string(row.text));
+    case Input: return out_.ignored(device.given.text(), "nothing is typed or pointed at, since there is no window");
+    case Graphics: return add_graphics(device);
+    case Missing: break;
   }
   out_.refused(device.given.text(), "expected " + std::string(row.text) + "; change it");
 }

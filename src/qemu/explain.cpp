@@ -51,6 +51,15 @@ Json device_json(const machine::ConsoleSpec& spec) {
   return {{"kind", "console"}, {"where", console_json(spec.where)}};
 }
 
+/// A number on virtio-mmio, and the text that QEMU's "info qtree" has on PCI.
+void set_place(Json& device, const machine::Seat& seat) {
+  if (seat.bus == machine::Seat::Bus::Mmio) {
+    device["slot"] = seat.slot;
+    return;
+  }
+  device["pci"] = fmt::format("{:02x}.{:x}", seat.slot, seat.function);
+}
+
 Json machine_json(const Machine& m) {
   const machine::BootConfig& boot = m.vm.boot;
   Json j;
@@ -65,14 +74,14 @@ Json machine_json(const Machine& m) {
   j["memory"] = boot.ram_size;
   j["cpus"] = boot.vcpus;
   j["serial"] = console_json(m.vm.console);
-  if (boot.board == &machine::k_virt_two_uarts) j["serial2"] = console_json(m.vm.second_console);
+  if (boot.board->find(machine::DeviceKind::SecondUart)) j["serial2"] = console_json(m.vm.second_console);
   j["virtio"] = m.vm.legacy_virtio ? "legacy" : "modern";
   j["reboot"] = m.vm.reboot;
   if (m.daemonize) j["daemonize"] = true;
   j["devices"] = Json::array();
   for (std::size_t i = 0; i < m.vm.devices.size(); ++i) {
     Json device = std::visit([](const auto& spec) { return device_json(spec); }, m.vm.devices[i]);
-    device["slot"] = m.vm.slots[i];
+    set_place(device, m.vm.seats[i]);
     j["devices"].push_back(std::move(device));
   }
   return j;

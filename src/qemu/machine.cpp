@@ -39,6 +39,7 @@ void check_boot(Line& line) {
 
 void set_boot(Line& line, machine::BootConfig& boot) {
   check_boot(line);
+  boot.board = &machine::virt_board(false, true);
   boot.kernel = line.kernel;
   boot.qemu_kernels = true;
   boot.initrd = line.initrd;

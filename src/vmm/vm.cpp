@@ -159,7 +159,7 @@ Status Vm::build_machine() {
   };
   AV_TRY_ASSIGN(
       auto built,
-      machine::Machine::create(plan_, config_.boot, {config_.devices, config_.slots, config_.legacy_virtio, config_.io},
+      machine::Machine::create(plan_, config_.boot, {config_.devices, config_.seats, config_.legacy_virtio, config_.io},
                                make_engine, {clock_, *loop_, *flash_, *this, disks_}));
   std::unique_lock lock(machine_mutex_);
   machine_ = std::move(built);

@@ -40,7 +40,7 @@ enum class EndReason {
 struct VmConfig {
   machine::BootConfig boot;
   std::vector<machine::DeviceSpec> devices;  ///< that the board does not have by itself
-  std::vector<u32> slots;                    ///< of the devices; empty: 0, 1, 2...
+  std::vector<machine::Seat> seats;          ///< of the devices; empty: slots 0, 1, 2... of virtio-mmio
   bool legacy_virtio = false;                ///< as machine::MachineOptions has it
   devices::ConsoleOption console;            ///< of the board's UART
   devices::ConsoleOption second_console;     ///< of its second one, if it has one

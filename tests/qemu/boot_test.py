@@ -9,7 +9,7 @@ from support import GUEST, Folder
 
 # Shell commands in the guest.
 DISKS = "for d in /sys/block/vd*; do echo DISK ${d##*/} $(cat $d/size) $(dd if=/dev/${d##*/} bs=4 count=1 2>/dev/null); done"
-DEVICES = "for d in /sys/bus/virtio/devices/*; do [ -e $d ] && echo VIRTIO $(cat $d/device) $(readlink -f $d | sed 's/.*\\/\\([0-9a-f]*\\).virtio_mmio.*/\\1/') $(cut -c33 $d/features); done"
+DEVICES = "for d in /sys/bus/virtio/devices/*; do [ -e $d ] && echo VIRTIO $(cat $d/device) $(readlink -f $d | sed 's/.*\\/\\([0-9a-f]*\\).virtio_mmio.*/\\1/; s/.*pci0000:00.0000:00:\\([0-9a-f.]*\\).*/\\1/') $(cut -c33 $d/features); done"
 SYSTEM = "echo CPUS $(grep -c ^processor /proc/cpuinfo); echo MEMORY $(awk '/MemTotal/{print $2}' /proc/meminfo)"
 NETWORK = "ip link set eth0 up; udhcpc -i eth0 -q -n -t 5 -T 2 -s /etc/udhcpc.script >/dev/null 2>&1; echo ADDRESS $(ip -4 addr show eth0 | awk '/inet /{print $2}')"
 
@@ -60,7 +60,7 @@ class Boot(unittest.TestCase):
                                 append(f"{SYSTEM}; {DISKS}; {DEVICES}"), "-drive",
                                 "file=rootfs.ext4,format=raw,id=hd0,if=virtio")
         self.assertIn("DISK vda 2048 root", process.stdout)
-        self.assertRegex(process.stdout, r"VIRTIO 0x0002 a000000 0", "legacy, in the first slot")
+        self.assertRegex(process.stdout, r"VIRTIO 0x0002 01.0 1", "modern, on PCI")
         self.assertRegex(process.stderr, "-m 4G: .*3072 MiB")
         self.assertRegex(process.stderr, "gic-version=3: GICv2")
 
@@ -75,8 +75,8 @@ class Boot(unittest.TestCase):
         self.assertIn("DISK vda 4096 two2", output)
         self.assertIn("DISK vdb 2048 one1", output)
         self.assertIn("ADDRESS 10.0.2.15/24", output)
-        self.assertEqual(sorted(re.findall(r"VIRTIO 0x000(\d) (\w+) 0", output)),
-                         [("1", "a003a00"), ("2", "a003c00"), ("2", "a003e00"), ("4", "a000000")])
+        self.assertEqual(sorted(re.findall(r"VIRTIO 0x000(\d) ([\w.]+) ([01])", output)),
+                         [("1", "a003a00", "0"), ("2", "a003c00", "0"), ("2", "a003e00", "0"), ("4", "01.0", "1")])
 
     @unittest.skipUnless(shutil.which("qemu-nbd") and shutil.which("qemu-img"), "needs qemu-nbd and qemu-img (qemu-utils)")
     def test_images_are_found_by_their_content_and_a_snapshot_keeps_nothing(self):
@@ -103,7 +103,7 @@ class Boot(unittest.TestCase):
                                "zImage", "-initrd", "initrd", "-append",
                                append(f"{DEVICES}; echo to the console > /dev/hvc0; sleep 1"), "-device", "virtio-serial-pci",
                                "-chardev", "file,path=hvc.log,id=c", "-device", "virtconsole,chardev=c").stdout
-        self.assertIn("VIRTIO 0x0003 a000000 1", output)
+        self.assertIn("VIRTIO 0x0003 01.0 1", output)
         self.assertIn("to the console", (self.folder.path / "hvc.log").read_text())
 
     def test_a_second_serial_line_and_files_by_tftp(self):

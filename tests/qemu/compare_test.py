@@ -101,6 +101,11 @@ def qemus_devices(qmp):
     return found
 
 
+def place_of(device):
+    """A number on virtio-mmio, a text on PCI."""
+    return device.get("slot", device.get("pci"))
+
+
 class Compare(unittest.TestCase):
     def connect(self, path, process):
         """Once QEMU listens."""
@@ -144,12 +149,11 @@ class Compare(unittest.TestCase):
         theirs = [d for d in theirs if d["kind"] in KINDS.values()]
         if not any(d["kind"] == "console" for d in machine["devices"]):
             theirs = [d for d in theirs if d["kind"] != "console"]  # without a port
-        on_pci = sorted((d for d in theirs if "pci" in d), key=lambda d: d["pci"])
-        places = {d["slot"]: d for d in theirs if "slot" in d} | dict(enumerate(on_pci))
-        self.assertEqual({d["slot"]: d["kind"] for d in machine["devices"]}, {slot: d["kind"] for slot, d in places.items()})
+        places = {place_of(d): d for d in theirs}
+        self.assertEqual({place_of(d): d["kind"] for d in machine["devices"]}, {place: d["kind"] for place, d in places.items()})
         files = {b["device"]: (b["inserted"]["file"], b["inserted"]["ro"]) for b in blocks if "inserted" in b}
         for ours in machine["devices"]:
-            there = places[ours["slot"]]
+            there = places[place_of(ours)]
             if ours["kind"] == "disk":
                 self.assertEqual((ours["file"], ours["read-only"]), files[there["drive"]])
             if "mac" in ours:

@@ -224,7 +224,7 @@ TEST(VirtioBlk, StepsAreTimed) {
     d.write(Driver::InterruptACK, d.read(Driver::InterruptStatus));
     m.at_hand = i % 2;
   }
-  const measure::StepSnapshots steps = d.transport.steps()->snapshot(1.0);
+  const measure::StepSnapshots steps = d.transport.device().steps().snapshot(1.0);
   for (u32 k = 0; k < measure::k_steps; ++k) {
     EXPECT_GE(steps[k].count, 10u) << measure::k_step_names[k];
     EXPECT_GT(steps[k].ns, 0u) << measure::k_step_names[k];

@@ -85,10 +85,12 @@ std::unique_ptr<Device> make(u32 id) {
 
 class Hostile {
  public:
-  Hostile(u32 device, MmioVersion version, u32 seed) : random_(seed), d_(make(device), version) {}
+  template <class Version>
+  Hostile(u32 device, Version version, u32 seed) : random_(seed), d_(make(device), version) {}
 
   void round() {
     if (!d_.bring_up(features(), d_.read(Driver::DeviceID) == 2 || d_.read(Driver::DeviceID) == 4 ? 1 : 2, 16)) return;
+    if (below(4) == 0) d_.any_access(0x03, 0x9a, 0x80000000);  // MSI-X on, if there is any
     for (u32 i = 0; i < 12; ++i) {
       if (below(8) == 0) spoil();
       const u32 queue = below(static_cast<u32>(d_.rings.size()));
@@ -97,6 +99,7 @@ class Hostile {
       if (below(4)) pause(queue);
       if (below(8) == 0) d_.write(below(0x200) & ~3u, value());
       if (below(8) == 0) d_.read(below(0x200) & ~3u);
+      if (below(8) == 0) d_.any_access(static_cast<u32>(random_()), static_cast<u32>(random_()), value());
     }
   }
 
@@ -168,15 +171,23 @@ u32 seeds() {
 
 class HostileDriver : public ::testing::TestWithParam<u32> {};
 
-TEST_P(HostileDriver, IsSurvived) {
+template <class Version>
+void expect_survived(u32 device, std::initializer_list<Version> versions, u32 count) {
   u64 completed = 0;
-  for (const MmioVersion version : {MmioVersion::Modern, MmioVersion::Legacy})
-    for (u32 seed = 0; seed < seeds(); ++seed) {
-      Hostile h(GetParam(), version, seed);
+  for (const Version version : versions)
+    for (u32 seed = 0; seed < count; ++seed) {
+      Hostile h(device, version, seed);
       for (int i = 0; i < 60; ++i) h.round();
       completed += h.completed();
     }
   EXPECT_GT(completed, 100u) << "the attacks die too early to try anything";
+}
+
+TEST_P(HostileDriver, IsSurvivedOverMmio) {
+  expect_survived(GetParam(), {MmioVersion::Modern, MmioVersion::Legacy}, seeds());
+}
+TEST_P(HostileDriver, IsSurvivedOverPci) {
+  expect_survived(GetParam(), {PciForm{}, PciForm{.legacy = true, .modern = false}}, (seeds() + 2) / 3);
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4u));

@@ -36,7 +36,7 @@ template <class Spec>
 std::vector<u32> slots_of(const vmm::VmConfig& vm) {
   std::vector<u32> slots;
   for (std::size_t i = 0; i < vm.devices.size(); ++i)
-    if (std::holds_alternative<Spec>(vm.devices[i])) slots.push_back(vm.slots[i]);
+    if (std::holds_alternative<Spec>(vm.devices[i])) slots.push_back(vm.seats[i].slot);
   return slots;
 }
 
@@ -145,10 +145,43 @@ TEST(QemuLine, DevicesOnMmioTakeTheLastFreeSlotUnlessTheyNameOne) {
 TEST(QemuLine, DevicesOnPciTakeTheFirstSlotsInTheirOrder) {
   const Made m =
       make("-drive file=c -drive if=none,file=a,id=a -device virtio-blk-pci,drive=a -nic user,mac=52:54:00:00:00:01");
-  EXPECT_EQ(slots_of<machine::NetworkSpec>(m.vm()), std::vector<u32>{0}) << "cards of the board come first";
-  EXPECT_EQ(slots_of<machine::DiskSpec>(m.vm()), (std::vector<u32>{1, 2}));
+  EXPECT_EQ(slots_of<machine::NetworkSpec>(m.vm()), std::vector<u32>{1}) << "cards of the board come first";
+  EXPECT_EQ(slots_of<machine::DiskSpec>(m.vm()), (std::vector<u32>{2, 3}));
   EXPECT_EQ(std::get<machine::DiskSpec>(m.vm().devices[1]).path, "a");
   EXPECT_EQ(std::get<machine::DiskSpec>(m.vm().devices[2]).path, "c") << "-drive without -device comes last";
+}
+
+/// "SLOT.FUNCTION" of each device on PCI, with what is special about it.
+std::string pci_places(const Made& m) {
+  std::string places;
+  for (const machine::Seat& seat : m.vm().seats) {
+    if (seat.bus != machine::Seat::Bus::Pci) continue;
+    places += (places.empty() ? "" : " ") + std::to_string(seat.slot) + "." + std::to_string(seat.function);
+    if (seat.multifunction) places += "+";
+    if (!seat.form.legacy) places += " modern";
+    if (!seat.form.modern) places += " legacy";
+  }
+  return places;
+}
+
+TEST(QemuLine, DevicesOnPciAreWhereTheySay) {
+  const auto places = [](const std::string& text) { return pci_places(make("-nodefaults " + text)); };
+  EXPECT_EQ(places("-device virtio-rng-pci,addr=5 -device virtio-rng-pci -device virtio-rng-pci,addr=0x1f"),
+            "5.0 1.0 31.0");
+  EXPECT_EQ(places("-device virtio-rng-pci,addr=1 -device virtio-rng-pci,bus=pcie.0"), "1.0 2.0");
+  EXPECT_EQ(places("-device virtio-rng-pci,addr=2.0,multifunction=on -device virtio-rng-pci,addr=2.7"), "2.0+ 2.7");
+  EXPECT_EQ(places("-device virtio-balloon-pci -device qemu-xhci -device usb-kbd -device virtio-rng-pci"), "3.0")
+      << "what does nothing here keeps its slot";
+  EXPECT_EQ(places("-device virtio-rng-pci,disable-legacy=on -device virtio-rng-pci-non-transitional"),
+            "1.0 modern 2.0 modern");
+  EXPECT_EQ(places("-device virtio-rng-pci,disable-modern=on -device virtio-rng-pci-transitional"), "1.0 legacy 2.0");
+  for (const char* wrong :
+       {"addr=0", "addr=20", "addr=1.8", "addr=1.1", "addr=x", "addr=1.", "disable-legacy=on,disable-modern=on"})
+    EXPECT_NE(make(std::string("-nodefaults -device virtio-rng-pci,") + wrong).refused(), "") << wrong;
+  EXPECT_NE(make("-nodefaults -device virtio-rng-pci,addr=3 -device virtio-rng-pci,addr=3").refused(), "");
+  const Made behind = make("-nodefaults -device pcie-root-port,id=rp -device virtio-rng-pci,bus=rp,addr=0");
+  EXPECT_EQ(pci_places(behind), "2.0");
+  EXPECT_EQ(behind.fate("-device bus=rp"), Fate::Clamped);
 }
 
 TEST(QemuLine, DisksAreNamedInManyWays) {
@@ -242,9 +275,9 @@ TEST(QemuLine, TapInterfacesRunQemusScriptsUnlessTheyAreToldOtherwise) {
 TEST(QemuLine, ASecondSerialLineIsASecondUart) {
   const Made m = make("-serial mon:stdio -serial file:log");
   EXPECT_EQ(m.refused(), "");
-  EXPECT_EQ(m.vm().boot.board, &machine::k_virt_two_uarts);
+  EXPECT_EQ(m.vm().boot.board, &machine::virt_board(true, true));
   EXPECT_EQ(m.vm().second_console.path, "log");
-  EXPECT_EQ(make("-serial stdio -serial none").vm().boot.board, &machine::k_virt);
+  EXPECT_EQ(make("-serial stdio -serial none").vm().boot.board, &machine::virt_board(false, true));
   EXPECT_NE(make("-serial stdio -serial stdio").refused(), "");
 }
 
