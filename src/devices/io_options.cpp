@@ -1,5 +1,7 @@
 #include "devices/io_options.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 namespace armvisor::devices {
@@ -27,10 +29,10 @@ Status set_one(std::string_view word, IoOptions& options) {
       options.*e.member = on;
       return {};
     }
-    names += std::string("\nno-") + e.name + "  without: " + e.help;
+    names += fmt::format("\nno-{}  without: {}", e.name, e.help);
   }
   return Error{ErrorKind::BadArguments,
-               "--io: expected names of this list, found '" + std::string(word) + "'; change it" + names};
+               fmt::format("--io: expected names of this list, found '{}'; change it{}", word, names)};
 }
 
 }  // namespace

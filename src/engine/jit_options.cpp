@@ -61,8 +61,8 @@ Status set_one(std::string_view word, JitOptions& options) {
     options.*e.member = on;
     return {};
   }
-  return Error{ErrorKind::BadArguments, "--jit: expected names of this list, found '" + std::string(word) +
-                                            "'; change it\n" + jit_options_help(word == "help-all")};
+  return Error{ErrorKind::BadArguments, fmt::format("--jit: expected names of this list, found '{}'; change it\n{}",
+                                                    word, jit_options_help(word == "help-all"))};
 }
 
 }  // namespace
@@ -88,15 +88,15 @@ Status set_trap_level(std::string_view name, JitOptions& options) {
     names += (names.empty() ? "" : ", ") + std::string(level);
   }
   return Error{ErrorKind::BadArguments,
-               "--traps: expected one of " + names + ", found '" + std::string(name) + "'; give one of these"};
+               fmt::format("--traps: expected one of {}, found '{}'; give one of these", names, name)};
 }
 
 std::string jit_options_help(bool all) {
   std::string text;
   for (const Entry& e : k_entries)
     if (all || e.audience == Audience::User)
-      text += std::string(e.normally ? "no-" : "") + e.name + "  " + (e.normally ? "without: " : "") + e.help + "\n";
-  for (const Number& n : k_numbers) text += std::string(n.name) + "=N  " + n.help + "\n";
+      text += fmt::format("{}{}  {}{}\n", e.normally ? "no-" : "", e.name, e.normally ? "without: " : "", e.help);
+  for (const Number& n : k_numbers) text += fmt::format("{}=N  {}\n", n.name, n.help);
   if (!all) text += "(--jit help-all lists those that measure what each part of the compiler does)\n";
   return text;
 }

@@ -1,4 +1,6 @@
 // Engines and policies by the names that a user gives.
+#include <fmt/core.h>
+
 #include "base/log_once.h"
 #include "engine/jit/jit.h"
 #include "engine/translating_engine.h"
@@ -17,7 +19,7 @@ Result<MmuPolicy> parse_mmu_policy(std::string_view name) {
     names += (names.empty() ? "" : ", ") + std::string(text);
   }
   return Error{ErrorKind::BadArguments,
-               "--mmu: expected one of " + names + ", found '" + std::string(name) + "'; give one of these"};
+               fmt::format("--mmu: expected one of {}, found '{}'; give one of these", names, name)};
 }
 
 std::unique_ptr<Engine> make_interpreter(const EngineConfig& config) {
@@ -44,7 +46,7 @@ Result<std::unique_ptr<Engine>> make_engine(std::string_view name, const EngineC
     AV_LOG_ONCE(Warn, "guest code is interpreted: %s", jit.error().message.c_str());
     return make_interpreter(config);
   }
-  return Error{ErrorKind::BadArguments, "unknown engine '" + std::string(name) + "'; use interp, jit or auto"};
+  return Error{ErrorKind::BadArguments, fmt::format("unknown engine '{}'; use interp, jit or auto", name)};
 }
 
 }  // namespace armvisor::engine

@@ -152,7 +152,7 @@ std::string parse_inst(const std::vector<std::string_view>& words, Inst& inst) {
   }
   if (k == words.size()) return "an opcode";
   const auto op = ops_by_name().find(words[k]);
-  if (op == ops_by_name().end()) return "an opcode, found '" + std::string(words[k]) + "'";
+  if (op == ops_by_name().end()) return fmt::format("an opcode, found '{}'", words[k]);
   inst.op = op->second;
   Value* const operands[] = {&inst.a, &inst.b, &inst.c};
   int operand = 0;
@@ -162,9 +162,9 @@ std::string parse_inst(const std::vector<std::string_view>& words, Inst& inst) {
     if (words[k].find('=') != words[k].npos) {
       const bool known = parse_attribute(words[k], name, value) && set_attribute(inst, name, value);
       if (!known && !set_address(inst, words[k]))
-        return "attr=, attr2=, disp= or imm= with a number, found '" + std::string(words[k]) + "'";
+        return fmt::format("attr=, attr2=, disp= or imm= with a number, found '{}'", words[k]);
     } else if (operand == 3 || !parse_operand(words[k], *operands[operand++], inst)) {
-      return "an operand (r0..r14, tN, #N, @N or _), found '" + std::string(words[k]) + "'";
+      return fmt::format("an operand (r0..r14, tN, #N, @N or _), found '{}'", words[k]);
     }
   }
   return {};
@@ -194,7 +194,7 @@ std::string parse_header(const std::vector<std::string_view>& words, Block& bloc
     else if (name == "fp")
       block.fp = v != 0;
     else
-      return "pc=, bytes=, insns=, temps=, labels=, before=, heads= or fp=, found '" + std::string(name) + "'";
+      return fmt::format("pc=, bytes=, insns=, temps=, labels=, before=, heads= or fp=, found '{}'", name);
   }
   return {};
 }

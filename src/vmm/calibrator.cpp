@@ -129,8 +129,10 @@ std::vector<std::size_t> wanted_in(const Kind& kind, const Measured& before) {
 /// Why no machine on this host shows the term of `loop`.
 Result<std::string> why_not_shown(const CalibrationLoop& loop) {
   if (loop.windowed && !engine::windows_available()) return std::string("this host has no host-MMU windows (fsgsbase)");
-  return Error{ErrorKind::Internal, "calibrate: expected a loop of its guest to show " + std::string(loop.term) +
-                                        ", found none of it in any kind of machine"};
+  return Error{
+      ErrorKind::Internal,
+      fmt::format("calibrate: expected a loop of its guest to show {}, found none of it in any kind of machine",
+                  loop.term)};
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "devices/backends/disk_source.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,7 +39,7 @@ Result<bool> read_word(std::string_view word, DiskSource& source) {
   const std::size_t equals = std::min(word.find('='), word.size());
   const std::string_view key = word.substr(0, equals), value = word.substr(std::min(equals + 1, word.size()));
   const auto expected = [&](const std::string& what) {
-    return bad(std::string(key) + ": expected " + what + ", found '" + std::string(value) + "'; change it");
+    return bad(fmt::format("{}: expected {}, found '{}'; change it", key, what, value));
   };
   if (word == "ro") {
     source.read_only = true;

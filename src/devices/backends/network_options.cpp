@@ -30,17 +30,14 @@ std::optional<u16> parse_port(std::string_view text) {
 /// [ADDRESS]:PORT
 Status parse_endpoint(std::string_view text, std::string_view whole, u32& address, u16& port) {
   const std::size_t colon = text.find(':');
-  if (colon == std::string_view::npos)
-    return bad("hostfwd=" + std::string(whole) + ": expected " + std::string(k_forward_form));
+  if (colon == std::string_view::npos) return bad(fmt::format("hostfwd={}: expected {}", whole, k_forward_form));
   if (const std::string_view a = text.substr(0, colon); !a.empty()) {
     const auto parsed = parse_ipv4(a);
-    if (!parsed) return bad("hostfwd=" + std::string(whole) + ": '" + std::string(a) + "' is not an IPv4 address");
+    if (!parsed) return bad(fmt::format("hostfwd={}: '{}' is not an IPv4 address", whole, a));
     address = *parsed;
   }
   const auto parsed = parse_port(text.substr(colon + 1));
-  if (!parsed)
-    return bad("hostfwd=" + std::string(whole) + ": '" + std::string(text.substr(colon + 1)) +
-               "' is not a port (1 to 65535)");
+  if (!parsed) return bad(fmt::format("hostfwd={}: '{}' is not a port (1 to 65535)", whole, text.substr(colon + 1)));
   port = *parsed;
   return {};
 }
@@ -48,7 +45,7 @@ Status parse_endpoint(std::string_view text, std::string_view whole, u32& addres
 Result<bool> parse_switch(std::string_view key, std::string_view value) {
   if (value == "on" || value == "yes") return true;
   if (value == "off" || value == "no") return false;
-  return bad("network option " + std::string(key) + ": expected on or off, found '" + std::string(value) + "'");
+  return bad(fmt::format("network option {}: expected on or off, found '{}'", key, value));
 }
 
 Result<u32> parse_flows(std::string_view value) {
@@ -69,21 +66,18 @@ Result<HostForward> parse_host_forward(std::string_view text) {
   const std::string_view protocol = take_until(text, ':');
   // QEMU's short form leaves the protocol out: "::2222-:22" and ":2222-:22" are TCP.
   if (protocol != "tcp" && protocol != "udp" && !protocol.empty())
-    return bad("hostfwd=" + std::string(whole) + ": expected tcp or udp, found '" + std::string(protocol) + "' (" +
-               std::string(k_forward_form) + ")");
+    return bad(fmt::format("hostfwd={}: expected tcp or udp, found '{}' ({})", whole, protocol, k_forward_form));
   if (protocol.empty() && text.find(':') >= text.find('-')) text = whole;
   f.udp = protocol == "udp";
   const std::size_t dash = text.find('-');
-  if (dash == std::string_view::npos)
-    return bad("hostfwd=" + std::string(whole) + ": expected " + std::string(k_forward_form));
+  if (dash == std::string_view::npos) return bad(fmt::format("hostfwd={}: expected {}", whole, k_forward_form));
   AV_TRY(parse_endpoint(text.substr(0, dash), whole, f.host_address, f.host_port));
   AV_TRY(parse_endpoint(text.substr(dash + 1), whole, f.guest_address, f.guest_port));
   return f;
 }
 
 Result<MacAddress> parse_mac(std::string_view text) {
-  const Error error =
-      bad("mac=" + std::string(text) + ": expected six pairs of hexadecimal digits, as 52:54:00:12:34:56");
+  const Error error = bad(fmt::format("mac={}: expected six pairs of hexadecimal digits, as 52:54:00:12:34:56", text));
   MacAddress mac;
   std::string_view rest = text;
   for (std::size_t i = 0; i < mac.size(); ++i) {
@@ -92,7 +86,7 @@ Result<MacAddress> parse_mac(std::string_view text) {
     if (e != std::errc{} || end != part.data() + part.size() || part.size() > 2) return error;
   }
   if (text.size() < 11 || !rest.empty() || text.back() == ':') return error;
-  if (mac[0] & 1) return bad("mac=" + std::string(text) + ": that is a multicast address");
+  if (mac[0] & 1) return bad(fmt::format("mac={}: that is a multicast address", text));
   return mac;
 }
 
@@ -100,8 +94,8 @@ Result<UserNetworkOptions> parse_network_option(std::string_view option) {
   std::string_view rest = option;
   const std::string_view kind = take_until(rest, ',');
   if (kind != "user")
-    return bad("network '" + std::string(kind) + "': expected user[,hostfwd=" + std::string(k_forward_form) +
-               "]...[,mac=MAC][,restrict=on|off][,flows=N]");
+    return bad(fmt::format("network '{}': expected user[,hostfwd={}]...[,mac=MAC][,restrict=on|off][,flows=N]", kind,
+                           k_forward_form));
   UserNetworkOptions o;
   while (!rest.empty()) {
     std::string_view value = take_until(rest, ',');
@@ -116,7 +110,7 @@ Result<UserNetworkOptions> parse_network_option(std::string_view option) {
     } else if (key == "flows") {
       AV_TRY_ASSIGN(o.flows, parse_flows(value));
     } else {
-      return bad("network option '" + std::string(key) + "' is unknown: expected hostfwd, mac, restrict or flows");
+      return bad(fmt::format("network option '{}' is unknown: expected hostfwd, mac, restrict or flows", key));
     }
   }
   return o;

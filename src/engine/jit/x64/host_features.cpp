@@ -1,10 +1,11 @@
 #include "engine/jit/x64/host_features.h"
 
+#include <fmt/core.h>
 #include <sys/auxv.h>
+#include <xbyak/xbyak_util.h>
 
 #include <cstdlib>
 #include <string_view>
-#include <xbyak/xbyak_util.h>
 
 #include "engine/engine.h"
 
@@ -82,8 +83,10 @@ Status check_hidden_features() {
     if (find_row(name) || !status) return;
     std::string known;
     for (const Row& row : k_rows) known += (known.empty() ? "" : ", ") + std::string(row.name);
-    status = Error{ErrorKind::BadArguments, "ARMVISOR_HIDE: expected some of " + known + ", separated by commas, found '" +
-                                                std::string(name) + "'; change or unset the variable"};
+    status = Error{
+        ErrorKind::BadArguments,
+        fmt::format("ARMVISOR_HIDE: expected some of {}, separated by commas, found '{}'; change or unset the variable",
+                    known, name)};
   });
   return status;
 }
