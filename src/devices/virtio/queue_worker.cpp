@@ -3,9 +3,15 @@
 #include <bit>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/thread.h"
 
 namespace armvisor::devices::virtio {
+
+QueueWorker::QueueWorker(u16 queues, Work work) : work_(std::move(work)) {
+  AV_ASSERT(queues >= 1 && queues <= k_max_queues);
+  all_ = ~u64{0} >> (k_max_queues - queues);
+}
 
 QueueWorker::~QueueWorker() {
   {

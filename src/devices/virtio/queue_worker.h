@@ -35,8 +35,8 @@ class QueueWorker {
     std::function<void()> end = nullptr;
   };
 
-  /// Of a device with queues 0 to `queues` - 1.
-  QueueWorker(u16 queues, Work work) : all_(~u64{0} >> (k_max_queues - queues)), work_(std::move(work)) {}
+  /// Of a device with so many queues, 1 to k_max_queues.
+  QueueWorker(u16 queues, Work work);
   /// Ends the thread, after the queues that were notified of are served.
   ~QueueWorker();
   QueueWorker(const QueueWorker&) = delete;
@@ -58,7 +58,7 @@ class QueueWorker {
   void run();
   void serve(u64 queues);
 
-  const u64 all_;  ///< a bit for each queue
+  u64 all_;  ///< a bit for each queue
   const Work work_;
 
   std::mutex mutex_;  // guards what follows; not held by who serves, of whom serving_ tells
