@@ -39,11 +39,6 @@ Uop uop_of(const Inst& i) {
 }
 
 bool is_start(const Inst& i) { return i.op == Op::Insn; }
-bool has_link(const ir::Block& block, u32 k) {
-  const Op op = block.insts[k].op;
-  return op == Op::ExitJump || op == Op::ExitCall || op == Op::ExitSwitch ||
-         (op == Op::ExitSync && k > 0 && write_cpsr_links(block, k - 1));
-}
 
 }  // namespace
 
@@ -72,6 +67,12 @@ u64 value_of(const Reloc& r, const Block& block) {
 bool write_cpsr_links(const ir::Block& block, u32 index) {
   return block.insts[index].op == Op::WriteCpsr && index + 1 < block.insts.size() &&
          block.insts[index + 1].op == Op::ExitSync;
+}
+
+bool has_link(const ir::Block& block, u32 index) {
+  const Op op = block.insts[index].op;
+  return op == Op::ExitJump || op == Op::ExitCall || op == Op::ExitSwitch ||
+         (op == Op::ExitSync && index > 0 && write_cpsr_links(block, index - 1));
 }
 
 bool exits_may_link(const ir::Block& block) {

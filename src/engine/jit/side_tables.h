@@ -27,6 +27,8 @@ bool needs_uop(const ir::Inst& i);
 /// The instruction at `index` is a WriteCpsr with ExitSync behind it. That exit has a link too, for the case that only
 /// CPSR.I changed.
 bool write_cpsr_links(const ir::Block& block, u32 index);
+/// The instruction is an exit with a link. Block::links has them in order.
+bool has_link(const ir::Block& block, u32 index);
 
 /// True when no exit continues inside an IT block, so that direct exits may be linked.
 bool exits_may_link(const ir::Block& block);

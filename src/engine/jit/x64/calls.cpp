@@ -11,7 +11,10 @@ void Calls::begin_block() {
     if (needs_uop(at_.block->insts[k])) uop_index_[k] = uops++;
 }
 
-void Calls::name_uop() { code_.load_pointer(code_.rdx, Reloc::Kind::Uop, uop_index_[at_.index]); }
+void Calls::name_uop() {
+  const ScratchEdx edx(code_.scratch);
+  code_.load_pointer(edx.cvt64(), Reloc::Kind::Uop, uop_index_[at_.index]);
+}
 
 void Calls::call_service(Service s, bool keep_xmm) {
   park();

@@ -20,7 +20,7 @@ inline Xbyak::Address context16(u32 at) { return Xbyak::util::word[Xbyak::util::
 inline Xbyak::Address context32(u32 at) { return Xbyak::util::dword[Xbyak::util::rbp + at]; }
 inline Xbyak::Address context64(u32 at) { return Xbyak::util::qword[Xbyak::util::rbp + at]; }
 inline Xbyak::Address context128(u32 at) { return Xbyak::util::ptr[Xbyak::util::rbp + at]; }
-/// Guest register n.
+/// Guest register n; 15: PC.
 inline Xbyak::Address context_guest(u32 n) { return context32(AV_STATE(r) + 4 * n); }
 
 class Code : public Assembler {

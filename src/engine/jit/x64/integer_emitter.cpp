@@ -18,22 +18,6 @@ bool is_commutative(Op op) {
 bool adds_carry(Op op) { return op == Op::Adc || op == Op::AdcF; }
 bool has_carry(Op op) { return adds_carry(op) || op == Op::Sbc || op == Op::SbcF; }
 
-/// `by`: a number, or cl.
-void emit_shift(Code& code, Op op, const Xbyak::Reg& d, const auto& by) {
-  switch (op) {
-    case Op::Shl:
-    case Op::ShlReg:
-    case Op::Shl64: return code.shl(d, by);
-    case Op::Shr:
-    case Op::ShrReg:
-    case Op::Shr64: return code.shr(d, by);
-    case Op::Sar:
-    case Op::SarReg:
-    case Op::Sar64: return code.sar(d, by);
-    default: code.ror(d, by);
-  }
-}
-
 }  // namespace
 
 void IntegerEmitter::emit(const Inst& i) {
@@ -69,19 +53,6 @@ void IntegerEmitter::emit(const Inst& i) {
     case Op::CmpEq:
     case Op::CmpLtU:
     case Op::CmpLtS: return compare(i);
-    case Op::Shl:
-    case Op::Shr:
-    case Op::Sar:
-    case Op::Ror: return shift(i);
-    case Op::ShlReg:
-    case Op::ShrReg:
-    case Op::SarReg:
-    case Op::RorReg: return shift_by_register(i);
-    case Op::Rrx: return rotate_through_carry(i);
-    case Op::ShlCarry:
-    case Op::ShrCarry:
-    case Op::SarCarry:
-    case Op::RorCarry: return i.b.is_imm() ? carry(i) : carry_by_register(i);
     case Op::Bfi: return insert(i);
     case Op::SBfx:
     case Op::UBfx: return extract(i);
@@ -94,18 +65,9 @@ void IntegerEmitter::emit(const Inst& i) {
     case Op::Add64:
     case Op::Sub64:
     case Op::MulU64:
-    case Op::MulS64:
-    case Op::Shl64:
-    case Op::Shr64:
-    case Op::Sar64: return arithmetic64(i);
-    default: AV_UNREACHABLE();
+    case Op::MulS64: return arithmetic64(i);
+    default: shifts_.emit(i);
   }
-}
-
-/// Both operands, to registers of their own.
-void IntegerEmitter::load(const Inst& i, const Reg32& a, const Reg32& b) {
-  operands_.load_to(i, i.b, b);
-  operands_.load_to(i, i.a, a);
 }
 
 void IntegerEmitter::move(const Inst& i) {
@@ -186,8 +148,8 @@ void IntegerEmitter::carry_to_host(const Inst& i) {
   }
 }
 
-/// An addition in one instruction that leaves its operands, where it is one: of an address that moves with the block, of
-/// a shifted register, or of registers to another.
+/// An addition in one instruction that leaves its operands, where it is one: of an address that moves with the block,
+/// of a shifted register, or of registers to another.
 bool IntegerEmitter::add_by_lea(const Inst& i) {
   const ScratchEax eax(code_.scratch);
   const Reg32 d = operands_.target(i.dst, eax);
@@ -253,7 +215,7 @@ void IntegerEmitter::multiply_high(const Inst& i) {
   const ScratchEax eax(code_.scratch);
   const ScratchEcx ecx(code_.scratch);
   const ScratchEdx edx(code_.scratch);
-  load(i, eax, ecx);
+  operands_.load_both(i, eax, ecx);
   code_.imul(ecx);
   operands_.finish(i.dst, edx);
 }
@@ -264,7 +226,7 @@ void IntegerEmitter::divide(const Inst& i) {
   const ScratchEax eax(code_.scratch);
   const ScratchEcx ecx(code_.scratch);
   const ScratchEdx edx(code_.scratch);
-  load(i, eax, ecx);
+  operands_.load_both(i, eax, ecx);
   code_.test(ecx, ecx);
   code_.jz(zero);
   if (i.op == Op::SDiv) {
@@ -313,137 +275,6 @@ void IntegerEmitter::compare(const Inst& i) {
   operands_.finish(i.dst, eax);
 }
 
-// --- shifts
-
-void IntegerEmitter::shift(const Inst& i) {
-  const ScratchEax eax(code_.scratch);
-  if (!i.b.is_imm()) {
-    const ScratchEcx ecx(code_.scratch);
-    load(i, eax, ecx);
-    emit_shift(code_, i.op, eax, ecx.cvt8());
-    return operands_.finish(i.dst, eax);
-  }
-  const Reg32 d = operands_.target(i.dst, eax);
-  const int n = static_cast<int>(i.imm & 31);
-  if (i.op == Op::Ror && host_.bmi2) {
-    code_.rorx(d, operands_.use(i, i.a, d), static_cast<u8>(n));
-  } else {
-    operands_.load_to(i, i.a, d);
-    emit_shift(code_, i.op, d, n);
-  }
-  operands_.finish(i.dst, d);
-}
-
-void IntegerEmitter::shift_by_register(const Inst& i) {
-  const ScratchEax eax(code_.scratch);
-  const ScratchEcx ecx(code_.scratch);
-  load(i, eax, ecx);
-  code_.movzx(ecx, ecx.cvt8());
-  if (i.op == Op::ShlReg || i.op == Op::ShrReg) {
-    shift_large_to_zero(i, eax, ecx);
-  } else {
-    if (i.op == Op::SarReg) {
-      const ScratchEdx edx(code_.scratch);
-      code_.mov(edx, 31);
-      code_.cmp(ecx, edx);
-      code_.cmova(ecx, edx);
-    }
-    emit_shift(code_, i.op, eax, ecx.cvt8());
-  }
-  operands_.finish(i.dst, eax);
-}
-
-/// Amounts of 32 and more give 0.
-void IntegerEmitter::shift_large_to_zero(const Inst& i, const ScratchEax& eax, const ScratchEcx& ecx) {
-  if (!host_.bmi2) {
-    const ScratchEdx mask(code_.scratch);
-    emit_shift(code_, i.op, eax, ecx.cvt8());
-    code_.cmp(ecx, 32);
-    code_.sbb(mask, mask);  // the borrow of (amount - 32)
-    return code_.and_(eax, mask);
-  }
-  // Amounts of 32 to 63 shift everything out of the low half of 64 bits; larger ones are rare.
-  const Label large = code_.label(), back = code_.label();
-  const Reg64 rax = eax.cvt64(), rcx = ecx.cvt64();
-  i.op == Op::ShlReg ? code_.shlx(rax, rax, rcx) : code_.shrx(rax, rax, rcx);
-  code_.test(ecx.cvt8(), 0xc0);
-  code_.jnz(large, Code::T_NEAR);
-  code_.L(back);
-  cold_.add([this, large, back] {
-    const ScratchEax result(code_.scratch);
-    code_.L(large);
-    code_.xor_(result, result);
-    code_.jmp(back, Code::T_NEAR);
-  });
-  code_.mov(eax, eax);
-}
-
-void IntegerEmitter::rotate_through_carry(const Inst& i) {
-  const ScratchEax eax(code_.scratch);
-  const ScratchEcx ecx(code_.scratch);
-  operands_.load_to(i, i.a, eax);
-  code_.mov(ecx.cvt8(), context8(AV_STATE(c)));
-  code_.add(ecx.cvt8(), 0xff);
-  code_.rcr(eax, 1);
-  operands_.finish(i.dst, eax);
-}
-
-/// Carry-out of a shift by a constant: a bit of the operand, or C when the amount is 0.
-void IntegerEmitter::carry(const Inst& i) {
-  const u32 n = static_cast<u32>(i.imm & 0xff);
-  const ScratchEax eax(code_.scratch);
-  const Reg32 d = operands_.target(i.dst, eax);
-  if (n == 0) {
-    code_.movzx(d, context8(AV_STATE(c)));
-  } else if (n > 32 && i.op != Op::SarCarry && i.op != Op::RorCarry) {
-    code_.xor_(d, d);
-  } else {
-    u32 position = (n - 1) & 31;
-    if (i.op == Op::ShlCarry) position = 32 - n;
-    if (i.op == Op::SarCarry && n > 32) position = 31;
-    operands_.load_to(i, i.a, d);
-    if (position != 0) code_.shr(d, static_cast<int>(position));
-    if (position != 31) code_.and_(d, 1);
-  }
-  operands_.finish(i.dst, d);
-}
-
-/// Likewise by a register: bit 0 of a 64-bit shift one place short, C when the amount is 0.
-void IntegerEmitter::carry_by_register(const Inst& i) {
-  const ScratchEax eax(code_.scratch);
-  const ScratchEcx ecx(code_.scratch);
-  const ScratchEdx amount(code_.scratch);
-  const Reg64 rax = eax.cvt64();
-  const Xbyak::Reg8 cl = ecx.cvt8();
-  load(i, eax, ecx);
-  code_.movzx(ecx, cl);
-  code_.mov(amount, ecx);
-  if (i.op == Op::RorCarry) {
-    code_.dec(ecx);
-    code_.and_(ecx, 31);
-    code_.shr(eax, cl);
-  } else {
-    if (i.op == Op::SarCarry) code_.movsxd(rax, eax);
-    const Label in_range = code_.label();
-    code_.cmp(ecx, 63);
-    code_.jbe(in_range);
-    code_.mov(ecx, 63);
-    code_.L(in_range);
-    if (i.op == Op::ShlCarry) {
-      code_.shl(rax, cl);
-      code_.shr(rax, 32);
-    } else {
-      code_.add(rax, rax);
-      i.op == Op::ShrCarry ? code_.shr(rax, cl) : code_.sar(rax, cl);
-    }
-  }
-  code_.and_(eax, 1);
-  code_.movzx(ecx, context8(AV_STATE(c)));
-  code_.test(amount, amount);
-  code_.cmovz(eax, ecx);
-  operands_.finish(i.dst, eax);
-}
-
 // --- bits and bytes
 
 /// What is done to the operand where the result will be.
@@ -477,8 +308,7 @@ void IntegerEmitter::reverse_bits(const Inst& i) {
   const ScratchEax eax(code_.scratch);
   const ScratchEcx ecx(code_.scratch);
   operands_.load_to(i, i.a, eax);
-  for (const auto& [shift, mask] :
-       {std::pair{1, 0x55555555u}, std::pair{2, 0x33333333u}, std::pair{4, 0x0f0f0f0fu}}) {
+  for (const auto& [shift, mask] : {std::pair{1, 0x55555555u}, std::pair{2, 0x33333333u}, std::pair{4, 0x0f0f0f0fu}}) {
     code_.mov(ecx, eax);
     code_.shr(eax, shift);
     code_.and_(eax, mask);
@@ -509,7 +339,7 @@ void IntegerEmitter::insert(const Inst& i) {
   const u32 lsb = i.imm & 31, mask = static_cast<u32>(low_mask((i.imm >> 8) & 63));
   const ScratchEax eax(code_.scratch);
   const ScratchEcx ecx(code_.scratch);
-  load(i, eax, ecx);
+  operands_.load_both(i, eax, ecx);
   code_.and_(ecx, mask);
   if (lsb) code_.shl(ecx, static_cast<int>(lsb));
   code_.and_(eax, ~(mask << lsb));
@@ -545,7 +375,7 @@ void IntegerEmitter::move64(const Inst& i) {
     }
     case Op::Pack64: {
       const ScratchEcx ecx(code_.scratch);
-      load(i, eax, ecx);
+      operands_.load_both(i, eax, ecx);
       code_.shl(ecx.cvt64(), 32);
       code_.or_(rax, ecx.cvt64());
       return operands_.finish64(i.dst, rax);
@@ -566,23 +396,14 @@ void IntegerEmitter::arithmetic64(const Inst& i) {
   const ScratchEax eax(code_.scratch);
   const ScratchEcx ecx(code_.scratch);
   const Reg64 rax = eax.cvt64(), rcx = ecx.cvt64();
-  switch (i.op) {
-    case Op::Add64:
-    case Op::Sub64:
-      operands_.load_to64(i, i.b, rcx);
-      operands_.load_to64(i, i.a, rax);
-      i.op == Op::Add64 ? code_.add(rax, rcx) : code_.sub(rax, rcx);
-      break;
-    case Op::MulU64:
-    case Op::MulS64:
-      load(i, eax, ecx);
-      if (i.op == Op::MulS64) code_.movsxd(rcx, ecx), code_.movsxd(rax, eax);
-      code_.imul(rax, rcx);
-      break;
-    default:
-      operands_.load_to(i, i.b, ecx);
-      operands_.load_to64(i, i.a, rax);
-      emit_shift(code_, i.op, rax, ecx.cvt8());
+  if (i.op == Op::Add64 || i.op == Op::Sub64) {
+    operands_.load_to64(i, i.b, rcx);
+    operands_.load_to64(i, i.a, rax);
+    i.op == Op::Add64 ? code_.add(rax, rcx) : code_.sub(rax, rcx);
+  } else {
+    operands_.load_both(i, eax, ecx);
+    if (i.op == Op::MulS64) code_.movsxd(rcx, ecx), code_.movsxd(rax, eax);
+    code_.imul(rax, rcx);
   }
   operands_.finish64(i.dst, rax);
 }

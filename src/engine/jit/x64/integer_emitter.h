@@ -1,9 +1,8 @@
 #pragma once
-// Integer arithmetic, shifts, bit fields and 64-bit values in general registers. A result comes about in the register that
-// the plan has it in unless an operand still needs that.
-#include "engine/jit/x64/cold_paths.h"
+// Integer arithmetic, shifts, bit fields and 64-bit values in general registers. A result comes about in the register
+// that the plan has it in unless an operand still needs that.
 #include "engine/jit/x64/flag_emitter.h"
-#include "engine/jit/x64/host_features.h"
+#include "engine/jit/x64/shift_emitter.h"
 
 namespace armvisor::engine::jit {
 
@@ -11,7 +10,7 @@ class IntegerEmitter {
  public:
   IntegerEmitter(Code& code, const Position& at, Operands& operands, ColdPaths& cold, FlagEmitter& flags,
                  const HostFeatures& host)
-      : code_(code), at_(at), operands_(operands), cold_(cold), flags_(flags), host_(host) {}
+      : code_(code), at_(at), operands_(operands), flags_(flags), host_(host), shifts_(code, operands, cold, host) {}
 
   /// Operations on I32 and I64, with their flags, but for those of DspEmitter. Nothing is in an xmm register.
   void emit(const ir::Inst& i);
@@ -20,7 +19,6 @@ class IntegerEmitter {
   using Inst = ir::Inst;
   using Reg32 = Xbyak::Reg32;
   using Reg64 = Xbyak::Reg64;
-  void load(const Inst& i, const Reg32& a, const Reg32& b);
   void move(const Inst& i);
   void binary(const Inst& i);
   Reg32 arithmetic(const Inst& i, const ScratchEax& eax);
@@ -33,12 +31,6 @@ class IntegerEmitter {
   void with_flags(const Inst& i);
   void select(const Inst& i);
   void compare(const Inst& i);
-  void shift(const Inst& i);
-  void shift_by_register(const Inst& i);
-  void shift_large_to_zero(const Inst& i, const ScratchEax& eax, const ScratchEcx& ecx);
-  void rotate_through_carry(const Inst& i);
-  void carry(const Inst& i);
-  void carry_by_register(const Inst& i);
   void in_register(const Inst& i);
   void count_zeros(const Inst& i);
   void reverse_bits(const Inst& i);
@@ -51,9 +43,9 @@ class IntegerEmitter {
   Code& code_;
   const Position& at_;
   Operands& operands_;
-  ColdPaths& cold_;
   FlagEmitter& flags_;
   const HostFeatures& host_;
+  ShiftEmitter shifts_;
 };
 
 }  // namespace armvisor::engine::jit

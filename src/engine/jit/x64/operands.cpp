@@ -26,6 +26,11 @@ void Operands::load_to64(const Inst& i, Value v, const Reg64& d) {
     code_.mov(d, Reg64(r));
 }
 
+void Operands::load_both(const Inst& i, const Reg32& a, const Reg32& b) {
+  load_to(i, i.b, b);
+  load_to(i, i.a, a);
+}
+
 Operands::Reg32 Operands::use(const Inst& i, Value v, const Reg32& scratch) {
   const int r = host_reg(v);
   if (r != k_not_pinned) return Reg32(r);

@@ -24,6 +24,8 @@ class Operands {
   Reg64 use64(const Inst& i, Value v, const Reg64& scratch);
   void load_to(const Inst& i, Value v, const Reg32& d);
   void load_to64(const Inst& i, Value v, const Reg64& d);
+  /// Both operands, b first.
+  void load_both(const Inst& i, const Reg32& a, const Reg32& b);
 
   /// The register in which the result had best come about.
   Reg32 target(Value dst, const Reg32& scratch) const;

@@ -2,7 +2,6 @@
 #include "base/assert.h"
 #include "engine/jit/code_generator.h"
 #include "engine/jit/x64/emitter.h"
-#include "engine/jit/x64/stubs.h"
 #include "engine/jit/x64/window_faults.h"
 
 namespace armvisor::engine::jit {
@@ -37,27 +36,6 @@ u64 with_fp_flags(Context* c, u64 a, u64 b, u64 d) {
   return F(c, a, b, d);
 }
 
-class X64Emitter final : public BlockEmitter {
- public:
-  X64Emitter(const Stubs& stubs, const JitOptions& options, const WindowSites& sites)
-      : options_(options), emitter_(stubs, HostFeatures::get(), options, sites, plan_) {}
-
-  Emitted emit(std::span<u8> rw, const ir::Block& block, Block& out, Relocs& relocs) override {
-    make_plan({block, out.key, HostFeatures::get(), options_}, plan_);
-    try {
-      const std::size_t size = emitter_.compile(rw.data(), rw.size(), block, out, relocs);
-      return {size, emitter_.linked_entry(), emitter_.window_table()};
-    } catch (const Xbyak::Error&) {
-      return {};
-    }
-  }
-
- private:
-  const JitOptions& options_;
-  Plan plan_;  ///< kept for its memory
-  Emitter emitter_;
-};
-
 class X64Generator final : public CodeGenerator {
  public:
   explicit X64Generator(const JitOptions& options) : options_(options) {}
@@ -81,7 +59,7 @@ class X64Generator final : public CodeGenerator {
   }
 
   std::unique_ptr<BlockEmitter> make_emitter(const WindowSites& sites) const override {
-    return std::make_unique<X64Emitter>(stubs_, options_, sites);
+    return std::make_unique<Emitter>(stubs_, HostFeatures::get(), options_, sites);
   }
 
   void place(u8* code, const Relocs& relocs, const Block& block, u32 by) const override {

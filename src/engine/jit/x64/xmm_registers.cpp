@@ -218,6 +218,7 @@ void XmmRegisters::place_units(bool leaving) {
       if ((left >> unit & 1) && from[unit] == x) return true;
     return false;
   };
+  std::optional<ScratchXmm0> aside;
   while (left != 0) {
     bool moved = false;
     for (u32 unit = 0; unit < units().size(); ++unit) {
@@ -232,9 +233,10 @@ void XmmRegisters::place_units(bool leaving) {
     // A ring: one of it steps aside.
     u32 unit = 0;
     while (!(left >> unit & 1)) ++unit;
-    code_.movaps(code_.xmm0, Xmm(units()[unit].home));
+    aside.emplace(code_.scratch);
+    code_.movaps(*aside, Xmm(units()[unit].home));
     for (int& x : from)
-      if (x == units()[unit].home) x = 0;
+      if (x == units()[unit].home) x = aside->getIdx();
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 // Which operations have code of their own. For all others generated code calls a function in C++ (Service::Helper), or
-// leaves for the dispatcher; before that, emit_system looks whether the common case can be done without.
+// leaves for the dispatcher; before that, Emitter::emit_in_part looks whether the common case can be done without.
 #include "engine/jit/x64/plan/input.h"
 
 namespace armvisor::engine::jit {
