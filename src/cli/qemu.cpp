@@ -55,6 +55,7 @@ Result<ExitStatus> run_line(const Arguments& arguments) {
     std::fputs(qemu::explain(line, machine).c_str(), stdout);
     return line.outcomes.any_refused() ? ExitStatus::Internal : ExitStatus::PoweredOff;
   }
+  if (!line.outcomes.any_refused()) qemu::check_files(line, true);
   if (line.outcomes.any_refused()) return refuse(line, arguments);
   std::optional<Background> background;
   if (machine.daemonize) {

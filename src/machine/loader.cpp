@@ -119,6 +119,7 @@ Result<BootPlan> plan_firmware(const BootConfig& config, const StopEvent* stop) 
   // Where U-Boot and UEFI for "virt" look for it.
   plan.fdt_address = static_cast<u32>(config.board->ram.base.value);
   plan.segments.push_back(fdt_segment(plan.fdt_address, plan.fdt));
+  if (plan.segments.back().memory_size > config.ram_size) return no_room("device tree", config.ram_size);
   plan.entry = static_cast<u32>(config.board->base(DeviceKind::Flash).value);
   return plan;
 }

@@ -56,7 +56,7 @@ inline constexpr Board k_virt_with = {
     .cpu_compatible = "arm,cortex-a15",
     .max_vcpus = k_max_vcpus,
     .ram = {GuestPa(0x4000'0000), 0xc000'0000},  // to the end of 32-bit physical space
-    .min_ram = 0x0200'0000,
+    .min_ram = 0x0010'0000,
     .devices = k_virt_all_devices<two_uarts, pci>,
 };
 inline constexpr const Board& k_virt = k_virt_with<false, false>;

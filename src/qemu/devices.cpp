@@ -1,7 +1,7 @@
 // Disks, cards, sources of entropy and consoles: what each -device is, and where it gets its place.
 #include <algorithm>
 
-#include "qemu/device_kinds.h"
+#include "qemu/device_properties.h"
 #include "qemu/machine.h"
 #include "qemu/options.h"
 #include "qemu/seats.h"
@@ -19,6 +19,7 @@ class Adder {
 
  private:
   using Place = Result<machine::Seat>;
+  bool is_port_bus(const std::string& bus) const;
   void add(const Given& given, const std::string& what, const Place& place, machine::DeviceSpec spec);
   void add_card(const Given& given, const std::string& netdev, std::optional<devices::MacAddress> mac,
                 const Place& place);
@@ -27,9 +28,9 @@ class Adder {
   void add_card_device(Device& device, const DeviceRow& row);
   void add_entropy_device(Device& device, const DeviceRow& row);
   void add_ports(Device& device, const DeviceRow& row);
-  void add_console(Device& device);
+  void add_console(Device& device, const DeviceRow& row);
   void add_graphics(const Device& device);
-  void finish(Device& device);
+  void finish(Device& device, const DeviceRow& row);
 
   Line& line_;
   vmm::VmConfig& vm_;
@@ -47,58 +48,13 @@ void Adder::add(const Given& given, const std::string& what, const Place& place,
   out_.mapped(given.text(), what + " in " + text(*place));
 }
 
-/// What is left of a device's properties: those that show in no guest are ignored, and others refused.
-void Adder::finish(Device& device) {
-  device.properties.take("bus");
-  device.properties.take("addr");
-  ignore_keys(line_, device.given, device.properties,
-              {"bootindex",
-               "vectors",
-               "ats",
-               "iommu_platform",
-               "packed",
-               "event_idx",
-               "indirect_desc",
-               "num-queues",
-               "queue-size",
-               "iothread",
-               "romfile",
-               "rombar",
-               "mq",
-               "csum",
-               "guest_csum",
-               "gso",
-               "guest_tso4",
-               "guest_tso6",
-               "host_tso4",
-               "host_tso6",
-               "mrg_rxbuf",
-               "write-cache",
-               "config-wce",
-               "scsi",
-               "discard",
-               "speed",
-               "duplex",
-               "max-bytes",
-               "period",
-               "max_ports",
-               "emergency-write",
-               "share-rw",
-               "x-disable-pcie",
-               "rx_queue_size",
-               "tx_queue_size",
-               "status",
-               "ctrl_vq",
-               "nr",
-               "edid",
-               "xres",
-               "yres",
-               "physical_block_size",
-               "logical_block_size",
-               "port",
-               "chassis"},
-              "about queues, offloads or PCI, which drivers find out and do without");
-  refuse_unknown_keys(line_, device.given, device.properties);
+bool Adder::is_port_bus(const std::string& bus) const {
+  return bus.ends_with(".0") && (bus == "virtio-serial-bus.0" ||
+                                 line_.ids.has(IdKind::Device, std::string_view(bus).substr(0, bus.size() - 2)));
+}
+
+void Adder::finish(Device& device, const DeviceRow& row) {
+  finish_properties(line_, device.given, device.properties, row);
 }
 
 // --- cards
@@ -160,9 +116,11 @@ void Adder::add_cards_of_board() {
 
 void Adder::add_card_device(Device& device, const DeviceRow& row) {
   const auto mac = read_mac(line_, device.given, device.properties, "mac");
-  const std::string netdev = device.properties.take("netdev").value_or("");
-  add_card(device.given, netdev, mac, seats_.of(line_, device, row.bus));
-  finish(device);
+  const auto netdev = device.properties.take("netdev");
+  if (netdev && netdev->empty())
+    return out_.refused(key_of(device.given, "netdev", {}), "expected the id of a -netdev, found nothing; name one");
+  add_card(device.given, netdev.value_or(""), mac, seats_.of(line_, device, row.bus));
+  finish(device, row);
 }
 
 // --- disks
@@ -192,7 +150,7 @@ void Adder::add_disk_device(Device& device, const DeviceRow& row) {
     out_.ignored(key_of(drive->given, "if", drive->interface), "a -device has it");
   add(device.given, disk_text(*drive), seats_.of(line_, device, row.bus), disk_spec(*drive, line_.snapshot));
   out_.mapped(drive->given.text(), "of the device that names it");
-  finish(device);
+  finish(device, row);
 }
 
 /// QEMU makes disks of if=virtio behind all others, on PCI.
@@ -208,24 +166,27 @@ void Adder::add_drives_of_board() {
 
 void Adder::add_entropy_device(Device& device, const DeviceRow& row) {
   const auto rng = device.properties.take("rng");
-  if (rng && std::ranges::find(line_.objects, *rng) == line_.objects.end())
+  if (rng && !rng->empty() && std::ranges::find(line_.objects, *rng) == line_.objects.end())
     return out_.refused(key_of(device.given, "rng", *rng), "expected the id of an -object rng-random; check it");
   add(device.given, std::string(row.text), seats_.of(line_, device, row.bus), machine::EntropySpec{});
-  finish(device);
+  finish(device, row);
 }
 
 void Adder::add_ports(Device& device, const DeviceRow& row) {
   port_place_ = seats_.of(line_, device, row.bus);
   portless_.push_back(device.given);
-  finish(device);
+  finish(device, row);
 }
 
-void Adder::add_console(Device& device) {
+void Adder::add_console(Device& device, const DeviceRow& row) {
   Chardev end;
   end.given = device.given;
   end.refers = device.properties.take("chardev").value_or("");
   for (const char* key : {"name", "nr"}) device.properties.take(key);
-  finish(device);
+  if (const auto bus = device.properties.take("bus"); bus && !is_port_bus(*bus))
+    return out_.refused(key_of(device.given, "bus", *bus),
+                        "expected ID.0 of a virtio-serial device before it; change it");
+  finish(device, row);
   if (portless_.empty() || console_added_)
     return out_.refused(device.given.text(), console_added_ ? "expected one virtconsole: there are no more ports"
                                                             : "expected a virtio-serial device before it; add one");
@@ -265,7 +226,7 @@ void Adder::add_device(Device& device, const DeviceRow& row) {
     case Card: return add_card_device(device, row);
     case Entropy: return add_entropy_device(device, row);
     case Ports: return add_ports(device, row);
-    case Console: return add_console(device);
+    case Console: return add_console(device, row);
     case Idle: return out_.ignored(device.given.text(), std::string(row.text));
     case Input: return out_.ignored(device.given.text(), "nothing is typed or pointed at, since there is no window");
     case Graphics: return add_graphics(device);
@@ -301,6 +262,7 @@ void Adder::tell_unused() {
 }  // namespace
 
 void add_devices(Line& line, vmm::VmConfig& vm) {
+  apply_globals(line);
   Adder adder(line, vm);
   adder.add_cards_of_board();
   adder.add_named();

@@ -16,6 +16,12 @@ std::string padded(std::string_view text, std::size_t width) {
   return out;
 }
 
+/// Of "A, B, C".
+std::string lines_of(std::string names) {
+  for (std::size_t at; (at = names.find(", ")) != std::string::npos;) names.replace(at, 2, "\n  ");
+  return names;
+}
+
 std::string options_help() {
   std::string text =
       "usage: qemu-system-arm [OPTION...] [DISK-IMAGE]\n\nOptions that do something; '-explain' says what each of a "
@@ -66,10 +72,11 @@ std::string help_text(const std::string& about) {
   if (about == "accel") return "Accelerators supported in QEMU binary:\ntcg\n";
   if (about == "netdev") return "Available netdev backend types:\nuser\ntap\n";
   if (about == "chardev") return "Available chardev backend types: \n  stdio\n  file\n  pty\n  null\n";
-  if (about == "object") return "List of user creatable objects:\n  rng-random\n  rng-builtin\n  iothread\n";
+  if (about == "object") return "List of user creatable objects:\n  " + lines_of(object_names()) + "\n";
   if (about == "display") return "Available display backend types:\nnone\n";
   if (about == "d")
-    return "Log items (comma separated):\nguest_errors    (ignored here)\nunimp           (ignored here)\n";
+    return "Log items (comma separated):\nin_asm, out_asm, op, op_opt, op_ind    blocks as they are translated here\n"
+           "guest_errors, unimp and others         (nothing is written of them here)\n";
   return options_help();
 }
 

@@ -61,6 +61,23 @@ struct Device {
   KeyValues properties;
 };
 
+/// A property of all devices of a driver.
+struct Global {
+  Given given;
+  std::string driver, property, value;
+};
+
+/// A file of the host that must be there when the machine starts, though no device reads it.
+struct NamedFile {
+  enum class Kind {
+    Image,    ///< a regular file or a block device
+    Entropy,  ///< a character device
+  };
+  std::string option;  ///< as it stands on the line
+  std::string path;
+  Kind kind;
+};
+
 enum class Display {
   Default,    ///< a window, if QEMU has one
   Window,     ///< asked for
@@ -76,6 +93,9 @@ struct Line {
   std::string gic_version, gic_option;
   std::string dump_dtb;
   u64 memory = u64{128} << 20;
+  bool memory_given = false;
+  KeyValues smp, memory_keys;  ///< of all -smp and -m: QEMU takes them as one list each
+  enum class Accelerators { None, Own, OfMachine } accelerators = Accelerators::None;  ///< by -accel or -machine
   u32 cpus = 1;
 
   std::string kernel, initrd, dtb, firmware;
@@ -91,7 +111,19 @@ struct Line {
   std::vector<Chardev> chardevs;  ///< by id
   std::vector<Chardev> serials;   ///< -serial, in order
   std::vector<Device> devices;
-  std::vector<std::string> objects;  ///< ids of those that exist here
+  std::vector<Global> globals;
+  std::vector<NamedFile> files;
+  std::vector<std::string> objects;  ///< ids of sources of entropy
+  struct MemoryBackend {
+    std::string id;
+    u64 size;  ///< bytes
+  };
+  std::vector<MemoryBackend> memory_backends;
+  struct Reference {
+    std::string option;  ///< of the line
+    std::string id;
+  };
+  std::optional<Reference> memory_backend, numa_memory;  ///< what RAM is to be
 
   Display display = Display::Default;
   Given display_given;
@@ -100,6 +132,7 @@ struct Line {
   bool defaults = true;            ///< no -nodefaults
   bool legacy_virtio = true;
   bool reboot = true;
+  bool trace = false;  ///< of blocks, by -d
   bool daemonize = false;
   std::optional<u8> escape;  ///< of the console, by -echr
   std::string pid_file, log_file;

@@ -2,6 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
+#include "qemu/options.h"
+
 namespace armvisor::qemu {
 namespace {
 
@@ -51,6 +55,32 @@ void set_boot(Line& line, machine::BootConfig& boot) {
   boot.tree_only = !line.dump_dtb.empty();
 }
 
+const Line::MemoryBackend* find_backend(Line& line, const Line::Reference& reference) {
+  const auto at = std::ranges::find(line.memory_backends, reference.id, &Line::MemoryBackend::id);
+  if (at != line.memory_backends.end()) return &*at;
+  line.outcomes.refused(reference.option, "expected the id of an -object memory-backend-..., found none; check it");
+  return nullptr;
+}
+
+/// -machine memory-backend= says how much RAM there is, if -m does not; both it and -numa must agree with -m.
+void check_memory(Line& line) {
+  const std::optional<Line::Reference> whole = line.memory_backend;
+  if (whole) {
+    const auto* const backend = find_backend(line, *whole);
+    if (!backend) return;
+    if (!line.memory_given) read_memory(line, {"m", "size=" + std::to_string(backend->size) + "B"});
+  }
+  for (const auto& reference : {whole, line.numa_memory}) {
+    if (!reference) continue;
+    const auto* const backend = find_backend(line, *reference);
+    if (!backend) return;
+    if (backend->size != line.memory)
+      line.outcomes.refused(reference->option, "expected memory of the size of RAM; change one of the two");
+    else
+      line.outcomes.mapped(reference->option, "what RAM is");
+  }
+}
+
 void check_background(Line& line, const vmm::VmConfig& vm) {
   if (line.daemonize && vm.console.kind == devices::ConsoleOption::Kind::Stdio)
     line.outcomes.refused("-daemonize",
@@ -62,12 +92,15 @@ void check_background(Line& line, const vmm::VmConfig& vm) {
 
 Machine make_machine(Line& line) {
   Machine m;
+  check_memory(line);
   set_boot(line, m.vm.boot);
   m.vm.legacy_virtio = line.legacy_virtio;
   add_consoles(line, m.vm);
   add_devices(line, m.vm);
   check_background(line, m.vm);
+  if (!line.outcomes.any_refused()) check_files(line, false);
   m.vm.reboot = line.reboot;
+  m.vm.trace = line.trace;
   m.dump_dtb = line.dump_dtb;
   m.pid_file = line.pid_file;
   m.log_file = line.log_file;

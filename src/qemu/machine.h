@@ -18,6 +18,10 @@ struct Machine {
 /// Adds its outcomes to the line's. Where one is refused, the machine is not to be run.
 Machine make_machine(Line& line);
 
+/// Looks at the files of disks, used or not, and of sources of entropy: one that cannot be what it is to be is refused;
+/// one that is missing only if `missing_too`, so that a line can be explained before its files are there.
+void check_files(Line& line, bool missing_too);
+
 // Its parts.
 void add_devices(Line& line, vmm::VmConfig& vm);
 void add_consoles(Line& line, vmm::VmConfig& vm);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "qemu/value_kinds.h"
+
 namespace armvisor::qemu {
 namespace {
 
@@ -9,10 +11,10 @@ bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
 bool is_in_id(char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_'; }
 
 constexpr OptionRow k_rows[] = {
-#define OPTION(name, value, reader, help) {name, value, reader, Fate::Mapped, help},
+#define OPTION(name, value, reader, help) {name, value, reader, Fate::Mapped, {}, help},
 #define SHORT(name, other)
-#define IGNORED(name, value, why) {name, value, nullptr, Fate::Ignored, why},
-#define REFUSED(name, value, why) {name, value, nullptr, Fate::Refused, why},
+#define IGNORED(name, value, shape, why) {name, value, nullptr, Fate::Ignored, shape, why},
+#define REFUSED(name, value, why) {name, value, nullptr, Fate::Refused, {}, why},
 #include "qemu/options.inc"
 #undef OPTION
 #undef SHORT
@@ -20,13 +22,15 @@ constexpr OptionRow k_rows[] = {
 #undef REFUSED
 };
 
+constexpr std::string_view k_takes_json[] = {"audiodev", "blockdev", "device", "display", "netdev", "object"};
+
 struct ShortName {
   std::string_view name, other;
 };
 constexpr ShortName k_short_names[] = {
 #define OPTION(name, value, reader, help)
 #define SHORT(name, other) {name, other},
-#define IGNORED(name, value, why)
+#define IGNORED(name, value, shape, why)
 #define REFUSED(name, value, why)
 #include "qemu/options.inc"
 #undef OPTION
@@ -37,7 +41,11 @@ constexpr ShortName k_short_names[] = {
 
 void apply(Line& line, const OptionRow& row, const Given& given) {
   if (row.reader) return row.reader(line, given);
-  if (row.fate == Fate::Ignored) return line.outcomes.ignored(given.text(), std::string(row.text));
+  if (row.fate == Fate::Ignored) {
+    if (!row.shape.empty() && is_help(given.value)) line.help = "";
+    if (check_shape(line, given, row.shape)) line.outcomes.ignored(given.text(), std::string(row.text));
+    return;
+  }
   line.outcomes.refused(given.text(), std::string(row.text) + "; leave it out");
 }
 
@@ -62,6 +70,10 @@ std::string key_of(const Given& given, std::string_view key, std::string_view va
 }
 
 std::optional<KeyValues> read_list(Line& line, const Given& given, std::string_view implied) {
+  if (given.value.starts_with('{') && std::ranges::find(k_takes_json, given.name) == std::end(k_takes_json)) {
+    line.outcomes.refused(given.text(), "expected a list of KEY=VALUE: QEMU takes no JSON here; change it");
+    return std::nullopt;
+  }
   auto values = KeyValues::parse(given.value, implied);
   if (values) return *std::move(values);
   line.outcomes.refused(given.text(), values.error().message);
@@ -103,6 +115,33 @@ std::optional<devices::MacAddress> read_mac(Line& line, const Given& given, KeyV
   if (mac) return *mac;
   line.outcomes.refused(key_of(given, key, *text), "expected the address of one card, as 52:54:00:12:34:56; change it");
   return std::nullopt;
+}
+
+std::optional<std::string> read_value(Line& line, const Given& given, KeyValues& values, std::string_view key,
+                                      std::string_view kind) {
+  auto text = values.take(key);
+  if (!text || is_value(kind, *text)) return text;
+  line.outcomes.refused(key_of(given, key, *text), "expected " + values_text(kind) + "; change it");
+  return std::nullopt;
+}
+
+bool check_keys(Line& line, const Given& given, KeyValues& values, std::string_view text) {
+  const ListShape shape = ListShape::parse(text);
+  const std::size_t before = line.outcomes.all().size();
+  for (const auto& [name, kind] : shape.keys) read_value(line, given, values, name, kind);
+  if (!shape.others) refuse_unknown_keys(line, given, values);
+  return line.outcomes.all().size() == before;
+}
+
+bool check_shape(Line& line, const Given& given, std::string_view text) {
+  const ListShape shape = ListShape::parse(text);
+  if (!shape.whole.empty() && !is_value(shape.whole, given.value)) {
+    line.outcomes.refused(given.text(), "expected " + values_text(shape.whole) + "; change it");
+    return false;
+  }
+  if (shape.keys.empty()) return true;
+  auto values = read_list(line, given, shape.implied);
+  return values && check_keys(line, given, *values, text);
 }
 
 void ignore_keys(Line& line, const Given& given, KeyValues& values, std::initializer_list<std::string_view> keys,

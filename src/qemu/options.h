@@ -10,7 +10,7 @@ namespace armvisor::qemu {
 
 #define OPTION(name, value, reader, help) void reader(Line& line, const Given& given);
 #define SHORT(name, other)
-#define IGNORED(name, value, why)
+#define IGNORED(name, value, shape, why)
 #define REFUSED(name, value, why)
 #include "qemu/options.inc"
 #undef OPTION
@@ -22,11 +22,17 @@ struct OptionRow {
   std::string_view name, value;
   void (*reader)(Line&, const Given&);  ///< null: as `fate` says
   Fate fate;
-  std::string_view text;  ///< help, or why
+  std::string_view shape;  ///< of the value of one that is ignored, as value_kinds.h says
+  std::string_view text;   ///< help, or why
 };
 /// The option of that name, or of that short name; null: there is none.
 const OptionRow* find_option(std::string_view name);
 std::span<const OptionRow> option_rows();
+
+/// -machine accel=A:B:C.
+void read_accelerators(Line& line, const Given& given, std::string_view names);
+/// "A, B, C": the types of -object.
+std::string object_names();
 
 // --- what readers share
 
@@ -46,6 +52,13 @@ void refuse(Line& line, Part& part, const std::string& where, const std::string&
   line.outcomes.refused(where, why);
   part.refused = true;
 }
+/// Whether a value is as `shape` says (value_kinds.h); if not, with outcomes.
+bool check_shape(Line& line, const Given& given, std::string_view shape);
+/// The same for the keys of a list, which are gone then.
+bool check_keys(Line& line, const Given& given, KeyValues& values, std::string_view shape);
+/// Takes a key whose value is of a kind (value_kinds.h); nothing if it is absent or, with an outcome, of another.
+std::optional<std::string> read_value(Line& line, const Given& given, KeyValues& values, std::string_view key,
+                                      std::string_view kind);
 /// Ignores those of `keys` that are there.
 void ignore_keys(Line& line, const Given& given, KeyValues& values, std::initializer_list<std::string_view> keys,
                  std::string_view why);

@@ -2,20 +2,25 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 
 #include "machine/virt.h"
 #include "qemu/options.h"
+#include "qemu/value_kinds.h"
 
 namespace armvisor::qemu {
 namespace {
 
 using machine::k_virt;
 
+constexpr u64 k_mib = u64{1} << 20;
+constexpr u64 k_usual_memory = 128 * k_mib;
+
 struct PropertyRow {
-  std::string_view name, why;
+  std::string_view name, kind, why;
 };
 constexpr PropertyRow k_ignored_properties[] = {
-#define PROPERTY(name, why) {name, why},
+#define PROPERTY(name, kind, why) {name, kind, why},
 #include "qemu/machine_properties.inc"
 #undef PROPERTY
 };
@@ -79,15 +84,30 @@ void read_iommu(Line& line, const Given& given, KeyValues& values) {
 
 using Text = std::pair<std::string_view, void (*)(Line&, const Given&)>;
 /// Properties that are options as well.
-constexpr Text k_other_names[] = {{"kernel", read_kernel}, {"initrd", read_initrd}, {"append", read_append},
-                                  {"dtb", read_dtb},       {"firmware", read_bios}, {"accel", read_accel}};
+constexpr Text k_other_names[] = {{"kernel", read_kernel},
+                                  {"initrd", read_initrd},
+                                  {"append", read_append},
+                                  {"dtb", read_dtb},
+                                  {"firmware", read_bios}};
 
-void read_cpu_count(Line& line, const Given& given, u64 cpus) {
-  if (cpus < 1 || cpus > k_virt.max_vcpus)
-    return line.outcomes.refused(
-        given.text(), fmt::format("expected 1 to {} CPUs, as many as a GICv2 serves; give fewer", k_virt.max_vcpus));
-  line.cpus = static_cast<u32>(cpus);
-  line.outcomes.mapped(given.text(), fmt::format("{} CPU{}", cpus, cpus == 1 ? "" : "s"));
+/// Memory that could be added to a running machine: there is none here, but QEMU wants it to make sense.
+bool check_pluggable(Line& line, const Given& given, KeyValues& values, u64 size) {
+  const std::size_t before = line.outcomes.all().size();
+  const auto slots = read_value(line, given, values, "slots", "number");
+  const auto most = read_value(line, given, values, "maxmem", "size");
+  if (line.outcomes.all().size() != before) return false;
+  const u64 largest = most ? parse_size(*most, 20).value_or(0) : 0;
+  const auto refuse = [&](std::string_view key, const std::string& value, const char* why) {
+    line.outcomes.refused(key_of(given, key, value), why);
+    return false;
+  };
+  if (slots && !most) return refuse("slots", *slots, "expected maxmem with it; give it or leave both out");
+  if (most && largest < size) return refuse("maxmem", *most, "expected at least the size of RAM; change it");
+  if (most && slots && *slots != "0" && largest == size)
+    return refuse("maxmem", *most, "expected more than the size of RAM, for the slots; change it or leave both out");
+  if (slots || most)
+    line.outcomes.ignored(given.text(), "memory is not added while the machine runs, so slots and maxmem mean nothing");
+  return true;
 }
 
 }  // namespace
@@ -108,78 +128,35 @@ void read_machine(Line& line, const Given& given) {
   read_iommu(line, given, *values);
   for (const auto& [name, reader] : k_other_names)
     if (const auto value = values->take(name)) reader(line, {std::string(name), *value});
-  for (const PropertyRow& row : k_ignored_properties) ignore_keys(line, given, *values, {row.name}, row.why);
+  if (const auto accel = values->take("accel")) read_accelerators(line, given, *accel);
+  if (const auto backend = values->take("memory-backend"))
+    line.memory_backend = {key_of(given, "memory-backend", *backend), *backend};
+  for (const PropertyRow& row : k_ignored_properties)
+    if (const auto value = read_value(line, given, *values, row.name, row.kind))
+      line.outcomes.ignored(key_of(given, row.name, *value), std::string(row.why));
   refuse_unknown_keys(line, given, *values);
-}
-
-void read_cpu(Line& line, const Given& given) {
-  const std::string model = given.value.substr(0, given.value.find(','));
-  if (is_help(model)) {
-    line.help = "cpu";
-  } else if (model == "cortex-a15" || model == "cortex-a15-arm-cpu") {
-    line.outcomes.mapped("-cpu " + model, "Cortex-A15");
-  } else if (model == "cortex-a7" || model == "cortex-a7-arm-cpu") {
-    line.outcomes.clamped("-cpu " + model, "Cortex-A15", "its instructions are the same, its ID registers are not");
-  } else if (model == "max" || model == "host") {
-    line.outcomes.clamped("-cpu " + model, "Cortex-A15", "what goes beyond ARMv7-A is optional to guests");
-  } else {
-    line.outcomes.refused("-cpu " + model,
-                          "expected cortex-a15, cortex-a7 or max: there is no other CPU here; change it");
-  }
-  if (model.size() < given.value.size())
-    line.outcomes.ignored("-cpu " + given.value.substr(model.size() + 1),
-                          "features are always those of a Cortex-A15 without Security and Virtualization Extensions");
-}
-
-void read_accel(Line& line, const Given& given) {
-  if (is_help(given.value)) {
-    line.help = "accel";
-    return;
-  }
-  line.outcomes.ignored(given.text(), "guest code is always run by this program's own engine");
-}
-
-void read_smp(Line& line, const Given& given) {
-  auto values = read_list(line, given, "cpus");
-  if (!values) return;
-  const auto count = values->take("cpus");
-  u64 product = 1;
-  for (const std::string_view key :
-       {"drawers", "books", "sockets", "dies", "clusters", "modules", "cores", "threads"}) {
-    const auto text = values->take(key);
-    if (!text) continue;
-    const auto n = parse_unsigned(*text);
-    if (!n || *n == 0 || *n > 1024)
-      return line.outcomes.refused(key_of(given, key, *text), "expected a number from 1; change it");
-    product = std::min<u64>(product * *n, 1 << 20);
-  }
-  const auto most = values->take("maxcpus");
-  refuse_unknown_keys(line, given, *values);
-  const auto cpus = count ? parse_unsigned(*count) : most ? parse_unsigned(*most) : std::optional<u64>(product);
-  if (!cpus) return line.outcomes.refused(given.text(), "expected a number of CPUs; change it");
-  read_cpu_count(line, given, *cpus);
 }
 
 void read_memory(Line& line, const Given& given) {
-  constexpr u64 k_mib = u64{1} << 20;
-  auto values = read_list(line, given, "size");
-  if (!values) return;
-  ignore_keys(line, given, *values, {"slots", "maxmem"}, "memory is not added while the machine runs");
-  const auto text = values->take("size");
-  refuse_unknown_keys(line, given, *values);
-  if (!text) return;
-  const auto size = parse_size(*text, 20);
+  auto more = read_list(line, given, "size");
+  if (!more) return;
+  line.memory_keys.append(*more);
+  KeyValues values = line.memory_keys;
+  const auto text = values.take("size");
+  std::optional<u64> size = text ? parse_size(*text, 20) : 0;
   if (!size) return line.outcomes.refused(given.text(), "expected a size such as 512, 512M or 1G; change it");
+  line.memory_given = *size != 0;
+  const std::string usual = *size == 0 ? ", as by default" : "";
+  if (*size == 0) size = k_usual_memory;
+  if (!check_pluggable(line, given, values, *size)) return;
+  refuse_unknown_keys(line, given, values);
   line.memory = (*size + k_mib - 1) / k_mib * k_mib;
   if (line.memory > k_virt.ram.size) {
     line.memory = k_virt.ram.size;
     return line.outcomes.clamped(given.text(), fmt::format("{} MiB of RAM", line.memory / k_mib),
                                  "RAM ends below 4 GiB of guest addresses");
   }
-  if (line.memory < k_virt.min_ram)
-    return line.outcomes.refused(given.text(),
-                                 fmt::format("expected at least {} MiB of RAM; give it more", k_virt.min_ram / k_mib));
-  line.outcomes.mapped(given.text(), fmt::format("{} MiB of RAM", line.memory / k_mib));
+  line.outcomes.mapped(given.text(), fmt::format("{} MiB of RAM{}", line.memory / k_mib, usual));
 }
 
 void read_kernel(Line& line, const Given& given) {
@@ -212,10 +189,17 @@ void read_data_folder(Line& line, const Given& given) {
   line.outcomes.mapped(given.text(), "a folder where -bios looks for files");
 }
 
+/// One node, which QEMU wants to have memory of its own.
 void read_numa(Line& line, const Given& given) {
-  if (given.value == "node" || given.value.starts_with("node,nodeid=0"))
-    return line.outcomes.ignored(given.text(), "one node is what there is");
-  line.outcomes.refused(given.text(), "expected one node: the machine here has no more; leave it out");
+  auto values = read_list(line, given, "type");
+  if (!values) return;
+  const auto memory = values->take("memdev");
+  if (values->take("type") != "node" || !memory || line.numa_memory || values->take("nodeid").value_or("0") != "0")
+    return line.outcomes.refused(given.text(),
+                                 "expected one node with memdev=ID: the machine here has no more; leave it out");
+  values->take("cpus");
+  refuse_unknown_keys(line, given, *values);
+  line.numa_memory = {given.text(), *memory};
 }
 
 }  // namespace armvisor::qemu

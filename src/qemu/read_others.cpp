@@ -1,24 +1,87 @@
 // Options that name devices, and those about the program's life.
-#include <initializer_list>
-#include <tuple>
+#include <algorithm>
+#include <sstream>
 
 #include "qemu/options.h"
 
 namespace armvisor::qemu {
 namespace {
 
-/// "guest_errors,unimp": messages of QEMU's own about what a guest does; others trace what the guest does.
-bool is_about_messages(std::string_view items) {
-  while (!items.empty()) {
-    const std::size_t comma = items.find(',');
-    const std::string_view item = items.substr(0, comma);
-    if (item != "guest_errors" && item != "unimp" && item != "nochain" && item != "strace") return false;
-    items = comma == std::string_view::npos ? std::string_view() : items.substr(comma + 1);
-  }
-  return true;
+/// Items of -d: traces of blocks, which are here too; what says nothing here; and traces that are not here.
+enum class LogItem { Blocks, Silent, Missing };
+struct LogItemRow {
+  std::string_view name;
+  LogItem kind;
+};
+constexpr LogItemRow k_log_items[] = {
+    {"in_asm", LogItem::Blocks},     {"out_asm", LogItem::Blocks},     {"op", LogItem::Blocks},
+    {"op_opt", LogItem::Blocks},     {"op_ind", LogItem::Blocks},      {"guest_errors", LogItem::Silent},
+    {"unimp", LogItem::Silent},      {"nochain", LogItem::Silent},     {"strace", LogItem::Silent},
+    {"page", LogItem::Silent},       {"pcall", LogItem::Silent},       {"plugin", LogItem::Silent},
+    {"op_plugin", LogItem::Silent},  {"invalid_mem", LogItem::Silent}, {"tid", LogItem::Silent},
+    {"int", LogItem::Missing},       {"exec", LogItem::Missing},       {"cpu", LogItem::Missing},
+    {"fpu", LogItem::Missing},       {"vpu", LogItem::Missing},        {"mmu", LogItem::Missing},
+    {"cpu_reset", LogItem::Missing}, {"all", LogItem::Missing},
+};
+
+void read_log_item(Line& line, const std::string& item) {
+  const std::string where = "-d " + item;
+  const auto row = std::ranges::find(k_log_items, item, &LogItemRow::name);
+  if (row == std::end(k_log_items) && !item.starts_with("trace:"))
+    return line.outcomes.refused(where, "expected an item of QEMU's log, which '-d help' lists; change it");
+  const LogItem kind = row == std::end(k_log_items) ? LogItem::Missing : row->kind;
+  if (kind == LogItem::Silent)
+    return line.outcomes.ignored(where, "messages of QEMU's own; this program has others, on standard error");
+  if (kind == LogItem::Missing)
+    return line.outcomes.clamped(where, "no trace", "it is not here; what the guest does is the same without it");
+  line.trace = true;
+  line.outcomes.clamped(where, "blocks as this program translates them, on standard error", "QEMU's are not here");
+}
+
+/// Whether a file is named at all.
+bool check_file_name(Line& line, const Given& given) {
+  if (!given.value.empty()) return true;
+  line.outcomes.refused(given.text(), "expected the name of a file, found nothing; name one or leave it out");
+  return false;
+}
+
+enum class ObjectKind { Entropy, Idle, Memory };
+struct ObjectRow {
+  std::string_view type;
+  ObjectKind kind;
+  std::string_view shape, text;
+};
+constexpr ObjectRow k_objects[] = {
+#define OBJECT(type, kind, shape, text) {type, ObjectKind::kind, shape, text},
+#include "qemu/objects.inc"
+#undef OBJECT
+};
+
+void read_entropy(Line& line, const Given& given, KeyValues& values, const std::string& id, const ObjectRow& row) {
+  const std::string* const file = values.find("filename");
+  if (file && row.type == "rng-random") line.files.push_back({given.text(), *file, NamedFile::Kind::Entropy});
+  if (!check_keys(line, given, values, row.shape)) return;
+  line.objects.push_back(id);
+  line.outcomes.mapped(given.text(), std::string(row.text));
+}
+
+void read_memory_backend(Line& line, const Given& given, KeyValues& values, const std::string& id,
+                         const ObjectRow& row) {
+  const std::string* const text = values.find("size");
+  const auto size = parse_size(text ? *text : "", 0);
+  if (!size || *size == 0) return line.outcomes.refused(given.text(), "expected size=SIZE with it, in bytes; give it");
+  if (!check_keys(line, given, values, row.shape)) return;
+  line.memory_backends.push_back({id, *size});
+  line.outcomes.ignored(given.text(), std::string(row.text));
 }
 
 }  // namespace
+
+std::string object_names() {
+  std::string names;
+  for (const ObjectRow& row : k_objects) names += (names.empty() ? "" : ", ") + std::string(row.type);
+  return names;
+}
 
 void read_device(Line& line, const Given& given) {
   auto values = read_list(line, given, "driver");
@@ -35,44 +98,46 @@ void read_device(Line& line, const Given& given) {
   line.devices.push_back(std::move(device));
 }
 
+/// DRIVER.PROPERTY=VALUE, or driver=DRIVER,property=PROPERTY,value=VALUE
 void read_global(Line& line, const Given& given) {
   auto values = read_list(line, given, {});
   if (!values) return;
-  // DRIVER.PROPERTY=VALUE, or driver=DRIVER,property=PROPERTY,value=VALUE
-  std::string key = values->take("driver").value_or(""), value;
-  if (!key.empty()) {
-    key += "." + values->take("property").value_or("");
-    value = values->take("value").value_or("");
-  } else if (!values->left().empty()) {
-    std::tie(key, value) = values->left().front();
+  Global global{given, values->take("driver").value_or(""), values->take("property").value_or(""),
+                values->take("value").value_or("")};
+  if (global.driver.empty() && !values->left().empty()) {
+    const auto [key, value] = values->left().front();
+    const std::size_t dot = key.find('.');
+    if (dot == std::string::npos || given.value.find('=') == std::string::npos)
+      return line.outcomes.refused(given.text(), "expected DRIVER.PROPERTY=VALUE; change it");
+    global.driver = key.substr(0, dot);
+    global.property = key.substr(dot + 1);
+    global.value = value;
   }
-  if (key != "virtio-mmio.force-legacy")
-    return line.outcomes.refused(given.text(), "expected virtio-mmio.force-legacy, the one here; leave it out");
-  const auto legacy = parse_bool(value);
-  if (!legacy) return line.outcomes.refused(given.text(), "expected on or off; change it");
-  line.legacy_virtio = *legacy;
-  line.outcomes.mapped(given.text(), *legacy ? "legacy virtio-mmio" : "virtio-mmio of virtio 1.0 and later");
+  if (global.driver.empty() || global.property.empty())
+    return line.outcomes.refused(given.text(), "expected DRIVER.PROPERTY=VALUE; change it");
+  line.globals.push_back(std::move(global));
 }
 
 void read_object(Line& line, const Given& given) {
   auto values = read_list(line, given, "qom-type");
   if (!values) return;
   const std::string type = values->take("qom-type").value_or("");
-  if (is_help(type)) {
+  if (is_help(type) || values->find("help")) {
     line.help = "object";
     return;
   }
+  const auto row = std::ranges::find(k_objects, type, &ObjectRow::type);
+  if (row == std::end(k_objects))
+    return line.outcomes.refused(key_of(given, type, {}),
+                                 "expected " + object_names() + ", what there is here; leave it out");
   std::string id;
   if (!read_id(line, given, *values, "id", IdKind::Object, true, id)) return;
-  if (type == "rng-random" || type == "rng-builtin") {
-    line.objects.push_back(id);
-    return line.outcomes.mapped(given.text(), "the host's entropy");
+  switch (row->kind) {
+    case ObjectKind::Entropy: return read_entropy(line, given, *values, id, *row);
+    case ObjectKind::Memory: return read_memory_backend(line, given, *values, id, *row);
+    case ObjectKind::Idle: break;
   }
-  if (type == "iothread" || type == "throttle-group")
-    return line.outcomes.ignored(given.text(), "each disk has a thread of its own and goes as fast as it can");
-  line.outcomes.refused(key_of(given, type, {}),
-                        "expected rng-random, rng-builtin or iothread, what there is here; "
-                        "leave it out");
+  if (check_keys(line, given, *values, row->shape)) line.outcomes.ignored(given.text(), std::string(row->text));
 }
 
 void read_usb_device(Line& line, const Given& given) {
@@ -95,12 +160,12 @@ void read_no_reboot(Line& line, const Given& given) {
 void read_action(Line& line, const Given& given) {
   auto values = read_list(line, given, {});
   if (!values) return;
-  if (const auto reboot = values->take("reboot")) {
+  if (const auto reboot = read_value(line, given, *values, "reboot", "reset|shutdown")) {
     line.reboot = *reboot != "shutdown";
     line.outcomes.mapped(key_of(given, "reboot", *reboot),
                          line.reboot ? "a reset boots again" : "a reset ends the machine");
   }
-  if (const auto shutdown = values->take("shutdown")) {
+  if (const auto shutdown = read_value(line, given, *values, "shutdown", "poweroff|pause")) {
     if (*shutdown == "poweroff")
       line.outcomes.mapped(key_of(given, "shutdown", *shutdown), "power-off ends the machine");
     else
@@ -108,7 +173,10 @@ void read_action(Line& line, const Given& given) {
           key_of(given, "shutdown", *shutdown),
           "expected poweroff: there is no monitor that could go on with a stopped machine; change it");
   }
-  ignore_keys(line, given, *values, {"panic", "watchdog"}, "there is no device that would tell of it");
+  for (const auto& [key, kind] : {std::pair{"panic", "pause|shutdown|exit-failure|none"},
+                                  std::pair{"watchdog", "reset|shutdown|poweroff|inject-nmi|pause|debug|none"}})
+    if (const auto value = read_value(line, given, *values, key, kind))
+      line.outcomes.ignored(key_of(given, key, *value), "there is no device that would tell of it");
   refuse_unknown_keys(line, given, *values);
 }
 
@@ -124,9 +192,8 @@ void read_rtc(Line& line, const Given& given) {
   line.outcomes.mapped(given.text(), "the host's time, UTC");
 }
 
-void read_name(Line& line, const Given& given) { line.outcomes.ignored(given.text(), "it is shown nowhere"); }
-
 void read_pid_file(Line& line, const Given& given) {
+  if (!check_file_name(line, given)) return;
   line.pid_file = given.value;
   line.outcomes.mapped(given.text(), "the process's id goes there");
 }
@@ -139,21 +206,39 @@ void read_daemonize(Line& line, const Given& given) {
 void read_log_items(Line& line, const Given& given) {
   if (is_help(given.value)) {
     line.help = "d";
-  } else if (is_about_messages(given.value)) {
-    line.outcomes.ignored(given.text(), "messages of QEMU's own; this program has others, on standard error");
-  } else {
-    line.outcomes.refused(given.text(),
-                          "expected guest_errors or unimp at most: QEMU's traces are not here; leave it out");
+    return;
   }
+  std::istringstream items(given.value + ",");
+  for (std::string item; std::getline(items, item, ',');) read_log_item(line, item);
 }
 
 void read_log_file(Line& line, const Given& given) {
+  if (!check_file_name(line, given)) return;
   line.log_file = given.value;
   line.outcomes.mapped(given.text(), "messages of a machine in the background go there");
 }
 
-void read_sandbox(Line& line, const Given& given) {
-  line.outcomes.ignored(given.text(), "no system calls are filtered; the guest does not see it");
+/// A sound device, if there is a model of one.
+void read_audio(Line& line, const Given& given) {
+  auto values = read_list(line, given, "driver");
+  if (!values) return;
+  if (const auto model = values->take("model"); model && !is_help(*model))
+    return line.outcomes.refused(key_of(given, "model", *model),
+                                 "expected no sound: there is no such device; leave it out");
+  line.outcomes.ignored(given.text(), "there is no sound device");
+}
+
+void read_run_with(Line& line, const Given& given) {
+  auto values = read_list(line, given, {});
+  if (!values) return;
+  for (const std::string_view key : {"chroot", "user"})
+    if (const auto value = values->take(key))
+      line.outcomes.refused(key_of(given, key, *value),
+                            "expected to keep user and root folder: start it as they should be instead; leave it out");
+  for (const std::string_view key : {"async-teardown", "exit-with-parent"})
+    if (const auto on = read_bool(line, given, *values, key))
+      line.outcomes.ignored(key_of(given, key, *on ? "on" : "off"), "about how QEMU ends");
+  refuse_unknown_keys(line, given, *values);
 }
 
 void read_help(Line& line, const Given&) { line.help = ""; }

@@ -25,10 +25,8 @@ Error refusal(std::string why) { return Error{ErrorKind::BadArguments, std::move
 Result<devices::virtio::PciForm> form_of(Line& line, Device& device) {
   devices::virtio::PciForm form;
   form.legacy = !device.driver.ends_with("-non-transitional");
-  if (const auto given = device.properties.take("disable-legacy"); given && *given != "auto") {
-    const bool off = *given == "on" || *given == "true" || *given == "yes";
-    form.legacy = form.legacy && !off;
-  }
+  if (const auto given = read_value(line, device.given, device.properties, "disable-legacy", "auto|on|off"))
+    form.legacy = form.legacy && *given != "on";
   if (const auto off = read_bool(line, device.given, device.properties, "disable-modern")) form.modern = !*off;
   if (!form.legacy && !form.modern) return refusal("expected one of its two interfaces; leave disable-modern out");
   return form;
@@ -77,10 +75,14 @@ Result<machine::Seat> Seats::of(Line& line, Device& device, DeviceBus bus) {
 
 Result<machine::Seat> Seats::on_mmio(Line&, Device& device) {
   const auto named = device.properties.take("bus");
-  if (!named || !named->starts_with(k_mmio_bus)) return next(DeviceBus::Mmio);
-  const auto slot = parse_unsigned(std::string_view(*named).substr(k_mmio_bus.size()));
-  if (!slot || *slot >= k_mmio_slots || mmio_[*slot])
-    return refusal("expected a free slot, virtio-mmio-bus.0 to .31, found " + *named + "; change it");
+  if (!named) return next(DeviceBus::Mmio);
+  const auto slot = named->starts_with(k_mmio_bus) ? parse_unsigned(std::string_view(*named).substr(k_mmio_bus.size()))
+                                                   : std::nullopt;
+  if (!slot || *slot >= k_mmio_slots)
+    return refusal(fmt::format("expected bus={}0 to {}{}, found '{}'; change it", k_mmio_bus, k_mmio_bus,
+                               k_mmio_slots - 1, *named));
+  if (mmio_[*slot])
+    return refusal(fmt::format("expected a free bus, found that another device has {}; change it", *named));
   mmio_[*slot] = true;
   return machine::Seat{.slot = static_cast<u32>(*slot)};
 }
@@ -101,6 +103,9 @@ Result<machine::Seat> Seats::on_pci(Line& line, Device& device) {
   const auto bus = device.properties.take("bus"), address = device.properties.take("addr");
   const bool multifunction = read_bool(line, device.given, device.properties, "multifunction").value_or(false);
   const bool on_root = !bus || *bus == k_pci_bus;
+  if (!on_root && !line.ids.has(IdKind::Device, bus->substr(0, bus->find('.'))))
+    return refusal(
+        fmt::format("expected bus={} or that of a bridge by its id, found '{}'; change it", k_pci_bus, *bus));
   if (!on_root)
     line.outcomes.clamped(key_of(device.given, "bus", *bus), "on the board's bus",
                           "there are no bridges; the guest finds the device at another address");

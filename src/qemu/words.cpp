@@ -2,12 +2,11 @@
 
 #include <charconv>
 #include <cmath>
-#include <nlohmann/json.hpp>
+
+#include "qemu/json_pairs.h"
 
 namespace armvisor::qemu {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 /// Reads up to a comma that stands alone, or the end; `at` is behind it then.
 std::string read_element(std::string_view text, std::size_t& at) {
@@ -28,45 +27,6 @@ KeyValues::Pair word_alone(const std::string& word) {
   return {word, "on"};
 }
 
-std::string scalar_text(const Json& value) {
-  if (value.is_boolean()) return value.get<bool>() ? "on" : "off";
-  return value.is_string() ? value.get<std::string>() : value.dump();
-}
-
-constexpr int k_deepest = 16;
-
-Status flatten(const Json& value, const std::string& key, int depth, std::vector<KeyValues::Pair>& pairs) {
-  if (depth > k_deepest) return Error{ErrorKind::BadArguments, "expected JSON of fewer levels"};
-  if (!value.is_structured()) {
-    pairs.emplace_back(key, scalar_text(value));
-    return {};
-  }
-  const std::string prefix = key.empty() ? key : key + ".";
-  if (value.is_array()) {
-    for (std::size_t i = 0; i < value.size(); ++i)
-      AV_TRY(flatten(value[i], prefix + std::to_string(i), depth + 1, pairs));
-    return {};
-  }
-  for (const auto& [name, member] : value.items()) AV_TRY(flatten(member, prefix + name, depth + 1, pairs));
-  return {};
-}
-
-Result<std::vector<KeyValues::Pair>> parse_json(std::string_view text) {
-  int depth = 0;
-  const auto bounded = [&depth](int, Json::parse_event_t event, Json&) {
-    using Event = Json::parse_event_t;
-    if (event == Event::object_start || event == Event::array_start) ++depth;
-    if (event == Event::object_end || event == Event::array_end) --depth;
-    return depth <= k_deepest;  // what lies deeper is left out
-  };
-  const Json json = Json::parse(text, bounded, false);
-  if (!json.is_object())
-    return Error{ErrorKind::BadArguments, "expected a JSON object, found something else; check it"};
-  std::vector<KeyValues::Pair> pairs;
-  AV_TRY(flatten(json, {}, 0, pairs));
-  return pairs;
-}
-
 }  // namespace
 
 std::string Given::text() const {
@@ -77,7 +37,7 @@ std::string Given::text() const {
 Result<KeyValues> KeyValues::parse(std::string_view text, std::string_view implied) {
   KeyValues result;
   if (text.starts_with('{')) {
-    AV_TRY_ASSIGN(result.pairs_, parse_json(text));
+    AV_TRY_ASSIGN(result.pairs_, json_pairs(text));
     return result;
   }
   for (std::size_t at = 0; at < text.size();) {

@@ -35,6 +35,9 @@ class KeyValues {
   std::optional<std::string> take(std::string_view key);
   std::vector<std::string> take_all(std::string_view key);
   const std::string* find(std::string_view key) const;
+  /// Puts those of a list before, or behind, what is here; of a key that both have, the last counts.
+  void prepend(Pair pair) { pairs_.insert(pairs_.begin(), std::move(pair)); }
+  void append(const KeyValues& more) { pairs_.insert(pairs_.end(), more.pairs_.begin(), more.pairs_.end()); }
   const std::vector<Pair>& left() const { return pairs_; }
 
  private:

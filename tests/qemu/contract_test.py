@@ -142,10 +142,26 @@ class Contract(unittest.TestCase):
         self.assertIn("qcow2", process.stderr)
         self.assertEqual(self.folder.qemu(*self.guest(POWER_OFF), "-drive", "file=disk,format=raw").returncode, 0)
         os.mkfifo(self.folder.path / "fifo")
-        for option in ("-hda", "-kernel"):
+        for option, status in (("-hda", 1), ("-kernel", 0)):
             process = self.folder.qemu(*self.guest(POWER_OFF), option, "fifo", "-explain", timeout=30)
-            self.assertEqual(process.returncode, 0)
+            self.assertEqual(process.returncode, status)
         self.assertEqual(self.folder.qemu(*self.guest(POWER_OFF), "-hda", "fifo", timeout=30).returncode, 1)
+
+    def test_files_that_no_device_reads_must_be_there_as_well(self):
+        for words in (("-drive", "file=missing,if=none"), ("-blockdev", "raw,filename=missing,node-name=n"), ("-drive", "file=/etc"),
+                      ("-object", "rng-random,id=r,filename=missing"), ("-pidfile", ""), ("-D", "")):
+            process = self.folder.qemu(*self.guest(POWER_OFF), *words)
+            self.assertEqual(process.returncode, 1, words)
+            self.assertRegex(process.stderr, r"\Aarmvisor: [^\n]*expected[^\n]*\n\Z")
+        explained = self.folder.qemu(*self.guest(POWER_OFF), "-drive", "file=missing,if=none", "-explain")
+        self.assertEqual(explained.returncode, 0, "before its files are there")
+        for words in (("-drive", "file=/etc"), ("-object", "rng-random,id=r,filename=/etc/passwd")):
+            self.assertEqual(self.folder.qemu(*self.guest(POWER_OFF), *words, "-explain").returncode, 1, "nor can it ever run")
+        self.assertEqual(self.folder.qemu(*self.guest(POWER_OFF), "-object", "rng-random,id=r,filename=/dev/urandom").returncode, 0)
+
+    def test_little_ram(self):
+        for size in ("4", "8", "31"):
+            self.assertEqual(self.folder.qemu(*self.guest(POWER_OFF), "-m", size).returncode, 0, size)
 
     def test_keys_of_a_muxed_console_work_on_a_pipe(self):
         for words in (["-nographic"], ["-display", "none", "-serial", "mon:stdio"],

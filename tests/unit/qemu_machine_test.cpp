@@ -5,6 +5,7 @@
 
 #include "qemu/machine.h"
 #include "qemu/options.h"
+#include "qemu/value_kinds.h"
 
 namespace armvisor::qemu {
 namespace {
@@ -74,7 +75,6 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
                              "-machine virt,virtualization=true",
                              "-cpu cortex-r5f",
                              "-smp 9",
-                             "-m 4",
                              "-S",
                              "-s",
                              "-semihosting",
@@ -88,7 +88,7 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
                              "-drive if=mtd,file=d",
                              "-netdev bridge,id=b",
                              "-netdev vde,id=t",
-                             "-global virtio-net.x=1",
+                             "-global virtio-mmio.x=1",
                              "-machine virt,nosuch=1",
                              "-drive file=d,nosuch=1",
                              "-netdev user,id=n,net=192.168.0.0",
@@ -98,7 +98,7 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
                              "-display gtk -device VGA",
                              "-daemonize",
                              "-rtc base=localtime",
-                             "-d in_asm"}) {
+                             "-d nonsense"}) {
     const Made m = make(option);
     EXPECT_NE(m.refused().find("expected"), std::string::npos) << option << ": " << m.refused();
   }
@@ -106,11 +106,12 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
 
 TEST(QemuLine, WhatCannotChangeTheResultIsIgnored) {
   const Made m = make(
-      "-name vm -uuid x -accel kvm -accel tcg -enable-kvm -machine virt,highmem=off -d guest_errors "
+      "-name vm -uuid 01234567-89ab-cdef-0123-456789abcdef -accel kvm -accel tcg -enable-kvm -machine virt,highmem=off "
+      "-d guest_errors "
       "-device usb-kbd -boot c");
   EXPECT_EQ(m.refused(), "");
-  for (const char* option : {"-name vm", "-uuid x", "-accel kvm", "-enable-kvm", "-machine highmem=off",
-                             "-d guest_errors", "-device usb-kbd", "-boot c"})
+  for (const char* option : {"-name vm", "-uuid 01234567-89ab-cdef-0123-456789abcdef", "-accel kvm", "-enable-kvm",
+                             "-machine highmem=off", "-d guest_errors", "-device usb-kbd", "-boot c"})
     EXPECT_EQ(m.fate(option), Fate::Ignored) << option;
 }
 
@@ -122,11 +123,40 @@ TEST(QemuLine, MoreRamThanThereIsRoomForIsCut) {
   EXPECT_EQ(make("-m 1057").vm().boot.ram_size, u64{1057} << 20);
 }
 
+TEST(QemuLine, LittleRamIsGivenAndNoneIsTheDefault) {
+  EXPECT_EQ(make("-m 8").vm().boot.ram_size, u64{8} << 20);
+  EXPECT_EQ(make("-m 1").vm().boot.ram_size, u64{1} << 20);
+  EXPECT_EQ(make("-m 0").vm().boot.ram_size, u64{128} << 20);
+  EXPECT_EQ(make("-m 64 -m slots=1,maxmem=1G").vm().boot.ram_size, u64{64} << 20) << "one list";
+  for (const char* line : {"-m 512,slots=2", "-m 512,maxmem=256M", "-m 512,slots=x,maxmem=1G", "-m -1",
+                           "-m 512,maxmem=512M,slots=2", "-m 512,foo=1"})
+    EXPECT_NE(make(line).refused().find("expected"), std::string::npos) << line;
+  Line empty = read_line({"-m", ""});
+  EXPECT_EQ(empty.outcomes.all().at(0).option, "-m");
+}
+
+TEST(QemuLine, RamIsOfABackendThatIsThere) {
+  const std::string backend = " -object memory-backend-ram,id=m,size=256M";
+  EXPECT_EQ(make("-machine memory-backend=m" + backend).vm().boot.ram_size, u64{256} << 20);
+  EXPECT_EQ(make("-m 256 -machine memory-backend=m" + backend).refused(), "");
+  EXPECT_EQ(make("-m 256 -numa node,memdev=m" + backend).refused(), "");
+  for (const std::string& line : {"-m 128 -machine memory-backend=m" + backend, "-machine memory-backend=x" + backend,
+                                  "-numa node,memdev=m" + backend, std::string("-object memory-backend-ram,id=m")})
+    EXPECT_NE(make(line).refused(), "") << line;
+}
+
 TEST(QemuLine, CpusAreCountedAsQemuDoes) {
   EXPECT_EQ(make("-smp cpus=1,cores=1,maxcpus=4").vm().boot.vcpus, 1u);
   EXPECT_EQ(make("-smp cores=2,threads=2").vm().boot.vcpus, 4u);
   EXPECT_EQ(make("-smp 4,sockets=1,cores=4,threads=1").vm().boot.vcpus, 4u);
   EXPECT_EQ(make("-smp maxcpus=2").vm().boot.vcpus, 2u);
+  EXPECT_EQ(make("-smp 4,clusters=2,cores=2").refused(), "");
+  EXPECT_EQ(make("-smp 2 -smp 4").vm().boot.vcpus, 4u) << "one list";
+  EXPECT_EQ(make("-smp 2,maxcpus=6,cores=3").vm().boot.vcpus, 2u);
+  for (const char* line : {"-smp cpus=4,sockets=3", "-smp cpus=2,maxcpus=1", "-smp 4,cores=4,threads=2", "-smp 0",
+                           "-smp 4,sockets=1,cores=2,threads=1", "-smp cores=0", "-smp 4,dies=2", "-smp x",
+                           "-smp 18446744073709551615", "-smp cpus=2 -smp cores=3", "-smp 2,foo=1"})
+    EXPECT_NE(make(line).refused().find("expected"), std::string::npos) << line;
 }
 
 TEST(QemuLine, DevicesOnMmioTakeTheLastFreeSlotUnlessTheyNameOne) {
@@ -354,6 +384,115 @@ TEST(QemuLine, DrivesHavePlacesOfTheirOwnAndIdsByThem) {
                            "-drive file=a,if=none,index=0 -drive file=b,if=none,unit=0", "-drive file=a,index=x",
                            "-drive file=a,index=0,unit=0", "-drive file=a,if=none,id=virtio0 -drive file=b"})
     EXPECT_NE(make(line).refused(), "") << line;
+}
+
+/// What QEMU says of a wrong value is said here too, though the right one would change nothing.
+TEST(QemuLine, ValuesOfWhatIsIgnoredMustBeRight) {
+  for (const char* line : {"-accel foo",
+                           "-accel tcg,foo=1",
+                           "-accel tcg,thread=zz",
+                           "-accel tcg,tb-size=x",
+                           "-machine accel=foo",
+                           "-machine accel=tcg -accel tcg",
+                           "-machine highmem=zz",
+                           "-machine mem-merge=zz",
+                           "-cpu cortex-a15,foo=on",
+                           "-cpu cortex-a15,pmu=zz",
+                           "-cpu cortex-a15,+neon",
+                           "-cpu cortex-a15,pmu",
+                           "-cpu cortex-a15,neon=off",
+                           "-sandbox foo",
+                           "-sandbox on,foo=1",
+                           "-sandbox on,spawn=zz",
+                           "-uuid x",
+                           "-boot foo",
+                           "-boot menu=zz",
+                           "-boot foo=1",
+                           "-boot once=d",
+                           "-name a,foo=on",
+                           "-overcommit foo=1",
+                           "-msg foo=1",
+                           "-compat foo=1",
+                           "-watchdog-action foo",
+                           "-action reboot=foo",
+                           "-action panic=foo",
+                           "-audiodev foo,id=a",
+                           "-audio none,model=hda",
+                           "-seed x",
+                           "-numa node",
+                           "-d",
+                           "-object rng-random,id=a,foo=1",
+                           "-object rng-builtin,id=a,filename=/dev/urandom",
+                           "-object iothread,id=a,foo=1",
+                           "-device virtio-rng-device,foo=1",
+                           "-device virtio-rng-device,max-bytes=x",
+                           "-device virtio-rng-device,vectors=1",
+                           "-device virtio-net-device,mq=zz",
+                           "-device virtio-net-device,bootindex=x",
+                           "-device virtio-rng-device,mq=on",
+                           "-run-with foo=1",
+                           "-run-with user=root",
+                           "-redir tcp:1::1",
+                           "-global foo",
+                           "-global foo.bar"})
+    EXPECT_NE(make(line).refused().find("expected"), std::string::npos) << line;
+  for (const char* line :
+       {"-accel tcg,thread=multi,tb-size=64", "-accel kvm -accel tcg", "-machine accel=kvm:tcg",
+        "-machine accel=foo:tcg", "-cpu cortex-a15,has_el3=off,pmu=on", "-cpu cortex-a15,", "-sandbox on,obsolete=deny",
+        "-boot order=dc,menu=on", "-name a,process=b", "-watchdog-action reset", "-audio none",
+        "-device virtio-rng-pci,vectors=1", "-device virtio-net-device,mq=on,bootindex=-1",
+        "-run-with async-teardown=on", "-global foo.bar=1", "-global virtio-net-pci.romfile=", "-d guest_errors,unimp"})
+    EXPECT_EQ(make(line).refused(), "") << line;
+}
+
+TEST(QemuLine, PropertiesOfAllDevicesOfADriver) {
+  const std::string card = " -device virtio-net-pci,netdev=n -netdev user,id=n";
+  for (const char* driver : {"virtio-net-pci", "virtio-net-device"}) {
+    const Made m = make("-global " + std::string(driver) + ".mac=52:54:00:00:00:07" + card);
+    EXPECT_EQ(m.refused(), "");
+    EXPECT_EQ(std::get<machine::NetworkSpec>(m.vm().devices.at(0)).network.mac,
+              (devices::MacAddress{0x52, 0x54, 0, 0, 0, 7}))
+        << driver;
+  }
+  EXPECT_EQ(std::get<machine::NetworkSpec>(make("-global virtio-net-pci.mac=52:54:00:00:00:07" + card.substr(0, 24) +
+                                                "mac=52:54:00:00:00:08," + card.substr(24))
+                                               .vm()
+                                               .devices.at(0))
+                .network.mac,
+            (devices::MacAddress{0x52, 0x54, 0, 0, 0, 8}))
+      << "the device's own counts";
+  EXPECT_NE(make("-global virtio-net-pci.nosuch=1" + card).refused(), "");
+  EXPECT_NE(make("-global virtio-net-pci.mac=52:54:00:00:00:07").refused(), "") << "the board's card";
+  EXPECT_NE(make("-global driver=cfi.pflash01,property=secure,value=on").refused(), "");
+  EXPECT_EQ(make("-global virtio-blk-pci.nosuch=1").fate("-global virtio-blk-pci.nosuch=1"), Fate::Ignored);
+}
+
+TEST(QemuLine, BusesAreThere) {
+  for (const char* line :
+       {"-device virtio-rng-device,bus=zz", "-device virtio-rng-device,bus=", "-device virtio-rng-device,bus=pcie.0",
+        "-device virtio-rng-pci,bus=virtio-mmio-bus.3", "-device virtio-rng-pci,bus=p -device pcie-root-port,id=q",
+        "-device virtio-serial-device,id=s -device virtconsole,bus=t.0"})
+    EXPECT_NE(make(line).refused().find("bus"), std::string::npos) << line;
+  for (const char* line :
+       {"-device virtio-rng-pci,bus=pcie.0", "-device pcie-root-port,id=p -device virtio-rng-pci,bus=p",
+        "-device virtio-serial-device,id=s -device virtconsole,bus=s.0"})
+    EXPECT_EQ(make(line).refused(), "") << line;
+  EXPECT_NE(make("-device virtio-rng-device,bus=virtio-mmio-bus.32").refused().find("virtio-mmio-bus.31"),
+            std::string::npos);
+  EXPECT_NE(make("-device virtio-rng-device,bus=virtio-mmio-bus.3 -device virtio-rng-device,bus=virtio-mmio-bus.3")
+                .refused()
+                .find("another device has"),
+            std::string::npos);
+  EXPECT_NE(make("-device virtio-net-device,netdev=").refused(), "");
+  EXPECT_EQ(make("-device virtio-rng-device,rng=").refused(), "");
+}
+
+TEST(QemuLine, ShapesOfOptionsAreOfKindsThatAreKnown) {
+  for (const OptionRow& row : option_rows())
+    for (const auto& [name, kind] : ListShape::parse(row.shape).keys) {
+      EXPECT_FALSE(name.empty() || kind.empty()) << row.name;
+      EXPECT_FALSE(values_text(kind).empty()) << row.name;
+    }
 }
 
 TEST(QemuLine, OptionsAreThereOnce) {

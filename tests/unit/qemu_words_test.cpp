@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "qemu/value_kinds.h"
 #include "qemu/words.h"
 
 namespace armvisor::qemu {
@@ -43,6 +44,29 @@ TEST(KeyValues, AreReadFromJsonToo) {
   std::string deep = "{\"a\":";
   for (int i = 0; i < 1000; ++i) deep += "[";
   EXPECT_EQ(pairs(deep).front().first, "error");
+}
+
+TEST(KeyValues, FaultsOfJsonHaveAPlace) {
+  const auto fault = [](std::string_view text) { return pairs(text).front().second; };
+  EXPECT_NE(fault(R"({"a":1,"b":2,"a":3})").find("'a' twice"), std::string::npos);
+  EXPECT_NE(fault(R"({"f":{"a":1,"a":3}})").find("'a' twice"), std::string::npos);
+  EXPECT_EQ(pairs(R"({"a":1,"f":{"a":3}})").size(), 2u) << "of different objects";
+  EXPECT_NE(fault(R"({"driver":"raw",})").find("character 17,"), std::string::npos)
+      << fault(R"({"driver":"raw",})");
+  EXPECT_NE(fault(R"({"a":1} x)").find("character 9"), std::string::npos) << fault(R"({"a":1} x)");
+}
+
+TEST(KeyValues, JsonMayHaveSingleQuotes) {
+  EXPECT_EQ(pairs(R"({'a':'it\'s "so"','b':"it's"})"), (Pairs{{"a", "it's \"so\""}, {"b", "it's"}}));
+}
+
+TEST(Values, AreOfTheirKind) {
+  EXPECT_TRUE(is_value("a|b", "b") && is_value("number", "-1") && is_value("number", "0x10") && is_value("size", "1M"));
+  EXPECT_TRUE(is_value("uuid", "01234567-89ab-CDEF-0123-456789abcdef") && is_value("order", "dnc"));
+  EXPECT_FALSE(is_value("a|b", "c") || is_value("a|b", "") || is_value("number", "") || is_value("number", "1x"));
+  EXPECT_FALSE(is_value("uuid", "01234567") || is_value("order", "cc") || is_value("order", "z") ||
+               is_value("id", "1"));
+  EXPECT_EQ(values_text("a|b|c"), "a, b or c");
 }
 
 TEST(KeyValues, TheLastOfAKeyCountsAndAllAreGoneWhenItIsTaken) {
