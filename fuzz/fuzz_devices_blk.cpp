@@ -3,52 +3,15 @@
 #include <thread>
 
 #include "devices/virtio/blk.h"
+#include "memory_disk.h"
 #include "virtio_guest.h"
 
 using namespace armvisor;
 
-namespace {
-
-/// A disk in memory; the device must never ask for what lies outside it.
-class MemoryDisk final : public devices::DiskBackend {
- public:
-  explicit MemoryDisk(bool read_only) : read_only_(read_only) {}
-  u64 size() const override { return bytes_.size(); }
-  bool read_only() const override { return read_only_; }
-  std::string_view path() const override { return "memory"; }
-  int read(std::span<iovec> to, u64 offset) override { return transfer(to, offset, false); }
-  int write(std::span<iovec> from, u64 offset) override { return transfer(from, offset, true); }
-  int flush() override { return 0; }
-  int discard(u64 offset, u64 size) override { return check(offset, size); }
-  int write_zeroes(u64 offset, u64 size, bool) override { return check(offset, size); }
-
- private:
-  int check(u64 offset, u64 size) {
-    if (offset > bytes_.size() || size > bytes_.size() - offset) fuzz::fail("an access outside the disk");
-    return 0;
-  }
-  int transfer(std::span<iovec> v, u64 offset, bool to_disk) {
-    if (to_disk && read_only_) fuzz::fail("a write to a read-only disk");
-    for (const iovec& part : v) {
-      check(offset, part.iov_len);
-      if (to_disk)
-        std::memcpy(&bytes_[offset], part.iov_base, part.iov_len);
-      else
-        std::memcpy(part.iov_base, bytes_.data() + offset, part.iov_len);
-      offset += part.iov_len;
-    }
-    return 0;
-  }
-  std::vector<u8> bytes_ = std::vector<u8>(64 * 512);
-  const bool read_only_;
-};
-
-}  // namespace
-
 int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
   fuzz::Input in(data, size);
   const u8 how = in.get<u8>();
-  auto device = devices::virtio::Block::create(std::make_unique<MemoryDisk>(how & 2), {"FUZZ"});
+  auto device = devices::virtio::Block::create(std::make_unique<fuzz::MemoryDisk>(how & 2), {"FUZZ"});
   if (!device) return 0;
   fuzz::VirtioGuest guest(*std::move(device), how & 1);
   guest.run(in, [](fuzz::Input&) { std::this_thread::sleep_for(std::chrono::microseconds(100)); });

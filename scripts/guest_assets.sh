@@ -5,6 +5,7 @@
 #   u-boot.bin                       firmware of u-boot-qemu (qemu_arm)
 #   uefi.fd                          firmware of qemu-efi-arm, to its full 64 MiB, most of it a hole
 #   initrd.img                       busybox, guest/init, and the modules it loads, for both kernels
+#   initrd-scsi.img                  the same with modules for SCSI disks and CD-ROMs, which nothing loads by itself
 #   disk.img                         a small ext4 file system
 # usage: scripts/guest_assets.sh [--refresh]
 set -euo pipefail
@@ -12,6 +13,7 @@ cd "$(dirname "$0")/.."
 root=$PWD
 out=$root/build/guest
 stamp=$out/.packages
+scsi_modules=(virtio_scsi sd_mod sr_mod)
 modules=(virtio_mmio virtio_pci virtio_blk virtio_net virtio_rng virtio_console af_packet crc32c_generic ext4)
 
 fail() {
@@ -40,14 +42,14 @@ copy_modules() { # unpacked-kernel-directory: the modules we load and what they 
   cp "$1/$dir/modules.order" "$1/$dir/modules.builtin" "$tree/$dir/"
   depmod -b "$tree" "$version" 2> /dev/null # it warns of lists that we leave out
 }
-make_initrd() {
+make_initrd() { # name
   install -D -m 755 "$out/busybox/bin/busybox" "$tree/bin/busybox"
   install -D -m 755 guest/udhcpc.script "$tree/etc/udhcpc.script"
   install -m 755 guest/init "$tree/init"
   ln -sf busybox "$tree/bin/sh"
   (cd "$tree" && find . -print0 | LC_ALL=C sort -z |
-    cpio --null --quiet --create --format=newc --owner=0:0 | gzip -9 -n > "$out/initrd.img.new")
-  mv "$out/initrd.img.new" "$out/initrd.img"
+    cpio --null --quiet --create --format=newc --owner=0:0 | gzip -9 -n > "$out/$1.new")
+  mv "$out/$1.new" "$out/$1"
 }
 make_disk() {
   rm -rf "$out/disk"
@@ -87,13 +89,16 @@ unpack_packages() {
 [ "${1:-}" = --refresh ] && rm -rf "$stamp" "$out/debs"
 mkdir -p "$out"
 [ -e "$stamp" ] && [ -e "$out/uefi.fd" ] || unpack_packages
-if [ ! -e "$out/initrd.img" ] || [ guest/init -nt "$out/initrd.img" ] || [ guest/udhcpc.script -nt "$out/initrd.img" ] ||
+if [ ! -e "$out/initrd.img" ] || [ ! -e "$out/initrd-scsi.img" ] || [ guest/init -nt "$out/initrd.img" ] || [ guest/udhcpc.script -nt "$out/initrd.img" ] ||
   [ "$stamp" -nt "$out/initrd.img" ] || [ scripts/guest_assets.sh -nt "$out/initrd.img" ]; then
   tree=$out/initramfs
   rm -rf "$tree"
   mkdir -p "$tree"
   PATH=$PATH:/sbin:/usr/sbin
   for flavour in armmp armmp-lpae; do copy_modules "$out/linux-$flavour"; done
-  make_initrd
+  make_initrd initrd.img
+  modules+=("${scsi_modules[@]}")
+  for flavour in armmp armmp-lpae; do copy_modules "$out/linux-$flavour"; done
+  make_initrd initrd-scsi.img
 fi
 [ -e "$out/disk.img" ] || make_disk

@@ -11,6 +11,7 @@
 #include "devices/backends/network_options.h"
 #include "devices/backends/tap_network.h"
 #include "devices/virtio/pci.h"
+#include "devices/virtio/scsi.h"
 
 namespace armvisor::machine {
 
@@ -34,6 +35,17 @@ struct ConsoleSpec {
   devices::ConsoleOption where;
 };
 
+/// A SCSI host, and what is on it.
+struct ScsiSpec {
+  struct Unit {
+    DiskSpec disk;
+    devices::virtio::ScsiAddress address;
+    bool cd_rom = false;
+    std::string name{};  ///< what the guest is told that it is, without a serial
+  };
+  std::vector<Unit> units;
+};
+
 /// Where a device is: in one of the board's slots of virtio-mmio, or on its PCI bus.
 struct Seat {
   enum class Bus : u8 { Mmio, Pci };
@@ -45,7 +57,18 @@ struct Seat {
   devices::virtio::PciForm form{};  ///< of its registers
 };
 
-using DeviceSpec = std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec>;
+using DeviceSpec = std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec, ScsiSpec>;
+
+/// Calls `f` for each disk of `specs`, in the order in which a machine takes what was opened for them, until one fails.
+template <class F>
+Status for_each_disk(const std::vector<DeviceSpec>& specs, F f) {
+  for (const DeviceSpec& spec : specs) {
+    if (const auto* disk = std::get_if<DiskSpec>(&spec)) AV_TRY(f(*disk));
+    if (const auto* host = std::get_if<ScsiSpec>(&spec))
+      for (const ScsiSpec::Unit& unit : host->units) AV_TRY(f(unit.disk));
+  }
+  return {};
+}
 
 /// The first of a kind, or null.
 template <class Spec>

@@ -194,6 +194,21 @@ Machine::MadeDevice Machine::make_device(const DiskSpec& spec) {
   return MadeDevice(std::move(device));
 }
 
+Machine::MadeDevice Machine::make_device(const ScsiSpec& spec) {
+  std::vector<devices::virtio::Scsi::Place> places;
+  for (const ScsiSpec::Unit& unit : spec.units) {
+    if (disks_ == world_.disks.size()) return Error{ErrorKind::Internal, "a machine was given too few disks"};
+    const devices::scsi::UnitOptions options{.cd_rom = unit.cd_rom,
+                                             .serial = unit.disk.serial,
+                                             .name = unit.name,
+                                             .write_through = devices::writes_through(unit.disk.cache),
+                                             .unmap = unit.disk.unmap};
+    places.push_back({unit.address, std::make_unique<devices::scsi::Unit>(world_.disks[disks_++], options)});
+  }
+  AV_TRY_ASSIGN(auto device, devices::virtio::Scsi::create(std::move(places)));
+  return MadeDevice(std::move(device));
+}
+
 Machine::MadeDevice Machine::make_device(const NetworkSpec& spec) {
   std::unique_ptr<devices::NetworkBackend> network = std::make_unique<devices::NoNetwork>();
   devices::IoOptions io = options_.io;

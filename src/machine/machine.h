@@ -61,7 +61,7 @@ struct MachineWorld {
   devices::TimerQueue& timers;
   FlashBanks& flash;
   MachineHost& host;
-  std::span<const std::shared_ptr<devices::DiskBackend>> disks = {};  ///< a disk for each DiskSpec, in their order
+  std::span<const std::shared_ptr<devices::DiskBackend>> disks = {};  ///< a disk for each, as for_each_disk has them
 };
 
 class Machine final : private engine::MachinePort, private devices::pci::MessageSink {
@@ -121,6 +121,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   MadeDevice make_device(const NetworkSpec& spec);
   MadeDevice make_device(const EntropySpec& spec);
   MadeDevice make_device(const ConsoleSpec& spec);
+  MadeDevice make_device(const ScsiSpec& spec);
   Status add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device);
   void add_transport(const Seat& seat, std::unique_ptr<devices::virtio::Device> device);
   Status start(const BootPlan& plan, u32 vcpus);

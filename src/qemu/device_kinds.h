@@ -13,12 +13,15 @@ enum class DeviceKind : u8 {
   Entropy,
   Ports,    ///< virtio-serial
   Console,  ///< on it
+  ScsiHost,
+  ScsiDisk,  ///< on one
+  ScsiCd,
   Idle,     ///< does nothing here that a guest could miss
   Input,
   Graphics,
   Missing,
 };
-enum class DeviceBus : u8 { Mmio, Pci, Usb };
+enum class DeviceBus : u8 { Mmio, Pci, Scsi, Usb };
 
 struct DeviceRow {
   std::string_view name;

@@ -9,7 +9,8 @@ namespace armvisor::qemu {
 namespace {
 
 /// Sets of devices.
-constexpr u32 Disk = 1, Card = 2, Entropy = 4, Ports = 8, Pci = 16, All = 15;
+constexpr u32 Disk = 1, Card = 2, Entropy = 4, Ports = 8, ScsiHost = 16, ScsiUnit = 32, Pci = 64;
+constexpr u32 All = Disk | Card | Entropy | Ports | ScsiHost;
 
 struct PropertyRow {
   std::string_view name, kind;
@@ -28,6 +29,9 @@ u32 classes_of(const DeviceRow& row) {
     case DeviceKind::Card: return Card | bus;
     case DeviceKind::Entropy: return Entropy | bus;
     case DeviceKind::Ports: return Ports | bus;
+    case DeviceKind::ScsiHost: return ScsiHost | bus;
+    case DeviceKind::ScsiDisk:
+    case DeviceKind::ScsiCd: return ScsiUnit;
     default: return bus;
   }
 }

@@ -1,9 +1,12 @@
 // Disks, cards, sources of entropy and consoles: what each -device is, and where it gets its place.
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "qemu/device_properties.h"
 #include "qemu/machine.h"
 #include "qemu/options.h"
+#include "qemu/scsi_buses.h"
 #include "qemu/seats.h"
 
 namespace armvisor::qemu {
@@ -24,7 +27,10 @@ class Adder {
   void add_card(const Given& given, const std::string& netdev, std::optional<devices::MacAddress> mac,
                 const Place& place);
   void add_device(Device& device, const DeviceRow& row);
+  Drive* take_drive(Device& device);
   void add_disk_device(Device& device, const DeviceRow& row);
+  void add_scsi_host(Device& device, const DeviceRow& row);
+  void add_scsi_unit(Device& device, const DeviceRow& row);
   void add_card_device(Device& device, const DeviceRow& row);
   void add_entropy_device(Device& device, const DeviceRow& row);
   void add_ports(Device& device, const DeviceRow& row);
@@ -36,6 +42,7 @@ class Adder {
   vmm::VmConfig& vm_;
   Outcomes& out_;
   Seats seats_;
+  ScsiBuses scsi_buses_;
   std::optional<Place> port_place_;  ///< of the virtio-serial device that the next virtconsole is on
   std::vector<Given> portless_;      ///< virtio-serial devices without one
   bool console_added_ = false;
@@ -136,20 +143,56 @@ std::string disk_text(const Drive& drive) {
   return (drive.source.read_only ? "read-only disk " : "disk ") + drive.source.path;
 }
 
-void Adder::add_disk_device(Device& device, const DeviceRow& row) {
+/// That which drive= names, with serial= of the device. Null, with an outcome, if it is not to be had.
+Drive* Adder::take_drive(Device& device) {
   const std::string id = device.properties.take("drive").value_or("");
   Drive* const drive = line_.drive(id);
   const auto serial = device.properties.take("serial");
-  if (!drive || drive->used)
-    return out_.refused(device.given.text(), drive ? "expected a -drive of its own, found that of another; give it one"
-                                                   : "expected drive=ID of a -drive, found no '" + id + "'; check it");
+  if (!drive || drive->used) {
+    out_.refused(device.given.text(), drive ? "expected a -drive of its own, found that of another; give it one"
+                                            : "expected drive=ID of a -drive, found no '" + id + "'; check it");
+    return nullptr;
+  }
   drive->used = true;
-  if (drive->refused) return out_.ignored(device.given.text(), "its drive is refused");
+  if (drive->refused) {
+    out_.ignored(device.given.text(), "its drive is refused");
+    return nullptr;
+  }
   if (serial) drive->serial = *serial;
   if (drive->interface != "none" && drive->given.name == "drive")
     out_.ignored(key_of(drive->given, "if", drive->interface), "a -device has it");
-  add(device.given, disk_text(*drive), seats_.of(line_, device, row.bus), disk_spec(*drive, line_.snapshot));
   out_.mapped(drive->given.text(), "of the device that names it");
+  return drive;
+}
+
+void Adder::add_disk_device(Device& device, const DeviceRow& row) {
+  const Drive* const drive = take_drive(device);
+  if (!drive) return;
+  add(device.given, disk_text(*drive), seats_.of(line_, device, row.bus), disk_spec(*drive, line_.snapshot));
+  finish(device, row);
+}
+
+void Adder::add_scsi_host(Device& device, const DeviceRow& row) {
+  const auto place = seats_.of(line_, device, row.bus);
+  if (place) scsi_buses_.add(device.id, vm_.devices.size(), *place);
+  add(device.given, std::string(row.text), place, machine::ScsiSpec{});
+  finish(device, row);
+}
+
+/// A disk or a CD-ROM on a SCSI host. What has no serial is known by its drive's id.
+void Adder::add_scsi_unit(Device& device, const DeviceRow& row) {
+  const bool cd_rom = row.kind == DeviceKind::ScsiCd;
+  const Drive* const drive = take_drive(device);
+  if (!drive) return;
+  const auto place = scsi_buses_.take(device);
+  if (!place) return out_.refused(device.given.text(), place.error().message);
+  machine::ScsiSpec::Unit unit{.disk = disk_spec(*drive, line_.snapshot), .address = place->address, .cd_rom = cd_rom};
+  unit.disk.read_only |= cd_rom;
+  if (drive->given.name == "drive") unit.name = drive->id;
+  if (const auto name = device.properties.take("device_id")) unit.name = *name;
+  out_.mapped(device.given.text(), fmt::format("{} {} at SCSI target {}, LUN {}", cd_rom ? "CD-ROM" : "disk",
+                                               unit.disk.path, unit.address.target, unit.address.lun));
+  std::get<machine::ScsiSpec>(vm_.devices[place->host]).units.push_back(std::move(unit));
   finish(device, row);
 }
 
@@ -227,6 +270,9 @@ void Adder::add_device(Device& device, const DeviceRow& row) {
     case Entropy: return add_entropy_device(device, row);
     case Ports: return add_ports(device, row);
     case Console: return add_console(device, row);
+    case ScsiHost: return add_scsi_host(device, row);
+    case ScsiDisk:
+    case ScsiCd: return add_scsi_unit(device, row);
     case Idle: return out_.ignored(device.given.text(), std::string(row.text));
     case Input: return out_.ignored(device.given.text(), "nothing is typed or pointed at, since there is no window");
     case Graphics: return add_graphics(device);

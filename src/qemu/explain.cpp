@@ -51,6 +51,18 @@ Json device_json(const machine::ConsoleSpec& spec) {
   return {{"kind", "console"}, {"where", console_json(spec.where)}};
 }
 
+Json device_json(const machine::ScsiSpec& spec) {
+  Json j{{"kind", "scsi"}, {"units", Json::array()}};
+  for (const machine::ScsiSpec::Unit& unit : spec.units) {
+    Json u = device_json(unit.disk);
+    u["kind"] = unit.cd_rom ? "cd-rom" : "disk";
+    u["target"] = unit.address.target;
+    u["lun"] = unit.address.lun;
+    j["units"].push_back(std::move(u));
+  }
+  return j;
+}
+
 /// A number on virtio-mmio, and the text that QEMU's "info qtree" has on PCI.
 void set_place(Json& device, const machine::Seat& seat) {
   if (seat.bus == machine::Seat::Bus::Mmio) {

@@ -92,14 +92,12 @@ Status Vm::build() {
 
 /// Servers of disks may keep it waiting, so signals and the time limit are served meanwhile.
 Status Vm::open_disks() {
-  for (const machine::DeviceSpec& spec : config_.devices) {
-    const auto* const disk = std::get_if<machine::DiskSpec>(&spec);
-    if (!disk) continue;
-    AV_TRY_ASSIGN(auto opened, devices::open_disk(*disk, stop_.get()));
+  return machine::for_each_disk(config_.devices, [this](const machine::DiskSpec& disk) -> Status {
+    AV_TRY_ASSIGN(auto opened, devices::open_disk(disk, stop_.get()));
     const std::lock_guard guard(mutex_);
     disks_.push_back(std::move(opened));
-  }
-  return {};
+    return {};
+  });
 }
 
 Status Vm::open_consoles() {

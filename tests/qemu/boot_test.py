@@ -98,6 +98,24 @@ class Boot(unittest.TestCase):
             self.assertIn(text, output)
         self.assertEqual([image.read_bytes(), (self.folder.path / "plain").read_bytes()], kept)
 
+    def test_a_disk_and_a_cd_rom_on_scsi(self):
+        (self.folder.path / "initrd-scsi").symlink_to(GUEST / "initrd-scsi.img")
+        self.disk("hd", "raw1", 8 << 20)
+        (self.folder.path / "cd").write_bytes(b"on the CD\n".ljust(300 * 2048))
+        before = (self.folder.path / "cd").read_bytes()
+        commands = ("modprobe -a virtio_scsi sd_mod sr_mod; while [ ! -b /dev/sr0 -o ! -b /dev/sda ]; do usleep 100000; done; "
+                    "for d in /sys/block/s*; do echo SCSI ${d##*/} $(cat $d/size $d/ro $d/device/model $d/queue/logical_block_size); done; "
+                    "dd if=/dev/urandom of=/tmp/a bs=64k count=8; dd if=/tmp/a of=/dev/sda bs=64k seek=1 conv=fsync; "
+                    "echo 3 > /proc/sys/vm/drop_caches; dd if=/dev/sda of=/tmp/b bs=64k skip=1 count=8; cmp /tmp/a /tmp/b && echo SAME; "
+                    "head -c 9 /dev/sr0; echo; dd if=/tmp/a of=/dev/sr0 bs=2k count=1; dd if=/dev/sda bs=4 count=1")
+        output = self.run_line("-M", "virt", "-nographic", "-no-reboot", "-nic", "none", "-kernel", "zImage", "-initrd", "initrd-scsi",
+                               "-append", append(commands), "-drive", "if=none,id=hd,file=hd,format=raw", "-drive",
+                               "if=none,id=cd,media=cdrom,file=cd,format=raw", "-device", "virtio-scsi-pci", "-device",
+                               "scsi-hd,drive=hd", "-device", "scsi-cd,drive=cd").stdout
+        for text in ("SCSI sda 16384 0 QEMU HARDDISK 512", "SCSI sr0 1200 1 QEMU CD-ROM 2048", "SAME", "on the CD", "raw1"):
+            self.assertIn(text, output)
+        self.assertEqual((self.folder.path / "cd").read_bytes(), before)
+
     def test_modern_virtio_and_a_second_console(self):
         output = self.run_line("-M", "virt", "-global", "virtio-mmio.force-legacy=false", "-nographic", "-nic", "none", "-kernel",
                                "zImage", "-initrd", "initrd", "-append",

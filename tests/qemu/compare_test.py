@@ -15,7 +15,7 @@ import lines
 from support import ARMVISOR, GUEST
 
 QEMU = os.environ.get("ARMVISOR_QEMU") or shutil.which("qemu-system-arm")
-KINDS = {"blk": "disk", "net": "network", "rng": "entropy", "serial": "console"}
+KINDS = {"blk": "disk", "net": "network", "rng": "entropy", "serial": "console", "scsi": "scsi"}
 
 
 class Qmp:
@@ -50,7 +50,7 @@ def as_qemu_takes_it(words):
 def in_folder(words, machine):
     """Absolute names of files become names within the folder, in the words and in the machine."""
     holders = [(machine, key) for key in ("kernel", "firmware", "initrd", "dtb") if key in machine]
-    for holder, key in holders + [(device, "file") for device in machine["devices"] if "file" in device]:
+    for holder, key in holders + [(device, "file") for device in all_disks(machine) if "file" in device]:
         if holder[key].startswith("/"):
             words = [word.replace(holder[key], holder[key][1:]) for word in words]
             holder[key] = holder[key][1:]
@@ -71,8 +71,8 @@ def make_files(folder, machine):
         path.write_bytes(b"initrd")
     if "dtb" in machine:
         subprocess.run([QEMU, "-M", f"virt,dumpdtb={machine['dtb']}", "-nic", "none"], cwd=folder, capture_output=True, check=True)
-    for device in machine["devices"]:
-        if device["kind"] == "disk":
+    for device in all_disks(machine):
+        if device["kind"] in ("disk", "cd-rom"):
             path = folder / device["file"]
             if device["format"] in ("raw", "auto"):
                 path.write_bytes(bytes(1 << 20))
@@ -80,10 +80,15 @@ def make_files(folder, machine):
                 subprocess.run(["qemu-img", "create", "-q", "-f", device["format"], path, "1M"], check=True)
 
 
+def all_disks(machine):
+    """Its devices, and those on SCSI hosts."""
+    return [*machine["devices"], *(unit for d in machine["devices"] for unit in d.get("units", []))]
+
+
 def qemus_devices(qmp):
     """(kind, MMIO slot or None, place on PCI or None, MAC address or name of the drive) of each virtio device."""
     found = []
-    bus = address = device = None
+    bus = address = device = unit = None
     for line in qmp.ask("human-monitor-command", **{"command-line": "info qtree"}).splitlines():
         if match := re.match(r" *bus: (\S+)", line):
             bus = match[1]
@@ -94,6 +99,11 @@ def qemus_devices(qmp):
             slot = re.fullmatch(r"virtio-mmio-bus\.(\d+)", bus)
             device |= {"slot": int(slot[1])} if slot else {"pci": address}
             found.append(device)
+        elif match := re.match(r" *dev: scsi-(hd|cd)", line):
+            unit = {"kind": {"hd": "disk", "cd": "cd-rom"}[match[1]]}
+            device.setdefault("units", []).append(unit)
+        elif device and "units" in device and (match := re.match(r" *(scsi-id|lun) = (\d+)", line)):
+            unit[{"scsi-id": "target", "lun": "lun"}[match[1]]] = int(match[2])
         elif re.match(r" *dev: ", line):
             device = None
         elif device and (match := re.match(r' *(mac|drive) = "(.*)"', line)):
@@ -156,6 +166,8 @@ class Compare(unittest.TestCase):
             there = places[place_of(ours)]
             if ours["kind"] == "disk":
                 self.assertEqual((ours["file"], ours["read-only"]), files[there["drive"]])
+            for unit in ours.get("units", []):
+                self.assertIn({key: unit[key] for key in ("kind", "target", "lun")}, there["units"])
             if "mac" in ours:
                 self.assertEqual(ours["mac"], there["mac"])
 

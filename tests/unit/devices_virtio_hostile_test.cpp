@@ -12,6 +12,7 @@
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/scsi.h"
 #include "stderr_text.h"
 #include "virtio_driver.h"
 
@@ -79,6 +80,14 @@ std::unique_ptr<Device> make(u32 id) {
     case 1: return *Net::create(std::make_unique<Echo>(), MacAddress{2, 0, 0, 0, 0, 1});
     case 2: return *Block::create(std::make_unique<CheckedDisk>());
     case 3: return std::make_unique<Console>([](std::span<const u8>) {});
+    case 8: {
+      std::vector<Scsi::Place> places;
+      for (const u8 target : {0, 1})
+        places.push_back(
+            {{target, 0},
+             std::make_unique<scsi::Unit>(std::make_shared<CheckedDisk>(), scsi::UnitOptions{.cd_rom = target == 1})});
+      return *Scsi::create(std::move(places));
+    }
     default: return std::make_unique<Rng>();
   }
 }
@@ -89,7 +98,8 @@ class Hostile {
   Hostile(u32 device, Version version, u32 seed) : random_(seed), d_(make(device), version) {}
 
   void round() {
-    if (!d_.bring_up(features(), d_.read(Driver::DeviceID) == 2 || d_.read(Driver::DeviceID) == 4 ? 1 : 2, 16)) return;
+    const u32 id = d_.read(Driver::DeviceID);
+    if (!d_.bring_up(features(), id == 8 ? 3 : id == 2 || id == 4 ? 1 : 2, 16)) return;
     if (below(4) == 0) d_.any_access(0x03, 0x9a, 0x80000000);  // MSI-X on, if there is any
     for (u32 i = 0; i < 12; ++i) {
       if (below(8) == 0) spoil();
@@ -133,9 +143,17 @@ class Hostile {
     const GuestPa table = below(3) ? r.desc : GuestPa(Driver::k_base + below(256) * 16);
     const u32 length = below(16) ? 1 + below(2048) : value();
     d_.write_descriptor(table, below(16), address(), length, flags, static_cast<u16>(below(below(32) ? 16 : 65536)));
+    if (d_.read(Driver::DeviceID) == 8) return spoil_command();
     // Something that looks like a block request's header.
     const u32 header[4] = {below(14), 0, below(4) ? below(2048) : value(), below(16) ? 0 : value()};
     std::memcpy(d_.ram.host(GuestPa(Driver::k_base + below(4096) * 16)), header, 16);
+  }
+  /// Something that looks like a SCSI request of one of the targets.
+  void spoil_command() {
+    u8 request[51] = {1, static_cast<u8>(below(3)), 0x40, 0};
+    for (u32 i = 19; i < sizeof request; ++i) request[i] = static_cast<u8>(below(3) ? 0 : random_());
+    request[19] = static_cast<u8>(random_());
+    std::memcpy(d_.ram.host(GuestPa(Driver::k_base + below(4096) * 16)), request, sizeof request);
   }
   /// A chain as a driver would make it, at descriptors from `head` on.
   void make_chain(u32 queue, u16 head) {
@@ -190,7 +208,7 @@ TEST_P(HostileDriver, IsSurvivedOverPci) {
   expect_survived(GetParam(), {PciForm{}, PciForm{.legacy = true, .modern = false}}, (seeds() + 2) / 3);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4u));
+INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4u, 8u));
 
 /// The lines that `work` writes to standard error.
 std::vector<std::string> lines_said(const std::function<void()>& work) {

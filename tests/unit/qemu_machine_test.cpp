@@ -214,6 +214,43 @@ TEST(QemuLine, DevicesOnPciAreWhereTheySay) {
   EXPECT_EQ(behind.fate("-device bus=rp"), Fate::Clamped);
 }
 
+TEST(QemuLine, DisksOnScsiHaveQemusAddresses) {
+  const std::string drives =
+      "-nodefaults -drive if=none,id=a,file=a,serial=S -drive if=none,id=b,file=b -drive "
+      "if=none,id=c,file=c,media=cdrom ";
+  const Made m =
+      make(drives +
+           "-device virtio-scsi-pci,id=s0 -device virtio-scsi-device -device scsi-hd,drive=a,bus=s0.0,scsi-id=2 "
+           "-device scsi-cd,drive=c,bus=s0.0 -device scsi-hd,drive=b,lun=3,device_id=name");
+  EXPECT_EQ(m.refused(), "");
+  ASSERT_EQ(m.vm().devices.size(), 2u);
+  const auto& first = std::get<machine::ScsiSpec>(m.vm().devices[0]).units;
+  const auto& second = std::get<machine::ScsiSpec>(m.vm().devices[1]).units;
+  ASSERT_EQ(first.size(), 2u);
+  ASSERT_EQ(second.size(), 1u);
+  EXPECT_EQ(first[0].address, (devices::virtio::ScsiAddress{2, 0}));
+  EXPECT_EQ(first[0].disk.serial, "S");
+  EXPECT_EQ(first[1].address, (devices::virtio::ScsiAddress{0, 0}));
+  EXPECT_TRUE(first[1].cd_rom && first[1].disk.read_only);
+  EXPECT_EQ(first[1].name, "c");
+  EXPECT_EQ(second[0].address, (devices::virtio::ScsiAddress{0, 3}));
+  EXPECT_EQ(second[0].name, "name");
+  EXPECT_EQ(m.vm().seats[0].bus, machine::Seat::Bus::Pci);
+  EXPECT_EQ(m.vm().seats[1].slot, 31u);
+  EXPECT_NE(make(drives + "-device scsi-hd,drive=a").refused(), "") << "no host";
+  const Made newest = make(drives + "-device virtio-scsi-pci -device virtio-scsi-pci -device scsi-hd,drive=a");
+  EXPECT_EQ(std::get<machine::ScsiSpec>(newest.vm().devices[1]).units.size(), 1u) << "as in QEMU";
+  const std::string host = drives + "-device virtio-scsi-pci,id=s0 ";
+  EXPECT_EQ(make(host + "-device scsi-hd,drive=a,rotation_rate=1,bootindex=2,write-cache=on").refused(), "");
+  EXPECT_NE(make(host + "-device scsi-hd,drive=a,vendor=ME").refused(), "") << "it would show";
+  EXPECT_NE(make(host + "-device scsi-hd,drive=a,bus=s1.0").refused(), "");
+  EXPECT_NE(make(host + "-device scsi-hd,drive=a,scsi-id=256").refused(), "");
+  EXPECT_NE(make(host + "-device scsi-hd,drive=a,channel=1").refused(), "");
+  EXPECT_NE(make(host + "-device scsi-hd,drive=a,scsi-id=1,lun=1 -device scsi-hd,drive=b,scsi-id=1,lun=1").refused(),
+            "");
+  EXPECT_EQ(make(host + "-device scsi-hd,drive=a,scsi-id=1 -device scsi-hd,drive=b,scsi-id=1").refused(), "");
+}
+
 TEST(QemuLine, DisksAreNamedInManyWays) {
   const Made m = make(
       "-nic none -hdb one -cdrom two three.img -drive file=three,format=raw,readonly=on "
