@@ -43,7 +43,7 @@ class Calibrator : public testing::Test {
     EXPECT_TRUE(result) << (result ? "" : result.error().message);
     return result ? *result : measure::Calibration();
   }
-  static constexpr u32 k_rounds = 3;
+  static constexpr u32 k_rounds = 5;
 };
 
 TEST_F(Calibrator, FindsACostForEveryLoop) {
@@ -51,8 +51,10 @@ TEST_F(Calibrator, FindsACostForEveryLoop) {
   EXPECT_EQ(result.version, "test");
   EXPECT_EQ(result.rounds, k_rounds);
   EXPECT_EQ(result.host, host_name());
-  // What a loop costs beyond the rest of its round may be less than can be measured for these.
-  const std::set<std::string> small = {"code.code-writes", "shadow.tlbi-asid", "shadow.tlbi-va", "shadow.tlbi-va-all"};
+  // What a loop costs beyond the rest of its round may be less than can be measured for these; an interrupt's round has
+  // three accesses to the GIC, each dearer, and twice as dear while the host's other thread of the core is busy.
+  const std::set<std::string> small = {"code.code-writes",   "shadow.tlbi-asid", "shadow.tlbi-va",
+                                       "shadow.tlbi-va-all", "exception.irq",    "heavy.attention"};
   for (const CalibrationLoop& loop : calibration_loops()) {
     const std::string term(loop.term);
     const bool cannot_be = term == "shadow.window-faults" && !engine::windows_available();
