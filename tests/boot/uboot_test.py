@@ -63,6 +63,20 @@ class UBoot(unittest.TestCase):
             machine.send("poweroff\n")
             self.assertEqual(machine.finish(), STATUS["PoweredOff"])
 
+    def test_disks_on_pci(self):
+        with Session("run", "--firmware", UBOOT, "--disk", f"{GUEST / 'disk.img'},ro", "--virtio", "pci", "--timeout", "600",
+                     "--no-reboot") as machine:
+            machine.expect("Hit any key to stop autoboot")
+            machine.send(" \n")
+            machine.expect("=> ")
+            machine.send("pci enum; pci\n")
+            machine.expect(r"00\.00\.00\s+0x1b36\s+0x0008")
+            machine.expect(r"00\.01\.00\s+0x1af4\s+0x1001")
+            machine.send("virtio scan; ls virtio 0\n")
+            machine.expect("readme")
+            machine.send("poweroff\n")
+            self.assertEqual(machine.finish(), STATUS["PoweredOff"])
+
     def test_reset_command(self):
         with Session("run", "--firmware", UBOOT, "--timeout", "600") as machine:
             for _ in range(2):  # it comes back

@@ -28,6 +28,16 @@ class Uefi(unittest.TestCase):
             machine.send("reset -s\r")
             self.assertEqual(machine.finish(), STATUS["PoweredOff"])
 
+    def test_disks_on_pci(self):
+        with Session("run", "--firmware", UEFI, "--disk", f"{GUEST / 'disk.img'},ro", "--virtio", "pci", "--timeout",
+                     "600") as machine:
+            self.shell(machine)
+            machine.send("map -r\r")
+            machine.expect(r"BLK\d+.*\s+PciRoot\(0x0\)/Pci\(0x1,0x0\)")
+            machine.expect("Shell> ")
+            machine.send("reset -s\r")
+            self.assertEqual(machine.finish(), STATUS["PoweredOff"])
+
 
 if __name__ == "__main__":
     unittest.main()
