@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "base/host_error.h"
+#include "vmm/signals.h"
 
 namespace armvisor::cli {
 namespace {
@@ -35,6 +36,7 @@ Result<Background> Background::enter() {
   if (child < 0) return background_error();
   if (child > 0) {
     to_parent = Fd();
+    vmm::unblock_watched_signals();
     wait_for_child(from_child.get(), child);
   }
   ::setsid();

@@ -28,6 +28,7 @@ Error run_fallback(const std::string& program, const Arguments& arguments) {
   for (std::string& word : copy) words.push_back(word.data());
   words.push_back(nullptr);
   ::unsetenv(k_fallback);  // should the program be this one
+  vmm::unblock_watched_signals();
   ::execv(program.c_str(), words.data());
   return {ErrorKind::BadArguments, std::string(k_fallback) + ": expected a program, found " + program +
                                        ", of which the host says: " + std::strerror(errno) + "; change it"};
@@ -96,7 +97,9 @@ bool invoked_as_qemu(std::string_view program) {
 }
 
 ExitStatus qemu(const Arguments& arguments) {
+  vmm::block_watched_signals();  // one that comes while there are files or children already ends the machine, too
   auto result = run_line(arguments);
+  vmm::forget_watched_signals();
   vmm::unblock_watched_signals();
   return qemu_status(result ? *result : report(result.error()));
 }

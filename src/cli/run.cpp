@@ -106,6 +106,7 @@ Result<ExitStatus> run_arguments(const Arguments& arguments) {
 
 ExitStatus run(const Arguments& arguments) {
   auto result = run_arguments(arguments);
+  vmm::forget_watched_signals();
   vmm::unblock_watched_signals();
   return result ? *result : report(result.error());
 }

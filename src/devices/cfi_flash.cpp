@@ -34,6 +34,12 @@ Error failed(const char* what) {
   return host_error(std::string("flash: expected ") + what, errno, "end other programs");
 }
 
+Result<Mapping> map_blank(u64 size) {
+  void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) return failed("addresses for it");
+  return Mapping(base, size);
+}
+
 /// Erased flash (all ones) that costs no memory until it is written: one chunk, mapped privately again and again.
 Result<Mapping> map_erased(u64 size) {
   constexpr u64 k_chunk = u64{4} << 20;
@@ -92,7 +98,7 @@ void CfiFlash::describe(TreeWriter& tree, const Site& site) {
 Result<std::unique_ptr<CfiFlash>> CfiFlash::create(const CfiFlashConfig& config, std::function<void()> view_changed) {
   if (config.size == 0 || !std::has_single_bit(config.size) || config.size < 2 * k_block_size)
     return Error{ErrorKind::BadArguments, "a flash bank must have a power of two of bytes, at least 512 KiB"};
-  AV_TRY_ASSIGN(Mapping memory, map_erased(config.size));
+  AV_TRY_ASSIGN(Mapping memory, config.blank ? map_blank(config.size) : map_erased(config.size));
   if (!config.image.empty()) AV_TRY(map_image(config, memory));
   return std::unique_ptr<CfiFlash>(new CfiFlash(std::move(memory), config.read_only, std::move(view_changed)));
 }

@@ -18,6 +18,7 @@ namespace armvisor::devices {
 struct CfiFlashConfig {
   u64 size = u64{64} << 20;
   std::string image;        ///< file that is the content from offset 0; empty: an erased bank
+  bool blank = false;       ///< zeros instead of an erased bank, as QEMU has flash without a file
   bool persistent = false;  ///< programming changes the file; else it is lost at the end
   bool read_only = false;   ///< programming and erasing fail
 };

@@ -4,13 +4,14 @@
 
 namespace armvisor::machine {
 
-Result<std::unique_ptr<FlashBanks>> FlashBanks::create(const Board& board, const std::string& firmware) {
+Result<std::unique_ptr<FlashBanks>> FlashBanks::create(const Board& board, const std::string& firmware, bool blank) {
   std::unique_ptr<FlashBanks> flash(new FlashBanks());
   const Placement* const placement = board.find(DeviceKind::Flash);
   if (!placement) return flash;
   for (const devices::Region& region : placement->first.used()) {
     devices::CfiFlashConfig config;
     config.size = region.size;
+    config.blank = blank;
     if (flash->banks_.empty()) config.image = firmware;
     const auto changed = [self = flash.get(), region] {
       if (self->view_changed_) self->view_changed_(region.base, region.size);

@@ -15,8 +15,9 @@ namespace armvisor::machine {
 
 class FlashBanks {
  public:
-  /// `firmware`: file that is the content of the first bank from its start; empty: erased. The others are erased.
-  static Result<std::unique_ptr<FlashBanks>> create(const Board& board, const std::string& firmware);
+  /// `firmware`: file that is the content of the first bank from its start; empty: erased. The others are erased. `blank`: zeros where none has a file.
+  static Result<std::unique_ptr<FlashBanks>> create(const Board& board, const std::string& firmware,
+                                                    bool blank = false);
 
   devices::CfiFlash& bank(std::size_t index) { return *banks_[index].flash; }
   /// Host view of the page at `pa`, or null outside the banks and while the bank does not read as an array.

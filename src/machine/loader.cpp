@@ -114,7 +114,7 @@ Status check_firmware(const std::string& path, const StopEvent* stop) {
 
 Result<BootPlan> plan_firmware(const BootConfig& config, const StopEvent* stop) {
   BootPlan plan;
-  AV_TRY(check_firmware(config.firmware, stop));
+  if (!config.empty_flash) AV_TRY(check_firmware(config.firmware, stop));
   AV_TRY_ASSIGN(plan.fdt, tree(config, fdt_config(config, 0, 0), stop));
   // Where U-Boot and UEFI for "virt" look for it.
   plan.fdt_address = static_cast<u32>(config.board->ram.base.value);
@@ -182,7 +182,8 @@ Status check_config(const BootConfig& config) {
     return Error{ErrorKind::BadArguments,
                  fmt::format("kernel command line: expected at most {} bytes, found {}; shorten --append",
                              k_most_append, config.append->size())};
-  if (config.kernel.empty() == config.firmware.empty() && !(config.tree_only && config.kernel.empty()))
+  if (config.kernel.empty() == config.firmware.empty() &&
+      !((config.tree_only || config.empty_flash) && config.kernel.empty()))
     return Error{ErrorKind::BadArguments,
                  config.kernel.empty() ? "expected something to run, found neither --kernel nor --firmware; give one"
                                        : "expected --kernel or --firmware, found both; give one"};
@@ -204,7 +205,7 @@ std::vector<std::string> input_files(const BootConfig& config) {
 
 Result<BootPlan> plan_boot(const BootConfig& config, const StopEvent* stop) {
   AV_TRY(check_config(config));
-  if (!config.firmware.empty()) return plan_firmware(config, stop);
+  if (!config.firmware.empty() || config.empty_flash) return plan_firmware(config, stop);
   return config.kernel.empty() ? plan_nothing(config, stop) : plan_kernel(config, stop);
 }
 

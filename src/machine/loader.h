@@ -24,6 +24,7 @@ struct BootConfig {
   /// the start of RAM if the kernel leaves it free.
   bool qemu_kernels = false;
   bool tree_only = false;  ///< nothing will run: the device tree alone is wanted, and there may be no kernel
+  bool empty_flash = false;  ///< neither kernel nor firmware: the vCPU runs the zeros of flash that has no content
   u64 ram_size = u64{512} << 20;
   u32 vcpus = 1;
 };

@@ -24,12 +24,15 @@ std::string find_firmware(const Line& line) {
   return name;
 }
 
+bool runs_nothing(const Line& line) { return line.kernel.empty() && line.firmware.empty() && line.dump_dtb.empty(); }
+
 void check_boot(Line& line) {
   Outcomes& out = line.outcomes;
   if (line.machine.empty())
     out.refused("default: -machine", "expected -M virt, found no -M; QEMU has no default either");
-  if (line.kernel.empty() && line.firmware.empty() && line.dump_dtb.empty())
-    out.refused("default: -kernel", "expected something to run: -kernel or -bios; without, QEMU starts in empty flash");
+  if (runs_nothing(line))
+    out.clamped("default: -kernel none", "a CPU that runs the zeros of empty flash, as in QEMU",
+                "there is neither -kernel nor -bios; a signal or the console's keys end the machine");
   if (!line.kernel.empty() && !line.firmware.empty())
     out.refused("-bios " + line.firmware, "expected -kernel or -bios alone: firmware is not given a kernel (fw_cfg)");
   if (line.kernel.empty() && !line.initrd.empty())
@@ -52,6 +55,7 @@ void set_boot(Line& line, machine::BootConfig& boot) {
   boot.append = line.append;
   boot.ram_size = line.memory;
   boot.vcpus = line.cpus;
+  boot.empty_flash = runs_nothing(line);
   boot.tree_only = !line.dump_dtb.empty();
 }
 

@@ -1,6 +1,7 @@
 #include "vmm/signals.h"
 
 #include <pthread.h>
+#include <time.h>
 
 #include <initializer_list>
 
@@ -19,6 +20,12 @@ sigset_t watched_signals() {
 void block_watched_signals() {
   const sigset_t set = watched_signals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+void forget_watched_signals() {
+  const sigset_t set = watched_signals();
+  const timespec now{};
+  while (sigtimedwait(&set, nullptr, &now) > 0) {}
 }
 
 void unblock_watched_signals() {

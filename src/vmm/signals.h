@@ -9,6 +9,8 @@ namespace armvisor::vmm {
 sigset_t watched_signals();
 /// Blocks them in this thread and those that it starts, as Vm::create needs them. Before any thread exists.
 void block_watched_signals();
+/// Forgets those that came since: what they ask for happens already. When the program is about to end.
+void forget_watched_signals();
 /// Gives them their usual effect again. When no machine is left.
 void unblock_watched_signals();
 /// Stops the process as SIGTSTP does if nobody takes it; returns when it goes on. In a thread where it is blocked.

@@ -74,6 +74,7 @@ def make_files(folder, machine):
     for device in all_disks(machine):
         if device["kind"] in ("disk", "cd-rom"):
             path = folder / device["file"]
+            path.parent.mkdir(parents=True, exist_ok=True)
             if device["format"] in ("raw", "auto"):
                 path.write_bytes(bytes(1 << 20))
             else:

@@ -159,6 +159,28 @@ class Contract(unittest.TestCase):
             self.assertEqual(self.folder.qemu(*self.guest(POWER_OFF), *words, "-explain").returncode, 1, "nor can it ever run")
         self.assertEqual(self.folder.qemu(*self.guest(POWER_OFF), "-object", "rng-random,id=r,filename=/dev/urandom").returncode, 0)
 
+    def test_a_signal_ends_a_machine_that_is_about_to_run(self):
+        for _ in range(20):
+            pid_file = self.folder.path / "pid"
+            process = self.start(*self.guest(SLEEP), "-pidfile", "pid")
+            while not pid_file.exists() and process.poll() is None:
+                pass
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(60), 0)
+            self.assertFalse(pid_file.exists())
+
+    def test_without_anything_to_run_a_machine_runs_empty_flash_until_it_is_ended(self):
+        process = self.start("-M", "virt", "-nographic", "-nic", "none")
+        self.assertIn(b"empty flash", process.stderr.readline())
+        with self.assertRaises(subprocess.TimeoutExpired):
+            process.wait(3)
+        process.stdin.write(b"\x01x")
+        self.assertEqual(process.wait(60), 0)
+        process = self.start("-M", "virt", "-nographic", "-nic", "none")
+        self.assertIn(b"empty flash", process.stderr.readline())
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(60), 0)
+
     def test_little_ram(self):
         for size in ("4", "8", "31"):
             self.assertEqual(self.folder.qemu(*self.guest(POWER_OFF), "-m", size).returncode, 0, size)
