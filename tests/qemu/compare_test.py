@@ -1,5 +1,6 @@
 """Command lines of command_lines.tsv that run: an unmodified QEMU, stopped before its first instruction, makes the same devices
 of them, at the same places. Needs qemu-system-arm (or what ARMVISOR_QEMU names)."""
+import base64
 import json
 import os
 import re
@@ -182,6 +183,32 @@ class Compare(unittest.TestCase):
                     self.compare(line, account, Path(folder))
                     compared += 1
         self.assertGreater(compared, 20)
+
+    @unittest.skipUnless(QEMU and GUEST.joinpath("zImage-armmp").exists(), "needs qemu-system-arm and build/guest")
+    def test_a_guest_sees_the_same_pci_devices(self):
+        """Configuration and regions of all functions, after the guest's kernel has placed them and its drivers have run."""
+        commands = ("cd /sys/bus/pci/devices; for d in *; do echo PCI $d; hexdump -v -e '16/1 \"%02x \" \"\\n\"' $d/config; "
+                    "cat $d/resource; done; cat /proc/iomem | grep -A99 pcie@ | sed /RAM/q; echo END")
+        code = base64.b64encode(commands.encode()).decode()
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("a", "b", "c"):
+                (Path(folder) / name).write_bytes(bytes(1 << 20))
+            words = ["-M", "virt,highmem=off", "-cpu", "cortex-a15", "-m", "256", "-nographic", "-no-reboot", "-kernel",
+                     GUEST / "zImage-armmp", "-initrd", GUEST / "initrd.img", "-append",
+                     f"console=ttyAMA0 quiet armvisor.exec={code}", "-netdev", "user,id=n", "-device",
+                     "virtio-net-pci,netdev=n,romfile=", "-device", "virtio-rng-pci,addr=7", "-device", "virtio-scsi-pci",
+                     "-device", "virtio-serial-pci,id=s", "-device", "virtconsole,bus=s.0"]
+            for name, more in (("a", ""), ("b", ",disable-legacy=on"), ("c", ",disable-modern=on")):
+                words += ["-drive", f"if=none,id={name},file={name},format=raw", "-device", f"virtio-blk-pci,drive={name}{more}"]
+            seen = []
+            for program in ([QEMU], [ARMVISOR, "qemu"]):
+                output = subprocess.run([*program, *words], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                        timeout=600).stdout
+                # Without the number that Linux gives to an interrupt: QEMU's board has more of them.
+                seen.append(re.sub(r"[0-9a-f]{2}( 01 00 00)$", r"--\1", output[output.find("PCI "):output.find("END")], flags=re.M))
+        self.assertEqual(seen[0].count("PCI 0000:"), 8)
+        self.maxDiff = None
+        self.assertEqual(*seen)
 
 
 if __name__ == "__main__":
