@@ -203,6 +203,35 @@ TEST_P(BoardTest, HasInItsTreeWhatItDescribes) {
   EXPECT_EQ(cells(fdt, fdt_path_offset(fdt, "/timer"), "interrupts")[2], ((1u << board_.max_vcpus) - 1) << 8 | 4);
 }
 
+/// As QEMU 7.2 has it for highmem=off.
+TEST(Board, PciInTheTreeIsQemus) {
+  FdtConfig config;
+  config.board = &virt_board(false, true);
+  config.ram_size = 32u << 20;
+  const auto made = make_fdt(config);
+  ASSERT_TRUE(made) << made.error().message;
+  const void* const fdt = made->data();
+  const int pci = fdt_path_offset(fdt, "/pcie@10000000"), frame = fdt_path_offset(fdt, "/intc@8000000/v2m@8020000");
+  ASSERT_GE(pci, 0);
+  ASSERT_GE(frame, 0);
+  using Cells = std::vector<u32>;
+  EXPECT_EQ(cells(fdt, pci, "reg"), (Cells{0, 0x3f000000, 0, 0x1000000}));
+  EXPECT_EQ(cells(fdt, pci, "bus-range"), (Cells{0, 15}));
+  EXPECT_EQ(cells(fdt, pci, "ranges"), (Cells{0x1000000, 0, 0, 0, 0x3eff0000, 0, 0x10000,  //
+                                              0x2000000, 0, 0x10000000, 0, 0x10000000, 0, 0x2eff0000}));
+  const u32 gic = cells(fdt, fdt_path_offset(fdt, "/intc@8000000"), "phandle")[0];
+  const u32 messages = cells(fdt, frame, "phandle")[0];
+  EXPECT_EQ(cells(fdt, pci, "msi-map"), (Cells{0, messages, 0, 0x10000}));
+  EXPECT_EQ(cells(fdt, pci, "interrupt-map-mask"), (Cells{0x1800, 0, 0, 7}));
+  const Cells map = cells(fdt, pci, "interrupt-map");
+  ASSERT_EQ(map.size(), 160u);
+  for (u32 slot = 0; slot < 4; ++slot)
+    for (u32 pin = 0; pin < 4; ++pin) {
+      const auto entry = map.begin() + (slot * 4 + pin) * 10;
+      EXPECT_EQ(Cells(entry, entry + 10), (Cells{slot << 11, 0, 0, pin + 1, gic, 0, 0, 0, 3 + (slot + pin) % 4, 4}));
+    }
+}
+
 TEST_P(BoardTest, HasItsDevicesWhereItSaysAndNothingElsewhere) {
   const u32 slots = board_.find(DeviceKind::VirtioMmio) ? board_.find(DeviceKind::VirtioMmio)->count : 0;
   std::vector<DeviceSpec> specs;

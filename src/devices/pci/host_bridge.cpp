@@ -56,7 +56,7 @@ void HostBridge::describe(TreeWriter& tree, const Site& site) {
   tree.cells("linux,pci-domain", {0});
   tree.cells("bus-range", {0, buses - 1});
   tree.empty("dma-coherent");
-  tree.cells("msi-map", {0, static_cast<u32>(Phandle::Messages), 0, buses << 8});
+  tree.cells("msi-map", {0, static_cast<u32>(Phandle::Messages), 0, 1 << 16});  // of all functions
   tree.reg({&config, 1});
   tree.cells("ranges", {k_space_ports, 0, 0, high(ports.base.value), low(ports.base.value), high(ports.size),
                         low(ports.size), k_space_memory, high(memory.base.value), low(memory.base.value),
