@@ -14,8 +14,8 @@ class MemoryDisk final : public devices::DiskBackend {
   u64 size() const override { return bytes_.size(); }
   bool read_only() const override { return read_only_; }
   std::string_view path() const override { return "memory"; }
-  int read(std::span<iovec> to, u64 offset) override { return transfer(to, offset, false); }
-  int write(std::span<iovec> from, u64 offset) override { return transfer(from, offset, true); }
+  int read(std::span<iovec> to, u64 offset) override { return move(to, offset, false); }
+  int write(std::span<iovec> from, u64 offset) override { return move(from, offset, true); }
   int flush() override { return 0; }
   int discard(u64 offset, u64 size) override { return check(offset, size); }
   int write_zeroes(u64 offset, u64 size, bool) override { return check(offset, size); }
@@ -25,7 +25,7 @@ class MemoryDisk final : public devices::DiskBackend {
     if (offset > bytes_.size() || size > bytes_.size() - offset) fail("an access outside the disk");
     return 0;
   }
-  int transfer(std::span<iovec> v, u64 offset, bool to_disk) {
+  int move(std::span<iovec> v, u64 offset, bool to_disk) {
     if (to_disk && read_only_) fail("a write to a read-only disk");
     for (const iovec& part : v) {
       check(offset, part.iov_len);
