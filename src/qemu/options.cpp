@@ -125,6 +125,12 @@ std::optional<std::string> read_value(Line& line, const Given& given, KeyValues&
   return std::nullopt;
 }
 
+bool check_file_name(Line& line, const Given& given) {
+  if (!given.value.empty()) return true;
+  line.outcomes.refused(given.text(), "expected the name of a file, found nothing; name one or leave it out");
+  return false;
+}
+
 bool check_keys(Line& line, const Given& given, KeyValues& values, std::string_view text) {
   const ListShape shape = ListShape::parse(text);
   const std::size_t before = line.outcomes.all().size();

@@ -59,6 +59,8 @@ bool check_keys(Line& line, const Given& given, KeyValues& values, std::string_v
 /// Takes a key whose value is of a kind (value_kinds.h); nothing if it is absent or, with an outcome, of another.
 std::optional<std::string> read_value(Line& line, const Given& given, KeyValues& values, std::string_view key,
                                       std::string_view kind);
+/// Whether a file is named at all; if not, with an outcome.
+bool check_file_name(Line& line, const Given& given);
 /// Ignores those of `keys` that are there.
 void ignore_keys(Line& line, const Given& given, KeyValues& values, std::initializer_list<std::string_view> keys,
                  std::string_view why);

@@ -160,11 +160,13 @@ void read_memory(Line& line, const Given& given) {
 }
 
 void read_kernel(Line& line, const Given& given) {
+  if (!check_file_name(line, given)) return;
   line.kernel = given.value;
   line.outcomes.mapped(given.text(), "kernel");
 }
 
 void read_initrd(Line& line, const Given& given) {
+  if (!check_file_name(line, given)) return;
   line.initrd = given.value;
   line.outcomes.mapped(given.text(), "initial RAM disk");
 }
@@ -175,11 +177,13 @@ void read_append(Line& line, const Given& given) {
 }
 
 void read_dtb(Line& line, const Given& given) {
+  if (!check_file_name(line, given)) return;
   line.dtb = given.value;
   line.outcomes.mapped(given.text(), "device tree, with RAM and /chosen set to match");
 }
 
 void read_bios(Line& line, const Given& given) {
+  if (!check_file_name(line, given)) return;
   line.firmware = given.value;
   line.outcomes.mapped(given.text(), "firmware in the first flash bank");
 }

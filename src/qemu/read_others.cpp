@@ -38,13 +38,6 @@ void read_log_item(Line& line, const std::string& item) {
   line.outcomes.clamped(where, "blocks as this program translates them, on standard error", "QEMU's are not here");
 }
 
-/// Whether a file is named at all.
-bool check_file_name(Line& line, const Given& given) {
-  if (!given.value.empty()) return true;
-  line.outcomes.refused(given.text(), "expected the name of a file, found nothing; name one or leave it out");
-  return false;
-}
-
 enum class ObjectKind { Entropy, Idle, Memory };
 struct ObjectRow {
   std::string_view type;

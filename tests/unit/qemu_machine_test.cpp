@@ -504,6 +504,11 @@ TEST(QemuLine, PropertiesOfAllDevicesOfADriver) {
   EXPECT_EQ(make("-global virtio-blk-pci.nosuch=1").fate("-global virtio-blk-pci.nosuch=1"), Fate::Ignored);
 }
 
+TEST(QemuLine, FilesHaveNames) {
+  for (const char* option : {"-kernel", "-initrd", "-dtb", "-bios", "-pidfile", "-D"})
+    EXPECT_NE(read_line({option, ""}).outcomes.first_refusal().find("found nothing"), std::string::npos) << option;
+}
+
 TEST(QemuLine, BusesAreThere) {
   for (const char* line :
        {"-device virtio-rng-device,bus=zz", "-device virtio-rng-device,bus=", "-device virtio-rng-device,bus=pcie.0",
