@@ -8,6 +8,7 @@
 
 #include "devices/backends/console_option.h"
 #include "devices/backends/disk_source.h"
+#include "devices/backends/frame_link.h"
 #include "devices/backends/network_options.h"
 #include "devices/backends/tap_network.h"
 #include "devices/virtio/pci.h"
@@ -19,12 +20,13 @@ struct DiskSpec : devices::DiskSource {
   std::string serial{};  ///< what the guest is told when it asks, 20 bytes of it at most
 };
 
-/// A network device on the user-mode network, on a tap interface of the host, or with nothing at the other end of its
-/// cable.
+/// A network device on the user-mode network, on a tap interface of the host, at an end of a link over a socket, or
+/// with nothing at the other end of its cable.
 struct NetworkSpec {
   devices::UserNetworkOptions network;
   bool unplugged = false;
   std::optional<devices::TapOptions> tap{};
+  std::optional<devices::FrameLinkOptions> link{};
 };
 
 /// A source of entropy, which is the host's.

@@ -6,6 +6,7 @@
 #include <set>
 #include <tuple>
 
+#include "devices/backends/link_network.h"
 #include "devices/backends/network_options.h"
 #include "devices/backends/no_network.h"
 #include "devices/backends/slirp_network.h"
@@ -215,6 +216,10 @@ Machine::MadeDevice Machine::make_device(const NetworkSpec& spec) {
   if (spec.tap) {
     AV_TRY_ASSIGN(network, devices::TapNetwork::create(*spec.tap));
     io.large_send = false;  // the interface takes frames of its own size
+  } else if (spec.link) {
+    if (links_ == world_.links.size()) return Error{ErrorKind::Internal, "a machine was given too few links"};
+    AV_TRY_ASSIGN(network, devices::LinkNetwork::create(world_.links[links_++]));
+    io.large_send = false;  // who is at the other end may know no larger frames
   } else if (!spec.unplugged) {
     AV_TRY_ASSIGN(network, devices::SlirpNetwork::create(spec.network));
   }

@@ -67,7 +67,15 @@ void Adder::finish(Device& device, const DeviceRow& row) {
 // --- cards
 
 std::string network_text(const Netdev& netdev) {
-  if (netdev.kind != "tap") return "user-mode network";
+  using Kind = devices::FrameLinkOptions::Kind;
+  if (netdev.kind == "user") return "user-mode network";
+  if (is_link(netdev.kind)) {
+    const devices::FrameLinkOptions& link = netdev.link;
+    if (link.kind == Kind::Listen) return "network of who connects to " + link.local.text();
+    if (link.kind == Kind::Connect) return "network by a connection to " + link.remote.text();
+    return "network of datagrams by " +
+           (link.remote.family == devices::SocketAddress::Family::None ? link.local : link.remote).text();
+  }
   return "tap interface" + (netdev.tap.interface.empty() ? "" : " " + netdev.tap.interface);
 }
 
@@ -87,6 +95,7 @@ void Adder::add_card(const Given& given, const std::string& netdev, std::optiona
   if (found->refused) return out_.ignored(given.text(), "its network is refused");
   spec.network = found->user;
   if (found->kind == "tap") spec.tap = found->tap;
+  if (is_link(found->kind)) spec.link = found->link;
   spec.network.mac = mac;
   if (found->given.name == "netdev") out_.mapped(found->given.text(), network_text(*found));
   add(given, "network card", place, std::move(spec));

@@ -32,13 +32,23 @@ Json device_json(const machine::DiskSpec& disk) {
   return j;
 }
 
+void set_link(Json& j, const devices::FrameLinkOptions& link) {
+  using Kind = devices::FrameLinkOptions::Kind;
+  using Family = devices::SocketAddress::Family;
+  j["kind-of-link"] = link.kind == Kind::Connect ? "connect" : link.kind == Kind::Listen ? "listen" : "datagram";
+  if (link.local.family != Family::None) j["local"] = link.local.text();
+  if (link.remote.family != Family::None) j["remote"] = link.remote.text();
+  if (link.reconnect_ms) j["reconnect-ms"] = *link.reconnect_ms;
+}
+
 Json device_json(const machine::NetworkSpec& spec) {
-  Json j{{"kind", "network"}, {"connected", spec.unplugged ? "no" : spec.tap ? "tap" : "user"}};
+  Json j{{"kind", "network"}, {"connected", spec.unplugged ? "no" : spec.tap ? "tap" : spec.link ? "socket" : "user"}};
   if (spec.tap && !spec.tap->interface.empty()) j["interface"] = spec.tap->interface;
   if (spec.network.mac) j["mac"] = mac_text(*spec.network.mac);
   if (spec.network.restricted) j["restrict"] = true;
   if (!spec.network.tftp_folder.empty()) j["tftp"] = spec.network.tftp_folder;
-  if (!spec.unplugged && !spec.tap) j["dhcpstart"] = devices::ipv4_text(spec.network.first_lease);
+  if (spec.link) set_link(j, *spec.link);
+  if (!spec.unplugged && !spec.tap && !spec.link) j["dhcpstart"] = devices::ipv4_text(spec.network.first_lease);
   for (const devices::HostForward& f : spec.network.forwards)
     j["hostfwd"].push_back(fmt::format("{}:{}:{}-{}:{}", f.udp ? "udp" : "tcp", devices::ipv4_text(f.host_address),
                                        f.host_port, devices::ipv4_text(f.guest_address), f.guest_port));

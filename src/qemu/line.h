@@ -7,6 +7,7 @@
 
 #include "devices/backends/console_option.h"
 #include "devices/backends/disk_source.h"
+#include "devices/backends/frame_link.h"
 #include "devices/backends/network_options.h"
 #include "devices/backends/tap_network.h"
 #include "qemu/ids.h"
@@ -30,9 +31,10 @@ struct Drive {
 struct Netdev {
   Given given;
   std::string id;
-  std::string kind;  ///< user or tap
+  std::string kind;  ///< user, tap, socket, stream or dgram
   devices::UserNetworkOptions user;
   devices::TapOptions tap;
+  devices::FrameLinkOptions link;
   bool refused = false;
   bool used = false;
 };

@@ -64,6 +64,10 @@ bool check_file_name(Line& line, const Given& given);
 /// Ignores those of `keys` that are there.
 void ignore_keys(Line& line, const Given& given, KeyValues& values, std::initializer_list<std::string_view> keys,
                  std::string_view why);
+/// Whether a network of this kind is one over a socket: socket, stream or dgram.
+bool is_link(std::string_view kind);
+/// Reads such a one.
+void read_link(Line& line, Netdev& netdev, KeyValues& values);
 /// Refuses what is left in a list.
 void refuse_unknown_keys(Line& line, const Given& given, const KeyValues& values);
 

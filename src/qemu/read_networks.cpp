@@ -6,13 +6,14 @@ namespace armvisor::qemu {
 namespace {
 
 void check_kind(Line& line, Netdev& netdev) {
-  if (netdev.kind == "user" || netdev.kind == "tap") return;
+  if (netdev.kind == "user" || netdev.kind == "tap" || is_link(netdev.kind)) return;
   const std::string where = key_of(netdev.given, netdev.kind, {});
-  for (const std::string_view other : {"bridge", "socket", "stream", "dgram", "vde", "l2tpv3", "vhost-user",
-                                       "vhost-vdpa", "hubport", "passt", "af-xdp"})
+  for (const std::string_view other :
+       {"bridge", "vde", "l2tpv3", "vhost-user", "vhost-vdpa", "hubport", "passt", "af-xdp"})
     if (netdev.kind == other)
-      return refuse(line, netdev, where, "expected user or tap: there is no other network here; change it");
-  refuse(line, netdev, where, "expected user or tap, found no network of QEMU's; change it");
+      return refuse(line, netdev, where,
+                    "expected user, tap, socket, stream or dgram: there is no other network here; change it");
+  refuse(line, netdev, where, "expected user, tap, socket, stream or dgram, found no network of QEMU's; change it");
 }
 
 void read_forward(Line& line, Netdev& netdev, const std::string& text) {
@@ -119,6 +120,7 @@ Netdev read_network(Line& line, const Given& given, KeyValues& values) {
   if (!netdev.refused) check_kind(line, netdev);
   if (!netdev.refused && netdev.kind == "user") read_user(line, netdev, values);
   if (!netdev.refused && netdev.kind == "tap") read_tap(line, netdev, values);
+  if (!netdev.refused && is_link(netdev.kind)) read_link(line, netdev, values);
   return netdev;
 }
 

@@ -84,6 +84,7 @@ Status Vm::build() {
   AV_TRY(open_consoles());
   AV_TRY(loop_->start());
   AV_TRY(open_disks());
+  AV_TRY(open_links());
   AV_TRY(build_machine());
   if (config_.name.empty()) return {};
   const auto session = [this] { return StatsSession([this] { return stats(); }); };
@@ -99,6 +100,16 @@ Status Vm::open_disks() {
     disks_.push_back(std::move(opened));
     return {};
   });
+}
+
+Status Vm::open_links() {
+  for (const machine::DeviceSpec& spec : config_.devices) {
+    const auto* const network = std::get_if<machine::NetworkSpec>(&spec);
+    if (!network || !network->link) continue;
+    AV_TRY_ASSIGN(auto link, devices::FrameLink::open(*network->link));
+    links_.push_back(std::move(link));
+  }
+  return {};
 }
 
 Status Vm::open_consoles() {
@@ -159,7 +170,7 @@ Status Vm::build_machine() {
   AV_TRY_ASSIGN(
       auto built,
       machine::Machine::create(plan_, config_.boot, {config_.devices, config_.seats, config_.legacy_virtio, config_.io},
-                               make_engine, {clock_, *loop_, *flash_, *this, disks_}));
+                               make_engine, {clock_, *loop_, *flash_, *this, disks_, links_}));
   std::unique_lock lock(machine_mutex_);
   machine_ = std::move(built);
   lock.unlock();

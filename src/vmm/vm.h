@@ -98,6 +98,7 @@ class Vm final : private machine::MachineHost {
   void sample_vcpus();
   void vcpu_runs();
   Status open_disks();
+  Status open_links();
   Status open_consoles();
   Status start_console(machine::ConsolePort port);
   void give_up_output();
@@ -136,6 +137,7 @@ class Vm final : private machine::MachineHost {
   std::array<std::unique_ptr<Console>, machine::k_console_ports> consoles_;  ///< null: no such device
   std::unique_ptr<machine::FlashBanks> flash_;
   std::vector<std::shared_ptr<devices::DiskBackend>> disks_;  ///< they outlive a reset of the machine
+  std::vector<std::shared_ptr<devices::FrameLink>> links_;    ///< likewise
   std::unique_ptr<machine::Machine> machine_;
   std::unique_ptr<ControlServer> control_;
   std::shared_mutex threads_mutex_;  ///< guards threads_ itself, which a reset replaces

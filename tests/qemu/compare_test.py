@@ -40,7 +40,9 @@ class Qmp:
 
 
 def as_qemu_takes_it(words):
-    """Without what today's QEMU has no more, in the foreground, and with networks that need no interface of the host."""
+    """Without what today's QEMU has no more, in the foreground, and with networks that need no interface of the host and no
+    port of its own."""
+    words = [re.sub(r"^(socket,.*)\blisten=:\d+", r"\1listen=127.0.0.1:0", word) for word in words]
     words = [re.sub(r"^(type=)?tap,", "user,", word) for word in words if word not in ("-show-cursor", "-daemonize")]
     if "-pidfile" in words:
         at = words.index("-pidfile")

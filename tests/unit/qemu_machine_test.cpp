@@ -339,6 +339,41 @@ TEST(QemuLine, TapInterfacesRunQemusScriptsUnlessTheyAreToldOtherwise) {
   EXPECT_EQ(tap(",fd=5").up_script, "");
 }
 
+TEST(QemuLine, LinksOverSocketsAreAsQemuSaysThem) {
+  using Kind = devices::FrameLinkOptions::Kind;
+  using Family = devices::SocketAddress::Family;
+  const auto link = [](const std::string& text) {
+    const Made m = make("-device virtio-net-device,netdev=n -netdev " + text);
+    EXPECT_EQ(m.refused(), "") << text;
+    return *std::get<machine::NetworkSpec>(m.vm().devices.at(0)).link;
+  };
+  EXPECT_EQ(link("socket,id=n,listen=:2000").kind, Kind::Listen);
+  EXPECT_EQ(link("socket,id=n,listen=:2000").local.text(), ":2000");
+  EXPECT_EQ(link("socket,id=n,connect=host:1").remote.text(), "host:1");
+  EXPECT_EQ(link("socket,id=n,udp=a:1,localaddr=b:2").local.text(), "b:2");
+  EXPECT_EQ(link("socket,id=n,mcast=230.0.0.1:1234,localaddr=127.0.0.1").local.host, "127.0.0.1");
+  EXPECT_EQ(link("stream,id=n,server=on,addr.type=unix,addr.path=p").local.path, "p");
+  EXPECT_EQ(link("stream,id=n,addr.type=fd,addr.str=7").remote.fd, 7);
+  EXPECT_EQ(link("stream,id=n,addr.type=inet,addr.host=h,addr.port=1,reconnect=2").reconnect_ms, 2000u);
+  EXPECT_EQ(link("stream,id=n,addr.type=inet,addr.host=h,addr.port=1,reconnect-ms=0").reconnect_ms, std::nullopt);
+  EXPECT_FALSE(link("stream,id=n,addr.type=inet,addr.host=h,addr.port=1,addr.ipv4=on").remote.ipv6);
+  EXPECT_EQ(link("dgram,id=n,local.type=unix,local.path=a,remote.type=unix,remote.path=b").remote.path, "b");
+  EXPECT_EQ(link("dgram,id=n,remote.type=inet,remote.host=230.0.0.1,remote.port=1").local.family, Family::None);
+  EXPECT_EQ(link("dgram,id=n,local.type=fd,local.str=9").kind, Kind::Datagram);
+  for (const char* text :
+       {"socket,id=n", "socket,id=n,listen=:1,connect=h:1", "socket,id=n,connect=path",
+        "socket,id=n,listen=:1,localaddr=a", "socket,id=n,listen=:65536", "socket,id=n,udp=h:1",
+        "socket,id=n,mcast=10.0.0.1:1", "stream,id=n", "stream,id=n,addr.type=vsock",
+        "stream,id=n,addr.type=inet,addr.host=h", "stream,id=n,addr.type=unix", "stream,id=n,addr.type=fd,addr.str=x",
+        "stream,id=n,server=on,addr.type=unix,addr.path=p,reconnect=1",
+        "stream,id=n,addr.type=unix,addr.path=p,reconnect=1,reconnect-ms=1",
+        "stream,id=n,addr.type=unix,addr.path=p,addr.abstract=on", "dgram,id=n",
+        "dgram,id=n,local.type=inet,local.host=h,local.port=1",
+        "dgram,id=n,remote.type=inet,remote.host=10.0.0.1,remote.port=1",
+        "dgram,id=n,local.type=inet,local.host=h,local.port=1,remote.type=unix,remote.path=p"})
+    EXPECT_NE(make(std::string("-device virtio-net-device,netdev=n -netdev ") + text).refused(), "") << text;
+}
+
 TEST(QemuLine, ASecondSerialLineIsASecondUart) {
   const Made m = make("-serial mon:stdio -serial file:log");
   EXPECT_EQ(m.refused(), "");

@@ -1,0 +1,13 @@
+#include "devices/backends/frame_link.h"
+
+#include "devices/backends/datagram_link.h"
+#include "devices/backends/stream_link.h"
+
+namespace armvisor::devices {
+
+Result<std::shared_ptr<FrameLink>> FrameLink::open(const FrameLinkOptions& options) {
+  if (options.kind == FrameLinkOptions::Kind::Datagram) return DatagramLink::open(options);
+  return StreamLink::open(options);
+}
+
+}  // namespace armvisor::devices

@@ -1,0 +1,49 @@
+#pragma once
+// Where a socket is on the host, as options say it, and the addresses that this means.
+#include <sys/socket.h>
+
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace armvisor::devices {
+
+struct SocketAddress {
+  enum class Family { None, Inet, Unix, Descriptor };
+  Family family = Family::None;
+  std::string host;  ///< empty: any address for one that listens, else the host itself
+  std::string port;
+  bool ipv4 = true, ipv6 = true;
+  std::string path;  ///< of a Unix socket
+  int fd = -1;       ///< an open socket, which whoever opens the address owns from then on
+  std::string text() const;
+};
+
+/// An address as the kernel takes it.
+struct HostAddress {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+  int family() const { return storage.ss_family; }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+  bool is_multicast() const;  ///< of IPv4
+};
+
+/// What the address means: names are looked up, which may take a while. At least one. `option` is for messages; `type`
+/// is SOCK_STREAM or SOCK_DGRAM; `passive`: to be bound. Family: Inet or Unix.
+Result<std::vector<HostAddress>> find_addresses(const std::string& option, const SocketAddress& address, int type,
+                                                bool passive);
+
+/// Whether it is an IPv4 address, as numbers, of a multicast group.
+bool is_multicast_text(const std::string& host);
+bool is_datagram_socket(int fd);
+
+/// Binds a new socket that does not wait. A Unix socket's name that is a socket already is replaced.
+Result<Fd> bind_socket(const std::string& option, const SocketAddress& address, int type);
+
+/// The descriptor of an address, made one that does not wait; an error if it is no socket of `type`, or is one that
+/// listens though it should not, or the reverse.
+Result<Fd> take_socket(const std::string& option, const SocketAddress& address, int type, bool listening);
+
+}  // namespace armvisor::devices
