@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
   devices::CfiFlashConfig config;
   config.size = u64{1} << 20;
   config.read_only = in.get<u8>() & 1;
-  auto flash = devices::CfiFlash::create(config, [] {});
+  auto flash = devices::CfiFlash::create({config.size, "", config.read_only}, [] {});
   if (!flash) return 0;
   devices::CfiFlash& bank = **flash;
   fuzz::drive(in, bank, config.size, [&](u8 extra) {

@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "devices/backends/image_format.h"
+#include "devices/backends/nbd_disk.h"
 #include "vmm/control_path.h"
 
 namespace armvisor::cli {
@@ -40,12 +42,28 @@ Status check_named(const RunOptions& o) {
   return {};
 }
 
+/// The firmware has the first bank to itself.
+Status set_flash(const RunOptions& o, machine::BootConfig& boot) {
+  if (!o.flash.empty() && !boot.firmware.empty()) boot.flash.emplace_back();
+  for (const std::string& text : o.flash) {
+    auto file = devices::parse_disk_option(text);
+    if (!file) return bad("--flash: " + file.error().message);
+    if (file->format.empty() && devices::format_of_name(file->path) == "raw") file->format = "raw";
+    if (file->format != "raw" || devices::is_nbd_address(file->path))
+      return bad("--flash: expected a raw image in a file, found '" + text +
+                 "'; convert it (qemu-img convert -O raw), or say format=raw");
+    boot.flash.push_back({*std::move(file)});
+  }
+  return {};
+}
+
 Status set_machine(const RunOptions& o, vmm::VmConfig& vm) {
   AV_TRY(check_named(o));
   vm.boot.kernel = o.kernel.value_or("");
   vm.boot.initrd = o.initrd.value_or("");
   vm.boot.dtb = o.dtb.value_or("");
   vm.boot.firmware = o.firmware.value_or("");
+  AV_TRY(set_flash(o, vm.boot));
   vm.boot.append = o.append;
   if (o.memory) {
     AV_TRY_ASSIGN(vm.boot.ram_size, parse_size("--memory", *o.memory));

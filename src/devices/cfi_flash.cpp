@@ -12,6 +12,7 @@
 
 #include "base/bits.h"
 #include "base/host_error.h"
+#include "base/log_once.h"
 #include "base/write_all.h"
 #include "devices/cfi_query.h"
 
@@ -19,6 +20,7 @@ namespace armvisor::devices {
 namespace {
 
 constexpr u32 k_chips = 2, k_bus_bytes = 4;
+constexpr u64 k_sector = 512;  ///< what disks are written by
 constexpr u16 k_manufacturer = 0x0089, k_device = 0x0018;
 // Status register (one chip).
 constexpr u8 k_sr_ready = 0x80, k_sr_erase_error = 0x20, k_sr_program_error = 0x10, k_sr_locked = 0x02;
@@ -34,6 +36,7 @@ Error failed(const char* what) {
   return host_error(std::string("flash: expected ") + what, errno, "end other programs");
 }
 
+/// Zeros, which cost no memory until they are written.
 Result<Mapping> map_blank(u64 size) {
   void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) return failed("addresses for it");
@@ -59,10 +62,9 @@ Result<Mapping> map_erased(u64 size) {
 
 /// Lays the image file over the start of `mapping`.
 Status map_image(const CfiFlashConfig& config, Mapping& mapping) {
-  const bool shared = config.persistent && !config.read_only;
   const std::string expected = "flash image " + config.image + ": expected ";
   // (A FIFO would be waited for without O_NONBLOCK.)
-  Fd fd(::open(config.image.c_str(), (shared ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK));
+  Fd fd(::open(config.image.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat st {};
   if (!fd || fstat(fd.get(), &st) != 0)
     return file_error(expected + "a readable file", errno, "check the path and its permissions");
@@ -72,17 +74,30 @@ Status map_image(const CfiFlashConfig& config, Mapping& mapping) {
   if (length == 0 || length > config.size)
     return Error{ErrorKind::BadInput, fmt::format("the flash image '{}' has {} bytes; it must have between 1 and {}",
                                                   config.image, length, config.size)};
-  if (shared && length % k_page_size != 0)
-    return Error{
-        ErrorKind::BadInput,
-        fmt::format("the flash image '{}' has {} bytes; to be written to it must be a multiple of 4096, so pad it",
-                    config.image, length)};
-  if (mmap(mapping.data(), length, PROT_READ | PROT_WRITE, MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE), fd.get(),
-           0) == MAP_FAILED)
+  if (mmap(mapping.data(), length, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE, fd.get(), 0) == MAP_FAILED)
     return file_error(expected + "to map it", errno, "copy it to another file system");
   const u64 tail = align_up<u64>(length, k_page_size) - length;
   if (tail) std::memset(mapping.data() + length, 0xff, tail);
   return {};
+}
+
+/// A copy of the disk, which has its size: what somebody else does to the file later is not seen. Zeros take no memory.
+Result<Mapping> read_disk(DiskBackend& disk, u64 size) {
+  const std::string expected = fmt::format("flash image {}: expected ", disk.path());
+  if (disk.size() != size)
+    return Error{ErrorKind::BadInput, fmt::format("{}{} bytes, which a bank of flash has, found {}; give it that size "
+                                                  "(truncate -s {}M)",
+                                                  expected, size, disk.size(), size >> 20)};
+  AV_TRY_ASSIGN(Mapping mapping, map_blank(size));
+  const std::vector<u8> zeros(CfiFlash::k_block_size);
+  std::vector<u8> buffer(zeros.size());
+  for (u64 at = 0; at < size; at += buffer.size()) {
+    iovec part = {buffer.data(), buffer.size()};
+    if (const int error = disk.read(std::span(&part, 1), at))
+      return host_error(expected + "to read it", error, "check the file");
+    if (buffer != zeros) std::memcpy(mapping.data() + at, buffer.data(), buffer.size());
+  }
+  return mapping;
 }
 
 }  // namespace
@@ -95,17 +110,21 @@ void CfiFlash::describe(TreeWriter& tree, const Site& site) {
   tree.end();
 }
 
-Result<std::unique_ptr<CfiFlash>> CfiFlash::create(const CfiFlashConfig& config, std::function<void()> view_changed) {
+Result<std::unique_ptr<CfiFlash>> CfiFlash::create(CfiFlashConfig config, std::function<void()> view_changed) {
   if (config.size == 0 || !std::has_single_bit(config.size) || config.size < 2 * k_block_size)
     return Error{ErrorKind::BadArguments, "a flash bank must have a power of two of bytes, at least 512 KiB"};
-  AV_TRY_ASSIGN(Mapping memory, config.blank ? map_blank(config.size) : map_erased(config.size));
+  AV_TRY_ASSIGN(Mapping memory, config.disk    ? read_disk(*config.disk, config.size)
+                                : config.blank ? map_blank(config.size)
+                                               : map_erased(config.size));
   if (!config.image.empty()) AV_TRY(map_image(config, memory));
-  return std::unique_ptr<CfiFlash>(new CfiFlash(std::move(memory), config.read_only, std::move(view_changed)));
+  return std::unique_ptr<CfiFlash>(new CfiFlash(std::move(memory), std::move(config), std::move(view_changed)));
 }
 
-CfiFlash::CfiFlash(Mapping memory, bool read_only, std::function<void()> view_changed)
+CfiFlash::CfiFlash(Mapping memory, CfiFlashConfig config, std::function<void()> view_changed)
     : memory_(std::move(memory)),
-      read_only_(read_only),
+      disk_(std::move(config.disk)),
+      flush_each_(config.flush_each),
+      read_only_(config.read_only || (disk_ && disk_->read_only())),
       view_changed_(std::move(view_changed)),
       locked_(memory_.size() / k_block_size) {}
 
@@ -178,7 +197,11 @@ void CfiFlash::mmio_write(u64 offset, u32 size, u64 value) {
   const u8 code = static_cast<u8>(value);
   switch (expect_) {
     case Expect::Command: command(offset, code); break;
-    case Expect::ProgramData: finish(program(offset, size, value)); break;
+    case Expect::ProgramData: {
+      const u32 errors = program(offset, size, value);
+      finish(errors || save(offset, size) ? errors : k_sr_program_error);
+      break;
+    }
     case Expect::EraseConfirm: erase(code); break;
     case Expect::BufferCount: start_buffer(static_cast<u32>(value & 0xffff)); break;
     case Expect::BufferData: buffer_data(offset, size, value); break;
@@ -229,12 +252,25 @@ u32 CfiFlash::program(u64 offset, u32 size, u64 value) {
   return 0;
 }
 
+/// Writes what was changed to the disk, by whole sectors. False: it does not take it.
+bool CfiFlash::save(u64 offset, u64 size) {
+  if (!disk_ || size == 0) return true;
+  const u64 first = align_down(offset, k_sector), end = align_up(offset + size, k_sector);
+  iovec part = {memory_.data() + first, end - first};
+  int error = disk_->write(std::span(&part, 1), first);
+  if (error == 0 && flush_each_) error = disk_->flush();
+  if (error == 0) return true;
+  AV_LOG_ONCE(Error, "flash image %s: what the guest writes is not kept: %s", std::string(disk_->path()).c_str(),
+              std::strerror(error));
+  return false;
+}
+
 void CfiFlash::erase(u8 code) {
   if (code != k_confirm) return abandon(code);
   const u64 base = block_ * k_block_size;
   if (const u32 errors = write_errors(base)) return finish(errors | k_sr_erase_error);
   std::memset(memory_.data() + base, 0xff, k_block_size);
-  finish(0);
+  finish(save(base, k_block_size) ? 0 : k_sr_erase_error);
 }
 
 void CfiFlash::lock(u8 code) {
@@ -266,8 +302,13 @@ void CfiFlash::buffer_data(u64 offset, u32 size, u64 value) {
 void CfiFlash::commit_buffer(u8 code) {
   if (code != k_confirm) return abandon(code);
   u32 errors = 0;
-  for (const Write& w : buffer_) errors |= program(w.offset, w.size, w.value);
-  finish(errors);
+  u64 first = memory_.size(), end = 0;
+  for (const Write& w : buffer_) {
+    errors |= program(w.offset, w.size, w.value);
+    first = std::min(first, w.offset);
+    end = std::max(end, w.offset + w.size);
+  }
+  finish(errors || save(first, end - first) ? errors : k_sr_program_error);
 }
 
 }  // namespace armvisor::devices

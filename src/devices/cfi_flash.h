@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "devices/backends/disk.h"
 #include "devices/device.h"
 #include "devices/device_tree.h"
 
@@ -17,10 +18,13 @@ namespace armvisor::devices {
 
 struct CfiFlashConfig {
   u64 size = u64{64} << 20;
-  std::string image;        ///< file that is the content from offset 0; empty: an erased bank
-  bool blank = false;       ///< zeros instead of an erased bank, as QEMU has flash without a file
-  bool persistent = false;  ///< programming changes the file; else it is lost at the end
-  bool read_only = false;   ///< programming and erasing fail
+  std::string image{};     ///< file that is the content from offset 0; empty: an erased bank
+  bool read_only = false;  ///< programming and erasing fail
+  bool blank = false;      ///< zeros instead of an erased bank, as QEMU has flash without a file
+  /// The content, of `size` bytes, in place of an image. Programming and erasing write to it, unless it is read-only;
+  /// what it fails to take they report to the guest. null: what the guest writes is lost at the end.
+  std::unique_ptr<DiskBackend> disk{};
+  bool flush_each = false;  ///< what is written is on stable storage before the guest sees it done
 };
 
 class CfiFlash final : public MmioDevice {
@@ -28,7 +32,7 @@ class CfiFlash final : public MmioDevice {
   static constexpr u32 k_block_size = 256 << 10;
 
   /// `view_changed` is called, on the accessing thread, when the bank enters or leaves read-array mode.
-  static Result<std::unique_ptr<CfiFlash>> create(const CfiFlashConfig& config, std::function<void()> view_changed);
+  static Result<std::unique_ptr<CfiFlash>> create(CfiFlashConfig config, std::function<void()> view_changed);
 
   /// (any thread) Host memory of the byte at `offset` while the bank reads as an array, else null. Contents change only
   /// between a leave and the next enter of read-array mode.
@@ -49,12 +53,13 @@ class CfiFlash final : public MmioDevice {
   enum class ReadMode : u8 { Array, Status, Identifier, Query };
   enum class Expect : u8 { Command, ProgramData, EraseConfirm, BufferCount, BufferData, BufferConfirm, LockCommand };
 
-  CfiFlash(Mapping memory, bool read_only, std::function<void()> view_changed);
+  CfiFlash(Mapping memory, CfiFlashConfig config, std::function<void()> view_changed);
   void set_mode(ReadMode mode);
   void command(u64 offset, u8 code);
   void finish(u32 errors);
   void abandon(u8 code);
   u32 program(u64 offset, u32 size, u64 value);
+  bool save(u64 offset, u64 size);
   void erase(u8 code);
   void lock(u8 code);
   void start_buffer(u32 count);
@@ -71,6 +76,8 @@ class CfiFlash final : public MmioDevice {
   };
 
   Mapping memory_;
+  const std::unique_ptr<DiskBackend> disk_;
+  const bool flush_each_;
   const bool read_only_;
   const std::function<void()> view_changed_;
   std::atomic<bool> read_array_{true};

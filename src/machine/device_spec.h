@@ -20,6 +20,11 @@ struct DiskSpec : devices::DiskSource {
   std::string serial{};  ///< what the guest is told when it asks, 20 bytes of it at most
 };
 
+/// A file that is the whole content of a bank of flash, byte for byte.
+struct FlashSpec : devices::DiskSource {
+  bool or_read_only = false;  ///< read-only if the file may not be written
+};
+
 /// A network device on the user-mode network, on a tap interface of the host, at an end of a link over a socket, or
 /// with nothing at the other end of its cable.
 struct NetworkSpec {

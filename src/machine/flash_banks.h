@@ -4,20 +4,24 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "devices/cfi_flash.h"
 #include "machine/board.h"
+#include "machine/device_spec.h"
 
 namespace armvisor::machine {
 
 class FlashBanks {
  public:
-  /// `firmware`: file that is the content of the first bank from its start; empty: erased. The others are erased. `blank`: zeros where none has a file.
+  /// `firmware`: file that is the content of the first bank from its start, and keeps nothing of what is written;
+  /// empty: none. `files` are those of the banks, each locked, and kept up to date unless it is read-only or a
+  /// snapshot. What has neither is erased, or `blank`: zeros.
   static Result<std::unique_ptr<FlashBanks>> create(const Board& board, const std::string& firmware,
-                                                    bool blank = false);
+                                                    std::span<const FlashSpec> files = {}, bool blank = false);
 
   devices::CfiFlash& bank(std::size_t index) { return *banks_[index].flash; }
   /// Host view of the page at `pa`, or null outside the banks and while the bank does not read as an array.

@@ -114,7 +114,7 @@ Status check_firmware(const std::string& path, const StopEvent* stop) {
 
 Result<BootPlan> plan_firmware(const BootConfig& config, const StopEvent* stop) {
   BootPlan plan;
-  if (!config.empty_flash) AV_TRY(check_firmware(config.firmware, stop));
+  if (!config.boot_flash().empty()) AV_TRY(check_firmware(config.boot_flash(), stop));
   AV_TRY_ASSIGN(plan.fdt, tree(config, fdt_config(config, 0, 0), stop));
   // Where U-Boot and UEFI for "virt" look for it.
   plan.fdt_address = static_cast<u32>(config.board->ram.base.value);
@@ -159,6 +159,26 @@ std::string size_text(u64 bytes) {
   return bytes % k_mib == 0 ? fmt::format("{} MiB", bytes / k_mib) : fmt::format("{} bytes", bytes);
 }
 
+Status check_flash(const BootConfig& config) {
+  const Board& board = *config.board;
+  const Placement* const placement = board.find(DeviceKind::Flash);
+  const std::size_t banks = placement ? placement->first.used().size() : 0;
+  if (!config.firmware.empty() && banks == 0)
+    return Error{
+        ErrorKind::BadArguments,
+        fmt::format("firmware: expected a board with flash, found {}, which has none; start a kernel", board.name)};
+  if (config.flash.size() > banks)
+    return Error{ErrorKind::BadArguments,
+                 fmt::format("flash: expected files for at most {} banks of flash, found more; "
+                             "leave some out",
+                             banks)};
+  if (!config.firmware.empty() && !config.flash.empty() && !config.flash[0].path.empty())
+    return Error{ErrorKind::BadArguments,
+                 "flash: expected either firmware or a file of its own in the first bank, "
+                 "found both; leave out one"};
+  return {};
+}
+
 Status check_board(const BootConfig& config) {
   const Board& board = *config.board;
   if (config.ram_size < board.min_ram || config.ram_size > board.ram.size || config.ram_size % k_mib != 0)
@@ -169,11 +189,7 @@ Status check_board(const BootConfig& config) {
   if (config.vcpus < 1 || config.vcpus > board.max_vcpus)
     return Error{ErrorKind::BadArguments,
                  fmt::format("vCPUs: expected 1 to {}, found {}; change --cpus", board.max_vcpus, config.vcpus)};
-  if (!config.firmware.empty() && !board.find(DeviceKind::Flash))
-    return Error{
-        ErrorKind::BadArguments,
-        fmt::format("firmware: expected a board with flash, found {}, which has none; start a kernel", board.name)};
-  return {};
+  return check_flash(config);
 }
 
 Status check_config(const BootConfig& config) {
@@ -182,11 +198,11 @@ Status check_config(const BootConfig& config) {
     return Error{ErrorKind::BadArguments,
                  fmt::format("kernel command line: expected at most {} bytes, found {}; shorten --append",
                              k_most_append, config.append->size())};
-  if (config.kernel.empty() == config.firmware.empty() &&
-      !((config.tree_only || config.empty_flash) && config.kernel.empty()))
+  if (config.kernel.empty() && config.boot_flash().empty() && !config.tree_only && !config.empty_flash)
     return Error{ErrorKind::BadArguments,
-                 config.kernel.empty() ? "expected something to run, found neither --kernel nor --firmware; give one"
-                                       : "expected --kernel or --firmware, found both; give one"};
+                 "expected something to run, found neither --kernel nor --firmware nor --flash; give one"};
+  if (!config.kernel.empty() && !config.firmware.empty())
+    return Error{ErrorKind::BadArguments, "expected --kernel or --firmware, found both; give one"};
   if (config.kernel.empty() && !config.initrd.empty())
     return Error{ErrorKind::BadArguments,
                  "expected --initrd with --kernel, found it without; firmware loads its own, from a disk or the "
@@ -200,13 +216,16 @@ std::vector<std::string> input_files(const BootConfig& config) {
   std::vector<std::string> files;
   for (const std::string& path : {kernel_argument(config).path, config.initrd, config.dtb, config.firmware})
     if (!path.empty()) files.push_back(path);
+  for (const FlashSpec& bank : config.flash)
+    if (!bank.path.empty()) files.push_back(bank.path);
   return files;
 }
 
 Result<BootPlan> plan_boot(const BootConfig& config, const StopEvent* stop) {
   AV_TRY(check_config(config));
-  if (!config.firmware.empty() || config.empty_flash) return plan_firmware(config, stop);
-  return config.kernel.empty() ? plan_nothing(config, stop) : plan_kernel(config, stop);
+  if (!config.kernel.empty()) return plan_kernel(config, stop);
+  const bool flash = !config.boot_flash().empty() || config.empty_flash;
+  return flash ? plan_firmware(config, stop) : plan_nothing(config, stop);
 }
 
 bool apply(const BootPlan& plan, GuestRam& ram) {

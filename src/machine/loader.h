@@ -7,6 +7,7 @@
 #include "arm/cpu_state.h"
 #include "base/result.h"
 #include "machine/board.h"
+#include "machine/device_spec.h"
 #include "machine/image.h"
 #include "machine/virt.h"
 #include "memory/guest_ram.h"
@@ -18,19 +19,24 @@ struct BootConfig {
   std::string kernel;    ///< FILE or FILE@ADDRESS, with qemu_kernels FILE; empty: none
   std::string initrd;    ///< empty: none
   std::string dtb;       ///< empty: generated
-  std::string firmware;  ///< for flash bank 0; empty: none
+  std::string firmware;  ///< for flash bank 0, which keeps nothing; empty: none
+  /// By bank; without a path: none. Without a kernel the machine starts in the first, which then has to have one.
+  std::vector<FlashSpec> flash{};
   std::optional<std::string> append;
   /// Kernels are placed as QEMU places them: a file of no known format as if it were a zImage, and the device tree at
   /// the start of RAM if the kernel leaves it free.
   bool qemu_kernels = false;
-  bool tree_only = false;  ///< nothing will run: the device tree alone is wanted, and there may be no kernel
+  bool tree_only = false;    ///< nothing will run: the device tree alone is wanted, and there may be no kernel
   bool empty_flash = false;  ///< neither kernel nor firmware: the vCPU runs the zeros of flash that has no content
   u64 ram_size = u64{512} << 20;
   u32 vcpus = 1;
+
+  /// The file in flash that the first vCPU starts in; empty: none.
+  const std::string& boot_flash() const { return firmware.empty() && !flash.empty() ? flash[0].path : firmware; }
 };
 
-/// All files but the firmware read and checked, every address decided; nothing of the guest touched yet. Can be applied
-/// repeatedly (the machine resets).
+/// All files but those of flash read and checked, every address decided; nothing of the guest touched yet. Can be
+/// applied repeatedly (the machine resets).
 struct BootPlan {
   std::vector<Segment> segments;  ///< in RAM
   std::vector<u8> fdt;            ///< packed; also among the segments, with room to grow

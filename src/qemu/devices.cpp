@@ -141,10 +141,9 @@ void Adder::add_card_device(Device& device, const DeviceRow& row) {
 
 // --- disks
 
-/// `snapshot`: the whole line's. QEMU does not apply that to a -blockdev.
 machine::DiskSpec disk_spec(const Drive& drive, bool snapshot) {
   machine::DiskSpec spec{drive.source, drive.serial};
-  spec.snapshot = drive.snapshot.value_or(snapshot && drive.given.name != "blockdev");
+  spec.snapshot = drive.is_snapshot(snapshot);
   return spec;
 }
 

@@ -82,6 +82,12 @@ void set_place(Json& device, const machine::Seat& seat) {
   device["pci"] = fmt::format("{:02x}.{:x}", seat.slot, seat.function);
 }
 
+Json flash_json(std::size_t bank, const machine::FlashSpec& flash) {
+  Json j{{"unit", bank}, {"file", flash.path}, {"read-only", flash.read_only}};
+  if (flash.snapshot) j["snapshot"] = true;
+  return j;
+}
+
 Json machine_json(const Machine& m) {
   const machine::BootConfig& boot = m.vm.boot;
   Json j;
@@ -92,6 +98,8 @@ Json machine_json(const Machine& m) {
                                   {"dumpdtb", m.dump_dtb},
                                   {"pidfile", m.pid_file}})
     if (!file.empty()) j[key] = file;
+  for (std::size_t bank = 0; bank < boot.flash.size(); ++bank)
+    if (!boot.flash[bank].path.empty()) j["flash"].push_back(flash_json(bank, boot.flash[bank]));
   if (boot.append) j["append"] = *boot.append;
   j["memory"] = boot.ram_size;
   j["cpus"] = boot.vcpus;

@@ -1,6 +1,7 @@
 #pragma once
 // What a command line says, option by option, before anything is made of it together. Readers (options.h) fill it; what
 // refers to something by its id is put together in machine.h.
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,9 @@ struct Drive {
   std::optional<bool> snapshot;                                              ///< unset: as -snapshot says
   bool refused = false;                                                      ///< it has an outcome already
   bool used = false;                                                         ///< a device has it
+
+  /// `line`: whether the whole line says -snapshot, which QEMU does not apply to a -blockdev.
+  bool is_snapshot(bool line) const { return snapshot.value_or(line && given.name != "blockdev"); }
 };
 
 struct Netdev {
@@ -80,6 +84,12 @@ struct NamedFile {
   Kind kind;
 };
 
+/// -machine pflash0=NODE
+struct FlashNode {
+  std::string node;  ///< empty: none
+  std::string option;
+};
+
 enum class Display {
   Default,    ///< a window, if QEMU has one
   Window,     ///< asked for
@@ -101,6 +111,7 @@ struct Line {
   u32 cpus = 1;
 
   std::string kernel, initrd, dtb, firmware;
+  std::array<FlashNode, 2> flash_nodes;  ///< by bank
   std::optional<std::string> append;
   std::vector<std::string> data_folders;  ///< -L
 

@@ -24,15 +24,29 @@ std::string find_firmware(const Line& line) {
   return name;
 }
 
-bool runs_nothing(const Line& line) { return line.kernel.empty() && line.firmware.empty() && line.dump_dtb.empty(); }
+/// Something is to be in the first bank, be it refused.
+bool any_first_flash(const Line& line) {
+  const auto first = [](const Drive& d) { return d.interface == "pflash" && d.index.value_or(0) == 0; };
+  return !line.flash_nodes[0].node.empty() || std::ranges::any_of(line.drives, first);
+}
 
-void check_boot(Line& line) {
+bool runs_nothing(const Line& line) {
+  return line.kernel.empty() && line.firmware.empty() && !any_first_flash(line) && line.dump_dtb.empty();
+}
+
+void check_boot(Line& line, const machine::BootConfig& boot) {
   Outcomes& out = line.outcomes;
+  const bool flash = !boot.flash.empty() && !boot.flash[0].path.empty();
   if (line.machine.empty())
     out.refused("default: -machine", "expected -M virt, found no -M; QEMU has no default either");
   if (runs_nothing(line))
     out.clamped("default: -kernel none", "a CPU that runs the zeros of empty flash, as in QEMU",
-                "there is neither -kernel nor -bios; a signal or the console's keys end the machine");
+                "there is neither -kernel nor -bios nor flash; a signal or the console's keys end the machine");
+  if (flash && !line.kernel.empty())
+    out.refused("-kernel " + line.kernel,
+                "expected -kernel or flash in unit 0 alone: firmware is not given a kernel (fw_cfg)");
+  if (flash && !line.firmware.empty())
+    out.refused("-bios " + line.firmware, "expected -bios or flash in unit 0, found both; leave out one");
   if (!line.kernel.empty() && !line.firmware.empty())
     out.refused("-bios " + line.firmware, "expected -kernel or -bios alone: firmware is not given a kernel (fw_cfg)");
   if (line.kernel.empty() && !line.initrd.empty())
@@ -45,7 +59,8 @@ void check_boot(Line& line) {
 }
 
 void set_boot(Line& line, machine::BootConfig& boot) {
-  check_boot(line);
+  add_flash(line, boot);
+  check_boot(line, boot);
   boot.board = &machine::virt_board(false, true);
   boot.kernel = line.kernel;
   boot.qemu_kernels = true;

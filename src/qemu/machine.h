@@ -25,6 +25,8 @@ void check_files(Line& line, bool missing_too);
 // Its parts.
 void add_devices(Line& line, vmm::VmConfig& vm);
 void add_consoles(Line& line, vmm::VmConfig& vm);
+/// Before the devices, which may not have the same drives.
+void add_flash(Line& line, machine::BootConfig& boot);
 /// The place of the console that a device refers to; with an outcome for `given`, if there is none.
 std::optional<devices::ConsoleOption> console_place(Line& line, Chardev& chardev);
 

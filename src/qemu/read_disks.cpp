@@ -49,11 +49,8 @@ void check_file(Line& line, Drive& drive) {
 
 void check_interface(Line& line, Drive& drive) {
   const std::string where = key_of(drive.given, "if", drive.interface);
-  if (drive.interface == "virtio" || drive.interface == "none") return;
-  if (drive.interface == "pflash")
-    refuse(line, drive, where, "expected -bios: flash that keeps what is written is not here");
-  else
-    refuse(line, drive, where, "expected virtio, or none with a -device: the board has no other, nor has QEMU's");
+  if (drive.interface == "virtio" || drive.interface == "none" || drive.interface == "pflash") return;
+  refuse(line, drive, where, "expected virtio, pflash, or none with a -device: the board has no other, nor has QEMU's");
 }
 
 /// bus=, unit= and index=: buses take any number of drives, so an index is a unit.
@@ -196,17 +193,19 @@ void read_blockdev(Line& line, const Given& given) {
 
 /// QEMU's numbers of the drives that have an option of their own; of one by a word alone, that of -hda.
 std::optional<u64> fixed_place(std::string_view option) {
+  if (option == "pflash") return std::nullopt;  // the next of the board's banks
   if (option.empty() || option == "hda") return 0;
   return option == "hdb" ? 1 : option == "hdd" ? 3 : 2;
 }
 
-/// -hda, -hdb, -hdc, -hdd, -cdrom, and a word that is no option.
+/// -hda, -hdb, -hdc, -hdd, -cdrom, -pflash, and a word that is no option.
 void read_disk_image(Line& line, const Given& given) {
   Drive drive;
   drive.given = given;
   drive.index = fixed_place(given.name);
   drive.source.path = given.value;
   drive.source.read_only = given.name == "cdrom";
+  if (given.name == "pflash") drive.interface = "pflash";
   check_file(line, drive);
   add(line, std::move(drive));
 }

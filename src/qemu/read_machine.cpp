@@ -82,6 +82,13 @@ void read_iommu(Line& line, const Given& given, KeyValues& values) {
     line.outcomes.refused(key_of(given, "iommu", *iommu), "expected none: there is no IOMMU here; leave it out");
 }
 
+void read_flash_nodes(Line& line, const Given& given, KeyValues& values) {
+  for (std::size_t bank = 0; bank < line.flash_nodes.size(); ++bank) {
+    const std::string key = "pflash" + std::to_string(bank);
+    if (const auto node = values.take(key)) line.flash_nodes[bank] = {*node, key_of(given, key, *node)};
+  }
+}
+
 using Text = std::pair<std::string_view, void (*)(Line&, const Given&)>;
 /// Properties that are options as well.
 constexpr Text k_other_names[] = {{"kernel", read_kernel},
@@ -126,6 +133,7 @@ void read_machine(Line& line, const Given& given) {
     line.outcomes.mapped(key_of(given, "dumpdtb", *file), "the device tree is written to " + *file + ", nothing runs");
   }
   read_iommu(line, given, *values);
+  read_flash_nodes(line, given, *values);
   for (const auto& [name, reader] : k_other_names)
     if (const auto value = values->take(name)) reader(line, {std::string(name), *value});
   if (const auto accel = values->take("accel")) read_accelerators(line, given, *accel);

@@ -79,8 +79,8 @@ std::optional<EndReason> Vm::ended_early() {
 }
 
 Status Vm::build() {
-  AV_TRY_ASSIGN(flash_,
-                machine::FlashBanks::create(*config_.boot.board, config_.boot.firmware, config_.boot.empty_flash));
+  AV_TRY_ASSIGN(flash_, machine::FlashBanks::create(*config_.boot.board, config_.boot.firmware, config_.boot.flash,
+                                                    config_.boot.empty_flash));
   AV_TRY(open_consoles());
   AV_TRY(loop_->start());
   AV_TRY(open_disks());

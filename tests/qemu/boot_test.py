@@ -5,7 +5,10 @@ import shutil
 import subprocess
 import unittest
 
-from support import GUEST, Folder
+from support import GUEST, Folder, load_boot_support
+
+boot_support = load_boot_support()
+VARIABLE = "Kept -guid 7c1d9f0e-3a52-4c1b-9f59-0d2f1c6ab001"
 
 # Shell commands in the guest.
 DISKS = "for d in /sys/block/vd*; do echo DISK ${d##*/} $(cat $d/size) $(dd if=/dev/${d##*/} bs=4 count=1 2>/dev/null); done"
@@ -146,6 +149,56 @@ class Boot(unittest.TestCase):
         self.assertEqual(process.wait(60), 0, "as QEMU ends by a signal")
         for stream in (process.stdin, process.stdout, process.stderr):
             stream.close()
+
+    def uefi(self, *words):
+        """A machine at the prompt of UEFI's shell."""
+        session = boot_support.Session("qemu", "-M", "virt", "-nographic", "-nic", "none", *words, cwd=self.folder.path)
+        self.addCleanup(session.__exit__)
+        session.expect("startup.nsh")
+        session.send("\x1b")  # do not wait for it
+        session.expect("Shell> ")
+        return session
+
+    def test_uefi_variables_survive_in_a_file_of_flash(self):
+        """They are there although the machine is killed; a snapshot keeps none; a second machine may only read the file."""
+        variables = self.folder.path / "vars.fd"
+        with open(variables, "wb") as file:
+            file.truncate(64 << 20)
+        (self.folder.path / "code.fd").symlink_to(GUEST / "uefi.fd")
+        code = ["-drive", "if=pflash,format=raw,unit=0,readonly=on,file=code.fd"]
+        line = code + ["-drive", "if=pflash,format=raw,unit=1,file=vars.fd"]
+        machine = self.uefi(*line)
+        machine.send(f"setvar {VARIABLE} -bs -nv =0x12345678\r")
+        machine.expect("Shell> ")
+        refused = self.folder.qemu("-M", "virt", "-nographic", "-nic", "none", *line)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("vars.fd is in use by another machine", refused.stderr)
+        machine.process.kill()
+        machine.process.wait()
+        machine = self.uefi("-blockdev", "driver=file,node-name=f,filename=vars.fd", "-blockdev", "driver=raw,node-name=v,file=f",
+                            "-machine", "pflash1=v", *code)
+        machine.send(f"setvar {VARIABLE}\r")
+        machine.expect("Kept - 0004 Bytes")
+        machine.expect("78 56 34 12")
+        machine.expect("Shell> ")
+        machine.process.terminate()
+        self.assertEqual(machine.finish(), 0)
+        kept = variables.read_bytes()
+        machine = self.uefi("-snapshot", *line)
+        machine.send(f"setvar {VARIABLE} =0x9abcdef0\r")
+        machine.expect("Shell> ")
+        machine.send(f"setvar {VARIABLE}\r")
+        machine.expect("F0 DE BC 9A")
+        machine.process.terminate()
+        self.assertEqual(machine.finish(), 0)
+        self.assertEqual(variables.read_bytes(), kept)
+
+    def test_a_file_of_flash_has_the_size_of_the_bank(self):
+        self.disk("code.fd", "\xfe\xff\xff\xea")
+        refused = self.folder.qemu("-M", "virt", "-nographic", "-nic", "none", "-drive", "if=pflash,format=raw,file=code.fd")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("expected 67108864 bytes", refused.stderr)
+        self.assertIn("found 1048576", refused.stderr)
 
 
 if __name__ == "__main__":

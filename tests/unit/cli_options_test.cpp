@@ -27,6 +27,27 @@ TEST(RunOptions, AreReadByLongAndShortName) {
   EXPECT_FALSE(r->vm.reboot);
 }
 
+TEST(RunOptions, FilesOfFlashTakeTheBanksThatFirmwareLeaves) {
+  const auto flash_of = [](const Arguments& arguments) { return run_request(*parse_run_options(arguments)); };
+  auto r = flash_of({"--flash", "code,ro", "--flash", "vars,cache=writethrough"});
+  ASSERT_TRUE(r) << r.error().message;
+  ASSERT_EQ(r->vm.boot.flash.size(), 2u);
+  EXPECT_EQ(r->vm.boot.flash[0].path, "code");
+  EXPECT_TRUE(r->vm.boot.flash[0].read_only);
+  EXPECT_EQ(r->vm.boot.flash[1].path, "vars");
+  EXPECT_EQ(r->vm.boot.flash[1].cache, devices::DiskCache::Writethrough);
+  EXPECT_EQ(r->vm.boot.flash[1].format, "raw");
+  r = flash_of({"--firmware", "code", "--flash", "vars,snapshot"});
+  ASSERT_TRUE(r) << r.error().message;
+  ASSERT_EQ(r->vm.boot.flash.size(), 2u);
+  EXPECT_EQ(r->vm.boot.flash[0].path, "");
+  EXPECT_TRUE(r->vm.boot.flash[1].snapshot);
+  EXPECT_EQ(flash_of({"--kernel", "z"})->vm.boot.flash.size(), 0u);
+  for (const char* bad : {"", "a.qcow2", "a,format=auto", "a,format=qcow2", "nbd://host/export", "a,cache=x"})
+    EXPECT_FALSE(flash_of({"--flash", bad})) << bad;
+  EXPECT_TRUE(flash_of({"--flash", "a.qcow2,format=raw"}));
+}
+
 TEST(RunOptions, DefaultsAreThoseOfTheHelp) {
   auto r = run_request(*parse_run_options({}));
   ASSERT_TRUE(r);

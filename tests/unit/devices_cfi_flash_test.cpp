@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -18,9 +20,9 @@ class FlashTest : public testing::Test {
   u32 changes = 0;
   std::unique_ptr<CfiFlash> flash;
 
-  FlashTest() { make({k_size, "", false, false}); }
-  void make(const CfiFlashConfig& config) {
-    auto result = CfiFlash::create(config, [this] { ++changes; });
+  FlashTest() { make({k_size}); }
+  void make(CfiFlashConfig config) {
+    auto result = CfiFlash::create(std::move(config), [this] { ++changes; });
     ASSERT_TRUE(result) << result.error().message;
     flash = *std::move(result);
     changes = 0;
@@ -51,6 +53,13 @@ TEST_F(FlashTest, ErasedFlashReadsAsOnes) {
   EXPECT_EQ(flash->array_view(k_size), nullptr);
 }
 
+TEST_F(FlashTest, BlankFlashReadsAsZeros) {
+  CfiFlashConfig config{k_size};
+  config.blank = true;
+  make(std::move(config));
+  EXPECT_EQ(read(k_size - 4), 0u);
+}
+
 TEST_F(FlashTest, Identifier) {
   command(0, 0x90);
   EXPECT_EQ(read(0), 0x00890089u);
@@ -67,13 +76,13 @@ TEST_F(FlashTest, Identifier) {
 
 TEST_F(FlashTest, IdentifierModeEndsWithAnyCommand) {
   for (const u32 code : {0x40u, 0x20u, 0x60u, 0xe8u}) {
-    make({k_size, "", false, false});
+    make({k_size});
     command(8, 0x90);
     EXPECT_EQ(read(8), 0u) << "not locked";
     command(0, code);
     EXPECT_EQ(read(0), 0x00800080u) << std::hex << code << ": ready";
   }
-  make({k_size, "", false, false});
+  make({k_size});
   command(8, 0x90);
   command(0, 0x98);
   EXPECT_EQ(read(0x10 * 4), u32{'Q'} * 0x10001);
@@ -155,7 +164,7 @@ TEST_F(FlashTest, ErrorsStandInTheStatusUntilTheyAreCleared) {
 
 TEST_F(FlashTest, ProgramsWordsHalfwordsAndBytesByBothCommands) {
   for (const u32 code : {0x10u, 0x40u}) {
-    make({k_size, "", false, false});
+    make({k_size});
     flash->mmio_write(k_block, 4, code * 0x10001);
     flash->mmio_write(k_block, 4, 0x01020304);
     flash->mmio_write(k_block + 6, 2, code);
@@ -228,7 +237,7 @@ TEST_F(FlashTest, EraseIsOfTheBlockOfItsFirstCycle) {
 
 TEST_F(FlashTest, ReadArrayAbandonsASequenceAtOnce) {
   for (const u32 code : {0x20u, 0x60u}) {
-    make({k_size, "", false, false});
+    make({k_size});
     program(0, 0x1234);
     command(0, code);
     command(0, 0xff);
@@ -341,7 +350,7 @@ TEST_F(FlashTest, LockedBlocksKeepTheirContent) {
 
 TEST_F(FlashTest, LockingIsOfTheBlockOfItsFirstCycle) {
   for (const u32 code : {0x01u, 0x2fu}) {
-    make({k_size, "", false, false});
+    make({k_size});
     command(k_block, 0x60);
     command(0, code);
     EXPECT_EQ(read(0), 0x00800080u);
@@ -386,7 +395,7 @@ TEST_F(FlashTest, ResetReadsTheArrayUnlocksAndKeepsTheContent) {
 }
 
 TEST_F(FlashTest, ReadOnlyFlashRefusesProgramAndErase) {
-  make({k_size, "", false, true});
+  make({k_size, "", true});
   program(0, 0);
   EXPECT_EQ(read(0), 0x00920092u);
   command(0, 0x50);
@@ -406,32 +415,179 @@ class FlashImage : public FlashTest {
 
 TEST_F(FlashImage, IsTheStartOfTheBank) {
   image(5000);
-  make({k_size, path, false, false});
+  make({k_size, path});
   EXPECT_EQ(read(4996), 0x41414141u);
   EXPECT_EQ(read(5000), 0xffffffffu);
   program(0, 0);
-  make({k_size, path, false, false});
+  make({k_size, path});
   EXPECT_EQ(read(0), 0x41414141u) << "not persistent";
 }
 
-TEST_F(FlashImage, PersistentProgrammingReachesTheFile) {
-  image(8192);
-  make({k_size, path, true, false});
-  program(8, 0);
-  make({k_size, path, false, false});
-  EXPECT_EQ(read(8), 0u);
-  EXPECT_EQ(read(12), 0x41414141u);
+TEST_F(FlashImage, BadImagesAreExplained) {
+  EXPECT_FALSE(CfiFlash::create({k_size, "/nonexistent/image"}, {}));
+  image(0);
+  EXPECT_FALSE(CfiFlash::create({k_size, path}, {}));
+  image(1 << 20);
+  EXPECT_FALSE(CfiFlash::create({512 << 10, path}, {}));
+  EXPECT_FALSE(CfiFlash::create({3 << 20}, {}));
 }
 
-TEST_F(FlashImage, BadImagesAreExplained) {
-  EXPECT_FALSE(CfiFlash::create({k_size, "/nonexistent/image", false, false}, {}));
-  image(0);
-  EXPECT_FALSE(CfiFlash::create({k_size, path, false, false}, {}));
-  image(5000);
-  EXPECT_FALSE(CfiFlash::create({k_size, path, true, false}, {}));
-  image(1 << 20);
-  EXPECT_FALSE(CfiFlash::create({512 << 10, path, false, false}, {}));
-  EXPECT_FALSE(CfiFlash::create({3 << 20, "", false, false}, {}));
+/// Its bytes, and what was done to it.
+struct Medium {
+  std::vector<u8> bytes = std::vector<u8>(k_size, 'A');
+  bool read_only = false;
+  int write_error = 0, flush_error = 0;
+  u64 written = 0;
+  u32 flushes = 0;
+};
+
+class MediumDisk final : public DiskBackend {
+ public:
+  explicit MediumDisk(Medium& medium) : medium_(medium) {}
+  u64 size() const override { return medium_.bytes.size(); }
+  bool read_only() const override { return medium_.read_only; }
+  std::string_view path() const override { return "medium"; }
+  int read(std::span<iovec> to, u64 offset) override {
+    for (const iovec& v : to) std::memcpy(v.iov_base, &medium_.bytes.at(offset), v.iov_len);
+    return 0;
+  }
+  int write(std::span<iovec> from, u64 offset) override {
+    if (medium_.write_error) return medium_.write_error;
+    for (const iovec& v : from) {
+      EXPECT_EQ(offset % 512, 0u);
+      EXPECT_EQ(v.iov_len % 512, 0u);
+      std::memcpy(&medium_.bytes.at(offset), v.iov_base, v.iov_len);
+      medium_.written += v.iov_len;
+    }
+    return 0;
+  }
+  int flush() override {
+    ++medium_.flushes;
+    return medium_.flush_error;
+  }
+  int discard(u64, u64) override { return 0; }
+  int write_zeroes(u64, u64, bool) override { return 0; }
+
+ private:
+  Medium& medium_;
+};
+
+class FlashDisk : public FlashTest {
+ protected:
+  Medium medium;
+  CfiFlashConfig config() {
+    CfiFlashConfig c{k_size};
+    c.disk = std::make_unique<MediumDisk>(medium);
+    return c;
+  }
+  u32 on_disk(u64 offset) const {
+    u32 value;
+    std::memcpy(&value, &medium.bytes.at(offset), sizeof value);
+    return value;
+  }
+  void program_buffer(u64 offset, u32 words, u32 value) {
+    command(offset, 0xe8);
+    command(offset, words - 1);
+    for (u32 i = 0; i < words; ++i) write(offset + 4 * i, value);
+    command(offset, 0xd0);
+  }
+};
+
+TEST_F(FlashDisk, IsTheWholeContent) {
+  medium.bytes.assign(k_size, 0);
+  medium.bytes[k_block + 1] = 5;
+  medium.bytes[k_size - 1] = 7;
+  make(config());
+  EXPECT_EQ(read(0), 0u);
+  EXPECT_EQ(read(k_block), 0x500u);
+  EXPECT_EQ(read(k_size - 4), 0x07000000u);
+}
+
+TEST_F(FlashDisk, WhatIsProgrammedIsOnItWhenTheStatusSaysDone) {
+  make(config());
+  program(0x204, 0x40404040);
+  EXPECT_EQ(on_disk(0x204), 0x40404040u);
+  EXPECT_EQ(on_disk(0x208), 0x41414141u);
+  EXPECT_EQ(medium.written, 512u);
+  program_buffer(k_size - 1024, 256, 0);
+  EXPECT_EQ(read(0), 0x00800080u);
+  EXPECT_EQ(on_disk(k_size - 4), 0u);
+  EXPECT_EQ(on_disk(k_size - 1024), 0u);
+  EXPECT_EQ(on_disk(k_size - 1028), 0x41414141u);
+  flash->mmio_write(0x1ff, 2, 0x40);  // two bytes in two sectors
+  flash->mmio_write(0x1ff, 2, 0);
+  EXPECT_EQ(on_disk(0x1fc), 0x00414141u);
+  EXPECT_EQ(on_disk(0x200), 0x41414100u);
+  EXPECT_EQ(medium.flushes, 0u) << "writeback";
+}
+
+TEST_F(FlashDisk, WhatIsErasedIsErasedOnIt) {
+  make(config());
+  command(k_block, 0x20);
+  command(0, 0xd0);
+  EXPECT_EQ(read(0), 0x00800080u);
+  EXPECT_EQ(on_disk(k_block - 4), 0x41414141u);
+  EXPECT_EQ(on_disk(k_block), 0xffffffffu);
+  EXPECT_EQ(on_disk(2 * k_block - 4), 0xffffffffu);
+  EXPECT_EQ(on_disk(2 * k_block), 0x41414141u);
+}
+
+TEST_F(FlashDisk, WhatItDoesNotTakeIsAnErrorForTheGuest) {
+  make(config());
+  medium.write_error = ENOSPC;
+  program(0, 0);
+  EXPECT_EQ(read(0), 0x00900090u);
+  command(0, 0x50);
+  program_buffer(0x100, 2, 0);
+  EXPECT_EQ(read(0), 0x00900090u);
+  command(0, 0x50);
+  command(0, 0x20);
+  command(0, 0xd0);
+  EXPECT_EQ(read(0), 0x00a000a0u);
+  medium.write_error = 0;
+  command(0, 0x50);
+  program(0, 0x12345678);
+  EXPECT_EQ(read(0), 0x00800080u);
+  EXPECT_EQ(on_disk(0), 0x12345678u);
+}
+
+TEST_F(FlashDisk, EachWriteIsFlushedIfThatIsWanted) {
+  CfiFlashConfig c = config();
+  c.flush_each = true;
+  make(std::move(c));
+  program(0, 0);
+  EXPECT_EQ(medium.flushes, 1u);
+  medium.flush_error = EIO;
+  program(4, 0);
+  EXPECT_EQ(read(0), 0x00900090u);
+}
+
+TEST_F(FlashDisk, AReadOnlyOneMakesTheBankReadOnly) {
+  medium.read_only = true;
+  make(config());
+  program(0, 0);
+  EXPECT_EQ(read(0), 0x00920092u);
+  EXPECT_EQ(array(0), 0x41414141u);
+  EXPECT_EQ(medium.written, 0u);
+}
+
+TEST_F(FlashDisk, LockedBlocksAreNotWritten) {
+  make(config());
+  command(0, 0x60);
+  command(0, 0x01);
+  program(0, 0);
+  program_buffer(0, 4, 0);
+  EXPECT_EQ(medium.written, 0u);
+}
+
+TEST_F(FlashDisk, OfAnotherSizeIsRefused) {
+  for (const u64 size : {k_size / 2, k_size + 512, k_size * 2}) {
+    medium.bytes.resize(size);
+    const auto made = CfiFlash::create(config(), {});
+    ASSERT_FALSE(made);
+    EXPECT_NE(made.error().message.find("expected 8388608 bytes"), std::string::npos) << made.error().message;
+    EXPECT_NE(made.error().message.find(std::to_string(size)), std::string::npos);
+  }
 }
 
 TEST_F(FlashTest, AnyAccessIsHarmless) {

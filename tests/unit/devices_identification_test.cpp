@@ -84,7 +84,7 @@ TEST(Identification, Gic400) {
 
 TEST(Identification, CfiFlash) {
   // Intel P30 (two x16 chips side by side): manufacturer 0x89, device 0x18; JESD68.01 table 1 for the query.
-  auto made = CfiFlash::create({64 << 20, "", false, false}, [] {});
+  auto made = CfiFlash::create({64 << 20}, [] {});
   ASSERT_TRUE(made) << made.error().message;
   CfiFlash& flash = **made;
   const auto both = [&](u32 word) {

@@ -325,6 +325,31 @@ TEST_F(Loader, FirmwareStartsAtZeroWithTheTreeAtRamBase) {
   EXPECT_EQ(s.r[2], 0u);
 }
 
+TEST_F(Loader, FilesOfFlashAreStartedLikeFirmware) {
+  BootConfig c;
+  c.flash.resize(2);
+  c.flash[1].path = file("vars", Bytes(100, 1));
+  EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments) << "nothing to start";
+  c.flash[0].path = file("f", Bytes(100, 1));
+  const auto plan = plan_boot(c);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->entry, 0u);
+  EXPECT_EQ(plan->fdt_address, 0x40000000u);
+  EXPECT_EQ(input_files(c).size(), 2u);
+  c.firmware = c.flash[0].path;
+  EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments) << "two for one bank";
+  c.flash[0].path.clear();
+  EXPECT_TRUE(plan_boot(c));
+  c.firmware.clear();
+  c.kernel = file("z", zimage(0x1000, 0x1000));
+  c.flash[0].path = file("f", Bytes(100, 1));
+  const auto kernel = plan_boot(c);
+  ASSERT_TRUE(kernel) << kernel.error().message;
+  EXPECT_TRUE(kernel->kernel_protocol) << "flash is there for it to use";
+  c.flash.emplace_back();
+  EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments) << "a third bank";
+}
+
 /// The tree as it lies in RAM after the plan was applied, and its room there.
 struct PlacedTree {
   GuestRam ram;

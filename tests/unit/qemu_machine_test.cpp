@@ -286,6 +286,64 @@ TEST(QemuLine, DisksAreOfTheFormatAndCacheThatTheLineSays) {
                                              "d auto writeback snapshot", "nbd://host/e auto directsync"}));
 }
 
+Made make_flash(const std::string& text) {
+  std::vector<std::string> words{"-M", "virt"};
+  std::istringstream stream(text);
+  for (std::string word; stream >> word;) words.push_back(word);
+  Made made{read_line(words), {}};
+  made.machine = make_machine(made.line);
+  return made;
+}
+
+TEST(QemuLine, FlashIsOfDrivesAndNodes) {
+  for (const char* text :
+       {"-drive if=pflash,format=raw,file=code,readonly=on -drive if=pflash,format=raw,file=vars",
+        "-drive if=pflash,format=raw,file=vars,unit=1 -drive if=pflash,format=raw,file=code,unit=0,readonly=on",
+        "-drive if=pflash,format=raw,file=vars,index=1 -drive if=pflash,format=raw,file=code,index=0,readonly=on",
+        "-M pflash0=c,pflash1=v -blockdev driver=file,node-name=c,filename=code,read-only=on -blockdev "
+        "driver=file,node-name=f,filename=vars -blockdev driver=raw,node-name=v,file=f",
+        "-M pflash0=c -drive if=none,id=c,format=raw,readonly=on,file=code -drive "
+        "if=pflash,format=raw,unit=1,file=vars"}) {
+    const Made m = make_flash(text);
+    EXPECT_EQ(m.refused(), "") << text;
+    const auto& flash = m.vm().boot.flash;
+    ASSERT_EQ(flash.size(), 2u) << text;
+    EXPECT_EQ(flash[0].path, "code") << text;
+    EXPECT_TRUE(flash[0].read_only);
+    EXPECT_EQ(flash[1].path, "vars") << text;
+    EXPECT_FALSE(flash[1].read_only || flash[1].snapshot);
+    EXPECT_EQ(flash[1].format, "raw");
+    EXPECT_EQ(m.vm().devices.size(), 1u) << "the card alone: flash is no disk";
+  }
+  EXPECT_EQ(make_flash("-pflash a -pflash b").vm().boot.flash.at(1).path, "b");
+  EXPECT_TRUE(make_flash("-pflash a").vm().boot.flash.at(0).or_read_only) << "as QEMU";
+  EXPECT_EQ(make_flash("-bios code -drive if=pflash,unit=1,file=vars").vm().boot.flash.at(1).path, "vars");
+  EXPECT_EQ(make("-drive if=pflash,unit=1,file=vars").vm().boot.flash.at(1).path, "vars") << "beside a kernel";
+  EXPECT_TRUE(make_flash("-drive if=pflash,unit=1,file=vars").vm().boot.empty_flash) << "nothing is in the first bank";
+  EXPECT_FALSE(make_flash("-drive if=pflash,unit=0,file=code").vm().boot.empty_flash);
+}
+
+TEST(QemuLine, FlashIsASnapshotAsDisksAre) {
+  EXPECT_TRUE(make_flash("-drive if=pflash,file=a,snapshot=on").vm().boot.flash[0].snapshot);
+  EXPECT_TRUE(make_flash("-snapshot -drive if=pflash,file=a").vm().boot.flash[0].snapshot);
+  EXPECT_FALSE(make_flash("-snapshot -drive if=pflash,file=a,snapshot=off").vm().boot.flash[0].snapshot);
+  EXPECT_FALSE(
+      make_flash("-snapshot -M pflash0=n -blockdev driver=file,node-name=n,filename=a").vm().boot.flash[0].snapshot);
+}
+
+TEST(QemuLine, FlashThatQemuRefusesOrThatIsNotHereIsRefused) {
+  for (const char* text :
+       {"-drive if=pflash,file=a,unit=2", "-drive if=pflash,file=a,unit=0 -drive if=pflash,file=b,unit=0",
+        "-bios f -drive if=pflash,file=a", "-M pflash0=n", "-M pflash2=n -blockdev driver=file,node-name=n,filename=a",
+        "-M pflash0=n -blockdev driver=file,node-name=n,filename=a -drive if=pflash,file=b,unit=0",
+        "-M pflash0=n,pflash1=n -blockdev driver=file,node-name=n,filename=a",
+        "-M pflash0=n -blockdev driver=file,node-name=n,filename=a -device virtio-blk-device,drive=n",
+        "-drive if=pflash,file=a,id=x -device virtio-blk-device,drive=x", "-M pflash1=x -drive if=pflash,file=a,id=x",
+        "-drive if=pflash,format=qcow2,file=a", "-drive if=pflash,file=nbd://host/export"})
+    EXPECT_NE(make_flash(text).refused(), "") << text;
+  EXPECT_NE(make("-drive if=pflash,file=a").refused(), "") << "a kernel given to firmware";
+}
+
 TEST(QemuLine, NetworksAreNamedInManyWays) {
   for (const char* text :
        {"-net nic,model=virtio,macaddr=52:54:00:00:00:01 -net user,hostfwd=tcp::2222-:22",
