@@ -15,6 +15,7 @@
 #include "engine/jit/jit.h"
 #include "frontend/translate.h"
 #include "ir_case.h"
+#include "pinned_file.h"
 
 namespace armvisor::engine::test {
 namespace {
@@ -115,21 +116,7 @@ TEST(EmittedCode, IsWhatIsPinned) {
     ++files;
     std::filesystem::path pinned = entry.path();
     pinned.replace_extension(".x64");
-    const std::string now = emitted(entry.path());
-    if (std::getenv("ARMVISOR_UPDATE_EMITTED")) std::ofstream(pinned) << now;
-    std::stringstream was;
-    was << std::ifstream(pinned).rdbuf();
-    std::istringstream old_lines(was.str()), new_lines(now);
-    std::string a, b, name;
-    while (true) {
-      const bool more_old = static_cast<bool>(std::getline(old_lines, a)),
-                 more_new = static_cast<bool>(std::getline(new_lines, b));
-      if (!more_old && !more_new) break;
-      if (!b.empty() && b[0] != ' ') name = b;
-      ASSERT_EQ(more_old ? a : "(nothing)", more_new ? b : "(nothing)")
-          << pinned << ", " << name
-          << ": if the change is meant, run with ARMVISOR_UPDATE_EMITTED=1 and have it reviewed";
-    }
+    ASSERT_NO_FATAL_FAILURE(expect_pinned(pinned, emitted(entry.path()), "ARMVISOR_UPDATE_EMITTED"));
   }
   EXPECT_GT(files, 0u);
 }

@@ -6,13 +6,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "engine/jit/x64/plan/plan_text.h"
 #include "frontend/translate.h"
+#include "pinned_file.h"
 
 namespace armvisor::engine::jit {
 namespace {
@@ -87,20 +87,7 @@ TEST(Plan, OfEachCaseIsWhatIsPinned) {
     }
     std::filesystem::path pinned = file;
     pinned.replace_extension(".plan");
-    if (std::getenv("ARMVISOR_UPDATE_PLANS")) std::ofstream(pinned) << now;
-    std::stringstream was;
-    was << std::ifstream(pinned).rdbuf();
-    std::istringstream old_lines(was.str()), new_lines(now);
-    std::string a, b, name;
-    while (true) {
-      const bool more_old = static_cast<bool>(std::getline(old_lines, a)),
-                 more_new = static_cast<bool>(std::getline(new_lines, b));
-      if (!more_old && !more_new) break;
-      if (more_new && !b.empty() && b.find(' ') == b.npos) name = b;
-      ASSERT_EQ(more_old ? a : "(nothing)", more_new ? b : "(nothing)")
-          << pinned << ", " << name
-          << ": if the change is meant, run with ARMVISOR_UPDATE_PLANS=1 and have it reviewed";
-    }
+    ASSERT_NO_FATAL_FAILURE(expect_pinned(pinned, now, "ARMVISOR_UPDATE_PLANS"));
   }
   EXPECT_GE(count, 60u);
 }
