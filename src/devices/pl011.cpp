@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/bits.h"
+
 namespace armvisor::devices {
 namespace {
 
@@ -160,7 +162,7 @@ u64 Pl011::mmio_read(u64 offset, u32 size) {
     if (space) refused_ = false;
   }
   if (space && space_) space_();
-  return size == 4 ? value : value & ((1u << (8 * size)) - 1);
+  return value & low_mask(8 * size);
 }
 
 void Pl011::mmio_write(u64 offset, u32 size, u64 value) {

@@ -107,7 +107,7 @@ u64 HostBridge::mmio_read(u64 offset, u32 size) {
   Function* const function = function_at(offset);
   const u32 at = offset % k_config_size;
   const u32 first = std::min(size, 4u);
-  if (!function) return size == 8 ? ~u64{0} : (u64{1} << (8 * size)) - 1;
+  if (!function) return low_mask(8 * size);
   const u64 value = function->config_read(at, first);
   return size == 8 ? value | u64{function->config_read(at + 4, 4)} << 32 : value;
 }

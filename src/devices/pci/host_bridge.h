@@ -8,6 +8,7 @@
 #include <mutex>
 #include <vector>
 
+#include "base/bits.h"
 #include "devices/device_tree.h"
 #include "devices/movable_region.h"
 #include "devices/pci/function.h"
@@ -78,7 +79,7 @@ class EmptyWindow final : public MmioDevice {
  public:
   explicit EmptyWindow(std::string_view name) : name_(name) {}
   std::string_view name() const override { return name_; }
-  u64 mmio_read(u64, u32 size) override { return size == 8 ? ~u64{0} : (u64{1} << (8 * size)) - 1; }
+  u64 mmio_read(u64, u32 size) override { return low_mask(8 * size); }
   void mmio_write(u64, u32, u64) override {}
 
  private:

@@ -5,22 +5,15 @@ namespace armvisor::devices::pci {
 void Msix::notify(u32 vector) {
   const std::lock_guard lock(mutex_);
   if (!enabled_ || vector >= entries_.size()) return;
-  Entry& entry = entries_[vector];
-  if (masked_ || entry.masked())
-    entry.pending = true;
-  else
-    send(entry);
-}
-
-void Msix::send(const Entry& entry) {
-  // The lowest two bits of an address are zero (6.8.2.7).
-  sink_.message(GuestPa(u64{entry.words[1]} << 32 | (entry.words[0] & ~u32{3})), entry.words[2]);
+  entries_[vector].pending = true;
+  send_pending(entries_[vector]);
 }
 
 void Msix::send_pending(Entry& entry) {
   if (!enabled_ || masked_ || entry.masked() || !entry.pending) return;
   entry.pending = false;
-  send(entry);
+  // The lowest two bits of an address are zero (6.8.2.7).
+  sink_.message(GuestPa(u64{entry.words[1]} << 32 | (entry.words[0] & ~u32{3})), entry.words[2]);
 }
 
 bool Msix::enabled() const {

@@ -49,7 +49,6 @@ class Msix final : public MmioDevice {
   };
   u32 read_word(u32 offset) const;
   void send_pending(Entry& entry);
-  void send(const Entry& entry);
 
   const std::string name_;
   MessageSink& sink_;

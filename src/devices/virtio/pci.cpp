@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstring>
 
+#include "base/bits.h"
+
 namespace armvisor::devices::virtio {
 namespace {
 
@@ -88,7 +90,7 @@ enum Legacy : u32 {
   LegacyQueueVector = 0x16,
 };
 
-u64 low_bytes(u64 value, u32 size) { return size >= 8 ? value : value & ((u64{1} << (8 * size)) - 1); }
+u64 low_bytes(u64 value, u32 size) { return value & low_mask(8 * size); }
 u32 half_of(GuestPa pa, bool upper) { return static_cast<u32>(upper ? pa.value >> 32 : pa.value); }
 bool touches(u32 offset, u32 size, u32 first, u32 bytes) { return offset < first + bytes && first < offset + size; }
 
