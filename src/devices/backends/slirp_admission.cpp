@@ -175,7 +175,7 @@ void SlirpNetwork::close_ended_streams() {
 
 bool SlirpNetwork::descriptors_are_scarce() const {
   rlimit limit;
-  const Fd lowest(::fcntl(event_.get(), F_DUPFD_CLOEXEC, 0));
+  const Fd lowest(::fcntl(event(), F_DUPFD_CLOEXEC, 0));
   if (!lowest || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
   return static_cast<rlim_t>(lowest.get()) + k_spare_descriptors > limit.rlim_cur;
 }

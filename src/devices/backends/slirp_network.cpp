@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <fmt/core.h>
 #include <libslirp.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -11,8 +10,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/host_error.h"
 #include "base/log_once.h"
-#include "base/thread.h"
 
 namespace armvisor::devices {
 namespace {
@@ -59,7 +58,7 @@ struct SlirpNetwork::Callbacks {
     const GuestPacket p = parse_guest_packet(frame);
     if (p.kind == GuestPacket::Kind::Tcp) self(opaque).flows_.answered(p);
     if (p.kind == GuestPacket::Kind::Udp) self(opaque).flows_.used(NetworkFlows::key_to_guest(p), now_ms());
-    if (self(opaque).client_) self(opaque).client_->receive(frame);
+    if (NetworkClient* const client = self(opaque).client()) client->receive(frame);
     return static_cast<ssize_t>(size);
   }
   static void guest_error(const char* message, void*) { AV_LOG_ONCE(Debug, "network: %s", message); }
@@ -114,8 +113,7 @@ struct SlirpNetwork::Callbacks {
 u64 SlirpNetwork::now_ms() { return static_cast<u64>(now_ns() / 1'000'000); }
 
 Result<std::unique_ptr<SlirpNetwork>> SlirpNetwork::create(const UserNetworkOptions& options) {
-  Fd event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!event) return host_error("network: expected an eventfd", errno, "end other programs");
+  AV_TRY_ASSIGN(Fd event, make_event());
   std::unique_ptr<SlirpNetwork> network(new SlirpNetwork(std::move(event), options));
   AV_TRY(network->open(options));
   return network;
@@ -167,26 +165,6 @@ SlirpNetwork::~SlirpNetwork() {
   if (slirp_) slirp_cleanup(slirp_);
 }
 
-Status SlirpNetwork::start(NetworkClient& client) {
-  client_ = &client;
-  AV_TRY_ASSIGN(thread_, start_quiet_thread("network", [this] { run(); }));
-  return {};
-}
-
-void SlirpNetwork::stop() {
-  if (!thread_.joinable()) return;
-  stopping_ = true;
-  wake();
-  thread_.join();
-  client_ = nullptr;
-}
-
-void SlirpNetwork::wake() {
-  const u64 one = 1;
-  // A full counter (EAGAIN) wakes as well.
-  [[maybe_unused]] const ssize_t n = write(event_.get(), &one, sizeof one);
-}
-
 void SlirpNetwork::send(std::span<const u8> frame) {
   GuestPacket p = parse_guest_packet(frame);
   if (p.kind == GuestPacket::Kind::Fragment) {
@@ -197,20 +175,20 @@ void SlirpNetwork::send(std::span<const u8> frame) {
 }
 
 void SlirpNetwork::run() {
-  while (!stopping_) {
-    const bool more = client_->transmit_pending();
+  while (!stopping()) {
+    const bool more = client()->transmit_pending();
     if (accept_again_ms_ && now_ms() >= accept_again_ms_) {
       close_ended_streams();
       accept_again_ms_ = 0;
     }
     wait(more);
     run_timers();
-    client_->received_all();
+    client()->received_all();
   }
 }
 
 void SlirpNetwork::wait(bool more_to_send) {
-  polled_.assign(1, {event_.get(), POLLIN, 0});
+  polled_.assign(1, {event(), POLLIN, 0});
   u32 timeout = more_to_send ? 0 : 0xffffffff;
   if (const s64 deadline = next_deadline_ms(); deadline >= 0)
     timeout = static_cast<u32>(std::clamp<s64>(deadline - static_cast<s64>(now_ms()), 0, timeout));
@@ -219,10 +197,7 @@ void SlirpNetwork::wait(bool more_to_send) {
   slirp_pollfds_fill(slirp_, &timeout, Callbacks::add_poll, this);
   const int limit = timeout > 0x7fffffff ? -1 : static_cast<int>(timeout);
   const int ready = poll(polled_.data(), polled_.size(), limit);
-  if (ready > 0 && polled_[0].revents) {
-    u64 count;
-    [[maybe_unused]] const ssize_t n = read(event_.get(), &count, sizeof count);
-  }
+  if (ready > 0 && polled_[0].revents) take_event();
   slirp_pollfds_poll(slirp_, ready < 0, Callbacks::get_revents, this);
 }
 

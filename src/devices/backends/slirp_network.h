@@ -7,34 +7,28 @@
 // libslirp belongs to one thread: create() sets it up, then the thread that start() makes owns it until stop().
 #include <poll.h>
 
-#include <atomic>
 #include <list>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
-#include "base/fd.h"
 #include "base/result.h"
 #include "devices/backends/ipv4_reassembly.h"
-#include "devices/backends/network.h"
 #include "devices/backends/network_flows.h"
 #include "devices/backends/network_options.h"
+#include "devices/backends/thread_network.h"
 
 struct Slirp;
 
 namespace armvisor::devices {
 
-class SlirpNetwork final : public NetworkBackend {
+class SlirpNetwork final : public ThreadNetwork {
  public:
   /// Also binds the forwarded ports of the host.
   static Result<std::unique_ptr<SlirpNetwork>> create(const UserNetworkOptions& options);
   ~SlirpNetwork() override;
 
-  Status start(NetworkClient& client) override;
-  void stop() override;
-  void wake() override;
   void send(std::span<const u8> frame) override;
 
  private:
@@ -47,10 +41,10 @@ class SlirpNetwork final : public NetworkBackend {
   friend struct Callbacks;
 
   SlirpNetwork(Fd event, const UserNetworkOptions& options)
-      : event_(std::move(event)), options_(options), flows_(options.flows) {}
+      : ThreadNetwork(std::move(event)), options_(options), flows_(options.flows) {}
   Status open(const UserNetworkOptions& options);
   Status forward(const HostForward& f);
-  void run();
+  void run() override;
   void wait(bool more_to_send);
   void run_timers();
   s64 next_deadline_ms() const;
@@ -71,7 +65,6 @@ class SlirpNetwork final : public NetworkBackend {
   bool accepts(int fd);
   bool take_connection();
 
-  Fd event_;
   const UserNetworkOptions options_;
   NetworkFlows flows_;
   Ipv4Reassembly fragments_;
@@ -81,11 +74,8 @@ class SlirpNetwork final : public NetworkBackend {
   u64 accept_again_ms_ = 0;                        ///< connections to forwarded ports wait until then; 0: they do not
   u64 clock_ahead_ms_ = 0;                         ///< libslirp's clock, while it is to let go of idle flows
   Slirp* slirp_ = nullptr;
-  NetworkClient* client_ = nullptr;
-  std::atomic<bool> stopping_{false};
-  std::vector<pollfd> polled_;  ///< event_ first, then libslirp's
+  std::vector<pollfd> polled_;  ///< event() first, then libslirp's
   std::list<Timer> timers_;     // a list: libslirp keeps pointers to the elements
-  std::thread thread_;
 };
 
 }  // namespace armvisor::devices

@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,7 +17,6 @@
 
 #include "base/host_error.h"
 #include "base/log_once.h"
-#include "base/thread.h"
 
 namespace armvisor::devices {
 namespace {
@@ -85,8 +83,7 @@ Status run_script(const std::string& script, const std::string& interface) {
 }  // namespace
 
 Result<std::unique_ptr<TapNetwork>> TapNetwork::create(const TapOptions& options) {
-  Fd event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!event) return host_error("network: expected an eventfd", errno, "end other programs");
+  AV_TRY_ASSIGN(Fd event, make_event());
   AV_TRY_ASSIGN(Tap tap, open_interface(options));
   AV_TRY(run_script(options.up_script, tap.interface));
   return std::unique_ptr<TapNetwork>(
@@ -94,8 +91,8 @@ Result<std::unique_ptr<TapNetwork>> TapNetwork::create(const TapOptions& options
 }
 
 TapNetwork::TapNetwork(Fd tap, Fd event, std::string interface, std::string down_script)
-    : tap_(std::move(tap)),
-      event_(std::move(event)),
+    : ThreadNetwork(std::move(event)),
+      tap_(std::move(tap)),
       interface_(std::move(interface)),
       down_script_(std::move(down_script)),
       frame_(k_largest_frame) {}
@@ -105,26 +102,6 @@ TapNetwork::~TapNetwork() {
   if (const Status done = run_script(down_script_, interface_); !done) AV_LOG(Warn, "%s", done.error().message.c_str());
 }
 
-Status TapNetwork::start(NetworkClient& client) {
-  client_ = &client;
-  AV_TRY_ASSIGN(thread_, start_quiet_thread("network", [this] { run(); }));
-  return {};
-}
-
-void TapNetwork::stop() {
-  if (!thread_.joinable()) return;
-  stopping_ = true;
-  wake();
-  thread_.join();
-  client_ = nullptr;
-}
-
-void TapNetwork::wake() {
-  const u64 one = 1;
-  // A full counter (EAGAIN) wakes as well.
-  [[maybe_unused]] const ssize_t n = ::write(event_.get(), &one, sizeof one);
-}
-
 /// As a wire does, an interface that is down or full loses frames.
 void TapNetwork::send(std::span<const u8> frame) {
   [[maybe_unused]] const ssize_t n = ::write(tap_.get(), frame.data(), frame.size());
@@ -132,15 +109,13 @@ void TapNetwork::send(std::span<const u8> frame) {
 
 void TapNetwork::run() {
   bool more = false;
-  while (!stopping_) {
-    std::array<pollfd, 2> fds = {{{event_.get(), POLLIN, 0}, {tap_.get(), POLLIN, 0}}};
+  while (!stopping()) {
+    std::array<pollfd, 2> fds = {{{event(), POLLIN, 0}, {tap_.get(), POLLIN, 0}}};
     ::poll(fds.data(), fds.size(), more ? 0 : -1);
-    u64 count = 0;
-    if (fds[0].revents) [[maybe_unused]]
-      const ssize_t n = ::read(event_.get(), &count, sizeof count);
-    more = client_->transmit_pending();
+    if (fds[0].revents) take_event();
+    more = client()->transmit_pending();
     more |= receive_some();
-    client_->received_all();
+    client()->received_all();
   }
 }
 
@@ -154,7 +129,7 @@ bool TapNetwork::receive_some() {
                     std::strerror(errno));
       return false;
     }
-    client_->receive(std::span(frame_).first(static_cast<std::size_t>(n)));
+    client()->receive(std::span(frame_).first(static_cast<std::size_t>(n)));
   }
   return true;
 }
