@@ -59,16 +59,20 @@ struct Outlet::State {
   std::condition_variable work;           ///< for the thread: there is something to write, or it is to end
   std::condition_variable progress;       ///< for others: bytes were written, the output failed, or is given up
   std::vector<u8> queue;
+  std::vector<std::size_t> records;  ///< sizes of what is in the queue, of an outlet of records
   bool inside_write = false;
   bool given_up = false, closing = false;
   u64 written = 0;
   Loss loss;
 
-  std::size_t room() const { return k_capacity - std::min(k_capacity, unwritten.load()); }
+  std::size_t room() const { return target.capacity - std::min(target.capacity, unwritten.load()); }
+  /// What write() is to wait for.
+  std::size_t enough_room(std::size_t bytes) const { return target.records ? std::min(bytes, target.capacity) : 1; }
   bool settled() const { return loss.error != 0 || unwritten == 0; }
 
   void append(std::span<const u8> bytes) {
     queue.insert(queue.end(), bytes.begin(), bytes.end());
+    if (target.records) records.push_back(bytes.size());
     unwritten += bytes.size();
     work.notify_one();
   }
@@ -76,11 +80,12 @@ struct Outlet::State {
   void fail(int error) {
     loss.error = error;
     queue.clear();
+    records.clear();
     unwritten = 0;
   }
 
   void run();
-  void write_out(std::unique_lock<std::mutex>& lock, std::span<const u8> bytes);
+  bool write_out(std::unique_lock<std::mutex>& lock, std::span<const u8> bytes);
   ssize_t write_piece(std::span<const u8> bytes);
 };
 
@@ -91,10 +96,11 @@ ssize_t Outlet::State::write_piece(std::span<const u8> bytes) {
     if (target.fd < 0) return -1;
     target.fifo.clear();
   }
-  return put(target.fd, bytes.first(std::min(bytes.size(), k_piece)));
+  return put(target.fd, target.records ? bytes : bytes.first(std::min(bytes.size(), k_piece)));
 }
 
-void Outlet::State::write_out(std::unique_lock<std::mutex>& lock, std::span<const u8> bytes) {
+/// False: that is the end of the output.
+bool Outlet::State::write_out(std::unique_lock<std::mutex>& lock, std::span<const u8> bytes) {
   while (!bytes.empty() && !closing) {
     inside_write = true;
     lock.unlock();
@@ -112,6 +118,7 @@ void Outlet::State::write_out(std::unique_lock<std::mutex>& lock, std::span<cons
     }
     progress.notify_all();
   }
+  return !closing && loss.error == 0;
 }
 
 void Outlet::State::run() {
@@ -121,13 +128,21 @@ void Outlet::State::run() {
   sigaddset(&stop, SIGTTOU);
   pthread_sigmask(SIG_UNBLOCK, &stop, nullptr);
   std::vector<u8> bytes;
+  std::vector<std::size_t> sizes;
   std::unique_lock lock(mutex);
   while (true) {
     work.wait(lock, [this] { return closing || !queue.empty(); });
     if (closing) return;
     bytes.clear();
     bytes.swap(queue);
-    write_out(lock, bytes);
+    sizes.assign(1, bytes.size());
+    if (target.records) sizes.swap(records);
+    records.clear();
+    std::span<const u8> rest = bytes;
+    for (const std::size_t size : sizes) {
+      if (!write_out(lock, rest.first(size))) break;
+      rest = rest.subspan(size);
+    }
   }
 }
 
@@ -143,9 +158,10 @@ int Outlet::write(std::span<const u8> bytes) {
   State& s = *state_;
   std::unique_lock lock(s.mutex);
   while (!bytes.empty()) {
-    s.progress.wait(lock, [&s] { return s.loss.error || s.given_up || s.room() > 0; });
+    s.progress.wait(lock, [&] { return s.loss.error || s.given_up || s.room() >= s.enough_room(bytes.size()); });
     if (s.loss.error) break;
-    const std::size_t n = s.closing ? 0 : std::min(bytes.size(), s.room());
+    const bool fits = !s.closing && s.room() >= s.enough_room(bytes.size());
+    const std::size_t n = fits ? std::min(bytes.size(), s.room()) : 0;
     if (n == 0) {
       s.loss.bytes += bytes.size();
       break;

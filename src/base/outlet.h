@@ -20,14 +20,18 @@ namespace armvisor {
 
 class Outlet {
  public:
-  /// Bytes that wait for the reader at most; then writers wait.
+  /// The usual capacity.
   static constexpr std::size_t k_capacity = 64 * 1024;
 
   /// Where output goes. `fd` is closed with the outlet if it is owned.
   struct Target {
     Fd owned;
     int fd = -1;
-    std::string fifo;  ///< not empty: a FIFO that is opened when it has a reader, and `fd` is not used
+    std::string fifo;                   ///< not empty: a FIFO that is opened when it has a reader, and `fd` is not used
+    std::size_t capacity = k_capacity;  ///< bytes that wait for the reader at most; then writers wait
+    /// What each call of write() or offer() is given is written by one write(2), so that a file ends with a whole one
+    /// of them whenever the process is killed. It is no longer than the capacity.
+    bool records = false;
   };
   /// What did not reach the reader.
   struct Loss {

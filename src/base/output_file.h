@@ -32,6 +32,7 @@ class OutputFile {
   /// Hands it on, as a way for output.
   Outlet::Target take() && { return {std::move(fd_), -1, std::move(fifo_)}; }
   Error failed(int error) const;
+  bool is_regular() const { return regular_; }
 
  private:
   OutputFile(std::string option, std::string path) : option_(std::move(option)), path_(std::move(path)) {}

@@ -8,9 +8,7 @@
 
 #include "devices/backends/console_option.h"
 #include "devices/backends/disk_source.h"
-#include "devices/backends/frame_link.h"
 #include "devices/backends/network_options.h"
-#include "devices/backends/tap_network.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/scsi.h"
 
@@ -27,11 +25,8 @@ struct FlashSpec : devices::DiskSource {
 
 /// A network device on the user-mode network, on a tap interface of the host, at an end of a link over a socket, or
 /// with nothing at the other end of its cable.
-struct NetworkSpec {
-  devices::UserNetworkOptions network;
+struct NetworkSpec : devices::NetworkOptions {
   bool unplugged = false;
-  std::optional<devices::TapOptions> tap{};
-  std::optional<devices::FrameLinkOptions> link{};
 };
 
 /// A source of entropy, which is the host's.

@@ -223,6 +223,14 @@ Machine::MadeDevice Machine::make_device(const NetworkSpec& spec) {
   } else if (!spec.unplugged) {
     AV_TRY_ASSIGN(network, devices::SlirpNetwork::create(spec.network));
   }
+  if (!spec.dumps.empty()) {
+    if (world_.dumps.size() - dumps_ < spec.dumps.size())
+      return Error{ErrorKind::Internal, "a machine was given too few dumps"};
+    const auto own = world_.dumps.subspan(dumps_, spec.dumps.size());
+    dumps_ += static_cast<u32>(own.size());
+    network = std::make_unique<devices::DumpedNetwork>(
+        std::move(network), std::vector<std::shared_ptr<devices::PacketDump>>(own.begin(), own.end()));
+  }
   const auto mac = spec.network.mac.value_or(devices::default_mac(networks_++));
   AV_TRY_ASSIGN(auto device, devices::virtio::Net::create(std::move(network), mac, io));
   return MadeDevice(std::move(device));

@@ -64,6 +64,7 @@ struct MachineWorld {
   std::span<const std::shared_ptr<devices::DiskBackend>> disks = {};  ///< a disk for each, as for_each_disk has them
   /// A link for each NetworkSpec that has one, in their order.
   std::span<const std::shared_ptr<devices::FrameLink>> links = {};
+  std::span<const std::shared_ptr<devices::PacketDump>> dumps = {};  ///< likewise, for each of NetworkSpec::dumps
 };
 
 class Machine final : private engine::MachinePort, private devices::pci::MessageSink {
@@ -167,7 +168,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   std::vector<std::unique_ptr<devices::virtio::PciTransport>> pci_transports_;
   std::vector<std::unique_ptr<devices::virtio::Device>> devices_;  ///< made, and without a transport yet
   devices::virtio::Console* virtio_console_ = nullptr;             ///< of a transport
-  u32 networks_ = 0, disks_ = 0, links_ = 0;                       ///< made so far
+  u32 networks_ = 0, disks_ = 0, links_ = 0, dumps_ = 0;           ///< made so far
 };
 
 }  // namespace armvisor::machine

@@ -26,6 +26,7 @@ class Adder {
   void add(const Given& given, const std::string& what, const Place& place, machine::DeviceSpec spec);
   void add_card(const Given& given, const std::string& netdev, std::optional<devices::MacAddress> mac,
                 const Place& place);
+  void add_dumps(const Netdev& netdev, machine::NetworkSpec& spec);
   void add_device(Device& device, const DeviceRow& row);
   Drive* take_drive(Device& device);
   void add_disk_device(Device& device, const DeviceRow& row);
@@ -92,13 +93,26 @@ void Adder::add_card(const Given& given, const std::string& netdev, std::optiona
   if (found->used)
     return out_.refused(given.text(), "expected a -netdev of its own, found that of another; give it one");
   found->used = true;
-  if (found->refused) return out_.ignored(given.text(), "its network is refused");
+  if (found->refused) {
+    for (Dump& dump : line_.dumps) dump.used |= dump.netdev == found->name;
+    return out_.ignored(given.text(), "its network is refused");
+  }
   spec.network = found->user;
   if (found->kind == "tap") spec.tap = found->tap;
   if (is_link(found->kind)) spec.link = found->link;
   spec.network.mac = mac;
+  add_dumps(*found, spec);
   if (found->given.name == "netdev") out_.mapped(found->given.text(), network_text(*found));
   add(given, "network card", place, std::move(spec));
+}
+
+void Adder::add_dumps(const Netdev& netdev, machine::NetworkSpec& spec) {
+  for (Dump& dump : line_.dumps) {
+    if (dump.netdev != netdev.name) continue;
+    dump.used = true;
+    spec.dumps.push_back(dump.options);
+    out_.mapped(dump.given.text(), "packets of the network in " + dump.options.path);
+  }
 }
 
 /// Cards of -nic and -net nic, or the one that the board has by default; QEMU makes them before all others, on PCI.
@@ -304,6 +318,13 @@ void Adder::tell_unused() {
     if (!drive.used && !drive.refused) out_.ignored(drive.given.text(), "no device refers to it");
   for (const Netdev& netdev : line_.netdevs)
     if (!netdev.used && !netdev.refused) out_.ignored(netdev.given.text(), "no card refers to it");
+  for (const Dump& dump : line_.dumps) {
+    if (dump.used) continue;
+    if (line_.ids.has(IdKind::Network, dump.netdev))
+      out_.ignored(dump.given.text(), "no card is on its network, so there are no packets");
+    else
+      out_.refused(dump.given.text(), "expected the id of a network, found no " + dump.netdev + "; check it");
+  }
   for (const Chardev& c : line_.chardevs) {
     if (c.refused) continue;
     if (c.used)

@@ -49,6 +49,8 @@ Json device_json(const machine::NetworkSpec& spec) {
   if (!spec.network.tftp_folder.empty()) j["tftp"] = spec.network.tftp_folder;
   if (spec.link) set_link(j, *spec.link);
   if (!spec.unplugged && !spec.tap && !spec.link) j["dhcpstart"] = devices::ipv4_text(spec.network.first_lease);
+  for (const devices::DumpOptions& dump : spec.dumps)
+    j["dumps"].push_back({{"file", dump.path}, {"maxlen", dump.most_bytes}});
   for (const devices::HostForward& f : spec.network.forwards)
     j["hostfwd"].push_back(fmt::format("{}:{}:{}-{}:{}", f.udp ? "udp" : "tcp", devices::ipv4_text(f.host_address),
                                        f.host_port, devices::ipv4_text(f.guest_address), f.guest_port));

@@ -8,9 +8,7 @@
 
 #include "devices/backends/console_option.h"
 #include "devices/backends/disk_source.h"
-#include "devices/backends/frame_link.h"
 #include "devices/backends/network_options.h"
-#include "devices/backends/tap_network.h"
 #include "qemu/ids.h"
 #include "qemu/outcome.h"
 #include "qemu/words.h"
@@ -35,6 +33,7 @@ struct Drive {
 struct Netdev {
   Given given;
   std::string id;
+  std::string name;  ///< the id that the line gives it; of -nic and -net, `id` is another
   std::string kind;  ///< user, tap, socket, stream or dgram
   devices::UserNetworkOptions user;
   devices::TapOptions tap;
@@ -71,6 +70,14 @@ struct Device {
 struct Global {
   Given given;
   std::string driver, property, value;
+};
+
+/// -object filter-dump
+struct Dump {
+  Given given;
+  std::string netdev;
+  devices::DumpOptions options;
+  bool used = false;  ///< it has an outcome
 };
 
 /// A file of the host that must be there when the machine starts, though no device reads it.
@@ -127,6 +134,7 @@ struct Line {
   std::vector<Global> globals;
   std::vector<NamedFile> files;
   std::vector<std::string> objects;  ///< ids of sources of entropy
+  std::vector<Dump> dumps;
   struct MemoryBackend {
     std::string id;
     u64 size;  ///< bytes

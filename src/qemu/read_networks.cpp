@@ -117,6 +117,7 @@ Netdev read_network(Line& line, const Given& given, KeyValues& values) {
   netdev.given = given;
   netdev.kind = values.take("type").value_or("");
   netdev.refused = !read_id(line, given, values, "id", IdKind::Network, given.name == "netdev", netdev.id);
+  netdev.name = netdev.id;
   if (!netdev.refused) check_kind(line, netdev);
   if (!netdev.refused && netdev.kind == "user") read_user(line, netdev, values);
   if (!netdev.refused && netdev.kind == "tap") read_tap(line, netdev, values);

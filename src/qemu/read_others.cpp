@@ -38,7 +38,7 @@ void read_log_item(Line& line, const std::string& item) {
   line.outcomes.clamped(where, "blocks as this program translates them, on standard error", "QEMU's are not here");
 }
 
-enum class ObjectKind { Entropy, Idle, Memory };
+enum class ObjectKind { Entropy, Idle, Memory, Dump };
 struct ObjectRow {
   std::string_view type;
   ObjectKind kind;
@@ -66,6 +66,29 @@ void read_memory_backend(Line& line, const Given& given, KeyValues& values, cons
   if (!check_keys(line, given, values, row.shape)) return;
   line.memory_backends.push_back({id, *size});
   line.outcomes.ignored(given.text(), std::string(row.text));
+}
+
+/// The packets of a network, in a file.
+void read_dump(Line& line, const Given& given, KeyValues& values, const ObjectRow& row) {
+  using Direction = devices::DumpOptions::Direction;
+  const auto text = [&values](const char* key) { return values.find(key) ? *values.find(key) : std::string(); };
+  const auto number = [&](const char* key, u64 usual) {
+    return values.find(key) ? parse_unsigned(*values.find(key)) : usual;
+  };
+  Dump dump{given, text("netdev"), {.option = given.text(), .path = text("file")}};
+  const auto most = number("maxlen", devices::DumpOptions::k_usual_bytes);
+  const std::string queue = text("queue");
+  dump.options.direction = queue == "rx"   ? Direction::FromGuest  // what the network receives
+                           : queue == "tx" ? Direction::ToGuest
+                                           : Direction::Both;
+  dump.options.on = text("status") != "off";
+  if (!check_keys(line, given, values, row.shape)) return;
+  if (dump.options.path.empty()) return line.outcomes.refused(given.text(), "expected file= with it; name one");
+  if (dump.netdev.empty()) return line.outcomes.refused(given.text(), "expected netdev= with it; name one");
+  if (!most || *most == 0 || *most > ~u32{0})
+    return line.outcomes.refused(given.text(), "expected maxlen=BYTES of 1 or more; change it");
+  dump.options.most_bytes = static_cast<u32>(*most);
+  line.dumps.push_back(std::move(dump));
 }
 
 }  // namespace
@@ -128,6 +151,7 @@ void read_object(Line& line, const Given& given) {
   switch (row->kind) {
     case ObjectKind::Entropy: return read_entropy(line, given, *values, id, *row);
     case ObjectKind::Memory: return read_memory_backend(line, given, *values, id, *row);
+    case ObjectKind::Dump: return read_dump(line, given, *values, *row);
     case ObjectKind::Idle: break;
   }
   if (check_keys(line, given, *values, row->shape)) line.outcomes.ignored(given.text(), std::string(row->text));

@@ -82,9 +82,11 @@ Status Vm::build() {
   AV_TRY_ASSIGN(flash_, machine::FlashBanks::create(*config_.boot.board, config_.boot.firmware, config_.boot.flash,
                                                     config_.boot.empty_flash));
   AV_TRY(open_consoles());
+  AV_TRY(open_dumps());
   AV_TRY(loop_->start());
   AV_TRY(open_disks());
   AV_TRY(open_links());
+  for (const auto& dump : dumps_) AV_TRY(dump->start());
   AV_TRY(build_machine());
   if (config_.name.empty()) return {};
   const auto session = [this] { return StatsSession([this] { return stats(); }); };
@@ -108,6 +110,20 @@ Status Vm::open_links() {
     if (!network || !network->link) continue;
     AV_TRY_ASSIGN(auto link, devices::FrameLink::open(*network->link));
     links_.push_back(std::move(link));
+  }
+  return {};
+}
+
+Status Vm::open_dumps() {
+  const std::vector<std::string> inputs = machine::input_files(config_.boot);
+  for (const machine::DeviceSpec& spec : config_.devices) {
+    const auto* const network = std::get_if<machine::NetworkSpec>(&spec);
+    if (!network) continue;
+    for (const devices::DumpOptions& options : network->dumps) {
+      AV_TRY_ASSIGN(auto dump, devices::PacketDump::open(options, inputs));
+      const std::lock_guard guard(mutex_);
+      dumps_.push_back(std::move(dump));
+    }
   }
   return {};
 }
@@ -170,7 +186,7 @@ Status Vm::build_machine() {
   AV_TRY_ASSIGN(
       auto built,
       machine::Machine::create(plan_, config_.boot, {config_.devices, config_.seats, config_.legacy_virtio, config_.io},
-                               make_engine, {clock_, *loop_, *flash_, *this, disks_, links_}));
+                               make_engine, {clock_, *loop_, *flash_, *this, disks_, links_, dumps_}));
   std::unique_lock lock(machine_mutex_);
   machine_ = std::move(built);
   lock.unlock();
@@ -265,12 +281,14 @@ void Vm::give_up_output() {
   give_up_messages();
   const std::lock_guard guard(mutex_);
   given_up_ = true;
+  for (const auto& dump : dumps_) dump->give_up();
   for (Outlet* const outlet : last_words_) outlet->give_up();
 }
 
 void Vm::drain() {
   for (auto& console : consoles_)
     if (console) console->drain();
+  for (const auto& dump : dumps_) dump->drain();
   drain_messages();
 }
 

@@ -99,6 +99,7 @@ class Vm final : private machine::MachineHost {
   void vcpu_runs();
   Status open_disks();
   Status open_links();
+  Status open_dumps();
   Status open_consoles();
   Status start_console(machine::ConsolePort port);
   void give_up_output();
@@ -138,6 +139,7 @@ class Vm final : private machine::MachineHost {
   std::unique_ptr<machine::FlashBanks> flash_;
   std::vector<std::shared_ptr<devices::DiskBackend>> disks_;  ///< they outlive a reset of the machine
   std::vector<std::shared_ptr<devices::FrameLink>> links_;    ///< likewise
+  std::vector<std::shared_ptr<devices::PacketDump>> dumps_;   ///< likewise; filled with mutex_
   std::unique_ptr<machine::Machine> machine_;
   std::unique_ptr<ControlServer> control_;
   std::shared_mutex threads_mutex_;  ///< guards threads_ itself, which a reset replaces

@@ -1,6 +1,7 @@
 // Output to readers that are slow, stopped or gone.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,6 +66,28 @@ TEST(Outlet, EverythingArrivesInOrderHoweverMuchItIs) {
   const Outlet::Loss loss = out->close();
   EXPECT_EQ(loss.bytes, 0u);
   EXPECT_EQ(loss.error, 0);
+}
+
+/// What one write(2) was given is one datagram.
+TEST(Outlet, RecordsAreWrittenWhole) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends), 0);
+  const Fd reader(ends[0]);
+  auto out = *Outlet::create({.owned = Fd(ends[1]), .fifo = {}, .capacity = 20000, .records = true});
+  std::vector<std::string> records;
+  for (std::size_t size = 1; size < 20000; size = size * 3 / 2 + 1) records.push_back(numbered(size));
+  auto writer = std::async(std::launch::async, [&] {
+    for (const std::string& record : records) EXPECT_EQ(out->write(bytes(record)), 0);
+  });
+  for (const std::string& record : records) {
+    std::string got(30000, '\0');
+    const ssize_t n = ::recv(reader.get(), got.data(), got.size(), 0);
+    ASSERT_GE(n, 0);
+    got.resize(static_cast<std::size_t>(n));
+    EXPECT_EQ(got, record);
+  }
+  writer.get();
+  EXPECT_FALSE(out->offer(bytes(std::string(20001, 'x')))) << "no more than there can be room for";
 }
 
 TEST(Outlet, WritersWaitForTheReaderUntilItIsGivenUp) {

@@ -30,7 +30,7 @@ class Guest final : public NetworkClient {
   explicit Guest(const std::string& option = "user") {
     auto options = parse_network_option(option);
     if (!options) throw std::runtime_error(options.error().message);
-    auto network = SlirpNetwork::create(*options);
+    auto network = SlirpNetwork::create(options->network);
     if (!network) throw std::runtime_error(network.error().message);
     network_ = *std::move(network);
     if (!network_->start(*this)) throw std::runtime_error("no thread");
@@ -358,9 +358,9 @@ TEST(NetworkLimits, DataOutOfOrderArrivesAndIsBounded) {
 }
 
 TEST(NetworkLimits, OptionFlows) {
-  EXPECT_EQ(parse_network_option("user")->flows, UserNetworkOptions::k_default_flows);
-  EXPECT_EQ(parse_network_option("user,flows=1")->flows, 1u);
-  EXPECT_EQ(parse_network_option("user,flows=65536")->flows, 65536u);
+  EXPECT_EQ(parse_network_option("user")->network.flows, UserNetworkOptions::k_default_flows);
+  EXPECT_EQ(parse_network_option("user,flows=1")->network.flows, 1u);
+  EXPECT_EQ(parse_network_option("user,flows=65536")->network.flows, 65536u);
   for (const char* bad : {"0", "65537", "-1", "", "8x", "99999999999"})
     EXPECT_FALSE(parse_network_option(std::string("user,flows=") + bad)) << bad;
 }

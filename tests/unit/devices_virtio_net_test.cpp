@@ -418,13 +418,18 @@ TEST(IoOptions, MistakesAreExplained) {
 
 TEST(NetworkOption, IsParsed) {
   const auto o = parse_network_option(
-      "user,hostfwd=tcp::2222-:22,hostfwd=udp:127.0.0.1:53-10.0.2.16:5353,mac=52:54:00:aB:cd:ef,restrict=on");
+      "user,hostfwd=tcp::2222-:22,hostfwd=udp:127.0.0.1:53-10.0.2.16:5353,mac=52:54:00:aB:cd:ef,restrict=on,"
+      "pcap=a.pcap");
   ASSERT_TRUE(o) << o.error().message;
-  ASSERT_EQ(o->forwards.size(), 2u);
-  EXPECT_EQ(o->forwards[0], (HostForward{false, 0, 2222, 0x0a00020f, 22}));
-  EXPECT_EQ(o->forwards[1], (HostForward{true, 0x7f000001, 53, 0x0a000210, 5353}));
-  EXPECT_EQ(o->mac, (MacAddress{0x52, 0x54, 0, 0xab, 0xcd, 0xef}));
-  EXPECT_TRUE(o->restricted);
+  const UserNetworkOptions& user = o->network;
+  ASSERT_EQ(user.forwards.size(), 2u);
+  EXPECT_EQ(user.forwards[0], (HostForward{false, 0, 2222, 0x0a00020f, 22}));
+  EXPECT_EQ(user.forwards[1], (HostForward{true, 0x7f000001, 53, 0x0a000210, 5353}));
+  EXPECT_EQ(user.mac, (MacAddress{0x52, 0x54, 0, 0xab, 0xcd, 0xef}));
+  EXPECT_TRUE(user.restricted);
+  ASSERT_EQ(o->dumps.size(), 1u);
+  EXPECT_EQ(o->dumps[0].path, "a.pcap");
+  EXPECT_EQ(o->dumps[0].most_bytes, 65536u);
   EXPECT_TRUE(parse_network_option("user"));
 }
 
@@ -447,6 +452,7 @@ TEST(NetworkOption, MistakesAreExplained) {
       {"user,mac=52:54:00:12:34:", "six pairs"},
       {"user,mac=53:54:00:12:34:56", "multicast"},
       {"user,restrict=maybe", "found 'maybe'"},
+      {"user,pcap=", "expected a file"},
   };
   for (const auto& [option, expected] : cases) {
     const auto r = parse_network_option(option);

@@ -381,6 +381,32 @@ TEST(QemuLine, TheUserNetworkIsAsItsOptionsSay) {
   EXPECT_EQ(network.search_domains, (std::vector<std::string>{"a", "b"}));
 }
 
+TEST(QemuLine, PacketsOfAnyNetworkGoToFiles) {
+  const auto dumps = [](const std::string& text) {
+    const Made m = make(text);
+    EXPECT_EQ(m.refused(), "") << text;
+    return std::get<machine::NetworkSpec>(m.vm().devices.at(0)).dumps;
+  };
+  const std::string filter = " -object filter-dump,id=f,netdev=n,file=a.pcap";
+  for (const char* network : {"-netdev user,id=n -device virtio-net-device,netdev=n", "-nic user,id=n",
+                              "-net nic -net user,id=n", "-netdev tap,id=n -device virtio-net-pci,netdev=n"}) {
+    const auto found = dumps(network + filter);
+    ASSERT_EQ(found.size(), 1u) << network;
+    EXPECT_EQ(found[0].path, "a.pcap");
+    EXPECT_EQ(found[0].most_bytes, 65536u);
+  }
+  using Direction = devices::DumpOptions::Direction;
+  EXPECT_EQ(dumps("-nic user,id=n" + filter + ",maxlen=96,queue=rx").at(0).direction, Direction::FromGuest);
+  EXPECT_EQ(dumps("-nic user,id=n" + filter + ",maxlen=96,queue=tx").at(0).most_bytes, 96u);
+  EXPECT_FALSE(dumps("-nic user,id=n" + filter + ",status=off").at(0).on);
+  EXPECT_EQ(dumps("-nic user,id=n -object filter-dump,id=g,netdev=n,file=b" + filter).size(), 2u);
+  for (const char* wrong : {",maxlen=0", ",maxlen=x", ",queue=none", ",other=1", ",maxlen=4294967296", ",file="})
+    EXPECT_NE(make("-nic user,id=n" + filter + wrong).refused(), "") << wrong;
+  EXPECT_NE(make("-nic user,id=other" + filter).refused(), "");
+  EXPECT_NE(make("-nic user,id=n -object filter-dump,netdev=n,file=a").refused(), "") << "QEMU wants an id";
+  EXPECT_NE(make("-nic user,id=n -object filter-dump,id=f,file=a").refused(), "");
+}
+
 TEST(QemuLine, TapInterfacesRunQemusScriptsUnlessTheyAreToldOtherwise) {
   const auto tap = [](const std::string& text) {
     const Made m = make("-device virtio-net-device,netdev=t -netdev tap,id=t" + text);

@@ -90,28 +90,50 @@ Result<MacAddress> parse_mac(std::string_view text) {
   return mac;
 }
 
-Result<UserNetworkOptions> parse_network_option(std::string_view option) {
+/// An option of the user-mode network. False: it is none.
+Result<bool> parse_user_key(UserNetworkOptions& o, std::string_view key, std::string_view value) {
+  if (key == "hostfwd") {
+    AV_TRY_ASSIGN(const HostForward forward, parse_host_forward(value));
+    o.forwards.push_back(forward);
+  } else if (key == "restrict") {
+    AV_TRY_ASSIGN(o.restricted, parse_switch(key, value));
+  } else if (key == "flows") {
+    AV_TRY_ASSIGN(o.flows, parse_flows(value));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+/// An option that all networks have. False: it is none.
+Result<bool> parse_common_key(NetworkOptions& o, std::string_view key, std::string_view value) {
+  if (key == "mac") {
+    AV_TRY_ASSIGN(o.network.mac, parse_mac(value));
+  } else if (key == "pcap") {
+    if (value.empty()) return bad("network option pcap: expected a file, found an empty name; name one");
+    o.dumps.push_back({.option = "--net " + std::string(key), .path = std::string(value)});
+  } else {
+    return false;
+  }
+  return true;
+}
+
+Result<NetworkOptions> parse_network_option(std::string_view option) {
   std::string_view rest = option;
   const std::string_view kind = take_until(rest, ',');
   if (kind != "user")
     return bad(fmt::format("network '{}': expected user[,hostfwd={}]...[,mac=MAC][,restrict=on|off][,flows=N]", kind,
                            k_forward_form));
-  UserNetworkOptions o;
+  NetworkOptions o;
   while (!rest.empty()) {
     std::string_view value = take_until(rest, ',');
     const std::string_view key = take_until(value, '=');
-    if (key == "hostfwd") {
-      AV_TRY_ASSIGN(HostForward forward, parse_host_forward(value));
-      o.forwards.push_back(forward);
-    } else if (key == "mac") {
-      AV_TRY_ASSIGN(o.mac, parse_mac(value));
-    } else if (key == "restrict") {
-      AV_TRY_ASSIGN(o.restricted, parse_switch(key, value));
-    } else if (key == "flows") {
-      AV_TRY_ASSIGN(o.flows, parse_flows(value));
-    } else {
-      return bad(fmt::format("network option '{}' is unknown: expected hostfwd, mac, restrict or flows", key));
+    AV_TRY_ASSIGN(bool known, parse_common_key(o, key, value));
+    if (!known) {
+      AV_TRY_ASSIGN(known, parse_user_key(o.network, key, value));
     }
+    if (!known)
+      return bad(fmt::format("network option '{}' is unknown: expected hostfwd, mac, pcap, restrict or flows", key));
   }
   return o;
 }

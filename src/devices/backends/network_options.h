@@ -1,12 +1,15 @@
 #pragma once
-// The network option of the command line: user[,hostfwd=...]...[,mac=...][,restrict=on|off][,flows=N]
+// The option --net of the command line: KIND[,OPTION]..., as docs/guide.md has it.
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "devices/backends/frame_link.h"
 #include "devices/backends/network.h"
+#include "devices/backends/packet_dump.h"
+#include "devices/backends/tap_network.h"
 
 namespace armvisor::devices {
 
@@ -39,7 +42,15 @@ struct UserNetworkOptions {
   static constexpr u32 k_default_flows = 256, k_max_flows = 65536;
 };
 
-Result<UserNetworkOptions> parse_network_option(std::string_view option);
+/// A network: on a tap interface, at an end of a link, or else the user-mode one.
+struct NetworkOptions {
+  UserNetworkOptions network{};  ///< of all kinds: mac
+  std::optional<TapOptions> tap{};
+  std::optional<FrameLinkOptions> link{};
+  std::vector<DumpOptions> dumps{};
+};
+
+Result<NetworkOptions> parse_network_option(std::string_view option);
 Result<HostForward> parse_host_forward(std::string_view text);
 Result<MacAddress> parse_mac(std::string_view text);
 /// The address of the index-th network device whose option gives none; locally administered.
