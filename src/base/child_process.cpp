@@ -34,6 +34,7 @@ struct Plan {
   std::string listen_pid = "LISTEN_PID=";  ///< the id is written behind it
   std::size_t listen_pid_at = 0;
   int nothing, messages, socket, failed;
+  bool more_privileges;
   pid_t parent;
 };
 
@@ -66,7 +67,7 @@ int execute(Plan& plan) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != plan.parent) ::_exit(127);  // it ended before that was asked for
-  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (!plan.more_privileges) ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -124,7 +125,7 @@ void set_environment(Plan& plan, bool socket, std::string& listen_fds) {
 }  // namespace
 
 Result<ChildProcess> ChildProcess::start(const std::vector<std::string>& words, Fd socket, const std::string& purpose,
-                                         const std::string& package) {
+                                         const std::string& package, Privileges privileges) {
   AV_TRY_ASSIGN(PipeEnds messages, make_pipe(O_NONBLOCK));
   AV_TRY_ASSIGN(PipeEnds failed, make_pipe(0));
   Fd null_device(::open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -146,6 +147,7 @@ Result<ChildProcess> ChildProcess::start(const std::vector<std::string>& words, 
   plan.socket = high_socket.get();
   plan.failed = failed.to.get();
   plan.parent = ::getpid();
+  plan.more_privileges = privileges == Privileges::OfItsFile;
 
   const pid_t id = ::fork();
   if (id < 0) return host_error("a program: expected to start " + words[0], errno, "end other programs");

@@ -3,8 +3,8 @@
 //
 // It is in a process group of its own, so that keys of the terminal do not reach it; its input and output are
 // /dev/null; it has no descriptor but these, its messages, and the socket that it is given; it can get no more
-// privileges (no_new_privs); and it gets SIGTERM should the thread that started it end first, so that thread must live
-// as long as the process is wanted.
+// privileges (no_new_privs) unless that is what it is for; and it gets SIGTERM should the thread that started it end
+// first, so that thread must live as long as the process is wanted.
 #include <sys/types.h>
 
 #include <optional>
@@ -18,11 +18,15 @@ namespace armvisor {
 
 class ChildProcess {
  public:
+  enum class Privileges {
+    Ours,       ///< and no more
+    OfItsFile,  ///< those too that its file gives it (setuid)
+  };
   /// `words`: the program, looked for in $PATH, and its arguments. `socket`, if any, is a listening socket, which the
   /// program finds as systemd's services do (sd_listen_fds(3): descriptor 3, $LISTEN_FDS, $LISTEN_PID). An error when
   /// the program cannot be started; `purpose` ("which opens ...") and `package` are for its message.
   static Result<ChildProcess> start(const std::vector<std::string>& words, Fd socket, const std::string& purpose,
-                                    const std::string& package);
+                                    const std::string& package, Privileges privileges = Privileges::Ours);
   ChildProcess(ChildProcess&& other) noexcept;
   ChildProcess& operator=(ChildProcess&&) = delete;
   /// end(0), if that was not done.

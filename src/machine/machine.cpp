@@ -213,10 +213,7 @@ Machine::MadeDevice Machine::make_device(const ScsiSpec& spec) {
 Machine::MadeDevice Machine::make_device(const NetworkSpec& spec) {
   std::unique_ptr<devices::NetworkBackend> network = std::make_unique<devices::NoNetwork>();
   devices::IoOptions io = options_.io;
-  if (spec.tap) {
-    AV_TRY_ASSIGN(network, devices::TapNetwork::create(*spec.tap));
-    io.large_send = false;  // the interface takes frames of its own size
-  } else if (spec.link) {
+  if (spec.tap || spec.link) {
     if (links_ == world_.links.size()) return Error{ErrorKind::Internal, "a machine was given too few links"};
     AV_TRY_ASSIGN(network, devices::LinkNetwork::create(world_.links[links_++]));
     io.large_send = false;  // who is at the other end may know no larger frames

@@ -62,7 +62,7 @@ struct MachineWorld {
   FlashBanks& flash;
   MachineHost& host;
   std::span<const std::shared_ptr<devices::DiskBackend>> disks = {};  ///< a disk for each, as for_each_disk has them
-  /// A link for each NetworkSpec that has one, in their order.
+  /// A link for each NetworkSpec that has one, or a tap interface, in their order.
   std::span<const std::shared_ptr<devices::FrameLink>> links = {};
   std::span<const std::shared_ptr<devices::PacketDump>> dumps = {};  ///< likewise, for each of NetworkSpec::dumps
 };

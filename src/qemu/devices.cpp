@@ -77,6 +77,7 @@ std::string network_text(const Netdev& netdev) {
     return "network of datagrams by " +
            (link.remote.family == devices::SocketAddress::Family::None ? link.local : link.remote).text();
   }
+  if (!netdev.tap.helper.empty()) return "tap interface on " + netdev.tap.bridge + " by " + netdev.tap.helper;
   return "tap interface" + (netdev.tap.interface.empty() ? "" : " " + netdev.tap.interface);
 }
 
@@ -98,7 +99,7 @@ void Adder::add_card(const Given& given, const std::string& netdev, std::optiona
     return out_.ignored(given.text(), "its network is refused");
   }
   spec.network = found->user;
-  if (found->kind == "tap") spec.tap = found->tap;
+  if (found->kind == "tap" || found->kind == "bridge") spec.tap = found->tap;
   if (is_link(found->kind)) spec.link = found->link;
   spec.network.mac = mac;
   add_dumps(*found, spec);

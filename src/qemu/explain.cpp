@@ -44,6 +44,10 @@ void set_link(Json& j, const devices::FrameLinkOptions& link) {
 Json device_json(const machine::NetworkSpec& spec) {
   Json j{{"kind", "network"}, {"connected", spec.unplugged ? "no" : spec.tap ? "tap" : spec.link ? "socket" : "user"}};
   if (spec.tap && !spec.tap->interface.empty()) j["interface"] = spec.tap->interface;
+  if (spec.tap && !spec.tap->helper.empty()) {
+    j["helper"] = spec.tap->helper;
+    j["bridge"] = spec.tap->bridge;
+  }
   if (spec.network.mac) j["mac"] = mac_text(*spec.network.mac);
   if (spec.network.restricted) j["restrict"] = true;
   if (!spec.network.tftp_folder.empty()) j["tftp"] = spec.network.tftp_folder;

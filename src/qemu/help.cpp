@@ -70,7 +70,7 @@ std::string help_text(const std::string& about) {
     return "Available CPUs:\n  cortex-a15\n  cortex-a7    (a Cortex-A15 here)\n  max          (a Cortex-A15 here)\n";
   if (about == "device") return devices_help();
   if (about == "accel") return "Accelerators supported in QEMU binary:\ntcg\n";
-  if (about == "netdev") return "Available netdev backend types:\ndgram\nsocket\nstream\nuser\ntap\n";
+  if (about == "netdev") return "Available netdev backend types:\nbridge\ndgram\nsocket\nstream\nuser\ntap\n";
   if (about == "chardev") return "Available chardev backend types: \n  stdio\n  file\n  pty\n  null\n";
   if (about == "object") return "List of user creatable objects:\n  " + lines_of(object_names()) + "\n";
   if (about == "display") return "Available display backend types:\nnone\n";

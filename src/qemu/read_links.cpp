@@ -23,19 +23,12 @@ void read_descriptor(Line& line, Netdev& netdev, std::string_view key, const std
 
 /// [HOST]:PORT, over IPv4, as "socket" has it.
 SocketAddress read_host_and_port(Line& line, Netdev& netdev, std::string_view key, const std::string& text) {
-  SocketAddress address;
-  address.family = Family::Inet;
-  address.ipv6 = false;
-  const std::size_t colon = text.rfind(':');
-  const auto port =
-      colon == std::string::npos ? std::nullopt : parse_unsigned(std::string_view(text).substr(colon + 1));
-  if (!port || *port > 65535) {
+  auto address = devices::parse_host_and_port(text);
+  if (!address)
     refuse(line, netdev, key_of(netdev.given, key, text), "expected [HOST]:PORT with a port up to 65535; change it");
-    return address;
-  }
-  address.host = text.substr(0, colon);
-  address.port = std::to_string(*port);
-  return address;
+  else
+    address->ipv6 = false;
+  return address.value_or(SocketAddress{});
 }
 
 struct SocketKeys {

@@ -6,14 +6,14 @@ namespace armvisor::qemu {
 namespace {
 
 void check_kind(Line& line, Netdev& netdev) {
-  if (netdev.kind == "user" || netdev.kind == "tap" || is_link(netdev.kind)) return;
+  if (netdev.kind == "user" || netdev.kind == "tap" || netdev.kind == "bridge" || is_link(netdev.kind)) return;
   const std::string where = key_of(netdev.given, netdev.kind, {});
-  for (const std::string_view other :
-       {"bridge", "vde", "l2tpv3", "vhost-user", "vhost-vdpa", "hubport", "passt", "af-xdp"})
+  for (const std::string_view other : {"vde", "l2tpv3", "vhost-user", "vhost-vdpa", "hubport", "passt", "af-xdp"})
     if (netdev.kind == other)
       return refuse(line, netdev, where,
-                    "expected user, tap, socket, stream or dgram: there is no other network here; change it");
-  refuse(line, netdev, where, "expected user, tap, socket, stream or dgram, found no network of QEMU's; change it");
+                    "expected user, tap, bridge, socket, stream or dgram: there is no other network here; change it");
+  refuse(line, netdev, where,
+         "expected user, tap, bridge, socket, stream or dgram, found no network of QEMU's; change it");
 }
 
 void read_forward(Line& line, Netdev& netdev, const std::string& text) {
@@ -90,11 +90,33 @@ std::string script(KeyValues& values, std::string_view key, const char* usual) {
   return text == "no" ? "" : text;
 }
 
+/// What says that the interface is there already goes with nothing that says which one to open.
+void check_tap_keys(Line& line, Netdev& netdev, const KeyValues& values) {
+  using Keys = std::initializer_list<std::string_view>;
+  const Keys of_name = {"ifname", "script", "downscript", "vnet_hdr", "queues", "vhostfds"};
+  const auto check = [&](std::string_view key, Keys others) {
+    if (!values.find(key)) return;
+    for (const std::string_view other : others)
+      if (values.find(other))
+        refuse(line, netdev, key_of(netdev.given, other, *values.find(other)),
+               "expected none with " + std::string(key) + "=; leave out one");
+  };
+  check("fd", of_name);
+  check("fd", {"helper"});
+  check("helper", of_name);
+}
+
 void read_tap(Line& line, Netdev& netdev, KeyValues& values) {
+  check_tap_keys(line, netdev, values);
+  const auto fd = values.take("fd"), helper = values.take("helper");
+  const bool is_open = fd || helper;
   netdev.tap.interface = values.take("ifname").value_or("");
-  const auto fd = values.take("fd");
-  netdev.tap.up_script = script(values, "script", fd ? "" : k_up_script);
-  netdev.tap.down_script = script(values, "downscript", fd ? "" : k_down_script);
+  netdev.tap.up_script = script(values, "script", is_open ? "" : k_up_script);
+  netdev.tap.down_script = script(values, "downscript", is_open ? "" : k_down_script);
+  netdev.tap.helper = helper.value_or("");
+  netdev.tap.bridge = values.take("br").value_or(devices::TapOptions::k_usual_bridge);
+  if (helper && helper->empty())
+    refuse(line, netdev, key_of(netdev.given, "helper", {}), "expected a program, found nothing; name one");
   if (fd) {
     const auto number = parse_unsigned(*fd);
     if (!number || *number > 1'000'000)
@@ -104,10 +126,14 @@ void read_tap(Line& line, Netdev& netdev, KeyValues& values) {
   }
   ignore_keys(line, netdev.given, values, {"vhost", "vhostforce", "sndbuf", "vnet_hdr", "queues", "poll-us"},
               "about how fast frames go");
-  for (const std::string_view key : {"helper", "br"})
-    if (const auto value = values.take(key))
-      refuse(line, netdev, key_of(netdev.given, key, *value),
-             "expected ifname=NAME: helpers are not run; make one before");
+  refuse_unknown_keys(line, netdev.given, values);
+}
+
+void read_bridge(Line& line, Netdev& netdev, KeyValues& values) {
+  netdev.tap.bridge = values.take("br").value_or(devices::TapOptions::k_usual_bridge);
+  netdev.tap.helper = values.take("helper").value_or(devices::TapOptions::k_usual_helper);
+  if (netdev.tap.helper.empty())
+    refuse(line, netdev, key_of(netdev.given, "helper", {}), "expected a program, found nothing; name one");
   refuse_unknown_keys(line, netdev.given, values);
 }
 
@@ -121,6 +147,7 @@ Netdev read_network(Line& line, const Given& given, KeyValues& values) {
   if (!netdev.refused) check_kind(line, netdev);
   if (!netdev.refused && netdev.kind == "user") read_user(line, netdev, values);
   if (!netdev.refused && netdev.kind == "tap") read_tap(line, netdev, values);
+  if (!netdev.refused && netdev.kind == "bridge") read_bridge(line, netdev, values);
   if (!netdev.refused && is_link(netdev.kind)) read_link(line, netdev, values);
   return netdev;
 }

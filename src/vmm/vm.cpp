@@ -107,9 +107,14 @@ Status Vm::open_disks() {
 Status Vm::open_links() {
   for (const machine::DeviceSpec& spec : config_.devices) {
     const auto* const network = std::get_if<machine::NetworkSpec>(&spec);
-    if (!network || !network->link) continue;
-    AV_TRY_ASSIGN(auto link, devices::FrameLink::open(*network->link));
-    links_.push_back(std::move(link));
+    if (!network) continue;
+    if (network->tap) {
+      AV_TRY_ASSIGN(auto tap, devices::TapLink::open(*network->tap, stop_.get()));
+      links_.push_back(std::move(tap));
+    } else if (network->link) {
+      AV_TRY_ASSIGN(auto link, devices::FrameLink::open(*network->link));
+      links_.push_back(std::move(link));
+    }
   }
   return {};
 }

@@ -43,11 +43,11 @@ def as_qemu_takes_it(words):
     """Without what today's QEMU has no more, in the foreground, and with networks that need no interface of the host and no
     port of its own."""
     words = [re.sub(r"^(socket,.*)\blisten=:\d+", r"\1listen=127.0.0.1:0", word) for word in words]
-    words = [re.sub(r"^(type=)?tap,", "user,", word) for word in words if word not in ("-show-cursor", "-daemonize")]
+    words = [re.sub(r"^(type=)?(tap|bridge)(?=,|$)", "user", word) for word in words if word not in ("-show-cursor", "-daemonize")]
     if "-pidfile" in words:
         at = words.index("-pidfile")
         words = words[:at] + words[at + 2:]
-    return [re.sub(r",(ifname|script|downscript)=[^,]*", "", word) for word in words]
+    return [re.sub(r",(ifname|script|downscript|br|helper)=[^,]*", "", word) for word in words]
 
 
 def in_folder(words, machine):

@@ -435,8 +435,24 @@ TEST(NetworkOption, IsParsed) {
 
 TEST(NetworkOption, MistakesAreExplained) {
   const std::pair<const char*, const char*> cases[] = {
-      {"tap", "expected user"},
-      {"", "expected user"},
+      {"vde", "expected one of user, tap"},
+      {"", "expected one of user, tap"},
+      {"user=1", "expected no value"},
+      {"tap,fd=x", "expected a number"},
+      {"tap=a,fd=3", "'fd' is unknown"},
+      {"bridge,helper=", "expected a value"},
+      {"stream", "expected tcp:HOST:PORT"},
+      {"stream=host:1", "expected tcp:HOST:PORT"},
+      {"stream=tcp:host", "expected tcp:HOST:PORT"},
+      {"stream=tcp:host:65536", "expected tcp:HOST:PORT"},
+      {"stream=unix:", "expected tcp:HOST:PORT"},
+      {"stream=tcp:h:1,server,reconnect=1", "leave out one"},
+      {"stream=tcp:h:1,reconnect=0", "expected a number"},
+      {"stream=tcp:h:1,server=x", "expected no value"},
+      {"dgram=udp:h:1", "expected local="},
+      {"dgram=udp:h:1,local=unix:p", "expected local="},
+      {"dgram=udp:h:1,interface=a", "expected local="},
+      {"dgram=fd:3,local=unix:p", "'local' is unknown"},
       {"user,fwd=1", "'fwd' is unknown"},
       {"user,hostfwd=", "expected tcp|udp"},
       {"user,hostfwd=sctp::1-:2", "found 'sctp'"},
@@ -460,6 +476,33 @@ TEST(NetworkOption, MistakesAreExplained) {
     EXPECT_EQ(r.error().kind, ErrorKind::BadArguments);
     EXPECT_NE(r.error().message.find(expected), std::string::npos) << option << ": " << r.error().message;
   }
+}
+
+TEST(NetworkOption, NamesNetworksOfAllKinds) {
+  using Kind = FrameLinkOptions::Kind;
+  using Family = SocketAddress::Family;
+  const auto parse = [](const char* text) {
+    auto o = parse_network_option(text);
+    EXPECT_TRUE(o) << o.error().message;
+    return *std::move(o);
+  };
+  EXPECT_EQ(parse("tap=tap3,script=/up,downscript=/down").tap->interface, "tap3");
+  EXPECT_EQ(parse("tap=tap3,script=/up,downscript=/down").tap->down_script, "/down");
+  EXPECT_EQ(parse("tap,mac=52:54:00:00:00:01").tap->up_script, "") << "none unless it is named";
+  EXPECT_EQ(parse("tap,fd=5").tap->fd, 5);
+  EXPECT_EQ(parse("bridge").tap->bridge, "br0");
+  EXPECT_EQ(parse("bridge").tap->helper, "/usr/lib/qemu/qemu-bridge-helper");
+  EXPECT_EQ(parse("bridge=virbr0,helper=/h").tap->helper, "/h");
+  EXPECT_EQ(parse("stream=tcp:host:1").link->remote.text(), "host:1");
+  EXPECT_EQ(parse("stream=tcp:[::1]:1").link->remote.text(), "[::1]:1");
+  EXPECT_EQ(parse("stream=unix:/s,server,pcap=p").link->local.path, "/s");
+  EXPECT_EQ(parse("stream=unix:/s,server,pcap=p").link->kind, Kind::Listen);
+  EXPECT_EQ(parse("stream=unix:/s,reconnect=2").link->reconnect_ms, 2000u);
+  EXPECT_EQ(parse("stream=fd:7").link->remote.fd, 7);
+  EXPECT_EQ(parse("dgram=udp:h:1,local=udp::2").link->local.port, "2");
+  EXPECT_EQ(parse("dgram=unix:/b,local=unix:/a").link->remote.path, "/b");
+  EXPECT_EQ(parse("dgram=udp:230.0.0.1:1234,interface=127.0.0.1").link->local.host, "127.0.0.1");
+  EXPECT_EQ(parse("dgram=fd:9").link->local.family, Family::Descriptor);
 }
 
 // The user-mode network, end to end.

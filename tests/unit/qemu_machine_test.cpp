@@ -86,7 +86,7 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
                              "-drive file=d,discard=maybe",
                              "-drive file=d,detect-zeroes=maybe",
                              "-drive if=mtd,file=d",
-                             "-netdev bridge,id=b",
+                             "-netdev l2tpv3,id=b",
                              "-netdev vde,id=t",
                              "-global virtio-mmio.x=1",
                              "-machine virt,nosuch=1",
@@ -421,6 +421,25 @@ TEST(QemuLine, TapInterfacesRunQemusScriptsUnlessTheyAreToldOtherwise) {
   EXPECT_EQ(tap(",script=/my/up").up_script, "/my/up");
   EXPECT_EQ(tap(",fd=5").fd, 5);
   EXPECT_EQ(tap(",fd=5").up_script, "");
+}
+
+TEST(QemuLine, BridgesAreReachedByQemusHelper) {
+  const auto tap = [](const std::string& text) {
+    const Made m = make("-device virtio-net-device,netdev=t -netdev " + text);
+    EXPECT_EQ(m.refused(), "") << text;
+    return *std::get<machine::NetworkSpec>(m.vm().devices.at(0)).tap;
+  };
+  EXPECT_EQ(tap("bridge,id=t").bridge, "br0");
+  EXPECT_EQ(tap("bridge,id=t").helper, "/usr/lib/qemu/qemu-bridge-helper");
+  EXPECT_EQ(tap("bridge,id=t").up_script, "");
+  EXPECT_EQ(tap("bridge,id=t,br=virbr0,helper=/h").bridge, "virbr0");
+  EXPECT_EQ(tap("tap,id=t,helper=/h").helper, "/h");
+  EXPECT_EQ(tap("tap,id=t,helper=/h").bridge, "br0");
+  EXPECT_EQ(tap("tap,id=t,helper=/h").up_script, "");
+  for (const char* text :
+       {"bridge,id=t,helper=", "bridge,id=t,ifname=a", "tap,id=t,helper=/h,ifname=a", "tap,id=t,helper=/h,script=no",
+        "tap,id=t,fd=3,ifname=a", "tap,id=t,fd=3,helper=/h", "tap,id=t,fd=3,downscript=no", "tap,id=t,fd=x"})
+    EXPECT_NE(make(std::string("-device virtio-net-device,netdev=t -netdev ") + text).refused(), "") << text;
 }
 
 TEST(QemuLine, LinksOverSocketsAreAsQemuSaysThem) {

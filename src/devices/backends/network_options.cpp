@@ -42,22 +42,6 @@ Status parse_endpoint(std::string_view text, std::string_view whole, u32& addres
   return {};
 }
 
-Result<bool> parse_switch(std::string_view key, std::string_view value) {
-  if (value == "on" || value == "yes") return true;
-  if (value == "off" || value == "no") return false;
-  return bad(fmt::format("network option {}: expected on or off, found '{}'", key, value));
-}
-
-Result<u32> parse_flows(std::string_view value) {
-  u32 flows = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), flows);
-  if (error != std::errc{} || end != value.data() + value.size() || flows == 0 ||
-      flows > UserNetworkOptions::k_max_flows)
-    return bad(fmt::format("network option flows: expected a number from 1 to {}, found '{}'",
-                           UserNetworkOptions::k_max_flows, value));
-  return flows;
-}
-
 }  // namespace
 
 Result<HostForward> parse_host_forward(std::string_view text) {
@@ -88,54 +72,6 @@ Result<MacAddress> parse_mac(std::string_view text) {
   if (text.size() < 11 || !rest.empty() || text.back() == ':') return error;
   if (mac[0] & 1) return bad(fmt::format("mac={}: that is a multicast address", text));
   return mac;
-}
-
-/// An option of the user-mode network. False: it is none.
-Result<bool> parse_user_key(UserNetworkOptions& o, std::string_view key, std::string_view value) {
-  if (key == "hostfwd") {
-    AV_TRY_ASSIGN(const HostForward forward, parse_host_forward(value));
-    o.forwards.push_back(forward);
-  } else if (key == "restrict") {
-    AV_TRY_ASSIGN(o.restricted, parse_switch(key, value));
-  } else if (key == "flows") {
-    AV_TRY_ASSIGN(o.flows, parse_flows(value));
-  } else {
-    return false;
-  }
-  return true;
-}
-
-/// An option that all networks have. False: it is none.
-Result<bool> parse_common_key(NetworkOptions& o, std::string_view key, std::string_view value) {
-  if (key == "mac") {
-    AV_TRY_ASSIGN(o.network.mac, parse_mac(value));
-  } else if (key == "pcap") {
-    if (value.empty()) return bad("network option pcap: expected a file, found an empty name; name one");
-    o.dumps.push_back({.option = "--net " + std::string(key), .path = std::string(value)});
-  } else {
-    return false;
-  }
-  return true;
-}
-
-Result<NetworkOptions> parse_network_option(std::string_view option) {
-  std::string_view rest = option;
-  const std::string_view kind = take_until(rest, ',');
-  if (kind != "user")
-    return bad(fmt::format("network '{}': expected user[,hostfwd={}]...[,mac=MAC][,restrict=on|off][,flows=N]", kind,
-                           k_forward_form));
-  NetworkOptions o;
-  while (!rest.empty()) {
-    std::string_view value = take_until(rest, ',');
-    const std::string_view key = take_until(value, '=');
-    AV_TRY_ASSIGN(bool known, parse_common_key(o, key, value));
-    if (!known) {
-      AV_TRY_ASSIGN(known, parse_user_key(o.network, key, value));
-    }
-    if (!known)
-      return bad(fmt::format("network option '{}' is unknown: expected hostfwd, mac, pcap, restrict or flows", key));
-  }
-  return o;
 }
 
 MacAddress default_mac(u32 index) {

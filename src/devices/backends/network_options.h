@@ -9,7 +9,7 @@
 #include "devices/backends/frame_link.h"
 #include "devices/backends/network.h"
 #include "devices/backends/packet_dump.h"
-#include "devices/backends/tap_network.h"
+#include "devices/backends/tap_link.h"
 
 namespace armvisor::devices {
 

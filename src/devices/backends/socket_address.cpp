@@ -8,9 +8,11 @@
 #include <sys/un.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "base/host_error.h"
+#include "base/types.h"
 
 namespace armvisor::devices {
 namespace {
@@ -43,6 +45,22 @@ std::string SocketAddress::text() const {
 
 bool HostAddress::is_multicast() const {
   return family() == AF_INET && IN_MULTICAST(ntohl(reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr.s_addr));
+}
+
+std::optional<SocketAddress> parse_host_and_port(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  u16 port = 0;
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data() + colon + 1, end, port);
+  if (error != std::errc{} || at != end) return std::nullopt;
+  std::string_view host = text.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  SocketAddress address;
+  address.family = SocketAddress::Family::Inet;
+  address.host = host;
+  address.port = std::to_string(port);
+  return address;
 }
 
 bool is_multicast_text(const std::string& host) {

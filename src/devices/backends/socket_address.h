@@ -2,7 +2,9 @@
 // Where a socket is on the host, as options say it, and the addresses that this means.
 #include <sys/socket.h>
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/fd.h"
@@ -34,6 +36,9 @@ struct HostAddress {
 /// is SOCK_STREAM or SOCK_DGRAM; `passive`: to be bound. Family: Inet or Unix.
 Result<std::vector<HostAddress>> find_addresses(const std::string& option, const SocketAddress& address, int type,
                                                 bool passive);
+
+/// [HOST]:PORT, with brackets around an IPv6 address.
+std::optional<SocketAddress> parse_host_and_port(std::string_view text);
 
 /// Whether it is an IPv4 address, as numbers, of a multicast group.
 bool is_multicast_text(const std::string& host);
