@@ -225,6 +225,15 @@ class Driver {
     if (features & k_feature_event_idx) store16(r.avail + (4 + 2u * r.size), r.next_used);
     return u;
   }
+  /// Where the buffer is whose use poll_used() will tell next.
+  GuestPa load_buffer(u32 queue) {
+    Ring& r = rings[queue];
+    u32 id = 0;
+    u64 address = 0;
+    std::memcpy(&id, ram.host(r.used + (4 + 8u * (r.next_used % r.size))), 4);
+    std::memcpy(&address, ram.host(r.desc + u64{id % r.size} * 16), 8);
+    return GuestPa(address);
+  }
   /// Waits for interrupts and takes the next used buffer.
   std::optional<Used> wait_used(u32 queue, std::chrono::milliseconds limit = std::chrono::milliseconds(5000)) {
     const auto end = std::chrono::steady_clock::now() + limit;

@@ -49,11 +49,12 @@ ssize_t put(int fd, std::span<const u8> bytes) {
 
 /// Shared by the outlet and its thread, which may outlive it.
 struct Outlet::State {
-  explicit State(Target t) : target(std::move(t)) {
+  State(Target t, std::function<void()> room_callback) : target(std::move(t)), tell_room(std::move(room_callback)) {
     if (target.owned) target.fd = target.owned.get();
   }
 
   Target target;                          // the thread's, once it runs
+  const std::function<void()> tell_room;  // called by the thread
   std::atomic<std::size_t> unwritten{0};  ///< changed with the mutex held
   std::mutex mutex;                       // guards what follows
   std::condition_variable work;           ///< for the thread: there is something to write, or it is to end
@@ -62,6 +63,7 @@ struct Outlet::State {
   std::vector<std::size_t> records;  ///< sizes of what is in the queue, of an outlet of records
   bool inside_write = false;
   bool given_up = false, closing = false;
+  bool refused = false;  ///< offer() had no room, and tell_room was not called since
   u64 written = 0;
   Loss loss;
 
@@ -85,6 +87,7 @@ struct Outlet::State {
   }
 
   void run();
+  void tell_if_there_is_room(std::unique_lock<std::mutex>& lock);
   bool write_out(std::unique_lock<std::mutex>& lock, std::span<const u8> bytes);
   ssize_t write_piece(std::span<const u8> bytes);
 };
@@ -117,8 +120,17 @@ bool Outlet::State::write_out(std::unique_lock<std::mutex>& lock, std::span<cons
       bytes = {};
     }
     progress.notify_all();
+    tell_if_there_is_room(lock);
   }
   return !closing && loss.error == 0;
+}
+
+void Outlet::State::tell_if_there_is_room(std::unique_lock<std::mutex>& lock) {
+  if (!refused || closing || !tell_room || (!loss.error && room() < k_capacity / 2)) return;
+  refused = false;
+  lock.unlock();
+  tell_room();
+  lock.lock();
 }
 
 void Outlet::State::run() {
@@ -146,8 +158,8 @@ void Outlet::State::run() {
   }
 }
 
-Result<std::unique_ptr<Outlet>> Outlet::create(Target target) {
-  std::unique_ptr<Outlet> outlet(new Outlet(std::make_shared<State>(std::move(target))));
+Result<std::unique_ptr<Outlet>> Outlet::create(Target target, std::function<void()> room) {
+  std::unique_ptr<Outlet> outlet(new Outlet(std::make_shared<State>(std::move(target), std::move(room))));
   AV_TRY_ASSIGN(outlet->thread_, start_quiet_thread("outlet", [state = outlet->state_] { state->run(); }));
   return outlet;
 }
@@ -175,9 +187,16 @@ int Outlet::write(std::span<const u8> bytes) {
 bool Outlet::offer(std::span<const u8> bytes) {
   State& s = *state_;
   const std::lock_guard lock(s.mutex);
-  if (s.loss.error || s.closing || s.room() < bytes.size()) return false;
+  if (s.loss.error || s.closing) return false;
+  s.refused = s.room() < bytes.size();
+  if (s.refused) return false;
   s.append(bytes);
   return true;
+}
+
+bool Outlet::failed() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->loss.error != 0;
 }
 
 void Outlet::give_up() {

@@ -7,6 +7,7 @@
 // give_up(). A thread that is inside write(2) when its outlet goes is left behind: it touches nothing but its own
 // state, and the end of the process ends it.
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -39,15 +40,16 @@ class Outlet {
     int error = 0;  ///< the errno value that ended the output; 0: none did. What came then is in no count.
   };
 
-  /// An error when the host has no thread for it.
-  static Result<std::unique_ptr<Outlet>> create(Target target);
+  /// An error when the host has no thread for it. `room` is called on that thread, not after close(), when there is
+  /// room again after offer() had none, or when the output ended with an error.
+  static Result<std::unique_ptr<Outlet>> create(Target target, std::function<void()> room = {});
   static Result<std::unique_ptr<Outlet>> create(int borrowed_fd) { return create(Target{{}, borrowed_fd, {}}); }
   ~Outlet();  ///< as close()
   Outlet(const Outlet&) = delete;
 
   /// Waits for room for all of it; after give_up(), what has no room is dropped. Returns Loss::error. (any thread)
   int write(std::span<const u8> bytes);
-  /// Takes all of it or, when there is no room, nothing; never waits. (any thread)
+  /// Takes all of it or, when there is no room or the output has ended, nothing; never waits. (any thread)
   bool offer(std::span<const u8> bytes);
   /// From now on nobody waits for the reader. (any thread)
   void give_up();
@@ -57,6 +59,8 @@ class Outlet {
   Loss close();
   /// Bytes that are not written yet. (any thread; async-signal-safe)
   std::size_t pending() const;
+  /// The output ended with an error. (any thread)
+  bool failed() const;
 
  private:
   struct State;

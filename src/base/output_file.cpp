@@ -120,6 +120,20 @@ Status OutputFile::empty() {
   return {};
 }
 
+Status OutputFile::append() {
+  if (!regular_) return {};
+  const int status = ::fcntl(fd_.get(), F_GETFL);
+  if (status < 0 || ::fcntl(fd_.get(), F_SETFL, status | O_APPEND) != 0) return failed(errno);
+  return {};
+}
+
+Result<Outlet::Target> OutputFile::share() const {
+  if (!fd_) return Outlet::Target{{}, -1, fifo_};
+  Fd own(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 3));
+  if (!own) return failed(errno);
+  return Outlet::Target{std::move(own), -1, {}};
+}
+
 Status OutputFile::replace(std::span<const u8> bytes) {
   AV_TRY(empty());
   if (!fifo_.empty() && !(fd_ = Fd(::open(fifo_.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW)))) return failed(errno);

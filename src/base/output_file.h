@@ -27,10 +27,14 @@ class OutputFile {
   Status differs_from(const std::vector<std::string>& others) const;
   /// Removes what a regular file holds.
   Status empty();
+  /// What is written goes behind what it holds.
+  Status append();
   /// Replaces what it holds. Waits for the reader of a FIFO.
   Status replace(std::span<const u8> bytes);
   /// Hands it on, as a way for output.
   Outlet::Target take() && { return {std::move(fd_), -1, std::move(fifo_)}; }
+  /// Likewise, with a descriptor of its own.
+  Result<Outlet::Target> share() const;
   Error failed(int error) const;
   bool is_regular() const { return regular_; }
 

@@ -71,6 +71,7 @@ Result<ExitStatus> run_line(const Arguments& arguments) {
   tell_differences(line);
   RunRequest request;
   request.vm = std::move(machine.vm);
+  request.vm.version = qemu::version_info(version_text());
   request.dump_dtb = machine.dump_dtb;
   request.vm.on_start = [&background, &machine]() -> Status {
     return background ? background->ready(machine.log_file) : Status{};

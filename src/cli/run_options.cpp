@@ -91,21 +91,28 @@ Status set_devices(const RunOptions& o, vmm::VmConfig& vm) {
   return {};
 }
 
+/// The chardev that an option says, as the last of the list; nothing for "none".
+Result<devices::ChardevIndex> add_chardev(vmm::VmConfig& vm, const std::string& option, const std::string& text) {
+  AV_TRY_ASSIGN(auto where, devices::ChardevOptions::parse(option, text));
+  if (where.kind == devices::ChardevOptions::Kind::None) return devices::ChardevIndex();
+  vm.chardevs.push_back(std::move(where));
+  return devices::ChardevIndex(static_cast<u32>(vm.chardevs.size() - 1));
+}
+
 Status set_consoles(const RunOptions& o, vmm::VmConfig& vm) {
-  using Kind = devices::ConsoleOption::Kind;
+  const auto is_stdio = [&vm](devices::ChardevIndex index) {
+    return index && vm.chardevs[*index].kind == devices::ChardevOptions::Kind::Stdio;
+  };
   bool stdio_is_taken = false;
   if (o.virtio_console) {
-    AV_TRY_ASSIGN(auto where, devices::ConsoleOption::parse("--virtio-console", *o.virtio_console));
-    stdio_is_taken = where.kind == Kind::Stdio;
-    vm.devices.emplace_back(machine::ConsoleSpec{std::move(where)});
+    AV_TRY_ASSIGN(const auto where, add_chardev(vm, "--virtio-console", *o.virtio_console));
+    stdio_is_taken = is_stdio(where);
+    vm.devices.emplace_back(machine::ConsoleSpec{{machine::PortSpec{.chardev = where}}});
   }
-  if (o.console) {
-    AV_TRY_ASSIGN(vm.console, devices::ConsoleOption::parse("--console", *o.console));
-    if (stdio_is_taken && vm.console.kind == Kind::Stdio)
-      return bad("--console and --virtio-console: expected one of them on stdio, found both; send one elsewhere");
-  } else if (stdio_is_taken) {
-    vm.console.kind = Kind::None;
-  }
+  if (!o.console && stdio_is_taken) return {};
+  AV_TRY_ASSIGN(vm.console, add_chardev(vm, "--console", o.console.value_or("stdio")));
+  if (stdio_is_taken && is_stdio(vm.console))
+    return bad("--console and --virtio-console: expected one of them on stdio, found both; send one elsewhere");
   return {};
 }
 

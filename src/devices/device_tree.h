@@ -37,7 +37,7 @@ struct Site {
 };
 
 /// What nodes refer to each other by.
-enum class Phandle : u32 { Clock = 0x8000, Gic = 0x8001, Messages = 0x8002 };
+enum class Phandle : u32 { Clock = 0x8000, Gic = 0x8001, Messages = 0x8002, Gpio = 0x8004 };
 
 /// First cell of an interrupt, and flags of its third (binding arm,gic).
 enum class InterruptType : u32 { Spi = 0, Ppi = 1 };

@@ -12,8 +12,8 @@ constexpr u32 UARTDR = 0x00, UARTRSR = 0x04, UARTFR = 0x18, UARTILPR = 0x20, UAR
               UARTICR = 0x44, UARTDMACR = 0x48, k_ids_offset = 0xfe0;
 constexpr u8 k_ids[8] = {0x11, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
 
-constexpr u32 k_fr_cts = 1u << 0, k_fr_dsr = 1u << 1, k_fr_dcd = 1u << 2, k_fr_rxfe = 1u << 4, k_fr_rxff = 1u << 6,
-              k_fr_txfe = 1u << 7, k_fr_ri = 1u << 8;
+constexpr u32 k_fr_cts = 1u << 0, k_fr_dsr = 1u << 1, k_fr_dcd = 1u << 2, k_fr_busy = 1u << 3, k_fr_rxfe = 1u << 4,
+              k_fr_txff = 1u << 5, k_fr_rxff = 1u << 6, k_fr_txfe = 1u << 7, k_fr_ri = 1u << 8;
 constexpr u32 k_lcr_fen = 1u << 4;
 constexpr u32 k_cr_uarten = 1u << 0, k_cr_lbe = 1u << 7, k_cr_rxe = 1u << 9, k_cr_dtr = 1u << 10, k_cr_rts = 1u << 11,
               k_cr_out1 = 1u << 12, k_cr_out2 = 1u << 13;
@@ -22,11 +22,25 @@ constexpr u16 k_break_error = 1u << 10;  // UARTDR.BE
 
 }  // namespace
 
-Pl011::Pl011(IrqLine& irq, Output output) : irq_(irq), output_(std::move(output)) { reset(); }
+Pl011::Pl011(IrqLine& irq, Chardev* line) : irq_(irq), line_(line) {
+  reset();
+  if (!line_) return;
+  line_->attach({.input = [this](std::span<const u8> bytes) { return push(bytes); },
+                 .send_break = [this] { receive_break(); },
+                 .opened = {},
+                 .writable = [this] { transmit_held(); },
+                 .resized = {},
+                 .focused = {}});
+}
+
+Pl011::~Pl011() {
+  if (line_) line_->detach();
+}
 
 void Pl011::reset() {
   const std::lock_guard lock(mutex_);
   fifo_.clear();
+  held_.clear();
   rsr_ = ilpr_ = ibrd_ = fbrd_ = lcr_ = imsc_ = ris_ = dmacr_ = 0;
   cr_ = 0x300;
   ifls_ = 0x12;
@@ -62,6 +76,12 @@ std::size_t Pl011::receive_trigger() const {
   return lcr_ & k_lcr_fen ? levels[(ifls_ >> 3) & 7] : 1;
 }
 
+/// Fill level at and below which the transmit interrupt is raised: UARTIFLS[2:0] with FIFOs, else empty (3.3.11).
+std::size_t Pl011::transmit_trigger() const {
+  constexpr std::size_t levels[8] = {2, 4, 8, 12, 14, 14, 14, 14};
+  return lcr_ & k_lcr_fen ? levels[ifls_ & 7] : 0;
+}
+
 /// Modem inputs: idle, or the modem outputs in loopback (3.3.8, LBE).
 u32 Pl011::raw_modem_inputs() const {
   if (!(cr_ & k_cr_lbe)) return 0;
@@ -70,7 +90,8 @@ u32 Pl011::raw_modem_inputs() const {
 }
 
 u32 Pl011::flags() const {
-  u32 fr = k_fr_txfe | raw_modem_inputs();
+  u32 fr = (held_.empty() ? k_fr_txfe : k_fr_busy) | raw_modem_inputs();
+  if (held_.size() >= depth()) fr |= k_fr_txff;
   if (fifo_.empty()) fr |= k_fr_rxfe;
   if (fifo_.size() >= depth()) fr |= k_fr_rxff;
   return fr;
@@ -161,27 +182,50 @@ u64 Pl011::mmio_read(u64 offset, u32 size) {
     space = refused_ && backlog_.size() <= k_backlog / 2;
     if (space) refused_ = false;
   }
-  if (space && space_) space_();
+  if (space) line_->room();
   return value & low_mask(8 * size);
 }
 
 void Pl011::mmio_write(u64 offset, u32 size, u64 value) {
   if (size > 4 || offset % 4 != 0) return;
   const u8 byte = static_cast<u8>(value);
-  bool transmit = false;
+  std::vector<u8> overflowing;
   {
     const std::lock_guard lock(mutex_);
-    if (offset == UARTDR) {
-      // Sent at once, so the transmit FIFO is below its trigger again.
-      ris_ |= k_int_tx;
-      transmit = !(cr_ & k_cr_lbe);
-      if (!transmit && fifo_.size() < depth()) arrive(byte);
-    } else {
+    if (offset != UARTDR) {
       write_register(static_cast<u32>(offset), static_cast<u32>(value));
+    } else if (cr_ & k_cr_lbe) {
+      ris_ |= k_int_tx;
+      if (fifo_.size() < depth()) arrive(byte);
+    } else if (!transmit(byte)) {
+      overflowing.swap(held_);
+      overflowing.push_back(byte);
     }
     update_irq();
   }
-  if (transmit) output_({&byte, 1});
+  // The guest did not look whether there was room (UARTFR.TXFF). Nothing of what it says is lost: it waits.
+  if (!overflowing.empty()) line_->write(overflowing);
+}
+
+/// Sends a character, or holds it back in the FIFO. False: that is full.
+bool Pl011::transmit(u8 byte) {
+  if (held_.empty() && (!line_ || line_->offer({&byte, 1}))) {
+    ris_ |= k_int_tx;  // sent at once, so the FIFO is below its trigger again
+    return true;
+  }
+  if (held_.size() >= depth()) return false;
+  held_.push_back(byte);
+  if (held_.size() > transmit_trigger()) ris_ &= ~k_int_tx;
+  return true;
+}
+
+/// The line takes something again.
+void Pl011::transmit_held() {
+  const std::lock_guard lock(mutex_);
+  if (held_.empty() || !line_->offer(held_)) return;
+  held_.clear();
+  ris_ |= k_int_tx;
+  update_irq();
 }
 
 }  // namespace armvisor::devices

@@ -1,33 +1,26 @@
 #pragma once
-// PL011 UART (ARM DDI 0183), revision r1p4 with 16-byte FIFOs. Transmission takes no time; reception is paced by what
-// the guest reads.
+// PL011 UART (ARM DDI 0183), revision r1p4 with 16-byte FIFOs. Transmission takes no time while the line takes what is
+// sent; then it is held back in the FIFO. Reception is paced by what the guest reads.
 #include <array>
 #include <deque>
-#include <functional>
 #include <mutex>
 #include <span>
 
+#include "devices/chardev/chardev.h"
 #include "devices/device.h"
 #include "devices/device_tree.h"
 
 namespace armvisor::devices {
 
-/// Registers are accessed under the bus's lock; push() may be called by another thread at any time. The callbacks are
-/// called without the device's own lock: `output` on the accessing thread, `space` likewise.
+/// Registers are accessed under the bus's lock; the line's handlers run on its own threads.
 class Pl011 final : public MmioDevice {
  public:
   static constexpr u64 k_region_size = 0x1000;
-  using Output = std::function<void(std::span<const u8>)>;
 
-  Pl011(IrqLine& irq, Output output);
-
-  /// (any thread) Offers received bytes; returns how many were taken. When it was fewer than offered, `space` is called
-  /// once there is room again.
-  std::size_t push(std::span<const u8> bytes);
-  /// (any thread) The line is low for longer than a character. Lost if the FIFO is full or the receiver disabled.
-  void receive_break();
-  /// To be set before the guest runs.
-  void set_space_callback(std::function<void()> space) { space_ = std::move(space); }
+  /// `line` outlives it; null: nobody is at its other end.
+  Pl011(IrqLine& irq, Chardev* line);
+  ~Pl011() override;
+  Pl011(const Pl011&) = delete;
 
   static std::string node(const Site& site) { return node_name("pl011", site.regions[0].base); }
   static void describe(TreeWriter& tree, const Site& site);
@@ -40,8 +33,11 @@ class Pl011 final : public MmioDevice {
  private:
   static constexpr std::size_t k_fifo_depth = 16, k_backlog = 4096;
 
+  std::size_t push(std::span<const u8> bytes);
+  void receive_break();
   std::size_t depth() const;
   std::size_t receive_trigger() const;
+  std::size_t transmit_trigger() const;
   u32 flags() const;
   u32 raw_modem_inputs() const;
   u32 read_register(u32 offset);
@@ -49,16 +45,18 @@ class Pl011 final : public MmioDevice {
   u32 read_data();
   void arrive(u16 word);
   void refill();
+  bool transmit(u8 byte);
+  void transmit_held();
   void update_irq();
 
   IrqLine& irq_;
-  Output output_;
-  std::function<void()> space_;
+  Chardev* const line_;
 
   std::mutex mutex_;        ///< guards everything below
   std::deque<u8> backlog_;  ///< taken from the host, not yet received
   bool refused_ = false;    ///< push() took less than it was offered
   std::deque<u16> fifo_;    ///< with error bits in [11:8]
+  std::vector<u8> held_;    ///< the transmit FIFO: what the line has not taken
   u32 rsr_ = 0, ilpr_ = 0, ibrd_ = 0, fbrd_ = 0, lcr_ = 0, cr_ = 0, ifls_ = 0, imsc_ = 0, ris_ = 0, dmacr_ = 0;
 };
 

@@ -6,9 +6,9 @@
 #include <variant>
 #include <vector>
 
-#include "devices/backends/console_option.h"
 #include "devices/backends/disk_source.h"
 #include "devices/backends/network_options.h"
+#include "devices/chardev/chardevs.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/scsi.h"
 
@@ -16,6 +16,7 @@ namespace armvisor::machine {
 
 struct DiskSpec : devices::DiskSource {
   std::string serial{};  ///< what the guest is told when it asks, 20 bytes of it at most
+  std::string name{};    ///< by which a monitor knows it
 };
 
 /// A file that is the whole content of a bank of flash, byte for byte.
@@ -27,14 +28,25 @@ struct FlashSpec : devices::DiskSource {
 /// with nothing at the other end of its cable.
 struct NetworkSpec : devices::NetworkOptions {
   bool unplugged = false;
+  std::string name{};  ///< by which a monitor knows the network; empty: it has none
+  bool is_user() const { return !unplugged && !tap && !link; }
 };
 
 /// A source of entropy, which is the host's.
 struct EntropySpec {};
 
-/// A console; a machine has at most one.
+/// A line to the host: a console, or a port that has a name.
+struct PortSpec {
+  devices::ChardevIndex chardev;
+  bool console = true;
+  std::string name{};
+  u32 number = 0;  ///< each its own
+};
+
+/// A virtio console with its ports: one, or several that the driver is told of.
 struct ConsoleSpec {
-  devices::ConsoleOption where;
+  std::vector<PortSpec> ports;
+  bool multiport = false;
 };
 
 /// A SCSI host, and what is on it.
@@ -70,14 +82,6 @@ Status for_each_disk(const std::vector<DeviceSpec>& specs, F f) {
       for (const ScsiSpec::Unit& unit : host->units) AV_TRY(f(unit.disk));
   }
   return {};
-}
-
-/// The first of a kind, or null.
-template <class Spec>
-const Spec* find_spec(const std::vector<DeviceSpec>& specs) {
-  for (const DeviceSpec& spec : specs)
-    if (const auto* found = std::get_if<Spec>(&spec)) return found;
-  return nullptr;
 }
 
 }  // namespace armvisor::machine

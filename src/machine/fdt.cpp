@@ -9,6 +9,7 @@
 #include "devices/pci/host_bridge.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
+#include "devices/power_key.h"
 #include "devices/virtio/mmio.h"
 #include "machine/psci.h"
 
@@ -52,7 +53,7 @@ void write_cpus(TreeWriter& t, const FdtConfig& config) {
 void write_device(TreeWriter& t, DeviceKind kind, const devices::Site& site) {
   switch (kind) {
 #define DEVICE(kind, type, regions, interrupts, make) \
-  case DeviceKind::kind:                             \
+  case DeviceKind::kind:                              \
     return type::describe(t, site);
 #include "machine/devices.inc"
 #undef DEVICE

@@ -122,17 +122,25 @@ Status Machine::add_timers(const Placement&) {
   return {};
 }
 
-Status Machine::add_uart(const Placement& placement, ConsolePort port, std::unique_ptr<devices::Pl011>& uart) {
-  uart = std::make_unique<devices::Pl011>(gic_.spi(*placement.first.spi), [this, port](std::span<const u8> bytes) {
-    world_.host.console_output(port, bytes);
-  });
-  uart->set_space_callback([this, port] { world_.host.console_room(port); });
+Status Machine::add_uart(const Placement& placement, devices::Chardev* line, std::unique_ptr<devices::Pl011>& uart) {
+  uart = std::make_unique<devices::Pl011>(gic_.spi(*placement.first.spi), line);
   return map(placement, {uart.get()});
 }
 
 Status Machine::add_rtc(const Placement& placement) {
   rtc_ = std::make_unique<devices::Pl031>(gic_.spi(*placement.first.spi), world_.clock, world_.timers);
   return map(placement, {rtc_.get()});
+}
+
+Status Machine::add_gpio(const Placement& placement) {
+  gpio_ = std::make_unique<devices::Pl061>(gic_.spi(*placement.first.spi));
+  return map(placement, {gpio_.get()});
+}
+
+Status Machine::add_power_key(const Placement&) {
+  if (!gpio_) return Error{ErrorKind::Internal, "a board has a key and no GPIO controller before it"};
+  power_key_ = std::make_unique<devices::PowerKey>(*gpio_, world_.clock, world_.timers);
+  return {};
 }
 
 Status Machine::add_flash(const Placement& placement) {
@@ -213,12 +221,15 @@ Machine::MadeDevice Machine::make_device(const ScsiSpec& spec) {
 Machine::MadeDevice Machine::make_device(const NetworkSpec& spec) {
   std::unique_ptr<devices::NetworkBackend> network = std::make_unique<devices::NoNetwork>();
   devices::IoOptions io = options_.io;
+  user_networks_.push_back(nullptr);
   if (spec.tap || spec.link) {
     if (links_ == world_.links.size()) return Error{ErrorKind::Internal, "a machine was given too few links"};
     AV_TRY_ASSIGN(network, devices::LinkNetwork::create(world_.links[links_++]));
     io.large_send = false;  // who is at the other end may know no larger frames
   } else if (!spec.unplugged) {
-    AV_TRY_ASSIGN(network, devices::SlirpNetwork::create(spec.network));
+    AV_TRY_ASSIGN(auto user, devices::SlirpNetwork::create(spec.network));
+    user_networks_.back() = user.get();
+    network = std::move(user);
   }
   if (!spec.dumps.empty()) {
     if (world_.dumps.size() - dumps_ < spec.dumps.size())
@@ -237,14 +248,15 @@ Machine::MadeDevice Machine::make_device(const EntropySpec&) {
   return MadeDevice(std::make_unique<devices::virtio::Rng>());
 }
 
-Machine::MadeDevice Machine::make_device(const ConsoleSpec&) {
-  if (virtio_console_)
-    return Error{ErrorKind::BadArguments, "virtio consoles: expected at most one, found two; leave one out"};
-  auto console = std::make_unique<devices::virtio::Console>(
-      [this](std::span<const u8> bytes) { world_.host.console_output(ConsolePort::Virtio, bytes); });
-  console->on_room([this] { world_.host.console_room(ConsolePort::Virtio); });
-  virtio_console_ = console.get();
-  return MadeDevice(std::move(console));
+Machine::MadeDevice Machine::make_device(const ConsoleSpec& spec) {
+  std::vector<devices::virtio::ConsolePort> ports;
+  for (const PortSpec& port : spec.ports) {
+    devices::Chardev* const line = ports_ < world_.lines.ports.size() ? world_.lines.ports[ports_] : nullptr;
+    ports.push_back({.line = line, .console = port.console, .name = port.name, .number = port.number});
+    ++ports_;
+  }
+  if (spec.multiport) return MadeDevice(std::make_unique<devices::virtio::Console>(std::move(ports)));
+  return MadeDevice(std::make_unique<devices::virtio::Console>(ports.empty() ? nullptr : ports[0].line));
 }
 
 Status Machine::add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device) {

@@ -16,6 +16,7 @@
 #include "devices/pci/host_bridge.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
+#include "devices/power_key.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/mmio.h"
 #include "engine/engine.h"
@@ -29,19 +30,17 @@
 #include "machine/psci.h"
 #include "memory/guest_ram.h"
 
-namespace armvisor::machine {
+namespace armvisor::devices {
+class SlirpNetwork;
+}
 
-/// The machine's consoles.
-enum class ConsolePort : u8 { Uart, SecondUart, Virtio };
-inline constexpr std::size_t k_console_ports = 3;
+namespace armvisor::machine {
 
 /// What the machine asks of its owner.
 class MachineHost : public PowerControl, public HypercallHost {
  public:
   virtual void vcpu_input(u32 index) = 0;  ///< (any thread) an interrupt input of a vCPU went high: wake it
   virtual void send_event() = 0;           ///< (any thread) SEV: wake those that wait for an event
-  virtual void console_output(ConsolePort port, std::span<const u8> bytes) = 0;  ///< on a vCPU's thread
-  virtual void console_room(ConsolePort port) = 0;  ///< console_input takes bytes again; on a vCPU's thread
 
  protected:
   ~MachineHost() = default;
@@ -55,6 +54,13 @@ struct MachineOptions {
   devices::IoOptions io{};
 };
 
+/// The host's ends of the machine's lines; null: nobody is there.
+struct MachineLines {
+  devices::Chardev* uart = nullptr;
+  devices::Chardev* second_uart = nullptr;
+  std::vector<devices::Chardev*> ports{};  ///< of all ConsoleSpecs, in their order
+};
+
 /// What it borrows.
 struct MachineWorld {
   devices::Clock& clock;
@@ -65,6 +71,7 @@ struct MachineWorld {
   /// A link for each NetworkSpec that has one, or a tap interface, in their order.
   std::span<const std::shared_ptr<devices::FrameLink>> links = {};
   std::span<const std::shared_ptr<devices::PacketDump>> dumps = {};  ///< likewise, for each of NetworkSpec::dumps
+  MachineLines lines = {};
 };
 
 class Machine final : private engine::MachinePort, private devices::pci::MessageSink {
@@ -81,18 +88,12 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   Bus& bus() { return bus_; }
   /// (any thread) What was counted since the machine was made, but for Snapshot::ns.
   measure::Snapshot stats() const;
-  /// (any thread) Input of a console that the machine has; returns how much was taken.
-  std::size_t console_input(ConsolePort port, std::span<const u8> bytes) {
-    if (port == ConsolePort::Virtio) return virtio_console_->input(bytes);
-    devices::Pl011* const line = uart(port);
-    return line ? line->push(bytes) : bytes.size();
+  /// The user network of the NetworkSpec at that place among all of them; null: it has none.
+  devices::SlirpNetwork* user_network(std::size_t place) { return user_networks_.at(place); }
+  /// (any thread) Nothing on a board without the key.
+  void press_power_key() {
+    if (power_key_) power_key_->press();
   }
-  /// (any thread) A break on the UART's line; a virtio console has no such thing.
-  void console_break(ConsolePort port) {
-    if (devices::Pl011* const line = uart(port)) line->receive_break();
-  }
-  /// (any thread) The size of the terminal behind the virtio console.
-  void console_size(u16 columns, u16 rows) { virtio_console_->resize(columns, rows); }
 
  private:
   struct Timers {
@@ -109,12 +110,14 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   Status add_nothing(const Placement&) { return {}; }
   Status add_gic(const Placement& placement);
   Status add_timers(const Placement& placement);
-  Status add_uart(const Placement& placement) { return add_uart(placement, ConsolePort::Uart, uart_); }
+  Status add_uart(const Placement& placement) { return add_uart(placement, world_.lines.uart, uart_); }
   Status add_second_uart(const Placement& placement) {
-    return add_uart(placement, ConsolePort::SecondUart, second_uart_);
+    return add_uart(placement, world_.lines.second_uart, second_uart_);
   }
-  Status add_uart(const Placement& placement, ConsolePort port, std::unique_ptr<devices::Pl011>& uart);
+  Status add_uart(const Placement& placement, devices::Chardev* line, std::unique_ptr<devices::Pl011>& uart);
   Status add_rtc(const Placement& placement);
+  Status add_gpio(const Placement& placement);
+  Status add_power_key(const Placement&);
   Status add_flash(const Placement& placement);
   Status make_devices();
   Status add_virtio(const Placement& placement);
@@ -129,10 +132,6 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   void add_transport(const Seat& seat, std::unique_ptr<devices::virtio::Device> device);
   Status start(const BootPlan& plan, u32 vcpus);
   void irq_changed(u32 vcpu, bool level);
-  /// null: there is none.
-  devices::Pl011* uart(ConsolePort port) {
-    return port == ConsolePort::Uart ? uart_.get() : port == ConsolePort::SecondUart ? second_uart_.get() : nullptr;
-  }
 
   // devices::pci::MessageSink
   void message(GuestPa address, u32 data) override;
@@ -164,11 +163,13 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   std::vector<std::unique_ptr<Timers>> timers_;
   std::unique_ptr<devices::Pl011> uart_, second_uart_;
   std::unique_ptr<devices::Pl031> rtc_;
+  std::unique_ptr<devices::Pl061> gpio_;
+  std::unique_ptr<devices::PowerKey> power_key_;
   std::vector<std::unique_ptr<devices::virtio::MmioTransport>> transports_;
   std::vector<std::unique_ptr<devices::virtio::PciTransport>> pci_transports_;
   std::vector<std::unique_ptr<devices::virtio::Device>> devices_;  ///< made, and without a transport yet
-  devices::virtio::Console* virtio_console_ = nullptr;             ///< of a transport
-  u32 networks_ = 0, disks_ = 0, links_ = 0, dumps_ = 0;           ///< made so far
+  u32 networks_ = 0, disks_ = 0, ports_ = 0, links_ = 0, dumps_ = 0;  ///< made so far
+  std::vector<devices::SlirpNetwork*> user_networks_;
 };
 
 }  // namespace armvisor::machine

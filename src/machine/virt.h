@@ -4,6 +4,7 @@
 
 #include "devices/pl011.h"
 #include "devices/pl031.h"
+#include "devices/power_key.h"
 #include "devices/virtio/mmio.h"
 #include "machine/board.h"
 
@@ -19,6 +20,8 @@ inline constexpr Placement k_virt_devices[] = {
     {DeviceKind::FixedClock},
     {DeviceKind::Uart, {{{{GuestPa(0x0900'0000), devices::Pl011::k_region_size}}}, 1}},
     {DeviceKind::Rtc, {{{{GuestPa(0x0901'0000), devices::Pl031::k_region_size}}}, 2}},
+    {DeviceKind::Gpio, {{{{GuestPa(0x0903'0000), devices::Pl061::k_region_size}}}, 7}},
+    {DeviceKind::PowerKey},
     {DeviceKind::Flash, {{{{GuestPa(0), k_virt_flash_bank}, {GuestPa(0x0400'0000), k_virt_flash_bank}}}}},
     {DeviceKind::VirtioMmio, {{{{GuestPa(0x0a00'0000), devices::virtio::MmioTransport::k_region_size}}}, 16}, 32},
 };

@@ -1,67 +1,85 @@
-// The serial console, and monitors, of which there are none.
+// The serial console, and monitors.
+#include <algorithm>
+
 #include "qemu/machine.h"
 #include "qemu/options.h"
 
 namespace armvisor::qemu {
 namespace {
 
-using Kind = devices::ConsoleOption::Kind;
+using Kind = devices::ChardevOptions::Kind;
+using When = devices::ConsoleKeys::When;
 
-/// Puts what a -chardev says in the place of its id. False, with an outcome: nothing can come of it.
-bool resolve(Line& line, Chardev& c) {
-  if (!c.refers.empty()) {
-    Chardev* const named = line.chardev(c.refers);
-    if (!named) {
-      line.outcomes.refused(c.given.text(), "expected the id of a -chardev, found none of that name; check it");
-      c.refused = true;
-      return false;
-    }
-    named->used = true;
-    c.where = named->where;
-    c.mux = c.mux || named->mux;
-    c.refused = named->refused;
-    if (c.refused) line.outcomes.ignored(c.given.text(), "its -chardev is refused");
-  }
-  using When = devices::ConsoleKeys::When;
-  c.where.keys.when = c.mux ? When::Always : When::Never;
-  if (line.escape) c.where.keys.escape = *line.escape;
-  return !c.refused;
+bool has_stdio(const vmm::VmConfig& vm) {
+  return std::ranges::any_of(vm.chardevs, [](const auto& c) { return c.kind == Kind::Stdio; });
 }
 
-std::string place_text(const devices::ConsoleOption& where) {
-  switch (where.kind) {
-    case Kind::Stdio: return "standard input and output";
-    case Kind::Pty: return "a pseudo-terminal";
-    case Kind::File: return "the file " + where.path;
-    case Kind::None: break;
+/// Puts a chardev that is used for the first time into the machine's list. False, with an outcome: it cannot be there.
+bool add_chardev(Line& line, vmm::VmConfig& vm, Chardev& c) {
+  devices::ChardevOptions& where = c.where;
+  if (where.kind == Kind::None && where.log_file.empty()) return true;
+  if (where.kind == Kind::Stdio && has_stdio(vm)) {
+    line.outcomes.refused(c.given.text(),
+                          "expected standard input and output for one character device, found two; send one elsewhere, "
+                          "or share it (mux=on)");
+    return false;
   }
-  return "nowhere";
+  where.keys.when = where.mux ? When::Always : When::Never;
+  if (line.escape) where.keys.escape = *line.escape;
+  vm.chardevs.push_back(where);
+  c.index = static_cast<u32>(vm.chardevs.size() - 1);
+  return true;
+}
+
+/// Whose place is meant: that of a -chardev, or its own. null, with an outcome: there is none.
+Chardev* find_end(Line& line, Chardev& end) {
+  if (end.refused) return nullptr;
+  if (end.refers.empty()) return &end;
+  Chardev* const named = line.chardev(end.refers);
+  if (!named) {
+    refuse(line, end, end.given.text(), "expected the id of a -chardev, found none of that name; check it");
+    return nullptr;
+  }
+  if (named->refused) line.outcomes.ignored(end.given.text(), "its -chardev is refused");
+  return named->refused ? nullptr : named;
+}
+
+/// The monitor that -nographic has unless another is named: it shares standard input and output with the serial line.
+bool has_default_monitor(const Line& line) {
+  return line.display == Display::Nographic && line.defaults && line.monitors.empty();
+}
+
+bool monitor_on_stdio(Line& line) {
+  return std::ranges::any_of(line.monitors, [&line](Monitor& m) {
+    const Chardev* const c = m.end.refers.empty() ? &m.end : line.chardev(m.end.refers);
+    return c && c->where.kind == Kind::Stdio;
+  });
 }
 
 void add_first_serial(Line& line, vmm::VmConfig& vm) {
   if (!line.serials.empty()) {
     Chardev& first = line.serials.front();
-    if (!resolve(line, first)) return;  // which says why
-    vm.console = first.where;
-    line.outcomes.mapped(first.given.text(), "the serial console is on " + place_text(first.where));
-    return;
+    if (!use_chardev(line, vm, first, "serial0", vm.console)) return;  // it has been said why
+    return line.outcomes.mapped(first.given.text(), "the serial console is on " + place_text(vm, vm.console));
   }
-  vm.console.kind = Kind::None;
   if (!line.defaults) return line.outcomes.mapped("default: -serial none", "-nodefaults leaves it out");
   if (line.display == Display::None)
     return line.outcomes.mapped("default: -serial vc", "shown in no window, as in QEMU with -display none");
-  vm.console.kind = Kind::Stdio;
-  if (line.escape) vm.console.keys.escape = *line.escape;
-  using When = devices::ConsoleKeys::When;
-  if (line.display == Display::Nographic) {  // shared with the monitor, unless that is elsewhere
-    vm.console.keys.when = line.monitors.empty() ? When::Always : When::Never;
-    vm.console.keys.signals = !line.monitors.empty();
-    line.outcomes.mapped(line.monitors.empty() ? "default: -serial mon:stdio" : "default: -serial stdio",
-                         "the serial console is on " + place_text(vm.console));
-  } else {
-    line.outcomes.clamped("default: -serial vc", "the serial console is on " + place_text(vm.console),
-                          "QEMU shows it in a window, which is not here");
-  }
+  if (line.display != Display::Nographic && monitor_on_stdio(line))
+    return line.outcomes.clamped("default: -serial vc", "the serial console is nowhere",
+                                 "QEMU shows it in a window, which is not here");
+  const bool muxed = has_default_monitor(line);
+  line.serials.push_back(new_chardev({"serial", muxed ? "mon:stdio" : "stdio"}));
+  Chardev& stdio = line.serials.back();
+  stdio.where.mux = muxed;
+  stdio.where.keys.signals = line.display == Display::Nographic && !muxed;
+  if (!use_chardev(line, vm, stdio, "serial0", vm.console)) return;
+  if (line.display == Display::Nographic)
+    return line.outcomes.mapped("default: " + stdio.given.text(),
+                                "the serial console is on " + place_text(vm, vm.console));
+  vm.chardevs[*vm.console].keys.when = When::Terminal;
+  line.outcomes.clamped("default: -serial vc", "the serial console is on " + place_text(vm, vm.console),
+                        "QEMU shows it in a window, which is not here");
 }
 
 /// QEMU's board has a second UART when a second line is asked for, and no third.
@@ -72,27 +90,33 @@ void add_other_serials(Line& line, vmm::VmConfig& vm) {
       line.outcomes.ignored(c.given.text(), "the board has no such line then, nor has QEMU's");
       continue;
     }
-    if (!resolve(line, c)) continue;
-    if (c.where.kind == Kind::Stdio && vm.console.kind == Kind::Stdio) {
-      line.outcomes.refused(c.given.text(), "expected standard input and output for one line; send one elsewhere");
-      continue;
-    }
+    if (!use_chardev(line, vm, c, "serial1", vm.second_console)) continue;
     vm.boot.board = &machine::virt_board(true, true);
-    vm.second_console = c.where;
-    line.outcomes.mapped(c.given.text(), "a second serial line, on " + place_text(c.where));
+    line.outcomes.mapped(c.given.text(), "a second serial line, on " + place_text(vm, vm.second_console));
   }
 }
 
-constexpr const char* k_keys_only = "the keys of the console, without the monitor's commands";
+bool has_shared_monitor(const Line& line) {
+  return std::ranges::any_of(line.serials, [](const Chardev& c) { return c.refers.empty() && c.where.mux && c.index; });
+}
 
-void add_monitor(Line& line, Chardev& c) {
-  if (!resolve(line, c)) return;
-  if (c.where.kind == Kind::None)
-    line.outcomes.mapped(c.given.text(), "no monitor");
-  else if (c.where.kind == Kind::Stdio && c.mux)
-    line.outcomes.mapped(c.given.text(), k_keys_only);
-  else
-    line.outcomes.refused(c.given.text(), "expected none: there is no monitor; say -monitor none");
+std::string what(monitor::Monitor::Mode mode) {
+  return mode == monitor::Monitor::Mode::Readline ? "a monitor, on " : "a machine protocol (QMP), on ";
+}
+
+void add_monitor(Line& line, vmm::VmConfig& vm, Monitor& m, u32 number) {
+  vmm::MonitorSpec spec{.chardev = {}, .mode = m.mode};
+  if (!use_chardev(line, vm, m.end, "compat_monitor" + std::to_string(number), spec.chardev)) return;
+  if (!spec.chardev) return line.outcomes.mapped(m.end.given.text(), "no monitor");
+  line.outcomes.mapped(m.end.given.text(), what(m.mode) + place_text(vm, spec.chardev));
+  vm.monitors.push_back(spec);
+}
+
+/// What a "mon:" place, or -nographic without more, shares its console with.
+void add_shared_monitor(Line& line, vmm::VmConfig& vm, const std::string& option, Chardev& c) {
+  ++c.users;
+  vm.monitors.push_back({.chardev = c.index, .mode = monitor::Monitor::Mode::Readline});
+  line.outcomes.mapped(option, "a monitor, on " + place_text(vm, c.index));
 }
 
 void check_display(Line& line) {
@@ -103,20 +127,50 @@ void check_display(Line& line) {
 
 }  // namespace
 
-std::optional<devices::ConsoleOption> console_place(Line& line, Chardev& chardev) {
-  if (!resolve(line, chardev)) return std::nullopt;
-  return chardev.where;
+bool use_chardev(Line& line, vmm::VmConfig& vm, Chardev& end, const std::string& label, devices::ChardevIndex& index) {
+  Chardev* const c = find_end(line, end);
+  if (!c) return false;
+  if (c->users > 0 && !c->where.mux) {
+    line.outcomes.refused(end.given.text(),
+                          "expected a -chardev that nothing else uses, or one with mux=on; change it");
+    return false;
+  }
+  if (c->users++ == 0) {
+    if (c->where.label.empty()) c->where.label = label;
+    c->refused = !add_chardev(line, vm, *c);
+  }
+  index = c->index;
+  return !c->refused;
+}
+
+std::string place_text(const vmm::VmConfig& vm, devices::ChardevIndex index) {
+  if (!index) return "nowhere";
+  const devices::ChardevOptions& where = vm.chardevs[*index];
+  switch (where.kind) {
+    case Kind::Stdio: return "standard input and output";
+    case Kind::Pty: return "a pseudo-terminal";
+    case Kind::File: return "the file " + where.path;
+    case Kind::Pipe: return "the pipe " + where.path;
+    case Kind::Socket: return "the socket " + where.socket.text();
+    case Kind::None: break;
+  }
+  return "nowhere";
 }
 
 void add_consoles(Line& line, vmm::VmConfig& vm) {
   check_display(line);
+  const bool default_monitor = has_default_monitor(line);
   add_first_serial(line, vm);
   add_other_serials(line, vm);
-  for (Chardev& monitor : line.monitors) add_monitor(line, monitor);
-  if (line.monitor_on_serial)
-    line.outcomes.mapped("-serial mon:", k_keys_only);
-  else if (line.display == Display::Nographic && line.defaults && line.monitors.empty())
-    line.outcomes.mapped("default: -monitor stdio", k_keys_only);
+  u32 number = 0;
+  for (Monitor& m : line.monitors) add_monitor(line, vm, m, number++);
+  for (Chardev& c : line.serials)
+    if (c.refers.empty() && c.where.mux && c.index) add_shared_monitor(line, vm, "-serial mon:", c);
+  if (default_monitor && !has_shared_monitor(line))
+    line.outcomes.ignored("default: -monitor stdio", "standard input and output are a serial line's alone");
+  if (line.stopped && vm.monitors.empty())
+    line.outcomes.refused("-S",
+                          "expected a monitor that can let the machine go (-monitor, -qmp); add one, or leave it out");
 }
 
 }  // namespace armvisor::qemu

@@ -13,10 +13,11 @@ enum class DeviceKind : u8 {
   Entropy,
   Ports,    ///< virtio-serial
   Console,  ///< on it
+  Port,     ///< likewise, with a name
   ScsiHost,
   ScsiDisk,  ///< on one
   ScsiCd,
-  Idle,     ///< does nothing here that a guest could miss
+  Idle,  ///< does nothing here that a guest could miss
   Input,
   Graphics,
   Missing,

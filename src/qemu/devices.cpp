@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "devices/virtio/console.h"
 #include "qemu/device_properties.h"
 #include "qemu/machine.h"
 #include "qemu/options.h"
@@ -22,8 +23,8 @@ class Adder {
 
  private:
   using Place = Result<machine::Seat>;
-  bool is_port_bus(const std::string& bus) const;
-  void add(const Given& given, const std::string& what, const Place& place, machine::DeviceSpec spec);
+  /// False, with an outcome: there is no place for it.
+  bool add(const Given& given, const std::string& what, const Place& place, machine::DeviceSpec spec);
   void add_card(const Given& given, const std::string& netdev, std::optional<devices::MacAddress> mac,
                 const Place& place);
   void add_dumps(const Netdev& netdev, machine::NetworkSpec& spec);
@@ -34,8 +35,9 @@ class Adder {
   void add_scsi_unit(Device& device, const DeviceRow& row);
   void add_card_device(Device& device, const DeviceRow& row);
   void add_entropy_device(Device& device, const DeviceRow& row);
-  void add_ports(Device& device, const DeviceRow& row);
-  void add_console(Device& device, const DeviceRow& row);
+  void add_controller(Device& device, const DeviceRow& row);
+  machine::ConsoleSpec* controller_of(Device& device);
+  void add_port(Device& device, const DeviceRow& row);
   void add_graphics(const Device& device);
   void finish(Device& device, const DeviceRow& row);
 
@@ -44,21 +46,22 @@ class Adder {
   Outcomes& out_;
   Seats seats_;
   ScsiBuses scsi_buses_;
-  std::optional<Place> port_place_;  ///< of the virtio-serial device that the next virtconsole is on
-  std::vector<Given> portless_;      ///< virtio-serial devices without one
-  bool console_added_ = false;
+  struct Controller {
+    std::string id;
+    std::size_t index;  ///< among the machine's devices
+  };
+  std::vector<Controller> controllers_;  ///< virtio-serial devices
 };
 
-void Adder::add(const Given& given, const std::string& what, const Place& place, machine::DeviceSpec spec) {
-  if (!place) return out_.refused(given.text(), place.error().message);
+bool Adder::add(const Given& given, const std::string& what, const Place& place, machine::DeviceSpec spec) {
+  if (!place) {
+    out_.refused(given.text(), place.error().message);
+    return false;
+  }
   vm_.devices.push_back(std::move(spec));
   vm_.seats.push_back(*place);
   out_.mapped(given.text(), what + " in " + text(*place));
-}
-
-bool Adder::is_port_bus(const std::string& bus) const {
-  return bus.ends_with(".0") && (bus == "virtio-serial-bus.0" ||
-                                 line_.ids.has(IdKind::Device, std::string_view(bus).substr(0, bus.size() - 2)));
+  return true;
 }
 
 void Adder::finish(Device& device, const DeviceRow& row) {
@@ -87,7 +90,8 @@ void Adder::add_card(const Given& given, const std::string& netdev, std::optiona
   if (netdev.empty()) {
     spec.unplugged = true;
     spec.network.mac = mac;
-    return add(given, "network card that is connected to nothing", place, std::move(spec));
+    add(given, "network card that is connected to nothing", place, std::move(spec));
+    return;
   }
   Netdev* const found = line_.netdev(netdev);
   if (!found) return out_.refused(given.text(), "expected the id of a -netdev, found no " + netdev + "; check it");
@@ -99,6 +103,7 @@ void Adder::add_card(const Given& given, const std::string& netdev, std::optiona
     return out_.ignored(given.text(), "its network is refused");
   }
   spec.network = found->user;
+  if (!found->name.starts_with('#')) spec.name = found->name;
   if (found->kind == "tap" || found->kind == "bridge") spec.tap = found->tap;
   if (is_link(found->kind)) spec.link = found->link;
   spec.network.mac = mac;
@@ -157,7 +162,7 @@ void Adder::add_card_device(Device& device, const DeviceRow& row) {
 // --- disks
 
 machine::DiskSpec disk_spec(const Drive& drive, bool snapshot) {
-  machine::DiskSpec spec{drive.source, drive.serial};
+  machine::DiskSpec spec{drive.source, drive.serial, drive.id};
   spec.snapshot = drive.is_snapshot(snapshot);
   return spec;
 }
@@ -238,40 +243,59 @@ void Adder::add_entropy_device(Device& device, const DeviceRow& row) {
   finish(device, row);
 }
 
-void Adder::add_ports(Device& device, const DeviceRow& row) {
-  port_place_ = seats_.of(line_, device, row.bus);
-  portless_.push_back(device.given);
+void Adder::add_controller(Device& device, const DeviceRow& row) {
+  if (add(device.given, std::string(row.text), seats_.of(line_, device, row.bus),
+          machine::ConsoleSpec{.ports = {}, .multiport = true}))
+    controllers_.push_back({device.id, vm_.devices.size() - 1});
   finish(device, row);
 }
 
-void Adder::add_console(Device& device, const DeviceRow& row) {
-  Chardev end;
-  end.given = device.given;
-  end.refers = device.properties.take("chardev").value_or("");
-  for (const char* key : {"name", "nr"}) device.properties.take(key);
-  if (const auto bus = device.properties.take("bus"); bus && !is_port_bus(*bus))
-    return out_.refused(key_of(device.given, "bus", *bus),
-                        "expected ID.0 of a virtio-serial device before it; change it");
-  finish(device, row);
-  if (portless_.empty() || console_added_)
-    return out_.refused(device.given.text(), console_added_ ? "expected one virtconsole: there are no more ports"
-                                                            : "expected a virtio-serial device before it; add one");
-  using Kind = devices::ConsoleOption::Kind;
-  devices::ConsoleOption where;
-  where.kind = Kind::None;
-  if (!end.refers.empty()) {
-    const auto place = console_place(line_, end);
-    if (!place) return;
-    where = *place;
+/// The one that bus=ID.0 names, or the first. null: there is none.
+machine::ConsoleSpec* Adder::controller_of(Device& device) {
+  const std::string bus = device.properties.take("bus").value_or("");
+  for (const Controller& c : controllers_)
+    if (bus.empty() || bus == c.id + ".0" || bus == "virtio-serial-bus.0")
+      return &std::get<machine::ConsoleSpec>(vm_.devices[c.index]);
+  return nullptr;
+}
+
+/// By nr=, or as QEMU numbers them: 0 for the first console, the next for others.
+std::optional<u32> number_of_port(const machine::ConsoleSpec& controller, bool console,
+                                  const std::optional<std::string>& given) {
+  const auto is_taken = [&controller](u32 number) {
+    return std::ranges::find(controller.ports, number, &machine::PortSpec::number) != controller.ports.end();
+  };
+  if (given) {
+    const auto number = parse_unsigned(*given);
+    if (!number || *number >= devices::virtio::Console::k_max_ports || (*number == 0 && !console)) return std::nullopt;
+    return is_taken(static_cast<u32>(*number)) ? std::nullopt : std::optional(static_cast<u32>(*number));
   }
-  if (where.kind == Kind::Stdio && vm_.console.kind == Kind::Stdio)
+  for (u32 number = console ? 0 : 1; number < devices::virtio::Console::k_max_ports; ++number)
+    if (!is_taken(number)) return number;
+  return std::nullopt;
+}
+
+void Adder::add_port(Device& device, const DeviceRow& row) {
+  machine::PortSpec port;
+  port.console = row.kind == DeviceKind::Console;
+  port.name = device.properties.take("name").value_or("");
+  const auto given_number = device.properties.take("nr");
+  Chardev end = new_chardev(device.given);
+  end.refers = device.properties.take("chardev").value_or("");
+  machine::ConsoleSpec* const controller = controller_of(device);
+  if (!controller)
+    return out_.refused(device.given.text(), "expected a virtio-serial device before it, whose bus is ID.0; add one");
+  finish(device, row);
+  const auto number = number_of_port(*controller, port.console, given_number);
+  if (!number)
     return out_.refused(device.given.text(),
-                        "expected standard input and output for one console, found two; send one "
-                        "elsewhere");
-  console_added_ = true;
-  out_.mapped(portless_.back().text(), "what the virtconsole is on");
-  portless_.pop_back();
-  add(device.given, "virtio console", *port_place_, machine::ConsoleSpec{where});
+                        "expected a number below " + std::to_string(devices::virtio::Console::k_max_ports) +
+                            " that no other port has, of which 0 is for a virtconsole; change nr=");
+  port.number = *number;
+  if (!end.refers.empty() && !use_chardev(line_, vm_, end, {}, port.chardev)) return;
+  out_.mapped(device.given.text(),
+              std::string(row.text) + " " + std::to_string(port.number) + ", on " + place_text(vm_, port.chardev));
+  controller->ports.push_back(std::move(port));
 }
 
 void Adder::add_graphics(const Device& device) {
@@ -291,8 +315,9 @@ void Adder::add_device(Device& device, const DeviceRow& row) {
     case Disk: return add_disk_device(device, row);
     case Card: return add_card_device(device, row);
     case Entropy: return add_entropy_device(device, row);
-    case Ports: return add_ports(device, row);
-    case Console: return add_console(device, row);
+    case Ports: return add_controller(device, row);
+    case Console:
+    case Port: return add_port(device, row);
     case ScsiHost: return add_scsi_host(device, row);
     case ScsiDisk:
     case ScsiCd: return add_scsi_unit(device, row);
@@ -314,7 +339,6 @@ void Adder::add_named() {
 }
 
 void Adder::tell_unused() {
-  for (const Given& given : portless_) out_.ignored(given.text(), "it has no port");
   for (const Drive& drive : line_.drives)
     if (!drive.used && !drive.refused) out_.ignored(drive.given.text(), "no device refers to it");
   for (const Netdev& netdev : line_.netdevs)
@@ -328,7 +352,7 @@ void Adder::tell_unused() {
   }
   for (const Chardev& c : line_.chardevs) {
     if (c.refused) continue;
-    if (c.used)
+    if (c.users)
       out_.mapped(c.given.text(), "of what names it");
     else
       out_.ignored(c.given.text(), "nothing refers to it");

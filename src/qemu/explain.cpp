@@ -9,19 +9,24 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json console_json(const devices::ConsoleOption& where) {
+Json chardev_json(const Machine& m, devices::ChardevIndex index) {
+  using Kind = devices::ChardevOptions::Kind;
+  if (!index) return "none";
+  const devices::ChardevOptions& where = m.vm.chardevs[*index];
   switch (where.kind) {
-    case devices::ConsoleOption::Kind::Stdio: return "stdio";
-    case devices::ConsoleOption::Kind::Pty: return "pty";
-    case devices::ConsoleOption::Kind::File: return "file:" + where.path;
-    case devices::ConsoleOption::Kind::None: break;
+    case Kind::Stdio: return "stdio";
+    case Kind::Pty: return "pty";
+    case Kind::File: return "file:" + where.path;
+    case Kind::Pipe: return "pipe:" + where.path;
+    case Kind::Socket: return where.socket.text();
+    case Kind::None: break;
   }
   return "none";
 }
 
 std::string mac_text(const devices::MacAddress& mac) { return fmt::format("{:02x}", fmt::join(mac, ":")); }
 
-Json device_json(const machine::DiskSpec& disk) {
+Json device_json(const Machine&, const machine::DiskSpec& disk) {
   Json j{{"kind", "disk"}, {"file", disk.path}, {"read-only", disk.read_only}};
   if (!disk.serial.empty()) j["serial"] = disk.serial;
   j["format"] = disk.format;
@@ -41,7 +46,7 @@ void set_link(Json& j, const devices::FrameLinkOptions& link) {
   if (link.reconnect_ms) j["reconnect-ms"] = *link.reconnect_ms;
 }
 
-Json device_json(const machine::NetworkSpec& spec) {
+Json device_json(const Machine&, const machine::NetworkSpec& spec) {
   Json j{{"kind", "network"}, {"connected", spec.unplugged ? "no" : spec.tap ? "tap" : spec.link ? "socket" : "user"}};
   if (spec.tap && !spec.tap->interface.empty()) j["interface"] = spec.tap->interface;
   if (spec.tap && !spec.tap->helper.empty()) {
@@ -61,16 +66,23 @@ Json device_json(const machine::NetworkSpec& spec) {
   return j;
 }
 
-Json device_json(const machine::EntropySpec&) { return {{"kind", "entropy"}}; }
+Json device_json(const Machine&, const machine::EntropySpec&) { return {{"kind", "entropy"}}; }
 
-Json device_json(const machine::ConsoleSpec& spec) {
-  return {{"kind", "console"}, {"where", console_json(spec.where)}};
+Json device_json(const Machine& m, const machine::ConsoleSpec& spec) {
+  Json j{{"kind", "console"}, {"ports", Json::array()}};
+  for (const machine::PortSpec& port : spec.ports) {
+    Json p{{"where", chardev_json(m, port.chardev)}, {"nr", port.number}};
+    if (port.console) p["console"] = true;
+    if (!port.name.empty()) p["name"] = port.name;
+    j["ports"].push_back(std::move(p));
+  }
+  return j;
 }
 
-Json device_json(const machine::ScsiSpec& spec) {
+Json device_json(const Machine& m, const machine::ScsiSpec& spec) {
   Json j{{"kind", "scsi"}, {"units", Json::array()}};
   for (const machine::ScsiSpec::Unit& unit : spec.units) {
-    Json u = device_json(unit.disk);
+    Json u = device_json(m, unit.disk);
     u["kind"] = unit.cd_rom ? "cd-rom" : "disk";
     u["target"] = unit.address.target;
     u["lun"] = unit.address.lun;
@@ -109,14 +121,17 @@ Json machine_json(const Machine& m) {
   if (boot.append) j["append"] = *boot.append;
   j["memory"] = boot.ram_size;
   j["cpus"] = boot.vcpus;
-  j["serial"] = console_json(m.vm.console);
-  if (boot.board->find(machine::DeviceKind::SecondUart)) j["serial2"] = console_json(m.vm.second_console);
+  j["serial"] = chardev_json(m, m.vm.console);
+  if (boot.board->find(machine::DeviceKind::SecondUart)) j["serial2"] = chardev_json(m, m.vm.second_console);
   j["virtio"] = m.vm.legacy_virtio ? "legacy" : "modern";
   j["reboot"] = m.vm.reboot;
+  for (const vmm::MonitorSpec& spec : m.vm.monitors)
+    j[spec.mode == monitor::Monitor::Mode::Readline ? "monitors" : "qmp"].push_back(chardev_json(m, spec.chardev));
+  if (m.vm.stopped) j["stopped"] = true;
   if (m.daemonize) j["daemonize"] = true;
   j["devices"] = Json::array();
   for (std::size_t i = 0; i < m.vm.devices.size(); ++i) {
-    Json device = std::visit([](const auto& spec) { return device_json(spec); }, m.vm.devices[i]);
+    Json device = std::visit([&m](const auto& spec) { return device_json(m, spec); }, m.vm.devices[i]);
     set_place(device, m.vm.seats[i]);
     j["devices"].push_back(std::move(device));
   }

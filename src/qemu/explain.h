@@ -13,5 +13,7 @@ std::string explain(const Line& line, const Machine& machine);
 std::string help_text(const std::string& about);
 /// As QEMU's, whose behaviour is followed; harnesses parse the first line.
 std::string version_text(const std::string& version);
+/// What monitors tell, of this program's `version`.
+monitor::VersionInfo version_info(const std::string& version);
 
 }  // namespace armvisor::qemu

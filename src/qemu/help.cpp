@@ -8,7 +8,12 @@ namespace armvisor::qemu {
 namespace {
 
 /// The version of QEMU whose command line and behaviour are followed.
-constexpr std::string_view k_followed = "10.0.2";
+constexpr monitor::VersionInfo k_followed{10, 0, 2, {}};
+
+std::string followed() {
+  return std::to_string(k_followed.major) + "." + std::to_string(k_followed.minor) + "." +
+         std::to_string(k_followed.micro);
+}
 
 std::string padded(std::string_view text, std::size_t width) {
   std::string out(text);
@@ -81,8 +86,14 @@ std::string help_text(const std::string& about) {
 }
 
 std::string version_text(const std::string& version) {
-  return "QEMU emulator version " + std::string(k_followed) + " (armvisor " + version +
+  return "QEMU emulator version " + followed() + " (armvisor " + version +
          ")\narmvisor runs command lines of qemu-system-arm; it is not QEMU, and has another licence (Apache-2.0).\n";
+}
+
+monitor::VersionInfo version_info(const std::string& version) {
+  monitor::VersionInfo info = k_followed;
+  info.package = "armvisor " + version;
+  return info;
 }
 
 }  // namespace armvisor::qemu

@@ -6,9 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "devices/backends/console_option.h"
 #include "devices/backends/disk_source.h"
 #include "devices/backends/network_options.h"
+#include "devices/chardev/chardevs.h"
+#include "monitor/monitor.h"
 #include "qemu/ids.h"
 #include "qemu/outcome.h"
 #include "qemu/words.h"
@@ -34,7 +35,7 @@ struct Netdev {
   Given given;
   std::string id;
   std::string name;  ///< the id that the line gives it; of -nic and -net, `id` is another
-  std::string kind;  ///< user, tap, socket, stream or dgram
+  std::string kind;  ///< user, tap, bridge, socket, stream or dgram
   devices::UserNetworkOptions user;
   devices::TapOptions tap;
   devices::FrameLinkOptions link;
@@ -52,11 +53,17 @@ struct Nic {
 struct Chardev {
   Given given;
   std::string id;
-  devices::ConsoleOption where;
-  std::string refers;    ///< not empty: the -chardev of this id is meant
-  bool mux = false;      ///< shared with a monitor
-  bool refused = false;  ///< it has an outcome already
-  bool used = false;
+  devices::ChardevOptions where;
+  std::string refers;           ///< not empty: the -chardev of this id is meant
+  bool refused = false;         ///< it has an outcome already
+  u32 users = 0;                ///< that were found when the machine was made
+  devices::ChardevIndex index;  ///< in the machine's list, once it has a user
+};
+
+/// -monitor, -qmp and the like.
+struct Monitor {
+  Chardev end;
+  monitor::Monitor::Mode mode = monitor::Monitor::Mode::Readline;
 };
 
 struct Device {
@@ -148,14 +155,16 @@ struct Line {
 
   Display display = Display::Default;
   Given display_given;
-  std::vector<Chardev> monitors;   ///< -monitor and -mon
-  bool monitor_on_serial = false;  ///< by "mon:"
-  bool defaults = true;            ///< no -nodefaults
+  std::vector<Monitor> monitors;
+  bool defaults = true;  ///< no -nodefaults
   bool legacy_virtio = true;
   bool reboot = true;
   bool trace = false;  ///< of blocks, by -d
   bool daemonize = false;
-  std::optional<u8> escape;  ///< of the console, by -echr
+  bool stopped = false;        ///< -S
+  bool keep_when_off = false;  ///< -no-shutdown
+  std::string title, uuid;     ///< -name, -uuid
+  std::optional<u8> escape;    ///< of the console, by -echr
   std::string pid_file, log_file;
 
   // What is asked for instead of a machine.

@@ -101,7 +101,8 @@ void check_memory(Line& line) {
 }
 
 void check_background(Line& line, const vmm::VmConfig& vm) {
-  if (line.daemonize && vm.console.kind == devices::ConsoleOption::Kind::Stdio)
+  using Kind = devices::ChardevOptions::Kind;
+  if (line.daemonize && std::ranges::any_of(vm.chardevs, [](const auto& c) { return c.kind == Kind::Stdio; }))
     line.outcomes.refused("-daemonize",
                           "expected the console elsewhere than on standard input and output, which a "
                           "program in the background lets go; say -display none or -serial file:FILE");
@@ -120,6 +121,10 @@ Machine make_machine(Line& line) {
   if (!line.outcomes.any_refused()) check_files(line, false);
   m.vm.reboot = line.reboot;
   m.vm.trace = line.trace;
+  m.vm.stopped = line.stopped;
+  m.vm.keep_when_off = line.keep_when_off;
+  m.vm.title = line.title;
+  if (!line.uuid.empty()) m.vm.uuid = line.uuid;
   m.dump_dtb = line.dump_dtb;
   m.pid_file = line.pid_file;
   m.log_file = line.log_file;

@@ -27,7 +27,10 @@ void add_devices(Line& line, vmm::VmConfig& vm);
 void add_consoles(Line& line, vmm::VmConfig& vm);
 /// Before the devices, which may not have the same drives.
 void add_flash(Line& line, machine::BootConfig& boot);
-/// The place of the console that a device refers to; with an outcome for `given`, if there is none.
-std::optional<devices::ConsoleOption> console_place(Line& line, Chardev& chardev);
+/// Finds the place in the machine's list of a chardev that has one more user from now on, called `label` if it has no
+/// id. False, with an outcome for what was given: nothing can come of it.
+bool use_chardev(Line& line, vmm::VmConfig& vm, Chardev& end, const std::string& label, devices::ChardevIndex& index);
+/// "standard input and output".
+std::string place_text(const vmm::VmConfig& vm, devices::ChardevIndex index);
 
 }  // namespace armvisor::qemu

@@ -61,6 +61,10 @@ std::optional<std::string> read_value(Line& line, const Given& given, KeyValues&
                                       std::string_view kind);
 /// Whether a file is named at all; if not, with an outcome.
 bool check_file_name(Line& line, const Given& given);
+/// A chardev that `given` says, and of which nothing is read yet.
+Chardev new_chardev(const Given& given);
+/// Places with a name of their own, as -serial has them: "stdio", "file:log", "unix:sock,server", "chardev:ID".
+Chardev read_place(Line& line, const Given& given, std::string_view text);
 /// Ignores those of `keys` that are there.
 void ignore_keys(Line& line, const Given& given, KeyValues& values, std::initializer_list<std::string_view> keys,
                  std::string_view why);

@@ -1,5 +1,6 @@
 // Options that name devices, and those about the program's life.
 #include <algorithm>
+#include <cctype>
 #include <sstream>
 
 #include "qemu/options.h"
@@ -183,12 +184,9 @@ void read_action(Line& line, const Given& given) {
                          line.reboot ? "a reset boots again" : "a reset ends the machine");
   }
   if (const auto shutdown = read_value(line, given, *values, "shutdown", "poweroff|pause")) {
-    if (*shutdown == "poweroff")
-      line.outcomes.mapped(key_of(given, "shutdown", *shutdown), "power-off ends the machine");
-    else
-      line.outcomes.refused(
-          key_of(given, "shutdown", *shutdown),
-          "expected poweroff: there is no monitor that could go on with a stopped machine; change it");
+    line.keep_when_off = *shutdown == "pause";
+    line.outcomes.mapped(key_of(given, "shutdown", *shutdown),
+                         line.keep_when_off ? "power-off stops the machine" : "power-off ends the machine");
   }
   for (const auto& [key, kind] : {std::pair{"panic", "pause|shutdown|exit-failure|none"},
                                   std::pair{"watchdog", "reset|shutdown|poweroff|inject-nmi|pause|debug|none"}})
@@ -207,6 +205,36 @@ void read_rtc(Line& line, const Given& given) {
     return line.outcomes.refused(key_of(given, "base", base),
                                  "expected utc: the clock shows the host's time; leave it out");
   line.outcomes.mapped(given.text(), "the host's time, UTC");
+}
+
+void read_name(Line& line, const Given& given) {
+  auto values = read_list(line, given, "guest");
+  if (!values) return;
+  line.title = values->take("guest").value_or("");
+  ignore_keys(line, given, *values, {"process", "debug-threads"}, "about QEMU's own process");
+  refuse_unknown_keys(line, given, *values);
+  line.outcomes.mapped(given.text(), "what monitors call the machine");
+}
+
+void read_uuid(Line& line, const Given& given) {
+  constexpr std::string_view k_form = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+  const auto fits = [](char c, char form) {
+    return form == '-' ? c == '-' : std::isxdigit(static_cast<unsigned char>(c));
+  };
+  if (!std::ranges::equal(given.value, k_form, fits))
+    return line.outcomes.refused(given.text(), "expected a UUID, 32 hexadecimal digits in five groups; change it");
+  line.uuid = given.value;
+  line.outcomes.mapped(given.text(), "what monitors call the machine");
+}
+
+void read_stopped(Line& line, const Given& given) {
+  line.stopped = true;
+  line.outcomes.mapped(given.text(), "starts when a monitor says so");
+}
+
+void read_no_shutdown(Line& line, const Given& given) {
+  line.keep_when_off = true;
+  line.outcomes.mapped(given.text(), "power-off stops the machine");
 }
 
 void read_pid_file(Line& line, const Given& given) {

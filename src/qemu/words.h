@@ -38,6 +38,7 @@ class KeyValues {
   /// Puts those of a list before, or behind, what is here; of a key that both have, the last counts.
   void prepend(Pair pair) { pairs_.insert(pairs_.begin(), std::move(pair)); }
   void append(const KeyValues& more) { pairs_.insert(pairs_.end(), more.pairs_.begin(), more.pairs_.end()); }
+  void add(std::string key, std::string value) { pairs_.emplace_back(std::move(key), std::move(value)); }
   const std::vector<Pair>& left() const { return pairs_; }
 
  private:

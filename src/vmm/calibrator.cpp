@@ -65,7 +65,6 @@ Result<std::vector<measure::MarkTotal>> run_guest(const Fd& file, const Kind& ki
   config.boot.kernel = fmt::format("/proc/self/fd/{}@{:#x}", file.get(), k_calibration_base);
   config.boot.ram_size = k_calibration_ram;
   config.devices = {machine::EntropySpec{}};
-  config.console.kind = devices::ConsoleOption::Kind::None;
   config.engine = "jit";
   config.jit = kind.jit;
   config.mmu = kind.mmu;

@@ -25,7 +25,8 @@ void block_watched_signals() {
 void forget_watched_signals() {
   const sigset_t set = watched_signals();
   const timespec now{};
-  while (sigtimedwait(&set, nullptr, &now) > 0) {}
+  while (sigtimedwait(&set, nullptr, &now) > 0) {
+  }
 }
 
 void unblock_watched_signals() {

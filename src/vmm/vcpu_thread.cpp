@@ -1,6 +1,7 @@
 #include "vmm/vcpu_thread.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <string>
@@ -27,12 +28,15 @@ VcpuThread::VcpuThread(engine::Vcpu& vcpu, u32 index, u32 count, std::function<v
       on_crash_(std::move(on_crash)),
       on_difference_(std::move(on_difference)) {}
 
-Status VcpuThread::start(bool powered) {
+Status VcpuThread::start(bool powered, bool paused) {
   if (powered) power_ = CpuPower::On;
+  paused_ = paused;
   AV_TRY_ASSIGN(thread_, start_thread("vcpu" + std::to_string(index_), [this] {
                   machine::Bus::set_accessing_vcpu(index_);
                   main();
                 }));
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return thread_id_ != 0; });
   return {};
 }
 
@@ -61,6 +65,27 @@ void VcpuThread::event() {
   {
     const std::lock_guard guard(mutex_);
     event_ = true;
+  }
+  changed_.notify_all();
+}
+
+void VcpuThread::pause() {
+  {
+    const std::lock_guard guard(mutex_);
+    paused_ = true;
+  }
+  vcpu_.kick();
+}
+
+void VcpuThread::wait_until_paused() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return stop_ || !running_ || !paused_; });
+}
+
+void VcpuThread::resume() {
+  {
+    const std::lock_guard guard(mutex_);
+    paused_ = false;
   }
   changed_.notify_all();
 }
@@ -111,10 +136,14 @@ void VcpuThread::suspend() {
 /// (DEN0022 6.4).
 bool VcpuThread::wait_for_power() {
   std::unique_lock lock(mutex_);
+  wait_while_paused(lock);
+  running_ = !stop_;
   if (stop_) return false;
   if (power_ == CpuPower::On) return true;
+  running_ = false;
   fall_asleep();
-  changed_.wait(lock, [this] { return stop_ || power_ != CpuPower::Off; });
+  changed_.wait(lock, [this] { return stop_ || (power_ != CpuPower::Off && !paused_); });
+  running_ = !stop_;
   if (stop_) return false;
   arm::CpuState s = arm::reset_state(index_, count_);
   s.r[15] = entry_ & ~1u;
@@ -124,6 +153,12 @@ bool VcpuThread::wait_for_power() {
   vcpu_.state_changed();
   power_ = CpuPower::On;
   return true;
+}
+
+void VcpuThread::wait_while_paused(std::unique_lock<std::mutex>& lock) {
+  if (!paused_) return;
+  fall_asleep();
+  changed_.wait(lock, [this] { return stop_ || !paused_; });
 }
 
 // --- running
@@ -138,6 +173,11 @@ void VcpuThread::wake_up() {
 }
 
 void VcpuThread::main() {
+  {
+    const std::lock_guard guard(mutex_);
+    thread_id_ = static_cast<int>(::gettid());
+  }
+  changed_.notify_all();
   vcpu_.clock().attach();
   while (wait_for_power()) {
     wake_up();
@@ -156,6 +196,8 @@ void VcpuThread::look_for_crash() {
 void VcpuThread::after_run(engine::Exit exit) {
   if (sample_.exchange(false)) look_for_crash();
   std::unique_lock lock(mutex_);
+  running_ = false;
+  if (paused_) changed_.notify_all();
   if (stop_) return;
   if (std::exchange(off_, false)) {
     power_ = CpuPower::Off;

@@ -20,16 +20,20 @@ class VcpuThread {
              std::function<void()> on_difference = {});
   ~VcpuThread() { stop(); }
 
-  /// `powered`: runs from the state that the vCPU has. Otherwise it waits for turn_on().
-  Status start(bool powered);
+  /// `powered`: runs from the state that the vCPU has. Otherwise it waits for turn_on(). `paused`: as after pause().
+  Status start(bool powered, bool paused = false);
   void stop();  ///< returns when the thread has ended; not from the thread itself
 
-  void request_stop();  ///< (any thread) as stop(), but does not wait
-  void wake();          ///< (any thread) an interrupt input went high
-  void event();         ///< (any thread) SEV
-  void sample();        ///< (any thread) have a look for a crash, if it runs
+  void request_stop();       ///< (any thread) as stop(), but does not wait
+  void wake();               ///< (any thread) an interrupt input went high
+  void event();              ///< (any thread) SEV
+  void pause();              ///< (any thread) runs nothing until resume(); what runs now may end after it returns
+  void wait_until_paused();  ///< after pause(): returns when nothing runs; not from the thread itself
+  void resume();             ///< (any thread)
+  void sample();             ///< (any thread) have a look for a crash, if it runs
   bool sleeping() const { return sleeping_.load(); }
 
+  int thread_id() const { return thread_id_.load(); }  ///< of the host, after start()
   machine::CpuPower power();
   machine::PsciStatus turn_on(u32 entry, u32 context_id);  ///< (any thread)
   void turn_off();                                         ///< on the thread, from within run()
@@ -38,6 +42,7 @@ class VcpuThread {
  private:
   void main();
   bool wait_for_power();
+  void wait_while_paused(std::unique_lock<std::mutex>& lock);
   void after_run(engine::Exit exit);
   void look_for_crash();
   void wait_for_interrupt(std::unique_lock<std::mutex>& lock);
@@ -51,13 +56,15 @@ class VcpuThread {
   CrashWatch crash_watch_;
   std::atomic<bool> sleeping_{true};
   std::atomic<bool> sample_{false};
+  std::atomic<int> thread_id_{0};
   std::atomic<bool> in_wfe_{false};  ///< asleep in WFE, not WFI, which no SEV ends: Linux makes one with each unlock
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   machine::CpuPower power_ = machine::CpuPower::Off;
   u32 entry_ = 0, context_id_ = 0;
-  bool stop_ = false, off_ = false, suspend_ = false, event_ = false;
+  bool stop_ = false, off_ = false, suspend_ = false, event_ = false, paused_ = false;
+  bool running_ = false;  ///< inside of the engine
   std::thread thread_;
 };
 

@@ -42,21 +42,22 @@ Result<std::unique_ptr<Vm>> Vm::create(VmConfig config) {
 Vm::~Vm() {
   control_.reset();
   stop_threads();
+  if (chardevs_) chardevs_->stop();
+  monitors_.clear();
   discard_threads();
   {
     const std::lock_guard guard(machine_mutex_);
     machine_.reset();
   }
   if (loop_) loop_->stop();
-  for (auto& console : consoles_)
-    if (console) console->stop();
 }
 
 Status Vm::open() {
   AV_TRY_ASSIGN(stop_, StopEvent::create());
   AV_TRY_ASSIGN(loop_, machine::EventLoop::create());
   AV_TRY(watch_signals());
-  timeout_timer_ = loop_->add([this] { end(EndReason::TimedOut); });
+  time_.emplace(clock_, *loop_);
+  timeout_timer_ = loop_->add([this] { end(EndReason::TimedOut, "host-ui"); });
   sample_timer_ = loop_->add([this] { sample_vcpus(); });
   if (config_.timeout_ms) loop_->arm(timeout_timer_, clock_.now_ns() + config_.timeout_ms * 1'000'000);
   return {};
@@ -75,15 +76,15 @@ Status Vm::load() {
 
 std::optional<EndReason> Vm::ended_early() {
   const std::lock_guard guard(mutex_);
-  return reason_;
+  return end_ ? std::optional(end_->reason) : std::nullopt;
 }
 
 Status Vm::build() {
   AV_TRY_ASSIGN(flash_, machine::FlashBanks::create(*config_.boot.board, config_.boot.firmware, config_.boot.flash,
                                                     config_.boot.empty_flash));
-  AV_TRY(open_consoles());
   AV_TRY(open_dumps());
   AV_TRY(loop_->start());
+  AV_TRY(open_chardevs());
   AV_TRY(open_disks());
   AV_TRY(open_links());
   for (const auto& dump : dumps_) AV_TRY(dump->start());
@@ -133,16 +134,43 @@ Status Vm::open_dumps() {
   return {};
 }
 
-Status Vm::open_consoles() {
-  const std::vector<std::string> inputs = machine::input_files(config_.boot);
-  AV_TRY_ASSIGN(console(machine::ConsolePort::Uart), Console::open(config_.console, inputs));
-  if (config_.boot.board->find(machine::DeviceKind::SecondUart)) {
-    AV_TRY_ASSIGN(console(machine::ConsolePort::SecondUart), Console::open(config_.second_console, inputs));
+/// Whoever listens may keep it waiting: as with disks.
+Status Vm::open_chardevs() {
+  AV_TRY_ASSIGN(auto opened, devices::Chardevs::open(config_.chardevs,
+                                                     {.inputs = machine::input_files(config_.boot),
+                                                      .quit = [this] { end(EndReason::Interrupted, "host-ui"); }},
+                                                     stop_->fd()));
+  {
+    const std::lock_guard guard(mutex_);
+    chardevs_ = std::move(opened);
+    if (given_up_) chardevs_->give_up();
   }
-  const auto* const added = machine::find_spec<machine::ConsoleSpec>(config_.devices);
-  if (!added) return {};
-  AV_TRY_ASSIGN(console(machine::ConsolePort::Virtio), Console::open(added->where, inputs));
+  return use_chardevs();
+}
+
+/// Of several users of one chardev the last has the focus: the serial line, unless a virtio port shares it.
+Status Vm::use_chardevs() {
+  for (const MonitorSpec& spec : config_.monitors) {
+    AV_TRY_ASSIGN(devices::Chardev* const line, chardevs_->use(spec.chardev));
+    monitor_lines_.push_back(line);
+  }
+  AV_TRY_ASSIGN(lines_.uart, chardevs_->use(config_.console));
+  AV_TRY_ASSIGN(lines_.second_uart, chardevs_->use(config_.second_console));
+  for (const machine::DeviceSpec& spec : config_.devices) {
+    const auto* const console = std::get_if<machine::ConsoleSpec>(&spec);
+    if (!console) continue;
+    for (const machine::PortSpec& port : console->ports) {
+      AV_TRY_ASSIGN(devices::Chardev* const line, chardevs_->use(port.chardev));
+      lines_.ports.push_back(line);
+    }
+  }
   return {};
+}
+
+/// null: they are not open yet.
+devices::Chardevs* Vm::chardevs() {
+  const std::lock_guard guard(mutex_);
+  return chardevs_.get();
 }
 
 Status Vm::watch_signals() {
@@ -157,7 +185,7 @@ void Vm::signalled() {
   signalfd_siginfo info;
   while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     if (info.ssi_signo == SIGWINCH) {
-      tell_terminal_size();
+      if (auto* const all = chardevs()) all->look_at_sizes();
       continue;
     }
     if (info.ssi_signo == SIGTSTP) {
@@ -166,8 +194,7 @@ void Vm::signalled() {
       stop_process();
     }
     if (info.ssi_signo == SIGTSTP || info.ssi_signo == SIGCONT) {
-      for (auto& console : consoles_)
-        if (console) console->continued();
+      if (auto* const all = chardevs()) all->continued();
       continue;
     }
     bool again = false;
@@ -176,7 +203,7 @@ void Vm::signalled() {
       again = std::exchange(ending_, true);
     }
     if (again && config_.force_end) config_.force_end();
-    end(EndReason::Interrupted);
+    end(EndReason::Interrupted, "host-signal");
   }
 }
 
@@ -188,26 +215,24 @@ Status Vm::build_machine() {
     c.verify = config_.verify;
     return engine::make_engine(config_.engine, c, config_.jit);
   };
-  AV_TRY_ASSIGN(
-      auto built,
-      machine::Machine::create(plan_, config_.boot, {config_.devices, config_.seats, config_.legacy_virtio, config_.io},
-                               make_engine, {clock_, *loop_, *flash_, *this, disks_, links_, dumps_}));
-  std::unique_lock lock(machine_mutex_);
+  AV_TRY_ASSIGN(auto built, machine::Machine::create(
+                                plan_, config_.boot, {devices_, config_.seats, config_.legacy_virtio, config_.io},
+                                make_engine, {*time_, *time_, *flash_, *this, disks_, links_, dumps_, lines_}));
+  const std::lock_guard guard(machine_mutex_);
   machine_ = std::move(built);
-  lock.unlock();
-  tell_terminal_size();
   return {};
 }
 
 Status Vm::start_threads() {
   engine::Engine& engine = machine_->engine();
   const std::unique_lock guard(threads_mutex_);
+  const bool paused = state_ != monitor::RunState::Running;
   for (u32 i = 0; i < config_.boot.vcpus; ++i)
     threads_.push_back(std::make_unique<VcpuThread>(
-        engine.vcpu(i), i, config_.boot.vcpus, [this] { vcpu_runs(); }, [this] { end(EndReason::Crashed); },
-        [this] { end(EndReason::Differs); }));
+        engine.vcpu(i), i, config_.boot.vcpus, [this] { vcpu_runs(); },
+        [this] { end(EndReason::Crashed, "guest-panic", true); }, [this] { end(EndReason::Differs, "host-error"); }));
   // The one that runs is the last, so a guest begins only when all of its machine is there.
-  for (u32 i = config_.boot.vcpus; i-- > 0;) AV_TRY(threads_[i]->start(i == 0));
+  for (u32 i = config_.boot.vcpus; i-- > 0;) AV_TRY(threads_[i]->start(i == 0, paused));
   return {};
 }
 
@@ -233,56 +258,87 @@ Result<EndReason> Vm::run() {
     const std::lock_guard guard(machine_mutex_);
     started_ns_ = clock_.now_ns();
   }
-  for (std::size_t port = 0; port < machine::k_console_ports; ++port)
-    AV_TRY(start_console(static_cast<machine::ConsolePort>(port)));
+  if (config_.stopped) {
+    state_ = monitor::RunState::Prelaunch;
+    time_->stop();
+  }
+  start_monitors();
+  if (Status started = chardevs_->wait_for_peers(stop_->fd()); !started) {
+    if (const auto reason = ended_early()) return *reason;
+    return started.take_error();
+  }
+  std::unique_lock making(making_mutex_);
+  AV_TRY(chardevs_->start());
   if (config_.on_start) AV_TRY(config_.on_start());
   while (true) {
     AV_TRY(start_threads());
-    const EndReason reason = wait_for_end();
+    making.unlock();
+    const End ended = wait_for_end_or_reset();
     stop_threads();
+    if (!is_reset(ended)) tell_end(ended);
+    making.lock();
     {
-      // Input that comes while there is no machine waits in the console.
+      // Input that comes while there is no machine waits in its chardev.
       const std::lock_guard guard(machine_mutex_);
       discard_threads();
       measure::accumulate(past_, machine_->stats());
       machine_.reset();
     }
-    if (reason != EndReason::Reset || !config_.reboot) return reason;
+    if (!is_reset(ended)) return ended.reason;
     AV_TRY(build_machine());
-    const std::lock_guard guard(mutex_);
-    if (reason_ == EndReason::Reset) reason_.reset();
+    {
+      // Before anybody is told, who may then ask for another at once.
+      const std::lock_guard guard(mutex_);
+      if (end_->reason == EndReason::Reset) end_.reset();
+    }
+    tell_end(ended);
   }
 }
 
-EndReason Vm::wait_for_end() {
-  std::unique_lock lock(mutex_);
-  ended_.wait(lock, [this] { return reason_.has_value(); });
-  return *reason_;
+/// A machine that the guest turned off, and that is kept, waits for a monitor to say what becomes of it.
+Vm::End Vm::wait_for_end_or_reset() {
+  const End ended = wait_for_end();
+  if (ended.reason != EndReason::PoweredOff || !config_.keep_when_off) return ended;
+  {
+    // Before anybody is told, who may then ask for a reset at once.
+    const std::lock_guard guard(mutex_);
+    if (end_->reason == EndReason::PoweredOff) end_.reset();
+  }
+  tell_end(ended);
+  stop_as(monitor::RunState::Shutdown);
+  return wait_for_end();
 }
 
-void Vm::end(EndReason reason, u32 guest_status) {
+Vm::End Vm::wait_for_end() {
+  std::unique_lock lock(mutex_);
+  ended_.wait(lock, [this] { return end_.has_value(); });
+  return *end_;
+}
+
+void Vm::end(EndReason reason, const char* cause, bool by_guest, u32 guest_status) {
   if (reason == EndReason::TimedOut || reason == EndReason::Interrupted) give_up_output();
+  // Held to the end: the threads that are told to stop are those of this machine, not those of the one after a reset.
+  const std::shared_lock threads_guard(threads_mutex_);
+  bool goes_on = false;
   {
     const std::lock_guard guard(mutex_);
     // The first reason stands, but while a reset is under way the user's wish to end is stronger.
-    if (reason_ && *reason_ != EndReason::Reset) return;
-    reason_ = reason;
-    guest_status_ = guest_status;
-    if (reason != EndReason::Reset || !config_.reboot)
+    if (end_ && end_->reason != EndReason::Reset) return;
+    end_ = End{reason, cause, by_guest, guest_status};
+    goes_on = is_reset(*end_) || (reason == EndReason::PoweredOff && config_.keep_when_off);
+    if (!goes_on)
       for (const auto& disk : disks_) disk->machine_ends();
   }
   ended_.notify_all();
-  stop_->set();
+  if (!goes_on) stop_->set();
   // The vCPU that asked for the end must not run on.
-  const std::shared_lock guard(threads_mutex_);
   for (auto& thread : threads_) thread->request_stop();
 }
 
 // --- output: who writes waits for the reader, but no longer than the machine may run
 
 void Vm::give_up_output() {
-  for (auto& console : consoles_)
-    if (console) console->give_up();
+  if (auto* const all = chardevs()) all->give_up();
   give_up_messages();
   const std::lock_guard guard(mutex_);
   given_up_ = true;
@@ -291,8 +347,7 @@ void Vm::give_up_output() {
 }
 
 void Vm::drain() {
-  for (auto& console : consoles_)
-    if (console) console->drain();
+  if (chardevs_) chardevs_->drain();
   for (const auto& dump : dumps_) dump->drain();
   drain_messages();
 }
@@ -352,30 +407,6 @@ Stats Vm::stats() {
 
 machine::CallStatus Vm::mark_begin(std::string_view name) { return call_status(marks_.begin(name, snapshot())); }
 machine::CallStatus Vm::mark_end(std::string_view name) { return call_status(marks_.end(name, snapshot())); }
-
-Status Vm::start_console(machine::ConsolePort port) {
-  if (!console(port)) return {};
-  return console(port)->start(
-      [this, port](std::span<const u8> bytes) { return console_input(port, bytes); },
-      {.quit = [this] { end(EndReason::Interrupted); }, .send_break = [this, port] { console_break(port); }});
-}
-
-void Vm::console_break(machine::ConsolePort port) {
-  const std::lock_guard guard(machine_mutex_);
-  if (machine_) machine_->console_break(port);
-}
-
-std::size_t Vm::console_input(machine::ConsolePort port, std::span<const u8> bytes) {
-  const std::lock_guard guard(machine_mutex_);
-  return machine_ ? machine_->console_input(port, bytes) : 0;
-}
-
-void Vm::tell_terminal_size() {
-  const std::lock_guard guard(machine_mutex_);
-  const auto& terminal = console(machine::ConsolePort::Virtio);
-  if (!terminal || !machine_) return;
-  if (const auto size = terminal->size()) machine_->console_size(size->columns, size->rows);
-}
 
 // --- looking for a crash
 

@@ -2,7 +2,8 @@
 // The life of a virtual machine: built, run on its threads, reset, ended.
 //
 // Threads: one per vCPU, the event loop's, the devices' own, and the caller of run(), which waits for the end. Lock
-// order: machine_mutex_, then threads_mutex_, then a vCPU thread's own; mutex_ is a leaf.
+// order: making_mutex_, then machine_mutex_ or state_mutex_, then threads_mutex_, then a vCPU thread's own; mutex_ is a
+// leaf.
 #include <array>
 #include <atomic>
 #include <condition_variable>
@@ -16,11 +17,13 @@
 
 #include "base/result.h"
 #include "base/stop_event.h"
+#include "devices/chardev/chardevs.h"
 #include "machine/event_loop.h"
+#include "machine/guest_time.h"
 #include "machine/loader.h"
 #include "machine/machine.h"
 #include "machine/system_clock.h"
-#include "vmm/console.h"
+#include "monitor/monitor.h"
 #include "vmm/control_server.h"
 #include "vmm/stats_session.h"
 #include "vmm/vcpu_thread.h"
@@ -37,14 +40,27 @@ enum class EndReason {
   GuestExit,    ///< the guest asked for it, with a status (docs/hypercalls.md)
 };
 
+/// A monitor on a chardev.
+struct MonitorSpec {
+  devices::ChardevIndex chardev;
+  monitor::Monitor::Mode mode = monitor::Monitor::Mode::Readline;
+};
+
 struct VmConfig {
   machine::BootConfig boot;
-  std::vector<machine::DeviceSpec> devices;  ///< that the board does not have by itself
-  std::vector<machine::Seat> seats;          ///< of the devices; empty: slots 0, 1, 2... of virtio-mmio
-  bool legacy_virtio = false;                ///< as machine::MachineOptions has it
-  devices::ConsoleOption console;            ///< of the board's UART
-  devices::ConsoleOption second_console;     ///< of its second one, if it has one
-  std::string engine = "auto";               ///< as engine::make_engine takes it
+  std::vector<machine::DeviceSpec> devices;       ///< that the board does not have by itself
+  std::vector<machine::Seat> seats;               ///< of the devices; empty: slots 0, 1, 2... of virtio-mmio
+  bool legacy_virtio = false;                     ///< as machine::MachineOptions has it
+  std::vector<devices::ChardevOptions> chardevs;  ///< what others name by its place here
+  devices::ChardevIndex console;                  ///< of the board's UART
+  devices::ChardevIndex second_console;           ///< of its second one, if it has one
+  std::vector<MonitorSpec> monitors;
+  monitor::VersionInfo version{};  ///< that monitors tell
+  std::string title{};             ///< the machine's name, likewise
+  std::string uuid = "00000000-0000-0000-0000-000000000000";
+  bool stopped = false;         ///< the machine starts when a monitor says so
+  bool keep_when_off = false;   ///< power-off by the guest leaves a stopped machine, for monitors to end or reset
+  std::string engine = "auto";  ///< as engine::make_engine takes it
   engine::JitOptions jit;
   devices::IoOptions io;
   engine::MmuPolicy mmu = engine::MmuPolicy::Asid;
@@ -60,7 +76,7 @@ struct VmConfig {
   std::function<void()> force_end;
 };
 
-class Vm final : private machine::MachineHost {
+class Vm final : private machine::MachineHost, private monitor::MachineControl {
  public:
   /// Reads and checks the files that the configuration boots. The time limit begins. To be called with the watched
   /// signals (vmm/signals.h) blocked, in all threads: the machine reads them from a descriptor.
@@ -73,8 +89,8 @@ class Vm final : private machine::MachineHost {
   Status write_fdt(OutputFile file);
   /// Builds the machine, from disks, networks and consoles that the configuration names, and runs until it ends. Once.
   Result<EndReason> run();
-  u32 guest_status() const { return guest_status_; }  ///< after EndReason::GuestExit
-  Stats stats();                                      ///< (any thread)
+  u32 guest_status() const { return end_->guest_status; }  ///< after EndReason::GuestExit
+  Stats stats();                                           ///< (any thread)
   /// Writes a file that is complete at the end. Waits for its reader, if it has one, while the machine's time lasts and
   /// the user does not want it to end.
   Status write(OutputFile file, std::string_view text);
@@ -82,7 +98,7 @@ class Vm final : private machine::MachineHost {
   void drain();
 
  private:
-  explicit Vm(VmConfig config) : config_(std::move(config)) {}
+  explicit Vm(VmConfig config) : config_(std::move(config)), devices_(config_.devices) {}
   Status open();
   Status load();
   Status build();
@@ -91,8 +107,20 @@ class Vm final : private machine::MachineHost {
   Status start_threads();
   void stop_threads();
   void discard_threads();
-  EndReason wait_for_end();
-  void end(EndReason reason, u32 guest_status = 0);
+  struct End {
+    EndReason reason;
+    const char* cause = "";  ///< as QEMU calls it
+    bool by_guest = false;
+    u32 guest_status = 0;
+  };
+  bool is_reset(const End& end) const { return end.reason == EndReason::Reset && config_.reboot; }
+  End wait_for_end();
+  void end(EndReason reason, const char* cause, bool by_guest = false, u32 guest_status = 0);
+  End wait_for_end_or_reset();
+  void tell_end(const End& end);
+  void tell(const char* event, const std::string& data = {});
+  void stop_as(monitor::RunState state);
+  void start_monitors();
   measure::Snapshot snapshot();
   void signalled();
   void sample_vcpus();
@@ -100,12 +128,10 @@ class Vm final : private machine::MachineHost {
   Status open_disks();
   Status open_links();
   Status open_dumps();
-  Status open_consoles();
-  Status start_console(machine::ConsolePort port);
+  Status open_chardevs();
+  Status use_chardevs();
+  devices::Chardevs* chardevs();
   void give_up_output();
-  std::size_t console_input(machine::ConsolePort port, std::span<const u8> bytes);
-  void console_break(machine::ConsolePort port);
-  void tell_terminal_size();
 
   // machine::MachineHost
   u32 cpu_count() const override { return config_.boot.vcpus; }
@@ -116,32 +142,55 @@ class Vm final : private machine::MachineHost {
   }
   void cpu_off(u32 caller) override { threads_[caller]->turn_off(); }
   void cpu_suspend(u32 caller) override { threads_[caller]->suspend(); }
-  void system_off(u32) override { end(EndReason::PoweredOff); }
-  void system_reset(u32) override { end(EndReason::Reset); }
+  void system_off(u32) override { end(EndReason::PoweredOff, "guest-shutdown", true); }
+  void system_reset(u32) override { end(EndReason::Reset, "guest-reset", true); }
   Time host_time() override { return {clock_.now_ns(), clock_.realtime_ns()}; }
-  void guest_exit(u32, u32 status) override { end(EndReason::GuestExit, status); }
+  void guest_exit(u32, u32 status) override { end(EndReason::GuestExit, "guest-shutdown", true, status); }
   machine::CallStatus mark_begin(std::string_view name) override;
   machine::CallStatus mark_end(std::string_view name) override;
   void vcpu_input(u32 index) override;
   void send_event() override;
-  void console_output(machine::ConsolePort port, std::span<const u8> bytes) override { console(port)->write(bytes); }
-  void console_room(machine::ConsolePort port) override { console(port)->room(); }
 
-  std::unique_ptr<Console>& console(machine::ConsolePort port) { return consoles_[static_cast<std::size_t>(port)]; }
+  // monitor::MachineControl
+  monitor::RunState state() override;
+  void stop() override;
+  Status cont() override;
+  void reset() override;
+  void power_down() override;
+  void quit() override { end(EndReason::Interrupted, "host-qmp-quit"); }
+  monitor::VersionInfo version() override { return config_.version; }
+  std::string name() override { return config_.title; }
+  std::string uuid() override { return config_.uuid; }
+  u64 memory() override { return config_.boot.ram_size; }
+  std::vector<monitor::CpuInfo> cpus() override;
+  std::vector<monitor::BlockInfo> blocks() override;
+  std::vector<monitor::ChardevInfo> chardevs_in_use() override;
+  std::vector<monitor::NetworkInfo> networks() override;
+  Status add_forward(const std::string& network, const std::string& forward) override;
+  Status remove_forward(const std::string& network, const std::string& forward) override;
+
+  Status change_forward(const std::string& network, const devices::HostForward& forward, bool add);
 
   const VmConfig config_;
-  std::unique_ptr<StopEvent> stop_;  ///< the machine is to end
+  std::vector<machine::DeviceSpec> devices_;  ///< as changed since; guarded by making_mutex_
+  std::unique_ptr<StopEvent> stop_;           ///< the machine is to end
   machine::BootPlan plan_;
   machine::SystemClock clock_;
   Fd signals_;
   std::unique_ptr<machine::EventLoop> loop_;
-  std::array<std::unique_ptr<Console>, machine::k_console_ports> consoles_;  ///< null: no such device
+  std::optional<machine::GuestTime> time_;
+  std::unique_ptr<devices::Chardevs> chardevs_;  ///< set with mutex_
+  machine::MachineLines lines_;
+  std::vector<devices::Chardev*> monitor_lines_;  ///< of config_.monitors; null: nobody is there
   std::unique_ptr<machine::FlashBanks> flash_;
   std::vector<std::shared_ptr<devices::DiskBackend>> disks_;  ///< they outlive a reset of the machine
   std::vector<std::shared_ptr<devices::FrameLink>> links_;    ///< likewise
   std::vector<std::shared_ptr<devices::PacketDump>> dumps_;   ///< likewise; filled with mutex_
   std::unique_ptr<machine::Machine> machine_;
   std::unique_ptr<ControlServer> control_;
+  std::vector<std::unique_ptr<monitor::Monitor>> monitors_;  ///< made before the machine runs
+  std::mutex state_mutex_;                                   ///< held while vCPUs are stopped or let go
+  std::atomic<monitor::RunState> state_{monitor::RunState::Running};
   std::shared_mutex threads_mutex_;  ///< guards threads_ itself, which a reset replaces
   std::vector<std::unique_ptr<VcpuThread>> threads_;
   machine::EventLoop::Id timeout_timer_ = 0, sample_timer_ = 0;
@@ -150,11 +199,11 @@ class Vm final : private machine::MachineHost {
   measure::Marks marks_;
   measure::Snapshot past_;  ///< of the machines before the last reset
   u64 started_ns_ = 0;
+  std::mutex making_mutex_;   ///< held while there is no machine that runs: monitors wait for the next one
   std::mutex machine_mutex_;  ///< guards machine_ and past_ against a reset, for other threads than the vCPUs'
   std::mutex mutex_;          // guards what follows
   std::condition_variable ended_;
-  std::optional<EndReason> reason_;
-  u32 guest_status_ = 0;
+  std::optional<End> end_;
   bool ending_ = false;              ///< the user's wish to end was seen
   bool given_up_ = false;            ///< nobody waits for readers of output any more
   std::vector<Outlet*> last_words_;  ///< of write()

@@ -40,10 +40,14 @@ class Qmp:
 
 
 def as_qemu_takes_it(words):
-    """Without what today's QEMU has no more, in the foreground, and with networks that need no interface of the host and no
-    port of its own."""
+    """Without what today's QEMU has no more, in the foreground, with disks that are named as they are, with networks that
+    need no interface of the host and no port of its own, and with lines that listen where they would connect to somebody who is not here."""
+    words = [re.sub(r"^(tcp:[\w.]+):\d+$", r"\1:0,server=on,wait=off", word) for word in words]
+    words = [re.sub(r"\bport=\d+", "port=0", word) + ",server=on,wait=off"
+             if re.match(r"socket,.*\b(path|port)=", word) and "server" not in word else re.sub(r",server,wait$", ",server,nowait", word)
+             for word in words]
     words = [re.sub(r"^(socket,.*)\blisten=:\d+", r"\1listen=127.0.0.1:0", word) for word in words]
-    words = [re.sub(r"^(type=)?(tap|bridge)(?=,|$)", "user", word) for word in words if word not in ("-show-cursor", "-daemonize")]
+    words = [re.sub(r"^(type=)?(tap|bridge)(?=,|$)", "user", word) for word in words if word not in ("-show-cursor", "-daemonize", "-snapshot")]
     if "-pidfile" in words:
         at = words.index("-pidfile")
         words = words[:at] + words[at + 2:]
@@ -139,7 +143,7 @@ class Compare(unittest.TestCase):
         make_files(folder, machine)
         headless = [] if "-nographic" in line.words() or "-display" in line.words() else ["-display", "none"]
         process = subprocess.Popen([QEMU, *as_qemu_takes_it(words), *headless, "-global", "virtio-net-pci.romfile=",
-                                    "-global", "VGA.romfile=", "-S", "-qmp",
+                                    "-global", "VGA.romfile=", "-global", "bochs-display.romfile=", "-S", "-qmp",
                                     "unix:qmp.sock,server=on,wait=off"], cwd=folder,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:

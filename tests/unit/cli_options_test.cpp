@@ -108,12 +108,29 @@ TEST(RunOptions, RefuseWhatTheyCannotMean) {
 }
 
 TEST(RunOptions, TheVirtioConsoleTakesStandardInputAndOutputFromTheUart) {
-  using Kind = devices::ConsoleOption::Kind;
-  const auto kinds = [](const Arguments& arguments) { return run_request(*parse_run_options(arguments))->vm; };
-  EXPECT_FALSE(machine::find_spec<machine::ConsoleSpec>(kinds({}).devices));
-  EXPECT_EQ(kinds({"--virtio-console", "pty"}).console.kind, Kind::Stdio);
-  EXPECT_EQ(kinds({"--virtio-console", "stdio"}).console.kind, Kind::None);
-  EXPECT_EQ(kinds({"--virtio-console", "stdio", "--console", "pty"}).console.kind, Kind::Pty);
+  using Kind = devices::ChardevOptions::Kind;
+  const auto vm = [](const Arguments& arguments) { return run_request(*parse_run_options(arguments))->vm; };
+  const auto uart = [&vm](const Arguments& arguments) {
+    const vmm::VmConfig config = vm(arguments);
+    return config.console ? config.chardevs[*config.console].kind : Kind::None;
+  };
+  EXPECT_EQ(vm({}).chardevs.size(), 1u);
+  EXPECT_EQ(uart({}), Kind::Stdio);
+  EXPECT_EQ(uart({"--virtio-console", "pty"}), Kind::Stdio);
+  EXPECT_EQ(uart({"--virtio-console", "stdio"}), Kind::None);
+  EXPECT_EQ(uart({"--virtio-console", "stdio", "--console", "pty"}), Kind::Pty);
+}
+
+TEST(RunOptions, ConsolesGoToSockets) {
+  const auto socket = [](const char* text) { return devices::ChardevOptions::parse("--console", text); };
+  EXPECT_EQ(socket("unix:/tmp/s")->socket.text(), "unix:/tmp/s");
+  EXPECT_EQ(socket("tcp:[::1]:44,server,nowait")->socket.text(), "tcp:[::1]:44,server=on");
+  EXPECT_FALSE(socket("tcp::44,server,nowait")->socket.wait);
+  EXPECT_TRUE(socket("telnet:localhost:44,server")->socket.telnet);
+  EXPECT_EQ(socket("tcp:a:1,reconnect=2")->socket.reconnect_ms, 2000u);
+  for (const char* wrong : {"tcp:", "tcp:host", "tcp:host:", "unix:", "unix:x,server,reconnect=1", "tcp:a:1,fast",
+                            "tcp:a:1,reconnect=x", "udp:a:1"})
+    EXPECT_FALSE(socket(wrong)) << wrong;
 }
 
 TEST(RunOptions, ALevelOfTrapsIsChangedByWhatTheEngineIsTold) {

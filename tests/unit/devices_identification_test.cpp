@@ -38,7 +38,7 @@ TEST(Identification, Pl011) {
                         {"UARTPeriphID3", 0xfec, 0x00}, {"UARTPCellID0", 0xff0, 0x0d},  {"UARTPCellID1", 0xff4, 0xf0},
                         {"UARTPCellID2", 0xff8, 0x05},  {"UARTPCellID3", 0xffc, 0xb1}};
   FakeLine irq;
-  Pl011 uart(irq, [](std::span<const u8>) {});
+  Pl011 uart(irq, nullptr);
   expect_ids("PL011", ids, [&](u32 offset) { return uart.mmio_read(offset, 4); });
   // Revisions before 3 (r1p5) have FIFOs of 16 characters, and Linux goes by that.
   constexpr u32 UARTDR = 0x00, UARTFR = 0x18, UARTLCR_H = 0x2c, UARTCR = 0x30;
@@ -133,7 +133,7 @@ std::unique_ptr<virtio::Device> virtio_device(u32 id) {
   switch (id) {
     case 1: return *virtio::Net::create(std::make_unique<NoNetwork>(), default_mac(0));
     case 2: return *virtio::Block::create(std::make_unique<NoDisk>());
-    case 3: return std::make_unique<virtio::Console>([](std::span<const u8>) {});
+    case 3: return std::make_unique<virtio::Console>(nullptr);
     default: return std::make_unique<virtio::Rng>();
   }
 }

@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <mutex>
 
 #include "devices/backends/link_network.h"
@@ -407,7 +408,7 @@ TEST_F(LinkTest, WhatCannotBeIsAnErrorOfTheStart) {
   const Fd listening = listen_unix("s");
   EXPECT_EQ(refused(Kind::Connect, {}, descriptor(listening.get())), "");
   const std::string text = path("text");
-  ::close(::open(text.c_str(), O_CREAT | O_WRONLY, 0600));
+  std::ofstream(text) << "text";
   EXPECT_EQ(refused(Kind::Listen, unix_socket("text"), {}), "");
   EXPECT_TRUE(std::filesystem::exists(text)) << "a file that is no socket stays";
 }

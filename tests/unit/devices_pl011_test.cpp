@@ -6,23 +6,26 @@
 
 #include "devices/pl011.h"
 #include "unit/device_fakes.h"
+#include "unit/fake_chardev.h"
 
 namespace armvisor::devices {
 namespace {
 
 constexpr u32 DR = 0, RSR = 4, FR = 0x18, IBRD = 0x24, LCR_H = 0x2c, CR = 0x30, IFLS = 0x34, IMSC = 0x38, RIS = 0x3c,
               MIS = 0x40, ICR = 0x44;
+constexpr u32 k_fr_busy = 1u << 3, k_fr_txff = 1u << 5, k_fr_txfe = 1u << 7;
 constexpr u32 k_rx = 1u << 4, k_tx = 1u << 5, k_rt = 1u << 6;
 
 class Pl011Test : public testing::Test {
  protected:
   FakeLine irq;
-  std::string sent;
-  Pl011 uart{irq, [this](std::span<const u8> b) { sent.append(b.begin(), b.end()); }};
+  FakeChardev line;
+  std::string& sent = line.output;
+  Pl011 uart{irq, &line};
 
   u32 read(u32 offset) { return static_cast<u32>(uart.mmio_read(offset, 4)); }
   void write(u32 offset, u32 value) { uart.mmio_write(offset, 4, value); }
-  std::size_t push(std::string_view text) { return uart.push({reinterpret_cast<const u8*>(text.data()), text.size()}); }
+  std::size_t push(std::string_view text) { return line.type(text); }
   void enable(bool fifo = true) {
     write(LCR_H, fifo ? 0x70 : 0x60);
     write(CR, 0x301);
@@ -67,11 +70,11 @@ TEST_F(Pl011Test, ReceivesThroughTheFifoInOrder) {
 }
 
 TEST_F(Pl011Test, ABreakIsACharacterWithItsErrorBit) {
-  uart.receive_break();
+  line.tell_break();
   EXPECT_NE(uart.mmio_read(0x18, 4) & 0x10, 0u) << "lost while the receiver is disabled";
   uart.mmio_write(0x2c, 4, 0x70);
   uart.mmio_write(0x30, 4, 0x301);
-  uart.receive_break();
+  line.tell_break();
   push("h");
   EXPECT_NE(uart.mmio_read(0x3c, 4) & 0x200, 0u) << "UARTRIS.BERIS";
   EXPECT_EQ(uart.mmio_read(0, 4), 0x400u) << "UARTDR.BE and no data";
@@ -123,12 +126,45 @@ TEST_F(Pl011Test, BackPressure) {
 }
 
 TEST_F(Pl011Test, SpaceIsToldOnceAfterARefusal) {
-  u32 space = 0;
-  uart.set_space_callback([&] { ++space; });
   enable();
+  const int before = line.rooms;
   push(std::string(10000, 'x'));
   for (u32 i = 0; i < 6000; ++i) read(DR);
-  EXPECT_EQ(space, 1u);
+  EXPECT_EQ(line.rooms - before, 1);
+}
+
+TEST_F(Pl011Test, WhatTheLineDoesNotTakeIsHeldBackAndShows) {
+  enable();
+  write(IMSC, k_tx);
+  write(IFLS, 0);  // the interrupt at 2 characters of 16
+  line.full = true;
+  for (char c = 'a'; c < 'a' + 16; ++c) {
+    EXPECT_EQ(read(FR) & k_fr_txff, 0u);
+    write(DR, static_cast<u32>(c));
+  }
+  EXPECT_EQ(read(FR) & (k_fr_txff | k_fr_txfe | k_fr_busy), k_fr_txff | k_fr_busy);
+  EXPECT_FALSE(irq.level) << "above the trigger";
+  EXPECT_EQ(sent, "");
+  line.make_room();
+  EXPECT_EQ(sent, "abcdefghijklmnop");
+  EXPECT_EQ(read(FR) & (k_fr_txff | k_fr_txfe | k_fr_busy), k_fr_txfe);
+  EXPECT_TRUE(irq.level) << "an interrupt tells that there is room";
+}
+
+TEST_F(Pl011Test, AGuestThatDoesNotLookWaitsAndLosesNothing) {
+  enable();
+  line.full = true;
+  for (char c = 'a'; c < 'a' + 17; ++c) write(DR, static_cast<u32>(c));
+  EXPECT_EQ(line.waited, "abcdefghijklmnopq") << "with the seventeenth, all of them in order";
+  EXPECT_EQ(read(FR) & k_fr_txff, 0u);
+  line.make_room();
+  EXPECT_EQ(sent, "abcdefghijklmnopq") << "once";
+}
+
+TEST_F(Pl011Test, NobodyAtTheOtherEnd) {
+  Pl011 lonely(irq, nullptr);
+  lonely.mmio_write(DR, 4, 'x');
+  EXPECT_EQ(lonely.mmio_read(FR, 4), 0x90u);
 }
 
 TEST_F(Pl011Test, Loopback) {

@@ -79,7 +79,8 @@ std::unique_ptr<Device> make(u32 id) {
   switch (id) {
     case 1: return *Net::create(std::make_unique<Echo>(), MacAddress{2, 0, 0, 0, 0, 1});
     case 2: return *Block::create(std::make_unique<CheckedDisk>());
-    case 3: return std::make_unique<Console>([](std::span<const u8>) {});
+    case 3:
+      return std::make_unique<Console>(std::vector<ConsolePort>{{}, {.console = false, .name = "p", .number = 1}});
     case 8: {
       std::vector<Scsi::Place> places;
       for (const u8 target : {0, 1})

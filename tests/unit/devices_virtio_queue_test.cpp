@@ -6,6 +6,7 @@
 
 #include "devices/virtio/console.h"
 #include "devices/virtio/rng.h"
+#include "unit/fake_chardev.h"
 #include "virtio_driver.h"
 
 namespace armvisor::devices::virtio {
@@ -122,12 +123,12 @@ TEST(VirtioMmio, LegacyHostileAlignmentIsAFault) {
 }
 
 TEST(VirtioMmio, ConfigChangeRaisesGenerationAndInterrupt) {
-  auto console = std::make_unique<Console>([](std::span<const u8>) {});
-  Console& c = *console;
-  Driver d(std::move(console));
+  FakeChardev line;
+  Driver d(std::make_unique<Console>(&line));
   ASSERT_TRUE(d.bring_up(k_all, 2));
   const u32 before = d.read(Driver::ConfigGeneration);
-  c.resize(132, 43);
+  line.terminal_size = {132, 43};
+  line.look_at_size();
   EXPECT_NE(d.read(Driver::ConfigGeneration), before);
   EXPECT_EQ(d.read(Driver::InterruptStatus), 2u);
   EXPECT_EQ(d.read(Driver::Config, 2), 132u);

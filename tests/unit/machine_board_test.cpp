@@ -11,6 +11,7 @@
 #include "machine/fdt.h"
 #include "machine/machine.h"
 #include "unit/device_fakes.h"
+#include "unit/fake_chardev.h"
 
 namespace armvisor::machine {
 namespace {
@@ -69,7 +70,6 @@ TEST(Board, IsUnsoundWhenDevicesShareWhatIsOnlyThereOnce) {
 /// Nobody: what a machine tells is kept.
 struct FakeHost final : MachineHost {
   u32 cpus = 1;
-  std::string console;
   engine::Vcpu* vcpu = nullptr;
   bool off = false;
 
@@ -89,8 +89,6 @@ struct FakeHost final : MachineHost {
   CallStatus mark_end(std::string_view) override { return CallStatus::Success; }
   void vcpu_input(u32) override {}
   void send_event() override {}
-  void console_output(ConsolePort, std::span<const u8> bytes) override { console.append(bytes.begin(), bytes.end()); }
-  void console_room(ConsolePort) override {}
 };
 
 class BoardTest : public testing::TestWithParam<const Board*> {
@@ -107,7 +105,7 @@ class BoardTest : public testing::TestWithParam<const Board*> {
     AV_TRY_ASSIGN(flash_, FlashBanks::create(board_, ""));
     const auto factory = [](const engine::EngineConfig& c) { return engine::make_engine("interp", c); };
     AV_TRY_ASSIGN(machine_, Machine::create(plan, config_, {std::move(specs), {}, false, {}}, factory,
-                                            {clock_, timers_, *flash_, host_}));
+                                            {clock_, timers_, *flash_, host_, {}, {}, {}, {.uart = &line_}}));
     return {};
   }
   u32 read(GuestPa pa) {
@@ -130,6 +128,7 @@ class BoardTest : public testing::TestWithParam<const Board*> {
   const std::string kernel_ = "/tmp/board_test." + std::to_string(getpid());
   BootConfig config_;
   FakeHost host_;
+  devices::FakeChardev line_;
   devices::FakeClock clock_;
   devices::FakeTimers timers_;
   std::unique_ptr<FlashBanks> flash_;
@@ -250,6 +249,7 @@ TEST_P(BoardTest, HasItsDevicesWhereItSaysAndNothingElsewhere) {
       case DeviceKind::Uart:
       case DeviceKind::SecondUart: EXPECT_EQ(id(0xfe0), 0x11u); break;
       case DeviceKind::Rtc: EXPECT_EQ(id(0xfe0), 0x31u); break;
+      case DeviceKind::Gpio: EXPECT_EQ(id(0xfe0), 0x61u); break;
       case DeviceKind::Flash:
         for (const devices::Region& bank : site.used()) {
           EXPECT_EQ(read(bank.base), ~0u);
@@ -271,6 +271,7 @@ TEST_P(BoardTest, HasItsDevicesWhereItSaysAndNothingElsewhere) {
         EXPECT_EQ(read(site.regions[2].base), ~0u);
         break;
       case DeviceKind::ArchTimer:
+      case DeviceKind::PowerKey:
       case DeviceKind::FixedClock: break;
     }
     for (std::size_t n = 0; n < site.used().size(); ++n) {
@@ -370,7 +371,7 @@ TEST_P(BoardTest, RunsAGuestFromItsRamThatSpeaksToItsUart) {
       << "the tree is where R2 says";
   EXPECT_EQ(host_.vcpu->run(), engine::Exit::Kicked);
   EXPECT_TRUE(host_.off);
-  EXPECT_EQ(host_.console, has_uart ? "k" : "");
+  EXPECT_EQ(line_.output, has_uart ? "k" : "");
 }
 
 }  // namespace

@@ -14,6 +14,12 @@ struct Made {
   Line line;
   Machine machine;
   const vmm::VmConfig& vm() const { return machine.vm; }
+  devices::ChardevOptions at(devices::ChardevIndex index) const {
+    devices::ChardevOptions none;
+    none.kind = devices::ChardevOptions::Kind::None;
+    return index ? vm().chardevs.at(*index) : none;
+  }
+  devices::ChardevOptions console() const { return at(vm().console); }
   std::string refused() const { return line.outcomes.first_refusal(); }
   Fate fate(std::string_view option) const {
     for (const Outcome& o : line.outcomes.all())
@@ -94,7 +100,6 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
                              "-netdev user,id=n,net=192.168.0.0",
                              "-device virtio-blk-device,drive=none",
                              "-device virtio-net-device,netdev=none",
-                             "-monitor stdio",
                              "-display gtk -device VGA",
                              "-daemonize",
                              "-rtc base=localtime",
@@ -106,12 +111,12 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
 
 TEST(QemuLine, WhatCannotChangeTheResultIsIgnored) {
   const Made m = make(
-      "-name vm -uuid 01234567-89ab-cdef-0123-456789abcdef -accel kvm -accel tcg -enable-kvm -machine virt,highmem=off "
+      "-accel kvm -accel tcg -enable-kvm -machine virt,highmem=off "
       "-d guest_errors "
       "-device usb-kbd -boot c");
   EXPECT_EQ(m.refused(), "");
-  for (const char* option : {"-name vm", "-uuid 01234567-89ab-cdef-0123-456789abcdef", "-accel kvm", "-enable-kvm",
-                             "-machine highmem=off", "-d guest_errors", "-device usb-kbd", "-boot c"})
+  for (const char* option :
+       {"-accel kvm", "-enable-kvm", "-machine highmem=off", "-d guest_errors", "-device usb-kbd", "-boot c"})
     EXPECT_EQ(m.fate(option), Fate::Ignored) << option;
 }
 
@@ -481,34 +486,34 @@ TEST(QemuLine, ASecondSerialLineIsASecondUart) {
   const Made m = make("-serial mon:stdio -serial file:log");
   EXPECT_EQ(m.refused(), "");
   EXPECT_EQ(m.vm().boot.board, &machine::virt_board(true, true));
-  EXPECT_EQ(m.vm().second_console.path, "log");
+  EXPECT_EQ(m.at(m.vm().second_console).path, "log");
   EXPECT_EQ(make("-serial stdio -serial none").vm().boot.board, &machine::virt_board(false, true));
   EXPECT_NE(make("-serial stdio -serial stdio").refused(), "");
 }
 
 TEST(QemuLine, KeysOfTheConsoleAreThoseOfAMux) {
   using When = devices::ConsoleKeys::When;
-  EXPECT_EQ(make("-nographic").vm().console.keys.when, When::Always);
-  EXPECT_FALSE(make("-nographic").vm().console.keys.signals);
-  EXPECT_EQ(make("-display none -serial mon:stdio").vm().console.keys.when, When::Always);
-  EXPECT_EQ(make("-display none -serial stdio").vm().console.keys.when, When::Never);
-  EXPECT_TRUE(make("-display none -serial stdio").vm().console.keys.signals);
-  EXPECT_EQ(make("-nographic -monitor none").vm().console.keys.when, When::Never);
-  EXPECT_EQ(make("-nographic -echr 0x14").vm().console.keys.escape, 0x14);
+  EXPECT_EQ(make("-nographic").console().keys.when, When::Always);
+  EXPECT_FALSE(make("-nographic").console().keys.signals);
+  EXPECT_EQ(make("-display none -serial mon:stdio").console().keys.when, When::Always);
+  EXPECT_EQ(make("-display none -serial stdio").console().keys.when, When::Never);
+  EXPECT_TRUE(make("-display none -serial stdio").console().keys.signals);
+  EXPECT_EQ(make("-nographic -monitor none").console().keys.when, When::Never);
+  EXPECT_EQ(make("-nographic -echr 0x14").console().keys.escape, 0x14);
 }
 
 TEST(QemuLine, TheSerialConsoleIsWhereQemuPutsIt) {
-  using Kind = devices::ConsoleOption::Kind;
-  EXPECT_EQ(make("-nographic").vm().console.kind, Kind::Stdio);
-  EXPECT_EQ(make("-display none").vm().console.kind, Kind::None);
-  EXPECT_EQ(make("-nodefaults -nographic").vm().console.kind, Kind::None);
-  EXPECT_EQ(make("-display none -serial mon:stdio").vm().console.kind, Kind::Stdio);
-  EXPECT_EQ(make("-serial file:log").vm().console.path, "log");
-  EXPECT_EQ(make("-serial chardev:c -chardev stdio,id=c,mux=on -mon chardev=c").vm().console.kind, Kind::Stdio)
+  using Kind = devices::ChardevOptions::Kind;
+  EXPECT_EQ(make("-nographic").console().kind, Kind::Stdio);
+  EXPECT_EQ(make("-display none").console().kind, Kind::None);
+  EXPECT_EQ(make("-nodefaults -nographic").console().kind, Kind::None);
+  EXPECT_EQ(make("-display none -serial mon:stdio").console().kind, Kind::Stdio);
+  EXPECT_EQ(make("-serial file:log").console().path, "log");
+  EXPECT_EQ(make("-serial chardev:c -chardev stdio,id=c,mux=on -mon chardev=c").console().kind, Kind::Stdio)
       << "the -chardev may stand behind";
   EXPECT_EQ(make("").fate("default: -serial vc"), Fate::Clamped) << "no window";
   EXPECT_NE(make("-serial chardev:none").refused(), "");
-  EXPECT_NE(make("-serial tcp::1").refused(), "");
+  EXPECT_NE(make("-serial tcp:1").refused(), "");
 }
 
 TEST(QemuLine, AVirtconsoleIsOnItsVirtioSerialDevice) {
@@ -517,7 +522,54 @@ TEST(QemuLine, AVirtconsoleIsOnItsVirtioSerialDevice) {
   EXPECT_EQ(m.refused(), "");
   EXPECT_EQ(slots_of<machine::ConsoleSpec>(m.vm()), std::vector<u32>{31});
   EXPECT_NE(make("-device virtconsole").refused(), "") << "no virtio-serial";
-  EXPECT_EQ(make("-nic none -device virtio-serial").fate("-device virtio-serial"), Fate::Ignored) << "no port";
+  EXPECT_EQ(make("-nic none -device virtio-serial").fate("-device virtio-serial"), Fate::Mapped) << "no port";
+}
+
+TEST(QemuLine, PortsAreNumberedAsInQemu) {
+  const Made m = make(
+      "-nic none -device virtio-serial,id=a -device virtio-serial,id=b -chardev null,id=x "
+      "-device virtserialport,name=one,bus=a.0,chardev=x -device virtserialport,nr=7,bus=a.0 "
+      "-device virtconsole,bus=a.0 -device virtconsole,bus=a.0 -device virtserialport,bus=b.0");
+  EXPECT_EQ(m.refused(), "");
+  std::vector<std::vector<u32>> numbers;
+  for (const machine::DeviceSpec& spec : m.vm().devices) {
+    const auto& console = std::get<machine::ConsoleSpec>(spec);
+    EXPECT_TRUE(console.multiport);
+    numbers.emplace_back();
+    for (const machine::PortSpec& port : console.ports) numbers.back().push_back(port.number);
+  }
+  EXPECT_EQ(numbers, (std::vector<std::vector<u32>>{{1, 7, 0, 2}, {1}}));
+  EXPECT_NE(make("-device virtio-serial -device virtserialport,nr=0").refused(), "") << "for a virtconsole";
+  EXPECT_NE(make("-device virtio-serial -device virtserialport,nr=31").refused(), "");
+  EXPECT_NE(make("-device virtio-serial -device virtserialport,nr=1 -device virtserialport,nr=1").refused(), "");
+  EXPECT_NE(make("-device virtio-serial,id=a -device virtserialport,bus=c.0").refused(), "");
+}
+
+TEST(QemuLine, SocketsOfChardevsAndOfSerialLines) {
+  const auto text = [](const std::string& line) {
+    const Made m = make("-display none " + line);
+    EXPECT_EQ(m.refused(), "") << line;
+    return m.console().socket.text();
+  };
+  EXPECT_EQ(text("-serial tcp::4444,server,nowait"), "tcp::4444,server=on");
+  EXPECT_EQ(text("-serial telnet:localhost:4322,server,nowait"), "telnet:localhost:4322,server=on");
+  EXPECT_EQ(text("-serial unix:/tmp/a,,b,server=on,wait=off"), "unix:/tmp/a,b,server=on");
+  EXPECT_EQ(text("-serial chardev:c -chardev socket,id=c,path=p"), "unix:p");
+  EXPECT_EQ(text("-serial chardev:c -chardev socket,id=c,host=h,port=1,telnet=on,reconnect=2"), "telnet:h:1");
+  EXPECT_FALSE(make("-serial tcp::1,server,nowait").console().socket.wait);
+  EXPECT_TRUE(make("-serial tcp::1,server").console().socket.wait);
+  EXPECT_EQ(make("-serial tcp:h:1,reconnect=2").console().socket.reconnect_ms, 2000u);
+  EXPECT_EQ(make("-serial tcp:h:1,reconnect=0").console().socket.reconnect_ms, std::nullopt);
+  EXPECT_EQ(make("-serial file:f,logfile=l,logappend=on").console().log_file, "l");
+  EXPECT_TRUE(make("-serial chardev:c -chardev file,id=c,path=f,append=on").console().append);
+  for (const char* wrong :
+       {"-chardev socket,id=c", "-chardev socket,id=c,path=p,port=1", "-serial unix:", "-serial tcp:a",
+        "-serial tcp:a:1,server,reconnect=1", "-chardev socket,id=c,path=p,websocket=on", "-chardev udp,id=c,port=1",
+        "-serial udp::1", "-serial tcp:a:1,reconnect=x",
+        "-chardev null,id=c -serial chardev:c -serial chardev:c -chardev null,id=c",
+        "-chardev socket,id=c,path=p -serial chardev:c -serial chardev:c"})
+    EXPECT_NE(make(wrong).refused(), "") << wrong;
+  EXPECT_EQ(make("-chardev socket,id=c,path=p,mux=on -serial chardev:c -serial chardev:c").refused(), "");
 }
 
 TEST(QemuLine, IdsAreOfQemusGrammarAndThereOnceOfAKind) {

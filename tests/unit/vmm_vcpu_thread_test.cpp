@@ -151,6 +151,44 @@ TEST_F(VcpuThreadTest, StopsWhileRunningSleepingAndOff) {
   asleep.stop();
 }
 
+TEST_F(VcpuThreadTest, WhoPausesItCanWaitUntilNothingRuns) {
+  ASSERT_TRUE(thread_.start(true));
+  std::atomic<bool> inside{true};
+  std::promise<void> let_go;
+  // As in a device, which a kick does not end.
+  vcpu_.then([&] {
+    let_go.get_future().wait();
+    inside = false;
+    return Exit::Yield;
+  });
+  ASSERT_TRUE(vcpu_.wait_for_runs(1));
+  thread_.pause();
+  auto paused = std::async(std::launch::async, [this] { thread_.wait_until_paused(); });
+  EXPECT_EQ(paused.wait_for(50ms), std::future_status::timeout);
+  let_go.set_value();
+  paused.get();
+  EXPECT_FALSE(inside);
+  const int runs = vcpu_.runs();
+  thread_.resume();
+  EXPECT_TRUE(vcpu_.wait_for_runs(runs + 1));
+}
+
+TEST_F(VcpuThreadTest, PausedWhileItSleepsOrIsOffNobodyWaits) {
+  vcpu_.then([] { return Exit::Wait; });
+  ASSERT_TRUE(thread_.start(true));
+  ASSERT_TRUE(vcpu_.wait_for_runs(1));
+  ASSERT_TRUE(wait_until_sleeping());
+  thread_.pause();
+  thread_.wait_until_paused();
+  ScriptedVcpu other;
+  VcpuThread off(
+      other, 0, 1, [] {}, [] {});
+  ASSERT_TRUE(off.start(false));
+  EXPECT_GT(off.thread_id(), 0);
+  off.pause();
+  off.wait_until_paused();
+}
+
 TEST_F(VcpuThreadTest, SamplesFindACrash) {
   arm::CpuState& s = vcpu_.state();
   s = arm::reset_state(0, 1);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/host_error.h"
 #include "base/log_once.h"
@@ -165,6 +166,30 @@ SlirpNetwork::~SlirpNetwork() {
   if (slirp_) slirp_cleanup(slirp_);
 }
 
+Status SlirpNetwork::change_forward(const HostForward& forward, bool add) {
+  Change change{.forward = forward, .add = add};
+  std::unique_lock lock(changes_mutex_);
+  if (!takes_changes_) return Error{ErrorKind::BadInput, "hostfwd: expected a network that runs; try again"};
+  changes_.push_back(&change);
+  wake();
+  changed_.wait(lock, [&change] { return change.done; });
+  return std::move(change.result);
+}
+
+void SlirpNetwork::make_changes(bool last) {
+  const std::lock_guard lock(changes_mutex_);
+  for (Change* const change : std::exchange(changes_, {})) {
+    const HostForward& f = change->forward;
+    if (change->add)
+      change->result = this->forward(f);
+    else if (slirp_remove_hostfwd(slirp_, f.udp, network_order(f.host_address), f.host_port) != 0)
+      change->result = Error{ErrorKind::BadInput, "hostfwd: expected a port that is forwarded; check it"};
+    change->done = true;
+  }
+  takes_changes_ = !last;
+  changed_.notify_all();
+}
+
 void SlirpNetwork::send(std::span<const u8> frame) {
   GuestPacket p = parse_guest_packet(frame);
   if (p.kind == GuestPacket::Kind::Fragment) {
@@ -176,6 +201,7 @@ void SlirpNetwork::send(std::span<const u8> frame) {
 
 void SlirpNetwork::run() {
   while (!stopping()) {
+    make_changes(false);
     const bool more = client()->transmit_pending();
     if (accept_again_ms_ && now_ms() >= accept_again_ms_) {
       close_ended_streams();
@@ -185,6 +211,7 @@ void SlirpNetwork::run() {
     run_timers();
     client()->received_all();
   }
+  make_changes(true);
 }
 
 void SlirpNetwork::wait(bool more_to_send) {

@@ -7,8 +7,11 @@
 // libslirp belongs to one thread: create() sets it up, then the thread that start() makes owns it until stop().
 #include <poll.h>
 
+#include <condition_variable>
+#include <deque>
 #include <list>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -31,7 +34,20 @@ class SlirpNetwork final : public ThreadNetwork {
 
   void send(std::span<const u8> frame) override;
 
+  /// (any thread) From now on a port of the host is forwarded, or no longer; of what is removed the guest's end is of
+  /// no importance.
+  Status add_forward(const HostForward& forward) { return change_forward(forward, true); }
+  Status remove_forward(const HostForward& forward) { return change_forward(forward, false); }
+
  private:
+  /// For the network's thread, which alone talks to libslirp.
+  struct Change {
+    HostForward forward;
+    bool add = false, done = false;
+    Status result{};
+  };
+  Status change_forward(const HostForward& forward, bool add);
+  void make_changes(bool last);
   struct Timer {
     void (*callback)(void*);
     void* opaque;
@@ -74,8 +90,12 @@ class SlirpNetwork final : public ThreadNetwork {
   u64 accept_again_ms_ = 0;                        ///< connections to forwarded ports wait until then; 0: they do not
   u64 clock_ahead_ms_ = 0;                         ///< libslirp's clock, while it is to let go of idle flows
   Slirp* slirp_ = nullptr;
-  std::vector<pollfd> polled_;  ///< event() first, then libslirp's
-  std::list<Timer> timers_;     // a list: libslirp keeps pointers to the elements
+  std::mutex changes_mutex_;  // guards what follows, up to takes_changes_
+  std::condition_variable changed_;
+  std::deque<Change*> changes_;  ///< of those who wait
+  bool takes_changes_ = true;    ///< until the thread ends
+  std::vector<pollfd> polled_;   ///< event() first, then libslirp's
+  std::list<Timer> timers_;      // a list: libslirp keeps pointers to the elements
 };
 
 }  // namespace armvisor::devices

@@ -30,9 +30,11 @@ Result<std::vector<HostAddress>> unix_address(const std::string& option, const s
   return std::vector{address};
 }
 
-void remove_socket(const std::string& path) {
+/// What has nothing in it: a socket that somebody left, or a file that mktemp made to have the name.
+void remove_empty(const std::string& path) {
   struct stat status;
-  if (::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) ::unlink(path.c_str());
+  if (::lstat(path.c_str(), &status) != 0) return;
+  if (S_ISSOCK(status.st_mode) || (S_ISREG(status.st_mode) && status.st_size == 0)) ::unlink(path.c_str());
 }
 
 }  // namespace
@@ -102,7 +104,7 @@ Result<Fd> bind_socket(const std::string& option, const SocketAddress& address, 
   for (const HostAddress& at : addresses) {
     Fd socket(::socket(at.family(), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     const int on = 1;
-    if (socket && at.family() == AF_UNIX) remove_socket(address.path);
+    if (socket && at.family() == AF_UNIX) remove_empty(address.path);
     if (socket && at.family() != AF_UNIX) ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (socket && ::bind(socket.get(), at.get(), at.size) == 0) return socket;
     error = errno;

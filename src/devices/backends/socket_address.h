@@ -44,7 +44,8 @@ std::optional<SocketAddress> parse_host_and_port(std::string_view text);
 bool is_multicast_text(const std::string& host);
 bool is_datagram_socket(int fd);
 
-/// Binds a new socket that does not wait. A Unix socket's name that is a socket already is replaced.
+/// Binds a new socket that does not wait. A socket or an empty file that has a Unix
+/// socket's name already is replaced.
 Result<Fd> bind_socket(const std::string& option, const SocketAddress& address, int type);
 
 /// The descriptor of an address, made one that does not wait; an error if it is no socket of `type`, or is one that

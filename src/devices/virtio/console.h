@@ -1,34 +1,44 @@
 #pragma once
-// A virtio console (virtio 1.2 section 5.3) with one port.
+// A virtio console (virtio 1.2 section 5.3): one port, or several that the driver finds by control messages.
 //
-// Output goes to a sink on the notifying vCPU's thread. Input comes from any thread into a bounded queue, from which
-// it moves to the guest's buffers as there are some.
-#include <functional>
+// What a port sends goes to its line on the notifying vCPU's thread, as long as the line takes it; then the buffer is
+// kept, and the queue stands still, until the line takes something again, on a thread of the line's. Input comes on
+// that thread into a bounded queue, from which it moves to the guest's buffers as there are some.
+#include <deque>
+#include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
+#include "devices/chardev/chardev.h"
 #include "devices/virtio/device.h"
 
 namespace armvisor::devices::virtio {
 
+struct ConsolePort {
+  Chardev* line = nullptr;  ///< outlives the device; null: nobody is at its other end
+  bool console = true;      ///< a console, which is open whoever is at its other end; else a port that has a name
+  std::string name{};
+  u32 number = 0;  ///< each its own, below Console::k_max_ports; only 0 can be used by a driver without MULTIPORT
+};
+
 class Console final : public Device {
  public:
-  using Sink = std::function<void(std::span<const u8>)>;
   static constexpr std::size_t k_input_capacity = 4096;
+  static constexpr u32 k_max_ports = 31;
+  /// Control messages that wait for the driver's buffers; what is more is lost.
+  static constexpr std::size_t k_max_messages = 128;
 
-  explicit Console(Sink sink) : sink_(std::move(sink)) {}
-
-  /// Takes input for the guest: as much as there is room for; returns how much that was. (any thread)
-  std::size_t input(std::span<const u8> bytes);
-  /// Called when room has come after input() took less than it was given. Set before the machine runs.
-  void on_room(std::function<void()> callback) { room_ = std::move(callback); }
-  /// The terminal's size, told to the guest. (any thread)
-  void resize(u16 columns, u16 rows);
+  /// One port, a console with the terminal's size.
+  explicit Console(Chardev* line);
+  /// Any number, with the feature VIRTIO_CONSOLE_F_MULTIPORT.
+  explicit Console(std::vector<ConsolePort> ports);
+  ~Console() override;
 
   std::string_view name() const override { return "virtio-console"; }
   u32 id() const override { return 3; }
   u64 features() const override;
-  std::span<const u16> queue_sizes() const override;
+  std::span<const u16> queue_sizes() const override { return queue_sizes_; }
   void read_config(u32 offset, std::span<u8> out) override;
   void write_config(u32 offset, std::span<const u8> in) override;
   void activate(u64 negotiated) override;
@@ -36,20 +46,24 @@ class Console final : public Device {
   void notify(u16 queue) override;
 
  private:
-  void transmit();
-  bool deliver();  ///< true when input that found no room may be tried again
-  std::optional<u32> send(const Chain& chain);
+  class Port;
+  Console(std::vector<ConsolePort> ports, bool multiport);
+  Port* port(u32 number);
+  void resize(TerminalSize size);
+  void receive_control();
+  void handle(u32 id, u16 event, u16 value);
+  void tell(u32 id, u16 event, u16 value, std::string_view more = {});
+  void send_control();
 
-  const Sink sink_;
-  std::function<void()> room_;
-  std::mutex mutex_;  // guards what follows and the receive queue
-  bool active_ = false;
-  u16 columns_ = 0;
-  u16 rows_ = 0;
-  std::vector<u8> pending_;
-  bool starved_ = false;  ///< input() took less than it was given
-  Chain receive_chain_;
-  Chain transmit_chain_;  // of the notifying thread
+  const bool multiport_;
+  std::vector<u16> queue_sizes_;
+  Chain control_in_;                          // of the notifying thread
+  std::mutex mutex_;                          // guards what follows and the queue of messages to the driver
+  bool active_ = false, controlled_ = false;  ///< MULTIPORT was negotiated
+  TerminalSize size_{};
+  std::deque<std::vector<u8>> messages_;
+  Chain control_out_;
+  std::vector<std::unique_ptr<Port>> ports_;  ///< last, so that their lines are let go first
 };
 
 }  // namespace armvisor::devices::virtio

@@ -1,0 +1,69 @@
+#pragma once
+// What a monitor asks of the machine that it controls. (any thread; nothing waits for the guest)
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+
+namespace armvisor::monitor {
+
+/// As QEMU calls them: RunState.
+enum class RunState { Prelaunch, Running, Paused, Shutdown };
+
+struct CpuInfo {
+  u32 index = 0;
+  int thread_id = 0;  ///< of the host's thread
+};
+
+struct BlockInfo {
+  std::string device;  ///< its name
+  std::string file, format;
+  bool read_only = false;
+  bool removable = false;
+  u64 size = 0;  ///< in bytes
+};
+
+struct ChardevInfo {
+  std::string label, filename;
+  bool used = false;
+};
+
+struct NetworkInfo {
+  std::string card, id;      ///< of the card and of its network
+  std::string kind, detail;  ///< of the network: "user", "net=10.0.2.0,restrict=off"
+  std::string mac;
+};
+
+/// Whose behaviour is followed, and what package says so.
+struct VersionInfo {
+  u32 major = 0, minor = 0, micro = 0;
+  std::string package;
+};
+
+class MachineControl {
+ public:
+  virtual RunState state() = 0;
+  virtual void stop() = 0;  ///< vCPUs, and the guest's time; nothing if it is stopped
+  virtual Status cont() = 0;
+  virtual void reset() = 0;
+  virtual void power_down() = 0;  ///< presses the power button
+  virtual void quit() = 0;
+
+  virtual VersionInfo version() = 0;
+  virtual std::string name() = 0;
+  virtual std::string uuid() = 0;
+  virtual u64 memory() = 0;  ///< in bytes
+  virtual std::vector<CpuInfo> cpus() = 0;
+  virtual std::vector<BlockInfo> blocks() = 0;
+  virtual std::vector<ChardevInfo> chardevs_in_use() = 0;
+  virtual std::vector<NetworkInfo> networks() = 0;
+  /// "tcp:ADDRESS:PORT-ADDRESS:PORT", or without the second half, on the user network of that id; empty: the first.
+  virtual Status add_forward(const std::string& network, const std::string& forward) = 0;
+  virtual Status remove_forward(const std::string& network, const std::string& forward) = 0;
+
+ protected:
+  ~MachineControl() = default;
+};
+
+}  // namespace armvisor::monitor

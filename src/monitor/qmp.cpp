@@ -1,0 +1,306 @@
+#include "monitor/qmp.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "base/platform.h"
+#include "monitor/hmp.h"
+
+namespace armvisor::monitor {
+namespace {
+
+constexpr const char* k_generic = "GenericError";
+constexpr const char* k_not_found = "CommandNotFound";
+
+void write_json(const Json& value, bool pretty, int depth, std::string& out) {
+  if (!value.is_structured()) {
+    out += value.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return;
+  }
+  const auto line = [&](int levels) {
+    if (pretty) out += "\n" + std::string(static_cast<std::size_t>(levels) * 4, ' ');
+  };
+  out += value.is_object() ? '{' : '[';
+  bool first = true;
+  for (const auto& [key, member] : value.items()) {
+    if (!std::exchange(first, false)) out += pretty ? "," : ", ";
+    line(depth + 1);
+    if (value.is_object()) out += Json(key).dump(-1, ' ', false, Json::error_handler_t::replace) + ": ";
+    write_json(member, pretty, depth + 1, out);
+  }
+  if (!value.empty()) line(depth);
+  out += value.is_object() ? '}' : ']';
+}
+
+Json version_json(const VersionInfo& v) {
+  return {{"qemu", {{"micro", v.micro}, {"minor", v.minor}, {"major", v.major}}}, {"package", v.package}};
+}
+
+Error generic(std::string text) { return {ErrorKind::BadArguments, std::move(text)}; }
+
+/// Only those of `known` may be there, each of which is a string, or as `number` says a number.
+Status check_arguments(const Json& arguments, std::initializer_list<std::string_view> known) {
+  for (const auto& [key, value] : arguments.items())
+    if (std::ranges::find(known, std::string_view(key)) == known.end())
+      return generic("Parameter '" + key + "' is unexpected");
+  return {};
+}
+
+Json block_json(const BlockInfo& b) {
+  return {{"io-status", "ok"},
+          {"device", b.device},
+          {"locked", false},
+          {"removable", b.removable},
+          {"inserted",
+           {{"iops_rd", 0},
+            {"image", {{"virtual-size", b.size}, {"filename", b.file}, {"format", b.format}}},
+            {"iops_wr", 0},
+            {"ro", b.read_only},
+            {"drv", b.format},
+            {"iops", 0},
+            {"bps_wr", 0},
+            {"encrypted", false},
+            {"bps", 0},
+            {"bps_rd", 0},
+            {"file", b.file}}},
+          {"type", "unknown"}};
+}
+
+}  // namespace
+
+std::string json_text(const Json& value, bool pretty) {
+  std::string text;
+  write_json(value, pretty, 0, text);
+  return text;
+}
+
+// --- the protocol
+
+void QmpSession::opened() {
+  stream_.reset();
+  negotiated_ = false;
+  say({{"QMP", {{"version", version_json(machine_.version())}, {"capabilities", Json::array()}}}});
+}
+
+void QmpSession::closed() { negotiated_ = false; }
+
+std::size_t QmpSession::take(std::string_view bytes) {
+  JsonStream::Item item;
+  bool found = false;
+  const std::size_t n = stream_.read(bytes, item, found);
+  if (found) answer(item);
+  return n;
+}
+
+void QmpSession::say(const Json& value) { say_(json_text(value, pretty_) + "\r\n"); }
+
+void QmpSession::say_error(const char* error_class, const std::string& text, const Json* id) {
+  Json j{{"error", {{"class", error_class}, {"desc", text}}}};
+  if (id) j["id"] = *id;
+  say(j);
+}
+
+std::string QmpSession::event_text(const Event& event) {
+  if (!negotiated_) return {};
+  Json j{{"timestamp", {{"seconds", event.realtime_us / 1'000'000}, {"microseconds", event.realtime_us % 1'000'000}}},
+         {"event", event.name}};
+  if (!event.data.empty()) j["data"] = Json::parse(event.data, nullptr, false);
+  return json_text(j, pretty_) + "\r\n";
+}
+
+void QmpSession::answer(const JsonStream::Item& item) {
+  if (!item.error.empty()) return say_error(k_generic, item.error);
+  const Json command = Json::parse(item.text, nullptr, false);
+  if (command.is_discarded()) {
+    const bool word = item.text.find_first_of("{[\"") == std::string::npos;
+    return say_error(k_generic, word ? "JSON parse error, invalid keyword '" + item.text + "'"
+                                     : "JSON parse error, expecting value");
+  }
+  if (!command.is_object()) return say_error(k_generic, "QMP input must be a JSON object");
+  execute(command);
+}
+
+Status QmpSession::check(const Json& command) const {
+  for (const auto& [key, value] : command.items()) {
+    if (key == "execute" || key == "exec-oob") {
+      if (!value.is_string()) return generic("QMP input member '" + key + "' must be a string");
+    } else if (key == "arguments") {
+      if (!value.is_object()) return generic("QMP input member 'arguments' must be an object");
+    } else if (key != "id") {
+      return generic("QMP input member '" + key + "' is unexpected");
+    }
+  }
+  if (command.contains("execute") == command.contains("exec-oob"))
+    return generic(command.contains("execute") ? "QMP input members 'execute' and 'exec-oob' clash"
+                                               : "QMP input lacks member 'execute'");
+  if (command.contains("exec-oob")) return generic("QMP input member 'exec-oob' is unexpected");
+  return {};
+}
+
+void QmpSession::execute(const Json& command) {
+  const auto given_id = command.find("id");
+  const Json* const id = given_id == command.end() ? nullptr : &*given_id;
+  if (const Status sound = check(command); !sound) return say_error(k_generic, sound.error().message, id);
+  using Function = Result<Json> (QmpSession::*)(const Json&);
+  constexpr std::pair<std::string_view, Function> k_commands[] = {
+#define QMP(name, function) {name, &QmpSession::function},
+#include "monitor/qmp_commands.inc"
+#undef QMP
+  };
+  const std::string name = command["execute"];
+  const auto row = std::ranges::find(k_commands, std::string_view(name), &std::pair<std::string_view, Function>::first);
+  const bool is_negotiation = row == std::begin(k_commands);
+  if (!negotiated_ && !is_negotiation)
+    return say_error(k_not_found, "Expecting capabilities negotiation with 'qmp_capabilities'", id);
+  if (row == std::end(k_commands)) return say_error(k_not_found, "The command " + name + " has not been found", id);
+  if (negotiated_ && is_negotiation)
+    return say_error(k_not_found, "Capabilities negotiation is already complete, command ignored", id);
+  auto result = (this->*row->second)(command.value("arguments", Json::object()));
+  if (!result) return say_error(k_generic, result.error().message, id);
+  Json j{{"return", *std::move(result)}};
+  if (id) j["id"] = *id;
+  say(j);
+}
+
+// --- the commands
+
+Result<Json> QmpSession::capabilities(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {"enable"}));
+  if (const auto enable = arguments.find("enable"); enable != arguments.end()) {
+    if (!enable->is_array()) return generic("Invalid parameter type for 'enable', expected: array");
+    for (const Json& one : *enable)
+      return generic("Capability " + (one.is_string() ? one.get<std::string>() : one.dump()) + " not available");
+  }
+  negotiated_ = true;
+  return Json::object();
+}
+
+Result<Json> QmpSession::query_version(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  return version_json(machine_.version());
+}
+
+Result<Json> QmpSession::query_commands(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  Json all = Json::array();
+#define QMP(name, function) all.push_back({{"name", name}});
+#include "monitor/qmp_commands.inc"
+#undef QMP
+  return all;
+}
+
+Result<Json> QmpSession::query_status(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  const RunState state = machine_.state();
+  return Json{{"status", name(state)}, {"running", state == RunState::Running}};
+}
+
+Result<Json> QmpSession::query_name(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  const std::string name = machine_.name();
+  return name.empty() ? Json::object() : Json{{"name", name}};
+}
+
+Result<Json> QmpSession::query_uuid(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  return Json{{"UUID", machine_.uuid()}};
+}
+
+Result<Json> QmpSession::query_kvm(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  return Json{{"enabled", false}, {"present", false}};
+}
+
+Result<Json> QmpSession::query_target(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  return Json{{"arch", "arm"}};
+}
+
+Result<Json> QmpSession::query_machines(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {"compat-props"}));
+  const Json virt{{"hotpluggable-cpus", false},       {"name", "virt"},
+                  {"numa-mem-supported", false},      {"default-cpu-type", "cortex-a15-arm-cpu"},
+                  {"cpu-max", k_max_vcpus},           {"deprecated", false},
+                  {"default-ram-id", "mach-virt.ram"}};
+  return Json::array({virt});
+}
+
+Result<Json> QmpSession::query_cpus(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  Json all = Json::array();
+  for (const CpuInfo& cpu : machine_.cpus())
+    all.push_back({{"thread-id", cpu.thread_id},
+                   {"props", {{"core-id", cpu.index}, {"thread-id", 0}, {"socket-id", 0}, {"cluster-id", 0}}},
+                   {"qom-path", "/machine/unattached/device[" + std::to_string(cpu.index) + "]"},
+                   {"cpu-index", cpu.index},
+                   {"target", "arm"}});
+  return all;
+}
+
+Result<Json> QmpSession::query_block(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  Json all = Json::array();
+  for (const BlockInfo& block : machine_.blocks()) all.push_back(block_json(block));
+  return all;
+}
+
+Result<Json> QmpSession::query_chardev(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  Json all = Json::array();
+  for (const ChardevInfo& c : machine_.chardevs_in_use())
+    all.push_back({{"frontend-open", c.used}, {"filename", c.filename}, {"label", c.label}});
+  return all;
+}
+
+Result<Json> QmpSession::query_iothreads(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  return Json::array();
+}
+
+Result<Json> QmpSession::query_memory(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  return Json{{"base-memory", machine_.memory()}, {"plugged-memory", 0}};
+}
+
+Result<Json> QmpSession::stop(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  machine_.stop();
+  return Json::object();
+}
+
+Result<Json> QmpSession::cont(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  AV_TRY(machine_.cont());
+  return Json::object();
+}
+
+Result<Json> QmpSession::system_reset(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  machine_.reset();
+  return Json::object();
+}
+
+Result<Json> QmpSession::system_powerdown(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  machine_.power_down();
+  return Json::object();
+}
+
+Result<Json> QmpSession::quit(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {}));
+  machine_.quit();
+  return Json::object();
+}
+
+Result<Json> QmpSession::human_monitor_command(const Json& arguments) {
+  AV_TRY(check_arguments(arguments, {"command-line", "cpu-index"}));
+  const auto line = arguments.find("command-line");
+  if (line == arguments.end()) return generic("Parameter 'command-line' is missing");
+  if (!line->is_string()) return generic("Invalid parameter type for 'command-line', expected: string");
+  std::string text = run_human_command(machine_, line->get<std::string>());
+  for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos; at += 2) text.insert(at, 1, '\r');
+  return Json(text);
+}
+
+}  // namespace armvisor::monitor

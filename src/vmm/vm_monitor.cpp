@@ -1,0 +1,108 @@
+// What monitors ask of the machine, and what they are told.
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "vmm/vm.h"
+
+namespace armvisor::vmm {
+
+using monitor::RunState;
+
+void Vm::start_monitors() {
+  for (std::size_t i = 0; i < config_.monitors.size(); ++i)
+    if (monitor_lines_[i])
+      monitors_.push_back(std::make_unique<monitor::Monitor>(*monitor_lines_[i], config_.monitors[i].mode,
+                                                             static_cast<monitor::MachineControl&>(*this)));
+}
+
+void Vm::tell(const char* event, const std::string& data) {
+  const monitor::Event e{event, data, clock_.realtime_ns() / 1000};
+  for (const auto& one : monitors_) one->event(e);
+}
+
+/// Why the machine ended or was reset, as QEMU tells it.
+void Vm::tell_end(const End& end) {
+  const std::string data = fmt::format("{{\"guest\": {}, \"reason\": \"{}\"}}", end.by_guest, end.cause);
+  // As QEMU has it: a machine that was stopped is as before its start.
+  if (is_reset(end) && state_ != RunState::Running) state_ = RunState::Prelaunch;
+  if (end.reason == EndReason::Crashed) tell("GUEST_PANICKED", "{\"action\": \"poweroff\"}");
+  tell(is_reset(end) ? "RESET" : "SHUTDOWN", data);
+}
+
+RunState Vm::state() { return state_; }
+
+void Vm::stop() {
+  if (state_ == RunState::Running) stop_as(RunState::Paused);
+}
+
+void Vm::stop_as(RunState state) {
+  const std::lock_guard one_at_a_time(state_mutex_);
+  const bool ran = state_.exchange(state) == RunState::Running;
+  if (!ran) return;
+  {
+    const std::shared_lock guard(threads_mutex_);
+    for (auto& thread : threads_) thread->pause();
+    for (auto& thread : threads_) thread->wait_until_paused();
+  }
+  time_->stop();
+  tell("STOP");
+}
+
+Status Vm::cont() {
+  const std::lock_guard one_at_a_time(state_mutex_);
+  if (state_ == RunState::Running) return {};
+  if (state_ == RunState::Shutdown) return Error{ErrorKind::BadArguments, "Resetting the Virtual Machine is required"};
+  // The guest's first words are for whoever connected before the command.
+  chardevs_->accept_waiting();
+  state_ = RunState::Running;
+  time_->go_on();
+  {
+    const std::shared_lock guard(threads_mutex_);
+    for (auto& thread : threads_) thread->resume();
+  }
+  tell("RESUME");
+  return {};
+}
+
+void Vm::reset() {
+  chardevs_->accept_waiting();
+  end(EndReason::Reset, "host-qmp-system-reset");
+}
+
+void Vm::power_down() {
+  {
+    const std::lock_guard made(making_mutex_);
+    const std::lock_guard guard(machine_mutex_);
+    if (machine_) machine_->press_power_key();
+  }
+  tell("POWERDOWN");
+}
+
+std::vector<monitor::CpuInfo> Vm::cpus() {
+  const std::lock_guard made(making_mutex_);
+  const std::shared_lock guard(threads_mutex_);
+  std::vector<monitor::CpuInfo> all;
+  for (u32 i = 0; i < threads_.size(); ++i) all.push_back({i, threads_[i]->thread_id()});
+  return all;
+}
+
+std::vector<monitor::BlockInfo> Vm::blocks() {
+  std::vector<monitor::BlockInfo> all;
+  const std::lock_guard guard(mutex_);
+  const Status told = machine::for_each_disk(config_.devices, [&](const machine::DiskSpec& disk) -> Status {
+    const u64 size = all.size() < disks_.size() ? disks_[all.size()]->size() : 0;
+    all.push_back({disk.name.empty() ? "disk" + std::to_string(all.size()) : disk.name, disk.path, disk.format,
+                   disk.read_only, false, size});
+    return {};
+  });
+  return told ? all : std::vector<monitor::BlockInfo>();
+}
+
+std::vector<monitor::ChardevInfo> Vm::chardevs_in_use() {
+  std::vector<monitor::ChardevInfo> all;
+  if (const auto* const list = chardevs())
+    for (const auto& entry : list->list()) all.push_back({entry.label, entry.filename, entry.used});
+  return all;
+}
+
+}  // namespace armvisor::vmm

@@ -1,0 +1,107 @@
+// Commands of the monitor for people: QEMU's words, byte by byte where scripts look.
+#include <gtest/gtest.h>
+
+#include "devices/chardev/mux.h"
+#include "monitor/hmp.h"
+#include "monitor/monitor.h"
+#include "unit/fake_chardev.h"
+#include "unit/fake_machine_control.h"
+
+namespace armvisor::monitor {
+namespace {
+
+TEST(Hmp, CommandsSayWhatQemusSay) {
+  FakeMachine m;
+  const auto run = [&m](const char* line) { return run_human_command(m, line); };
+  EXPECT_EQ(run("info status"), "VM status: running\n");
+  EXPECT_EQ(run("stop"), "");
+  EXPECT_EQ(run(" info  status "), "VM status: paused\n");
+  m.now = RunState::Prelaunch;
+  EXPECT_EQ(run("info status"), "VM status: paused (prelaunch)\n");
+  EXPECT_EQ(run("info version"), "10.0.2fake\n");
+  EXPECT_EQ(run("info name"), "");
+  EXPECT_EQ(run("info uuid"), "00000000-0000-0000-0000-000000000000\n");
+  EXPECT_EQ(run("info kvm"), "kvm support: not compiled\n");
+  EXPECT_EQ(run("info cpus"), "* CPU #0: thread_id=100\n  CPU #1: thread_id=101\n");
+  EXPECT_EQ(run("info chardev"), "serial0: filename=stdio\n");
+  EXPECT_EQ(run("info network"),
+            "virtio-net-device.0: index=0,type=nic,model=virtio-net-device,macaddr=52:54:00:12:34:56\n"
+            " \\ net0: index=0,type=user,net=10.0.2.0,restrict=off\n");
+  EXPECT_EQ(run("nope"), "unknown command: 'nope'\n");
+  EXPECT_EQ(run("info nope"), "unknown command: 'info nope'\n");
+  EXPECT_EQ(run("stop x"),
+            "stop|s: extraneous characters at the end of line\nTry \"help stop\" for more information\n");
+  EXPECT_EQ(run("hostfwd_add"), "hostfwd_add: string expected\nTry \"help hostfwd_add\" for more information\n");
+  EXPECT_NE(run("sendkey a").find("there is no keyboard"), std::string::npos);
+  EXPECT_NE(run("help stop").find("stop emulation"), std::string::npos);
+  EXPECT_EQ(run(""), "");
+}
+
+TEST(Hmp, PortsAreForwardedByTheNetworksName) {
+  FakeMachine m;
+  run_human_command(m, "hostfwd_add tcp::5555-:22");
+  run_human_command(m, "hostfwd_add net0 tcp::5555-:22");
+  EXPECT_EQ(run_human_command(m, "hostfwd_remove net0 tcp::5555"), "host forwarding rule for tcp::5555 removed\n");
+  EXPECT_EQ(m.told, "add[]tcp::5555-:22 add[net0]tcp::5555-:22 remove[net0]tcp::5555 ");
+}
+
+TEST(Hmp, WhatIsTypedIsShownAsQemuShowsIt) {
+  FakeMachine m;
+  std::string said;
+  HmpSession session(m, [&](std::string_view text) { said += text; });
+  const auto type = [&](std::string_view keys) {
+    said.clear();
+    for (std::size_t at = 0; at < keys.size();) at += session.take(keys.substr(at));
+    return said;
+  };
+  session.opened();
+  EXPECT_EQ(said, "QEMU 10.0.2 monitor - type 'help' for more information\r\n(qemu) ");
+  EXPECT_EQ(type("abc\x7f\x7f\n"),
+            "a\x1b[K\x1b[Dab\x1b[K\x1b[D\x1b[Dabc\x1b[K\x1b[D\x1b[D\x1b[Dab\x1b[K\x1b[D\x1b[Da\x1b[K\r\n"
+            "unknown command: 'a'\r\n(qemu) ");
+  EXPECT_EQ(type("\n"), "\r\n(qemu) ");
+  EXPECT_EQ(type("\x1b[A"), "a\x1b[K") << "the last line again";
+  EXPECT_EQ(type("\x15stop\r").substr(0, 6), "\x1b[D\x1b[K");
+  EXPECT_TRUE(type("info version\r\n").ends_with("\r\n10.0.2fake\r\n(qemu) \r\n(qemu) ")) << said;
+  EXPECT_EQ(m.told, "stop ");
+  EXPECT_TRUE(type("quit\n").ends_with("quit\x1b[K\r\n"));
+}
+
+TEST(Hmp, LinesAreBounded) {
+  LineEditor editor;
+  std::string shown;
+  for (int i = 0; i < 100'000; ++i) {
+    shown.clear();
+    EXPECT_FALSE(editor.key('x', shown));
+  }
+  EXPECT_TRUE(editor.key('\n', shown));
+  EXPECT_EQ(editor.take().size(), LineEditor::k_max_line);
+}
+
+TEST(Hmp, OnAMuxItShowsItselfWhenItHasTheFocus) {
+  auto* const below = new devices::FakeChardev;
+  devices::Mux mux(std::unique_ptr<devices::Chardev>(below), {.when = devices::ConsoleKeys::When::Always}, {});
+  FakeMachine m;
+  devices::Chardev* const line = mux.add_user();
+  devices::Chardev* const serial = mux.add_user();
+  Monitor monitor(*line, Monitor::Mode::Readline, m);
+  serial->write({reinterpret_cast<const u8*>("guest"), 5});
+  const auto type = [&](std::string_view keys) {
+    below->output.clear();
+    below->type(keys);
+    return below->output;
+  };
+  EXPECT_EQ(below->output, "guest");
+  EXPECT_EQ(type("\x01"
+                 "c"),
+            "QEMU 10.0.2 monitor - type 'help' for more information\r\n(qemu) ");
+  EXPECT_EQ(type("\x01"
+                 "c"),
+            "\r\n");
+  EXPECT_EQ(type("\x01"
+                 "c"),
+            "(qemu) ");
+}
+
+}  // namespace
+}  // namespace armvisor::monitor

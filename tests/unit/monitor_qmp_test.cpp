@@ -1,0 +1,183 @@
+// The machine protocol: what is said for what is said, as QEMU has it.
+#include <gtest/gtest.h>
+
+#include "monitor/monitor.h"
+#include "monitor/qmp.h"
+#include "unit/fake_chardev.h"
+#include "unit/fake_machine_control.h"
+
+namespace armvisor::monitor {
+namespace {
+
+struct Qmp : testing::Test {
+  FakeMachine machine;
+  std::string said;
+  QmpSession session{machine, false, [this](std::string_view text) { said += text; }};
+
+  std::string ask(std::string_view bytes) {
+    said.clear();
+    for (std::size_t at = 0; at < bytes.size();) at += session.take(bytes.substr(at));
+    return said;
+  }
+  void negotiate() {
+    session.opened();
+    EXPECT_EQ(ask(R"({"execute":"qmp_capabilities"})"), "{\"return\": {}}\r\n");
+  }
+  static std::string generic(const std::string& text) {
+    return "{\"error\": {\"class\": \"GenericError\", \"desc\": \"" + text + "\"}}\r\n";
+  }
+};
+
+TEST_F(Qmp, ItGreetsAndWaitsForCapabilities) {
+  session.opened();
+  EXPECT_EQ(said,
+            "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 2, \"minor\": 0, \"major\": 10}, \"package\": \"fake\"}, "
+            "\"capabilities\": []}}\r\n");
+  EXPECT_EQ(ask("{\"execute\":\"query-status\"}\n"),
+            "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"Expecting capabilities negotiation with "
+            "'qmp_capabilities'\"}}\r\n");
+  EXPECT_EQ(session.event_text({"STOP", "", 0}), "") << "no events before";
+  negotiate();
+  EXPECT_NE(ask("{\"execute\":\"qmp_capabilities\"}").find("already complete"), std::string::npos);
+  session.closed();
+  session.opened();
+  EXPECT_NE(ask("{\"execute\":\"query-status\"}").find("CommandNotFound"), std::string::npos) << "anew for each client";
+}
+
+TEST_F(Qmp, AnswersHaveTheIdOfTheirCommand) {
+  negotiate();
+  EXPECT_EQ(ask(R"({"execute":"query-status","id":{"a":[1,"x"]}})"),
+            "{\"return\": {\"status\": \"running\", \"running\": true}, \"id\": {\"a\": [1, \"x\"]}}\r\n");
+  EXPECT_EQ(ask(R"({"execute":"nope","id":7})"),
+            "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command nope has not been found\"}, \"id\": "
+            "7}\r\n");
+}
+
+TEST_F(Qmp, CommandsFollowEachOtherInPiecesAndInSingleQuotes) {
+  negotiate();
+  const std::string status = "{\"return\": {\"status\": \"running\", \"running\": true}}\r\n";
+  EXPECT_EQ(ask(R"({"execute":"query-status"}{'execute':'query-status'} {"execute":)"), status + status);
+  EXPECT_EQ(ask("\n\"query-status\""), "");
+  EXPECT_EQ(ask("}"), status);
+  EXPECT_EQ(ask(R"({'execute':'human-monitor-command','arguments':{'command-line':'it\'s "x"'}})"),
+            "{\"return\": \"unknown command: 'it's'\\r\\n\"}\r\n");
+}
+
+TEST_F(Qmp, CommandsReachTheMachine) {
+  negotiate();
+  for (const char* command : {"stop", "cont", "system_reset", "system_powerdown", "quit"})
+    EXPECT_EQ(ask("{\"execute\":\"" + std::string(command) + "\"}"), "{\"return\": {}}\r\n") << command;
+  EXPECT_EQ(machine.told, "stop cont reset power_down quit ");
+  machine.now = RunState::Shutdown;
+  EXPECT_EQ(ask("{\"execute\":\"cont\"}"), generic("Resetting the Virtual Machine is required"));
+}
+
+TEST_F(Qmp, QueriesHaveQemusForms) {
+  negotiate();
+  EXPECT_EQ(
+      ask(R"({"execute":"query-cpus-fast"})"),
+      "{\"return\": [{\"thread-id\": 100, \"props\": {\"core-id\": 0, \"thread-id\": 0, \"socket-id\": 0, "
+      "\"cluster-id\": 0}, \"qom-path\": \"/machine/unattached/device[0]\", \"cpu-index\": 0, \"target\": \"arm\"}, "
+      "{\"thread-id\": 101, \"props\": {\"core-id\": 1, \"thread-id\": 0, \"socket-id\": 0, \"cluster-id\": 0}, "
+      "\"qom-path\": \"/machine/unattached/device[1]\", \"cpu-index\": 1, \"target\": \"arm\"}]}\r\n");
+  EXPECT_EQ(ask(R"({"execute":"query-name"})"), "{\"return\": {}}\r\n");
+  machine.title = "a \"b\"";
+  EXPECT_EQ(ask(R"({"execute":"query-name"})"), "{\"return\": {\"name\": \"a \\\"b\\\"\"}}\r\n");
+  EXPECT_EQ(ask(R"({"execute":"query-chardev"})"),
+            "{\"return\": [{\"frontend-open\": true, \"filename\": \"stdio\", \"label\": \"serial0\"}]}\r\n");
+  const std::string commands = ask(R"({"execute":"query-commands"})");
+#define QMP(name, function) EXPECT_NE(commands.find("{\"name\": \"" name "\"}"), std::string::npos);
+#include "monitor/qmp_commands.inc"
+#undef QMP
+  const Json block = Json::parse(ask(R"({"execute":"query-block"})"))["return"][0];
+  EXPECT_EQ(block["device"], "hd0");
+  EXPECT_EQ(block["inserted"]["file"], "disk.img");
+  EXPECT_EQ(block["inserted"]["ro"], true);
+}
+
+TEST_F(Qmp, WhatIsWrongIsToldInQemusWords) {
+  negotiate();
+  const std::pair<const char*, const char*> rows[] = {
+      {"[1]", "QMP input must be a JSON object"},
+      {"3\n", "QMP input must be a JSON object"},
+      {"\"x\"", "QMP input must be a JSON object"},
+      {"nonsense\n", "JSON parse error, invalid keyword 'nonsense'"},
+      {"{\"execute\":1}", "QMP input member 'execute' must be a string"},
+      {"{\"executeX\":\"a\"}", "QMP input member 'executeX' is unexpected"},
+      {"{\"execute\":\"query-name\",\"foo\":1}", "QMP input member 'foo' is unexpected"},
+      {"{\"execute\":\"query-name\",\"arguments\":3}", "QMP input member 'arguments' must be an object"},
+      {"{\"execute\":\"stop\",\"arguments\":{\"x\":1}}", "Parameter 'x' is unexpected"},
+      {"{\"execute\":\"human-monitor-command\"}", "Parameter 'command-line' is missing"},
+      {"{}", "QMP input lacks member 'execute'"},
+      {"}", "JSON parse error, expecting value"},
+      {"{\"a\" 1}", "JSON parse error, expecting value"},
+      {"[}", "JSON parse error, expecting value"}};
+  for (const auto& [bytes, text] : rows) EXPECT_EQ(ask(bytes), generic(text)) << bytes;
+  EXPECT_EQ(machine.told, "");
+}
+
+TEST_F(Qmp, AFloodOfBracketsOrLettersIsBoundedAndReadingGoesOn) {
+  negotiate();
+  std::string deep;
+  for (int i = 0; i < 100'000; ++i) deep += "{\"a\":";
+  EXPECT_EQ(ask(deep + "\n"), generic("JSON nesting depth limit exceeded"));
+  EXPECT_EQ(ask(std::string(1 << 20, 'x') + "\n"), generic("JSON token size limit exceeded"));
+  EXPECT_EQ(ask("{\"execute\":\"" + std::string(1 << 20, 'x') + "\"}\n"), generic("JSON token size limit exceeded"));
+  EXPECT_EQ(ask("{\"execute\":\"quit\"}"), "{\"return\": {}}\r\n");
+}
+
+TEST_F(Qmp, EventsHaveATime) {
+  negotiate();
+  EXPECT_EQ(
+      session.event_text({"RESET", "{\"guest\": true, \"reason\": \"guest-reset\"}", 12'000'345}),
+      "{\"timestamp\": {\"seconds\": 12, \"microseconds\": 345}, \"event\": \"RESET\", \"data\": {\"guest\": true, "
+      "\"reason\": \"guest-reset\"}}\r\n");
+}
+
+TEST_F(Qmp, AnswersCanBePretty) {
+  QmpSession pretty(machine, true, [this](std::string_view text) { said += text; });
+  pretty.opened();
+  said.clear();
+  pretty.take("{\"execute\":\"qmp_capabilities\"}");
+  EXPECT_EQ(said, "{\n    \"return\": {}\n}\r\n");
+}
+
+// --- on a line
+
+TEST(Monitor, APeerThatReadsNothingIsAnsweredLessAndLosesEventsAtLast) {
+  devices::FakeChardev line;
+  FakeMachine machine;
+  Monitor monitor(line, Monitor::Mode::Control, machine);
+  line.type("{\"execute\":\"qmp_capabilities\"}");
+  line.full = true;
+  std::size_t taken = 0;
+  const std::string ask = "{\"execute\":\"query-commands\"}";
+  for (int i = 0; i < 10'000; ++i) taken += line.type(ask) == ask.size();
+  EXPECT_LT(taken, 1000u) << "commands wait";
+  for (int i = 0; i < 100'000; ++i) monitor.event({"STOP", "", 0});
+  line.output.clear();
+  const int before = line.rooms;
+  line.make_room();
+  EXPECT_LT(line.output.size(), 2 * Monitor::k_most);
+  EXPECT_GT(line.rooms, before) << "commands are taken again";
+  line.output.clear();
+  EXPECT_EQ(line.type("{\"execute\":\"query-name\"}"), 24u);
+  EXPECT_EQ(line.output, "{\"return\": {}}\r\n");
+}
+
+TEST(Monitor, ANewPeerGetsNothingOfTheOldOnes) {
+  devices::FakeChardev line;
+  FakeMachine machine;
+  Monitor monitor(line, Monitor::Mode::Control, machine);
+  line.type("{\"execute\":\"qmp_capabilities\"}{\"execute\":");
+  line.full = true;
+  line.type("\"query-name\"}");
+  line.set_there(false);
+  line.full = false;
+  line.output.clear();
+  line.set_there(true);
+  EXPECT_TRUE(line.output.starts_with("{\"QMP\"")) << line.output;
+}
+
+}  // namespace
+}  // namespace armvisor::monitor
