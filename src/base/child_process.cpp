@@ -34,7 +34,7 @@ struct Plan {
   std::string listen_pid = "LISTEN_PID=";  ///< the id is written behind it
   std::size_t listen_pid_at = 0;
   int nothing, messages, socket, failed;
-  bool more_privileges;
+  bool more_privileges = false, detached = false;
   pid_t parent;
 };
 
@@ -64,9 +64,13 @@ int execute(Plan& plan) {
 /// In the new process. Descriptors: 0 and 1 nothing, 2 messages, 3 the socket; the one that tells of a failure closes
 /// when the program begins.
 [[noreturn]] void become(Plan& plan) {
-  ::setpgid(0, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (::getppid() != plan.parent) ::_exit(127);  // it ended before that was asked for
+  if (plan.detached) {
+    if (::chdir("/") != 0) ::_exit(127);
+  } else {
+    ::setpgid(0, 0);
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (::getppid() != plan.parent) ::_exit(127);  // it ended before that was asked for
+  }
   if (!plan.more_privileges) ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   sigset_t none;
   ::sigemptyset(&none);
@@ -122,49 +126,92 @@ void set_environment(Plan& plan, bool socket, std::string& listen_fds) {
   plan.environment.push_back(nullptr);
 }
 
+/// A plan, and what it refers to.
+struct Launch {
+  Plan plan;
+  Fd nothing, socket;
+  PipeEnds failed;
+  std::vector<std::string> copies;
+  std::string listen_fds = "LISTEN_FDS=1";
+
+  /// All but where messages go.
+  Status prepare(const std::vector<std::string>& words, const Fd& given) {
+    AV_TRY_ASSIGN(failed, make_pipe(0));
+    Fd null_device(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!null_device) return host_error("a program: expected to open /dev/null", errno, "check the host");
+    AV_TRY_ASSIGN(nothing, out_of_the_way(null_device));
+    if (given) {
+      AV_TRY_ASSIGN(socket, out_of_the_way(given));
+    }
+    plan.files = places_of(words.at(0));
+    copies = words;
+    for (std::string& word : copies) plan.words.push_back(word.data());
+    plan.words.push_back(nullptr);
+    set_environment(plan, static_cast<bool>(socket), listen_fds);
+    plan.nothing = nothing.get();
+    plan.socket = socket.get();
+    plan.failed = failed.to.get();
+    plan.parent = ::getpid();
+    return {};
+  }
+  /// Why the program could not be executed; 0: it runs. Once, in the process that starts it.
+  int failure() {
+    failed.to.reset();
+    int error = 0;
+    ssize_t n;
+    do n = ::read(failed.from.get(), &error, sizeof error);
+    while (n < 0 && errno == EINTR);
+    return n == 0 ? 0 : error;
+  }
+};
+
+/// In a new process: one of its own becomes the program, so that it is nobody's child.
+[[noreturn]] void detach(Plan& plan) {
+  ::setsid();
+  const pid_t id = ::fork();
+  if (id == 0) become(plan);
+  const int error = errno;
+  if (id < 0 && ::write(plan.failed, &error, sizeof error) < 0) ::_exit(1);
+  ::_exit(0);
+}
+
 }  // namespace
 
 Result<ChildProcess> ChildProcess::start(const std::vector<std::string>& words, Fd socket, const std::string& purpose,
                                          const std::string& package, Privileges privileges) {
   AV_TRY_ASSIGN(PipeEnds messages, make_pipe(O_NONBLOCK));
-  AV_TRY_ASSIGN(PipeEnds failed, make_pipe(0));
-  Fd null_device(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null_device) return host_error("a program: expected to open /dev/null", errno, "check the host");
-  AV_TRY_ASSIGN(const Fd nothing, out_of_the_way(null_device));
-  Fd high_socket;
-  if (socket) {
-    AV_TRY_ASSIGN(high_socket, out_of_the_way(socket));
-  }
-  Plan plan;
-  plan.files = places_of(words.at(0));
-  std::vector<std::string> copies = words;
-  for (std::string& word : copies) plan.words.push_back(word.data());
-  plan.words.push_back(nullptr);
-  std::string listen_fds = "LISTEN_FDS=1";
-  set_environment(plan, static_cast<bool>(socket), listen_fds);
-  plan.nothing = nothing.get();
-  plan.messages = messages.to.get();
-  plan.socket = high_socket.get();
-  plan.failed = failed.to.get();
-  plan.parent = ::getpid();
-  plan.more_privileges = privileges == Privileges::OfItsFile;
-
+  Launch launch;
+  AV_TRY(launch.prepare(words, socket));
+  launch.plan.messages = messages.to.get();
+  launch.plan.more_privileges = privileges == Privileges::OfItsFile;
   const pid_t id = ::fork();
   if (id < 0) return host_error("a program: expected to start " + words[0], errno, "end other programs");
-  if (id == 0) become(plan);
+  if (id == 0) become(launch.plan);
   ChildProcess child(id, std::move(messages.from));
-  failed.to.reset();
-  int error = 0;
-  ssize_t n;
-  do n = ::read(failed.from.get(), &error, sizeof error);
-  while (n < 0 && errno == EINTR);
-  if (n == 0) return child;
+  const int error = launch.failure();
+  if (error == 0) return child;
   child.end(1000);
   const std::string expected = "expected the program " + words[0] + ", " + purpose;
   if (error == ENOENT)
     return Error{ErrorKind::HostResource,
                  expected + ", found none in $PATH; install it (Debian's package " + package + ")"};
   return host_error(expected, error, "check its permissions");
+}
+
+Status start_detached(const std::vector<std::string>& words, Fd socket, const std::string& purpose) {
+  Launch launch;
+  AV_TRY(launch.prepare(words, socket));
+  launch.plan.messages = launch.plan.nothing;
+  launch.plan.detached = true;
+  const pid_t id = ::fork();
+  if (id < 0) return host_error("a program: expected to start " + words[0], errno, "end other programs");
+  if (id == 0) detach(launch.plan);
+  int status = 0;
+  while (::waitpid(id, &status, 0) < 0 && errno == EINTR) {
+  }
+  const int error = launch.failure();
+  if (error == 0) return {};
+  return host_error("expected to start the program " + words[0] + ", " + purpose, error, "check its permissions");
 }
 
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept

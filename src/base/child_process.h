@@ -55,6 +55,11 @@ struct ServedSocket {
   static Result<ServedSocket> create();
 };
 
+/// Starts a program that goes on when this process ends: in a session of its own, in the root folder, with /dev/null
+/// for input, output and messages, and no descriptor of ours but `socket`, as ChildProcess::start() has it. Its first
+/// word is a path.
+Status start_detached(const std::vector<std::string>& words, Fd socket, const std::string& purpose);
+
 /// "ended with status 1", "was ended by signal 9 (Killed)".
 std::string describe_status(int status);
 

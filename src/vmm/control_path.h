@@ -1,21 +1,17 @@
 #pragma once
-// Where the control sockets of a user's machines are: $XDG_RUNTIME_DIR/armvisor, or /tmp/armvisor-UID. Nobody else may
-// enter the directory.
+// Where the control sockets of a user's machines are.
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/fd.h"
 #include "base/result.h"
+#include "base/user_directory.h"
 
 namespace armvisor::vmm {
 
-struct ControlDirectory {
-  std::string path;
-  Fd fd;
-};
+using ControlDirectory = UserDirectory;
 
-/// Made if it is not there. An error when it is not a directory of this user's that is closed to others.
+/// As UserDirectory::open().
 Result<ControlDirectory> open_control_directory();
 
 /// Fails unless `name` is 1 to 32 letters, digits and . _ - + and begins with a letter or digit.

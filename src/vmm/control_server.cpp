@@ -40,12 +40,6 @@ bool in_use(const Fd& probe, const sockaddr_un& address) {
   return errno != ECONNREFUSED && errno != ENOENT;
 }
 
-bool same_user(int fd) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == ::geteuid() || peer.uid == 0);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& name, machine::EventLoop& loop,
@@ -96,7 +90,7 @@ void ControlServer::accept() {
   const std::lock_guard guard(mutex_);
   if (closing_) return;
   Fd fd = accept_one();
-  if (!fd || clients_.size() == k_max_clients || !same_user(fd.get())) return;
+  if (!fd || clients_.size() == k_max_clients || !is_same_user(fd.get())) return;
   const auto id_of = std::make_shared<machine::EventLoop::WatchId>(0);  // known only after watch()
   *id_of = loop_.watch(fd.get(), EPOLLIN, [this, id_of](u32) { serve(*id_of); });
   clients_[*id_of] = Client{std::move(fd), make_session_(), {}, {}, 0};

@@ -3,9 +3,10 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 import unittest
 
-from boot_test import append
+from boot_test import NETWORK, append
 from support import GUEST, Folder, load_boot_support
 
 boot_support = load_boot_support()
@@ -52,6 +53,22 @@ class Link(unittest.TestCase):
             self.assertEqual(second.returncode, 0, second.stdout[-2000:] + second.stderr)
             self.assertIn("a file of the first", second.stdout)
             self.assertEqual(first.finish(600), 0, first.text[-2000:])
+
+    def test_by_a_switch_with_the_user_network_on_it(self):
+        """The one that started the switch ends first; nothing of the switch is left when the second has ended, too."""
+        environment = {**os.environ, "XDG_RUNTIME_DIR": str(self.folder.path)}
+        with boot_support.Session(*boot_support.linux_arguments(FIRST), "--net", "switch=test", env=environment) as first:
+            second = boot_support.run(*boot_support.linux_arguments(f"{SECOND}; ip addr flush dev eth0; {NETWORK}; ping -c 1 10.0.2.2"),
+                                      "--net", "switch=test,user", timeout=600, env=environment)
+            self.assertEqual(second.returncode, 0, second.stdout[-2000:] + second.stderr)
+            self.assertIn("a file of the first", second.stdout)
+            self.assertIn("ADDRESS 10.0.2.15/24", second.stdout)
+            self.assertIn("1 packets received", second.stdout)
+            self.assertEqual(first.finish(600), 0, first.text[-2000:])
+        deadline = time.monotonic() + 60
+        while list((self.folder.path / "armvisor").iterdir()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(list((self.folder.path / "armvisor").iterdir()), [])
 
     @unittest.skipUnless(shutil.which("qemu-system-arm"), "needs qemu-system-arm")
     def test_by_tcp_with_qemu_at_the_other_end(self):

@@ -44,6 +44,23 @@ TEST(ChildProcess, OneThatTalksWithoutEndIsNotHeldUpNorKept) {
   EXPECT_LE(child->take_messages().size(), 4096u);
 }
 
+/// It goes on by itself: nobody's child, in a session of its own, with no descriptor of ours but its socket.
+TEST(ChildProcess, OneThatIsDetachedIsNobodysChild) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  const Fd own(ends[0]), leaked(::open("/dev/null", O_RDONLY));
+  ASSERT_TRUE(
+      start_detached({"/bin/sh", "-c", "exec >&3; echo $PPID; pwd; ls /proc/$$/fd"}, Fd(ends[1]), "which runs tests"));
+  std::string said;
+  char part[200];
+  for (ssize_t n; (n = ::recv(own.get(), part, sizeof part, 0)) > 0;) said.append(part, static_cast<std::size_t>(n));
+  const std::size_t first = said.find('\n');
+  EXPECT_NE(said.substr(0, first), std::to_string(::getpid()));
+  EXPECT_EQ(said.substr(first), "\n/\n0\n1\n2\n3\n");
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "no child is left";
+  EXPECT_FALSE(start_detached({"/nonexistent/program"}, Fd(), "which is not there"));
+}
+
 TEST(ChildProcess, AProgramThatIsNotThereNamesItsPackage) {
   const auto child = ChildProcess::start({"armvisor-no-such-program"}, Fd(), "which is not there", "some-package");
   ASSERT_FALSE(child);

@@ -290,7 +290,7 @@ TEST_F(LinkTest, APeerThatReadsNothingCostsFramesAndBoundedMemory) {
     ASSERT_EQ(f, frame(static_cast<u8>(got), 1514)) << got;
     client_.send({frame(10)});
   }
-  EXPECT_GE(got, StreamLink::k_most_waiting / 1518);
+  EXPECT_GE(got, FrameStream::k_most_waiting / 1518);
   EXPECT_LT(got, k_sent);
 }
 

@@ -453,6 +453,10 @@ TEST(NetworkOption, MistakesAreExplained) {
       {"dgram=udp:h:1,local=unix:p", "expected local="},
       {"dgram=udp:h:1,interface=a", "expected local="},
       {"dgram=fd:3,local=unix:p", "'local' is unknown"},
+      {"switch", "expected 1 to 32"},
+      {"switch=../a", "expected 1 to 32"},
+      {"switch=a,user=1", "expected no value"},
+      {"switch=a,hostfwd=tcp::1-:1", "'hostfwd' is unknown"},
       {"user,fwd=1", "'fwd' is unknown"},
       {"user,hostfwd=", "expected tcp|udp"},
       {"user,hostfwd=sctp::1-:2", "found 'sctp'"},
@@ -502,6 +506,11 @@ TEST(NetworkOption, NamesNetworksOfAllKinds) {
   EXPECT_EQ(parse("dgram=udp:h:1,local=udp::2").link->local.port, "2");
   EXPECT_EQ(parse("dgram=unix:/b,local=unix:/a").link->remote.path, "/b");
   EXPECT_EQ(parse("dgram=udp:230.0.0.1:1234,interface=127.0.0.1").link->local.host, "127.0.0.1");
+  EXPECT_EQ(parse("switch=lab,user").link->switch_name, "lab");
+  EXPECT_TRUE(parse("switch=lab,user").link->switch_nat);
+  EXPECT_FALSE(parse("switch=lab").link->switch_nat);
+  EXPECT_NE(parse("switch=lab").network.mac, parse("switch=lab").network.mac) << "they see each other";
+  EXPECT_EQ(parse("switch=lab,mac=52:54:00:00:00:09").network.mac, (MacAddress{0x52, 0x54, 0, 0, 0, 9}));
   EXPECT_EQ(parse("dgram=fd:9").link->local.family, Family::Descriptor);
 }
 

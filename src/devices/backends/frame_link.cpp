@@ -2,11 +2,13 @@
 
 #include "devices/backends/datagram_link.h"
 #include "devices/backends/stream_link.h"
+#include "devices/switch/switch_link.h"
 
 namespace armvisor::devices {
 
 Result<std::shared_ptr<FrameLink>> FrameLink::open(const FrameLinkOptions& options) {
   if (options.kind == FrameLinkOptions::Kind::Datagram) return DatagramLink::open(options);
+  if (options.kind == FrameLinkOptions::Kind::Switch) return SwitchLink::open(options);
   return StreamLink::open(options);
 }
 

@@ -15,12 +15,15 @@
 namespace armvisor::devices {
 
 struct FrameLinkOptions {
-  enum class Kind { Connect, Listen, Datagram };
+  enum class Kind { Connect, Listen, Datagram, Switch };
   std::string option;  ///< for messages
   Kind kind = Kind::Connect;
-  SocketAddress local;   ///< of Listen, and of Datagram; for a multicast group: the interface's, which may be none
-  SocketAddress remote;  ///< of Connect, and of Datagram; None if the local one is a descriptor
-  std::optional<u32> reconnect_ms;  ///< of Connect: this long after a connection ended or was not to be had; else never
+  SocketAddress local{};   ///< of Listen, and of Datagram; for a multicast group: the interface's, which may be none
+  SocketAddress remote{};  ///< of Connect, and of Datagram; None if the local one is a descriptor
+  std::optional<u32>
+      reconnect_ms{};         ///< of Connect: this long after a connection ended or was not to be had; else never
+  std::string switch_name{};  ///< of Switch: what all machines call it that are on it
+  bool switch_nat = false;    ///< the user-mode network is to be on it as well
 };
 
 /// A link waits for nobody: frames for which there is no room, or nobody who takes them, are lost. Except for open()

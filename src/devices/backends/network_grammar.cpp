@@ -3,6 +3,7 @@
 
 #include <charconv>
 
+#include "base/user_directory.h"
 #include "devices/backends/network_options.h"
 
 namespace armvisor::devices {
@@ -189,6 +190,20 @@ Status check_dgram(const NetworkOptions& o) {
   return bad(link.option + ": expected local= with an address of the same kind, or a multicast group; add it");
 }
 
+Status begin_switch(NetworkOptions& o, const Word& word) {
+  AV_TRY(check_plain_name("network option switch", word.value));
+  make_link(o, word, Kind::Switch).switch_name = word.value;
+  o.network.mac = random_mac();
+  return {};
+}
+
+Result<bool> switch_key(NetworkOptions& o, const Word& word) {
+  if (word.key != "user") return false;
+  AV_TRY(word.check(true));
+  o.link->switch_nat = true;
+  return true;
+}
+
 Status check_nothing(const NetworkOptions&) { return {}; }
 
 struct NetworkKind {
@@ -206,6 +221,7 @@ constexpr NetworkKind k_kinds[] = {
      check_nothing},
     {"dgram", "dgram=udp:HOST:PORT|unix:PATH,local=... or dgram=udp:GROUP:PORT[,interface=ADDRESS] or dgram=fd:N",
      begin_dgram, dgram_key, check_dgram},
+    {"switch", "switch=NAME[,user]", begin_switch, switch_key, check_nothing},
 };
 
 /// A key that all networks have. False: it is none.

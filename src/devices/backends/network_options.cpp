@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 #include <fmt/core.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 #include <charconv>
 
@@ -76,6 +78,12 @@ Result<MacAddress> parse_mac(std::string_view text) {
 
 MacAddress default_mac(u32 index) {
   return {0x52, 0x54, 0x00, 0x12, static_cast<u8>(0x34 + (index >> 8)), static_cast<u8>(0x56 + index)};
+}
+
+MacAddress random_mac() {
+  MacAddress mac = {0x52, 0x54};
+  if (::getrandom(mac.data() + 2, mac.size() - 2, 0) < 0) return default_mac(static_cast<u32>(::getpid()) & 0xffff);
+  return mac;
 }
 
 std::optional<u32> parse_ipv4(std::string_view text) {

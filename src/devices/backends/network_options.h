@@ -55,6 +55,8 @@ Result<HostForward> parse_host_forward(std::string_view text);
 Result<MacAddress> parse_mac(std::string_view text);
 /// The address of the index-th network device whose option gives none; locally administered.
 MacAddress default_mac(u32 index);
+/// One that no other machine has, most likely; locally administered.
+MacAddress random_mac();
 std::string ipv4_text(u32 address);
 std::optional<u32> parse_ipv4(std::string_view text);
 

@@ -1,25 +1,23 @@
 #pragma once
 // Frames over a stream socket: one peer at a time, who connects to us or to whom we connect.
 #include <chrono>
+#include <optional>
 #include <vector>
 
 #include "devices/backends/frame_link.h"
-#include "devices/backends/frame_reader.h"
+#include "devices/backends/frame_stream.h"
 
 namespace armvisor::devices {
 
 class StreamLink final : public FrameLink {
  public:
-  /// Bytes that wait for a peer who takes none; a frame beyond them is lost.
-  static constexpr std::size_t k_most_waiting = 1 << 20;
-
   static Result<std::shared_ptr<FrameLink>> open(const FrameLinkOptions& options);
   ~StreamLink() override;
 
   Wait wait() override;
   bool serve(const Receive& receive) override;
   void send(std::span<const u8> frame) override;
-  void sent_all() override { flush(); }
+  void sent_all() override;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -34,20 +32,16 @@ class StreamLink final : public FrameLink {
   void not_connected(int error);
   void disconnect();
   void try_again_after(u32 ms) { next_try_ = Clock::now() + std::chrono::milliseconds(ms); }
-  void flush();
   bool receive_some(const Receive& receive);
 
   const FrameLinkOptions options_;
   std::vector<HostAddress> addresses_;  ///< of a client
   std::size_t address_ = 0;             ///< of those, the one that is tried now
   Fd listening_;                        ///< of a server
-  Fd socket_;
-  bool connecting_ = false;  ///< socket_ is not connected yet
+  Fd connecting_;                       ///< of a client: not connected yet
+  std::optional<FrameStream> peer_;
   /// When to connect, or to accept; nothing: a client has done with it, a server is free to.
   std::optional<Clock::time_point> next_try_;
-  FrameReader reader_;
-  std::vector<u8> waiting_;  ///< to be sent
-  std::size_t sent_ = 0;     ///< of waiting_
 };
 
 }  // namespace armvisor::devices
