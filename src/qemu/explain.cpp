@@ -58,6 +58,8 @@ Json device_json(const Machine&, const machine::NetworkSpec& spec) {
   if (!spec.network.tftp_folder.empty()) j["tftp"] = spec.network.tftp_folder;
   if (spec.link) set_link(j, *spec.link);
   if (!spec.unplugged && !spec.tap && !spec.link) j["dhcpstart"] = devices::ipv4_text(spec.network.first_lease);
+  for (const devices::GuestForward& f : spec.network.guest_forwards)
+    j["guestfwd"].push_back(fmt::format("tcp:{}:{}-cmd:{}", devices::ipv4_text(f.address), f.port, f.command));
   for (const devices::DumpOptions& dump : spec.dumps)
     j["dumps"].push_back({{"file", dump.path}, {"maxlen", dump.most_bytes}});
   for (const devices::HostForward& f : spec.network.forwards)

@@ -23,39 +23,29 @@ void read_forward(Line& line, Netdev& netdev, const std::string& text) {
          "expected [tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT with ports from 1 to 65535; change it");
 }
 
-/// net=ADDRESS/BITS, from which the others are derived if they are not said themselves.
 void read_subnet(Line& line, Netdev& netdev, const std::string& text) {
-  const std::size_t slash = text.find('/');
-  const auto address = devices::parse_ipv4(text.substr(0, slash));
-  const auto bits =
-      slash == std::string::npos ? std::nullopt : parse_unsigned(std::string_view(text).substr(slash + 1));
-  if (!address || !bits || *bits < 8 || *bits > 28)
-    return refuse(line, netdev, key_of(netdev.given, "net", text),
-                  "expected ADDRESS/BITS, as 192.168.5.0/24; change it");
-  devices::UserNetworkOptions& user = netdev.user;
-  user.netmask = ~u32{0} << (32 - *bits);
-  user.network = *address & user.netmask;
-  user.host = user.network | 2;
-  user.name_server = user.network | 3;
-  user.first_lease = user.network | 15;
+  if (!devices::set_network(netdev.user, text))
+    refuse(line, netdev, key_of(netdev.given, "net", text), "expected ADDRESS/BITS, as 192.168.5.0/24; change it");
 }
 
 void read_address(Line& line, Netdev& netdev, KeyValues& values, std::string_view key, u32& address) {
   const auto text = values.take(key);
-  if (!text) return;
-  const auto parsed = devices::parse_ipv4(*text);
-  if (!parsed || (*parsed & netdev.user.netmask) != netdev.user.network)
-    return refuse(line, netdev, key_of(netdev.given, key, *text),
-                  "expected an address in the guest's network; change it");
-  address = *parsed;
+  if (text && !devices::set_address(netdev.user, *text, address))
+    refuse(line, netdev, key_of(netdev.given, key, *text), "expected an address in the guest's network; change it");
 }
 
-/// The ones that forwards go to by default follow DHCP.
 void read_forwards(Line& line, Netdev& netdev, KeyValues& values) {
-  constexpr u32 k_default = devices::HostForward{}.guest_address;
   for (const std::string& text : values.take_all("hostfwd")) read_forward(line, netdev, text);
-  for (devices::HostForward& forward : netdev.user.forwards)
-    if (forward.guest_address == k_default) forward.guest_address = netdev.user.first_lease;
+  devices::settle_forwards(netdev.user);
+  for (const std::string& text : values.take_all("guestfwd")) {
+    auto forward = devices::parse_guest_forward(text);
+    if (forward)
+      netdev.user.guest_forwards.push_back(*std::move(forward));
+    else
+      refuse(line, netdev, key_of(netdev.given, "guestfwd", text),
+             "expected [tcp]:ADDRESS:PORT-cmd:COMMAND, which is what can be there; 'cmd:nc HOST PORT' makes a "
+             "connection; change it");
+  }
 }
 
 void read_family(Line& line, Netdev& netdev, KeyValues& values) {
@@ -63,6 +53,13 @@ void read_family(Line& line, Netdev& netdev, KeyValues& values) {
     refuse(line, netdev, key_of(netdev.given, "ipv4", "off"), "expected on: there is no IPv6; leave it out");
   if (const auto on = read_bool(line, netdev.given, values, "ipv6"); on && *on)
     refuse(line, netdev, key_of(netdev.given, "ipv6", "on"), "expected off: there is no IPv6; leave it out");
+  for (const std::string_view key : {"ipv6-net", "ipv6-prefix", "ipv6-prefixlen", "ipv6-host", "ipv6-dns"})
+    if (const auto value = values.take(key))
+      refuse(line, netdev, key_of(netdev.given, key, *value), "expected IPv4 alone: there is no IPv6; leave it out");
+  for (const std::string_view key : {"smb", "smbserver"})
+    if (const auto value = values.take(key))
+      refuse(line, netdev, key_of(netdev.given, key, *value),
+             "expected no Windows share: the host's Samba is not started; share files in another way");
 }
 
 void read_user(Line& line, Netdev& netdev, KeyValues& values) {
@@ -76,6 +73,7 @@ void read_user(Line& line, Netdev& netdev, KeyValues& values) {
   user.search_domains = values.take_all("dnssearch");
   user.tftp_folder = values.take("tftp").value_or("");
   user.boot_file = values.take("bootfile").value_or("");
+  user.tftp_server = values.take("tftp-server-name").value_or("");
   read_forwards(line, netdev, values);
   if (const auto on = read_bool(line, netdev.given, values, "restrict")) user.restricted = *on;
   read_family(line, netdev, values);

@@ -1,6 +1,7 @@
 // The virtio network device, its option, and the user-mode network end to end: ARP, DHCP, TCP both ways.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <thread>
@@ -482,6 +483,28 @@ TEST(NetworkOption, MistakesAreExplained) {
   }
 }
 
+TEST(NetworkOption, TheUserNetworkIsAsItsOptionsSay) {
+  const auto o = parse_network_option(
+      "user,net=192.168.5.0/"
+      "24,dhcpstart=192.168.5.20,dns=192.168.5.9,hostname=vm,domainname=lab,dnssearch=a,dnssearch=b,"
+      "tftp=/folder,tftp-server-name=boot,bootfile=f,hostfwd=tcp::2222-:22,guestfwd=tcp:192.168.5.100:80-cmd:cat -u");
+  ASSERT_TRUE(o) << o.error().message;
+  const UserNetworkOptions& user = o->network;
+  EXPECT_EQ(ipv4_text(user.host), "192.168.5.2");
+  EXPECT_EQ(ipv4_text(user.name_server), "192.168.5.9");
+  EXPECT_EQ(ipv4_text(user.first_lease), "192.168.5.20");
+  EXPECT_EQ(ipv4_text(user.forwards.at(0).guest_address), "192.168.5.20") << "follows DHCP";
+  EXPECT_EQ(user.search_domains, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(user.tftp_server, "boot");
+  EXPECT_EQ(user.guest_forwards.at(0), (GuestForward{0xc0a80564, 80, "cat -u"}));
+  EXPECT_EQ(parse_guest_forward("::80-cmd:a-b c")->command, "a-b c");
+  for (const char* wrong : {"", "tcp", "udp:10.0.2.100:80-cmd:cat", "tcp:10.0.2.100:0-cmd:cat", "tcp:10.0.2:80-cmd:cat",
+                            "tcp:10.0.2.100:80-cmd:", "tcp:10.0.2.100:80-tcp:h:1", "tcp:10.0.2.100:80"})
+    EXPECT_FALSE(parse_guest_forward(wrong)) << wrong;
+  for (const char* wrong : {"user,net=10.0.0.0", "user,net=10.0.0.0/4", "user,dns=1.2.3.4", "user,hostname="})
+    EXPECT_FALSE(parse_network_option(wrong)) << wrong;
+}
+
 TEST(NetworkOption, NamesNetworksOfAllKinds) {
   using Kind = FrameLinkOptions::Kind;
   using Family = SocketAddress::Family;
@@ -612,6 +635,40 @@ TEST(SlirpNetwork, GuestConnectsToAHostServer) {
     break;
   }
   close(connection);
+}
+
+/// With no signal blocked or ignored, whatever the network's thread has.
+TEST(SlirpNetwork, AGuestForwardIsAProgramForEachConnection) {
+  const auto handler = ::signal(SIGPIPE, SIG_IGN);
+  UserNetworkOptions o;
+  constexpr u32 k_program = 0x0a000264;
+  o.guest_forwards.push_back({k_program, 1234, "sh -c 'grep -h Sig[BI] /proc/self/status; read word; echo got $word'"});
+  SlirpGuest g(o);
+  const std::string mac = g.host_mac();
+  for (const u32 port : {5000u, 5001u}) {
+    g.transmit(tcp(mac, port, k_program, 1234, 1000, 0, k_syn));
+    const TcpView syn_ack = g.next_tcp();
+    ASSERT_TRUE(syn_ack.valid);
+    u32 next = syn_ack.seq + 1;
+    std::string said;
+    g.transmit(tcp(mac, port, k_program, 1234, 1001, next, k_ack | k_psh, "words\n", true),
+               std::string("\x01\0\0\0\0\0\x22\0\x10\0\0\0", 12));
+    for (TcpView v = g.next_tcp(); v.valid && said.find("got words") == std::string::npos; v = g.next_tcp()) {
+      if (v.destination != port || v.seq != next) continue;
+      said += v.data;
+      next += static_cast<u32>(v.data.size());
+    }
+    EXPECT_EQ(said, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\ngot words\n");
+  }
+  ::signal(SIGPIPE, handler);
+}
+
+TEST(SlirpNetwork, AGuestForwardHasAnAddressOfItsOwn) {
+  for (const u32 address : {k_host_ip, 0x0a000203u, 0x0a010264u}) {
+    UserNetworkOptions o;
+    o.guest_forwards.push_back({address, 1234, "cat"});
+    EXPECT_FALSE(SlirpNetwork::create(o)) << ipv4_text(address);
+  }
 }
 
 TEST(SlirpNetwork, HostReachesAForwardedGuestPort) {

@@ -372,7 +372,8 @@ TEST(QemuLine, NetworksAreNamedInManyWays) {
 TEST(QemuLine, TheUserNetworkIsAsItsOptionsSay) {
   const Made m = make(
       "-nic user,net=192.168.5.0/24,dhcpstart=192.168.5.20,hostname=vm,tftp=folder,dnssearch=a,dnssearch=b,"
-      "hostfwd=tcp::2222-:22,hostfwd=udp::53-192.168.5.30:53");
+      "hostfwd=tcp::2222-:22,hostfwd=udp::53-192.168.5.30:53,tftp-server-name=boot,"
+      "guestfwd=tcp:192.168.5.100:80-cmd:cat");
   EXPECT_EQ(m.refused(), "");
   const auto& network = std::get<machine::NetworkSpec>(m.vm().devices.at(0)).network;
   EXPECT_EQ(devices::ipv4_text(network.network), "192.168.5.0");
@@ -383,6 +384,11 @@ TEST(QemuLine, TheUserNetworkIsAsItsOptionsSay) {
   EXPECT_EQ(devices::ipv4_text(network.forwards[0].guest_address), "192.168.5.20");
   EXPECT_EQ(devices::ipv4_text(network.forwards[1].guest_address), "192.168.5.30");
   EXPECT_EQ(network.tftp_folder, "folder");
+  EXPECT_EQ(network.tftp_server, "boot");
+  EXPECT_EQ(network.guest_forwards.at(0).command, "cat");
+  for (const char* wrong :
+       {"guestfwd=tcp:10.0.2.100:80-tcp:h:80", "guestfwd=x", "smb=/f", "ipv6-net=fd00::/64", "ipv6=on"})
+    EXPECT_NE(make(std::string("-nic user,") + wrong).refused().find("expected"), std::string::npos) << wrong;
   EXPECT_EQ(network.search_domains, (std::vector<std::string>{"a", "b"}));
 }
 

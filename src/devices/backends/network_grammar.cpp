@@ -82,11 +82,43 @@ Result<SocketAddress> parse_place(const Word& word, std::string_view inet) {
 
 Status begin_user(NetworkOptions&, const Word& word) { return word.check(true); }
 
+/// Behind net=, as that changes them.
+u32* user_address(UserNetworkOptions& user, std::string_view key) {
+  return key == "host"        ? &user.host
+         : key == "dns"       ? &user.name_server
+         : key == "dhcpstart" ? &user.first_lease
+                              : nullptr;
+}
+
+std::string* user_text(UserNetworkOptions& user, std::string_view key) {
+  for (const auto& [name, text] : {std::pair<std::string_view, std::string*>{"hostname", &user.host_name},
+                                   {"domainname", &user.domain},
+                                   {"tftp", &user.tftp_folder},
+                                   {"tftp-server-name", &user.tftp_server},
+                                   {"bootfile", &user.boot_file}})
+    if (key == name) return text;
+  return nullptr;
+}
+
 Result<bool> user_key(NetworkOptions& o, const Word& word) {
   UserNetworkOptions& user = o.network;
   if (word.key == "hostfwd") {
     AV_TRY_ASSIGN(const HostForward forward, parse_host_forward(word.value));
     user.forwards.push_back(forward);
+  } else if (word.key == "guestfwd") {
+    AV_TRY_ASSIGN(GuestForward forward, parse_guest_forward(word.value));
+    user.guest_forwards.push_back(std::move(forward));
+  } else if (word.key == "net") {
+    if (!set_network(user, word.value)) return wrong(word.key, "ADDRESS/BITS, as 192.168.5.0/24", word.value);
+  } else if (u32* const address = user_address(user, word.key)) {
+    if (!set_address(user, word.value, *address))
+      return wrong(word.key, "an address in the guest's network", word.value);
+  } else if (std::string* const text = user_text(user, word.key)) {
+    AV_TRY(word.check(false));
+    *text = word.value;
+  } else if (word.key == "dnssearch") {
+    AV_TRY(word.check(false));
+    user.search_domains.push_back(word.text());
   } else if (word.key == "restrict") {
     AV_TRY_ASSIGN(user.restricted, parse_on_or_off(word));
   } else if (word.key == "flows") {
@@ -213,7 +245,10 @@ struct NetworkKind {
   Status (*check)(const NetworkOptions&);
 };
 constexpr NetworkKind k_kinds[] = {
-    {"user", "user[,hostfwd=tcp|udp:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT]...[,restrict=on|off][,flows=N]",
+    {"user",
+     "user[,hostfwd=tcp|udp:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT]...[,guestfwd=tcp:ADDRESS:PORT-cmd:COMMAND]..."
+     "[,net=ADDRESS/BITS][,host=...][,dns=...][,dhcpstart=...][,hostname=...][,domainname=...][,dnssearch=...]..."
+     "[,tftp=FOLDER][,tftp-server-name=...][,bootfile=...][,restrict=on|off][,flows=N]",
      begin_user, user_key, check_nothing},
     {"tap", "tap[=NAME][,script=FILE][,downscript=FILE] or tap,fd=N", begin_tap, tap_key, check_nothing},
     {"bridge", "bridge[=NAME][,helper=PROGRAM]", begin_bridge, bridge_key, check_nothing},
@@ -267,6 +302,7 @@ Result<NetworkOptions> parse_network_option(std::string_view option) {
                              kind->form));
   }
   AV_TRY(kind->check(o));
+  settle_forwards(o.network);
   return o;
 }
 

@@ -62,6 +62,58 @@ Result<HostForward> parse_host_forward(std::string_view text) {
   return f;
 }
 
+Result<GuestForward> parse_guest_forward(std::string_view text) {
+  constexpr std::string_view k_form = "[tcp]:GUESTADDR:PORT-cmd:COMMAND", k_command = "cmd:";
+  const std::string whole(text);
+  const std::string_view protocol = take_until(text, ':'), address = take_until(text, ':'),
+                         port = take_until(text, '-');
+  GuestForward f;
+  const auto parsed = parse_port(port);
+  if ((!protocol.empty() && protocol != "tcp") || !parsed)
+    return bad(fmt::format("guestfwd={}: expected {}", whole, k_form));
+  f.port = *parsed;
+  if (!address.empty()) {
+    const auto ip = parse_ipv4(address);
+    if (!ip) return bad(fmt::format("guestfwd={}: '{}' is not an IPv4 address", whole, address));
+    f.address = *ip;
+  }
+  if (!text.starts_with(k_command) || text.size() == k_command.size())
+    return bad(
+        fmt::format("guestfwd={}: expected {}: a program is what can be there; 'cmd:nc HOST PORT' makes a "
+                    "connection",
+                    whole, k_form));
+  f.command = text.substr(k_command.size());
+  return f;
+}
+
+bool set_network(UserNetworkOptions& options, std::string_view text) {
+  const std::size_t slash = text.find('/');
+  if (slash == std::string_view::npos) return false;
+  u32 bits = 0;
+  const auto address = parse_ipv4(text.substr(0, slash));
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data() + slash + 1, end, bits);
+  if (!address || error != std::errc{} || at != end || bits < 8 || bits > 28) return false;
+  options.netmask = ~u32{0} << (32 - bits);
+  options.network = *address & options.netmask;
+  options.host = options.network | 2;
+  options.name_server = options.network | 3;
+  options.first_lease = options.network | 15;
+  return true;
+}
+
+bool set_address(const UserNetworkOptions& options, std::string_view text, u32& address) {
+  const auto parsed = parse_ipv4(text);
+  if (!parsed || (*parsed & options.netmask) != options.network) return false;
+  address = *parsed;
+  return true;
+}
+
+void settle_forwards(UserNetworkOptions& options) {
+  for (HostForward& forward : options.forwards)
+    if (forward.guest_address == HostForward{}.guest_address) forward.guest_address = options.first_lease;
+}
+
 Result<MacAddress> parse_mac(std::string_view text) {
   const Error error = bad(fmt::format("mac={}: expected six pairs of hexadecimal digits, as 52:54:00:12:34:56", text));
   MacAddress mac;

@@ -23,6 +23,15 @@ struct HostForward {
   bool operator==(const HostForward&) const = default;
 };
 
+/// guestfwd=[tcp]:GUESTADDR:PORT-cmd:COMMAND. A connection of the guest's to that address of its network has a program
+/// of the host's at its other end, a new one each time.
+struct GuestForward {
+  u32 address = 0;  ///< IPv4, in host byte order; 0: libslirp's choice
+  u16 port = 0;
+  std::string command;  ///< with arguments, quoted as a shell has them
+  bool operator==(const GuestForward&) const = default;
+};
+
 /// The user-mode network. Unless it is said otherwise: guest 10.0.2.15 (by DHCP), host 10.0.2.2, name server 10.0.2.3.
 struct UserNetworkOptions {
   // IPv4, in host byte order.
@@ -30,11 +39,12 @@ struct UserNetworkOptions {
   u32 host = 0x0a000202, name_server = 0x0a000203;
   u32 first_lease = 0x0a00020f;  ///< the first address that DHCP gives out
   // What DHCP tells the guest; empty: nothing.
-  std::string host_name, domain, boot_file;
+  std::string host_name, domain, boot_file, tftp_server;
   std::vector<std::string> search_domains;
   std::string
       tftp_folder;  ///< of the host, whose files the guest may read by TFTP from the host's address; empty: none
   std::vector<HostForward> forwards;
+  std::vector<GuestForward> guest_forwards;
   std::optional<MacAddress> mac;
   bool restricted = false;  ///< the guest reaches nothing outside; forwards still work
   /// TCP connections that there may be at once, and UDP ports and pings together.
@@ -52,6 +62,13 @@ struct NetworkOptions {
 
 Result<NetworkOptions> parse_network_option(std::string_view option);
 Result<HostForward> parse_host_forward(std::string_view text);
+Result<GuestForward> parse_guest_forward(std::string_view text);
+/// net=ADDRESS/BITS (8 to 28), from which the addresses are derived that are not said themselves. False: it is none.
+bool set_network(UserNetworkOptions& options, std::string_view text);
+/// Sets one of the addresses of `options`. False: it is none of its network.
+bool set_address(const UserNetworkOptions& options, std::string_view text, u32& address);
+/// Forwards that name no address go to the first that DHCP gives out; to be called when that is known.
+void settle_forwards(UserNetworkOptions& options);
 Result<MacAddress> parse_mac(std::string_view text);
 /// The address of the index-th network device whose option gives none; locally administered.
 MacAddress default_mac(u32 index);

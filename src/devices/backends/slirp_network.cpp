@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <fmt/core.h>
 #include <libslirp.h>
+#include <pthread.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,6 +48,21 @@ int slirp_events(short events) {
   if (events & POLLERR) result |= SLIRP_POLL_ERR;
   if (events & POLLHUP) result |= SLIRP_POLL_HUP;
   return result;
+}
+
+/// Set on a thread while libslirp may start a program there.
+thread_local bool t_starts_programs = false;
+
+/// Programs of guestfwd= begin with signals as a shell has them: networks' threads have all blocked, and the process
+/// ignores SIGPIPE. libslirp has no call for it, so it is done where it forks.
+void give_programs_usual_signals() {
+  [[maybe_unused]] static const int k_once = ::pthread_atfork(nullptr, nullptr, [] {
+    if (!t_starts_programs) return;
+    ::signal(SIGPIPE, SIG_DFL);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
+  });
 }
 
 }  // namespace
@@ -134,6 +151,7 @@ Status SlirpNetwork::open(const UserNetworkOptions& options) {
   config.vdomainname = text_or_null(options.domain);
   config.bootfile = text_or_null(options.boot_file);
   config.tftp_path = text_or_null(options.tftp_folder);
+  config.tftp_server_name = text_or_null(options.tftp_server);
   std::vector<const char*> search;
   for (const std::string& domain : options.search_domains) search.push_back(domain.c_str());
   search.push_back(nullptr);
@@ -141,6 +159,7 @@ Status SlirpNetwork::open(const UserNetworkOptions& options) {
   slirp_ = slirp_new(&config, &Callbacks::table(), this);
   if (!slirp_) return Error{ErrorKind::HostResource, "network: libslirp could not be set up"};
   for (const HostForward& f : options.forwards) AV_TRY(forward(f));
+  for (const GuestForward& f : options.guest_forwards) AV_TRY(forward(f));
   return {};
 }
 
@@ -159,6 +178,17 @@ Status SlirpNetwork::forward(const HostForward& f) {
   if (error == EADDRINUSE)
     return Error{ErrorKind::HostResource, "hostfwd: " + port + " is in use already; choose another one"};
   return host_error("hostfwd: expected to open " + port, error, "choose another one");
+}
+
+Status SlirpNetwork::forward(const GuestForward& f) {
+  give_programs_usual_signals();
+  in_addr address = network_order(f.address);
+  if (slirp_add_exec(slirp_, f.command.c_str(), &address, f.port) == 0) return {};
+  return Error{
+      ErrorKind::BadArguments,
+      fmt::format("guestfwd: expected an address of the network {}, mask {}, that neither the host nor another "
+                  "guestfwd has, found {}:{}; change it",
+                  ipv4_text(options_.network), ipv4_text(options_.netmask), ipv4_text(f.address), f.port)};
 }
 
 SlirpNetwork::~SlirpNetwork() {
@@ -200,6 +230,7 @@ void SlirpNetwork::send(std::span<const u8> frame) {
 }
 
 void SlirpNetwork::run() {
+  t_starts_programs = true;
   while (!stopping()) {
     make_changes(false);
     const bool more = client()->transmit_pending();

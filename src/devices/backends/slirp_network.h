@@ -60,6 +60,7 @@ class SlirpNetwork final : public ThreadNetwork {
       : ThreadNetwork(std::move(event)), options_(options), flows_(options.flows) {}
   Status open(const UserNetworkOptions& options);
   Status forward(const HostForward& f);
+  Status forward(const GuestForward& f);
   void run() override;
   void wait(bool more_to_send);
   void run_timers();
