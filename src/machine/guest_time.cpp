@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "memory/fence.h"
+
 namespace armvisor::machine {
 
 u64 GuestTime::now_ns() {
@@ -9,7 +11,7 @@ u64 GuestTime::now_ns() {
     const u32 before = changes_.load(std::memory_order_acquire);
     const u64 now = stands_.load(std::memory_order_relaxed) ? stood_at_.load(std::memory_order_relaxed)
                                                             : host_.now_ns() - behind_.load(std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_acquire);
+    acquire_fence();
     if (!(before & 1) && changes_.load(std::memory_order_relaxed) == before) return now;
   }
 }
