@@ -265,7 +265,7 @@ class BadInput(unittest.TestCase):
         self.check("BadArguments", "--console", "-k", self.kernel(), "--console", "screen")
 
     def test_bad_network(self):
-        self.check("BadArguments", "tap", "-k", self.kernel(), "--net", "tap")
+        self.check("BadArguments", "vde", "-k", self.kernel(), "--net", "vde")
 
     # --- the host
 
