@@ -218,14 +218,19 @@ std::vector<std::string> input_files(const BootConfig& config) {
     if (!path.empty()) files.push_back(path);
   for (const FlashSpec& bank : config.flash)
     if (!bank.path.empty()) files.push_back(bank.path);
+  for (const LoadedFile& loaded : config.loaded)
+    if (!loaded.path.empty()) files.push_back(loaded.path);
   return files;
 }
 
 Result<BootPlan> plan_boot(const BootConfig& config, const StopEvent* stop) {
   AV_TRY(check_config(config));
-  if (!config.kernel.empty()) return plan_kernel(config, stop);
   const bool flash = !config.boot_flash().empty() || config.empty_flash;
-  return flash ? plan_firmware(config, stop) : plan_nothing(config, stop);
+  auto plan = !config.kernel.empty() ? plan_kernel(config, stop)
+              : flash                ? plan_firmware(config, stop)
+                                     : plan_nothing(config, stop);
+  if (plan) AV_TRY(add_loaded_files(config, *plan, stop));
+  return plan;
 }
 
 bool apply(const BootPlan& plan, GuestRam& ram) {

@@ -9,6 +9,7 @@
 #include "machine/board.h"
 #include "machine/device_spec.h"
 #include "machine/image.h"
+#include "machine/loaded_file.h"
 #include "machine/virt.h"
 #include "memory/guest_ram.h"
 
@@ -23,6 +24,7 @@ struct BootConfig {
   /// By bank; without a path: none. Without a kernel the machine starts in the first, which then has to have one.
   std::vector<FlashSpec> flash{};
   std::optional<std::string> append;
+  std::vector<LoadedFile> loaded{};  ///< beside what is booted
   /// Kernels are placed as QEMU places them: a file of no known format as if it were a zImage, and the device tree at
   /// the start of RAM if the kernel leaves it free.
   bool qemu_kernels = false;

@@ -17,12 +17,13 @@ enum class DeviceKind : u8 {
   ScsiHost,
   ScsiDisk,  ///< on one
   ScsiCd,
+  Loader,  ///< puts something into memory
   Idle,  ///< does nothing here that a guest could miss
   Input,
   Graphics,
   Missing,
 };
-enum class DeviceBus : u8 { Mmio, Pci, Scsi, Usb };
+enum class DeviceBus : u8 { Mmio, Pci, Scsi, Usb, None };
 
 struct DeviceRow {
   std::string_view name;

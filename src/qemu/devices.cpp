@@ -321,6 +321,7 @@ void Adder::add_device(Device& device, const DeviceRow& row) {
     case ScsiHost: return add_scsi_host(device, row);
     case ScsiDisk:
     case ScsiCd: return add_scsi_unit(device, row);
+    case Loader: add_loaded_file(line_, device, vm_.boot); return finish(device, row);
     case Idle: return out_.ignored(device.given.text(), std::string(row.text));
     case Input: return out_.ignored(device.given.text(), "nothing is typed or pointed at, since there is no window");
     case Graphics: return add_graphics(device);

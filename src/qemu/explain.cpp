@@ -108,6 +108,16 @@ Json flash_json(std::size_t bank, const machine::FlashSpec& flash) {
   return j;
 }
 
+Json loaded_json(const machine::LoadedFile& loaded) {
+  Json j;
+  if (!loaded.path.empty()) j["file"] = loaded.path;
+  if (loaded.raw) j["raw"] = true;
+  j["address"] = loaded.address;
+  if (!loaded.data.empty()) j["data"] = loaded.data;
+  if (loaded.vcpu) j["cpu"] = *loaded.vcpu;
+  return j;
+}
+
 Json machine_json(const Machine& m) {
   const machine::BootConfig& boot = m.vm.boot;
   Json j;
@@ -120,6 +130,7 @@ Json machine_json(const Machine& m) {
     if (!file.empty()) j[key] = file;
   for (std::size_t bank = 0; bank < boot.flash.size(); ++bank)
     if (!boot.flash[bank].path.empty()) j["flash"].push_back(flash_json(bank, boot.flash[bank]));
+  for (const machine::LoadedFile& loaded : boot.loaded) j["loaded"].push_back(loaded_json(loaded));
   if (boot.append) j["append"] = *boot.append;
   j["memory"] = boot.ram_size;
   j["cpus"] = boot.vcpus;

@@ -34,12 +34,18 @@ bool runs_nothing(const Line& line) {
   return line.kernel.empty() && line.firmware.empty() && !any_first_flash(line) && line.dump_dtb.empty();
 }
 
+/// -device loader with cpu-num=0.
+bool starts_first_cpu(const Device& device) {
+  const auto* const cpu = device.driver == "loader" ? device.properties.find("cpu-num") : nullptr;
+  return cpu && parse_unsigned(*cpu) == 0u;
+}
+
 void check_boot(Line& line, const machine::BootConfig& boot) {
   Outcomes& out = line.outcomes;
   const bool flash = !boot.flash.empty() && !boot.flash[0].path.empty();
   if (line.machine.empty())
     out.refused("default: -machine", "expected -M virt, found no -M; QEMU has no default either");
-  if (runs_nothing(line))
+  if (runs_nothing(line) && std::ranges::none_of(line.devices, starts_first_cpu))
     out.clamped("default: -kernel none", "a CPU that runs the zeros of empty flash, as in QEMU",
                 "there is neither -kernel nor -bios nor flash; a signal or the console's keys end the machine");
   if (flash && !line.kernel.empty())

@@ -27,6 +27,8 @@ void add_devices(Line& line, vmm::VmConfig& vm);
 void add_consoles(Line& line, vmm::VmConfig& vm);
 /// Before the devices, which may not have the same drives.
 void add_flash(Line& line, machine::BootConfig& boot);
+/// -device loader; what is left of its properties is no property of it.
+void add_loaded_file(Line& line, Device& device, machine::BootConfig& boot);
 /// Finds the place in the machine's list of a chardev that has one more user from now on, called `label` if it has no
 /// id. False, with an outcome for what was given: nothing can come of it.
 bool use_chardev(Line& line, vmm::VmConfig& vm, Chardev& end, const std::string& label, devices::ChardevIndex& index);

@@ -3,6 +3,7 @@ import fcntl
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import termios
@@ -180,6 +181,22 @@ class Contract(unittest.TestCase):
         self.assertIn(b"empty flash", process.stderr.readline())
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(60), 0)
+
+    def test_files_and_data_that_a_loader_puts_into_memory(self):
+        """In QEMU as well, where it is installed."""
+        path = self.folder.path / "code.bin"
+        # r1 = 0x09000000; r2 = the two words at 0x43000000; each of them is printed
+        boot_support.write_code(path, [0xE3A01C09, 0xE1A01801, 0xE3A00443, 0xE5902000, 0xE5812000, 0xE5902004, 0xE5812000] + POWER_OFF)
+        line = ["-M", "virt", "-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none",
+                "-device", f"loader,file={path},addr=0x42000000,cpu-num=0",
+                "-device", "loader,addr=0x43000000,data=0x41,data-len=4",
+                "-device", "loader,addr=0x43000004,data=0x42,data-len=4,data-be=off"]
+        self.assertEqual(self.folder.qemu(*line).stdout, "AB")
+        if qemu := shutil.which("qemu-system-arm"):
+            self.assertEqual(subprocess.run([qemu, *line], capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL).stdout, "AB")
+        wrong = self.folder.qemu(*line, "-device", f"loader,file={path},addr=0x42000004")
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn("something else", wrong.stderr)
 
     def test_little_ram(self):
         for size in ("4", "8", "31"):

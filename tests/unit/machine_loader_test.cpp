@@ -325,6 +325,57 @@ TEST_F(Loader, FirmwareStartsAtZeroWithTheTreeAtRamBase) {
   EXPECT_EQ(s.r[2], 0u);
 }
 
+const Segment* segment_at(const BootPlan& plan, u64 address) {
+  const auto at = std::ranges::find(plan.segments, GuestPa(address), &Segment::pa);
+  return at == plan.segments.end() ? nullptr : &*at;
+}
+
+TEST_F(Loader, FilesBesideTheKernelGoWhereTheySay) {
+  BootConfig c;
+  c.kernel = file("k", zimage(0x1000, 0x1000));
+  const Bytes code = {1, 2, 3, 4};
+  const std::string executable = file("e", elf(0x5000'0000, 0x8000'0000, 0x8000'0002, code, 8));
+  c.loaded = {{.path = executable}, {.path = file("b", code), .address = 0x5100'0000}};
+  c.loaded.push_back({.path = executable, .raw = true, .address = 0x5200'0000});
+  c.loaded.push_back({.path = {}, .address = 0x5300'0001, .data = {9, 8}, .vcpu = 1});
+  auto plan = plan_boot(c);
+  ASSERT_TRUE(plan) << plan.error().message;
+  ASSERT_TRUE(segment_at(*plan, 0x5000'0000));
+  EXPECT_EQ(segment_at(*plan, 0x5000'0000)->bytes, code);
+  EXPECT_EQ(segment_at(*plan, 0x5000'0000)->memory_size, 8u);
+  EXPECT_EQ(segment_at(*plan, 0x5100'0000)->bytes, code);
+  EXPECT_EQ(segment_at(*plan, 0x5200'0000)->bytes[0], 0x7f);
+  EXPECT_EQ(segment_at(*plan, 0x5300'0001)->bytes, (Bytes{9, 8}));
+  EXPECT_TRUE(plan->kernel_protocol) << "the kernel is started";
+  EXPECT_EQ(input_files(c).size(), 4u);
+  c.loaded[0].vcpu = 0;
+  plan = plan_boot(c);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->entry, 0x5000'0002u) << "a virtual address, of which the segment says where it is";
+  EXPECT_FALSE(plan->kernel_protocol);
+}
+
+TEST_F(Loader, FilesBesideTheKernelThatHaveNoPlaceAreRefused) {
+  BootConfig c;
+  c.kernel = file("k", zimage(0x1000, 0x1000));
+  const std::string bytes = file("b", Bytes(0x1000, 7));
+  const auto refusal = [&](LoadedFile loaded) {
+    c.loaded = {std::move(loaded)};
+    const auto plan = plan_boot(c);
+    return plan ? "" : plan.error().message;
+  };
+  EXPECT_EQ(refusal({.path = bytes, .address = 0x5fff'f000}), "");
+  for (const u64 address : {u64{0}, u64{0x3fff'ffff}, u64{0x5fff'f001}, ~u64{0}, u64{1} << 32})
+    EXPECT_NE(refusal({.path = bytes, .address = address}).find("expected a place in RAM"), std::string::npos);
+  EXPECT_NE(refusal({.path = bytes, .address = 0x4001'0fff}).find("something else"), std::string::npos) << "the kernel";
+  EXPECT_NE(refusal({.path = file("h", {':', '1', '0', '0', '0', '0', '0', '0', '0', '\n'}), .address = 0x5000'0000})
+                .find("Intel HEX"),
+            std::string::npos);
+  EXPECT_NE(refusal({.path = directory_ + "/none", .address = 0x5000'0000}), "");
+  EXPECT_NE(refusal({.path = file("x", elf(0x5000'0000, 0, 0, {1}, 1, EM_386))}), "") << "for another CPU";
+  EXPECT_NE(refusal({.path = file("empty", {}), .address = 0x5000'0000}), "");
+}
+
 TEST_F(Loader, FilesOfFlashAreStartedLikeFirmware) {
   BootConfig c;
   c.flash.resize(2);

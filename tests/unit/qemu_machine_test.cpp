@@ -120,6 +120,26 @@ TEST(QemuLine, WhatCannotChangeTheResultIsIgnored) {
     EXPECT_EQ(m.fate(option), Fate::Ignored) << option;
 }
 
+TEST(QemuLine, FilesAndDataAreLoadedAsQemuTakesThem) {
+  const auto m = make(
+      "-device loader,file=a.elf,cpu-num=0 -device loader,addr=0x50000000,data=0x1234,data-len=3 "
+      "-device loader,addr=0x50000004,data=0x1234,data-len=4,data-be=on -smp 2 "
+      "-device loader,file=b,addr=0x40000000,force-raw=on,cpu-num=1");
+  EXPECT_EQ(m.refused(), "");
+  const auto& loaded = m.machine.vm.boot.loaded;
+  ASSERT_EQ(loaded.size(), 4u);
+  EXPECT_EQ(loaded[0].path, "a.elf");
+  EXPECT_EQ(loaded[0].vcpu, 0u);
+  EXPECT_EQ(loaded[1].data, (std::vector<u8>{0x34, 0x12, 0}));
+  EXPECT_EQ(loaded[2].data, (std::vector<u8>{0, 0, 0x12, 0x34}));
+  EXPECT_TRUE(loaded[3].raw);
+  for (const char* wrong :
+       {"loader", "loader,addr=4", "loader,data=1,addr=4", "loader,data-len=9,data=1", "loader,force-raw=on",
+        "loader,file=a,data=1,data-len=1", "loader,file=a,cpu-num=2", "loader,file=a,addr=x",
+        "loader,data=1,data-len=0", "loader,file=a,nosuch=1", "loader,data-be=on,addr=4,cpu-num=0"})
+    EXPECT_NE(make(std::string("-smp 2 -device ") + wrong).refused().find("expected"), std::string::npos) << wrong;
+}
+
 TEST(QemuLine, MoreRamThanThereIsRoomForIsCut) {
   const Made m = make("-m 4G");
   EXPECT_EQ(m.fate("-m 4G"), Fate::Clamped);
