@@ -1,5 +1,7 @@
 #include "devices/pl031.h"
 
+#include "base/bits.h"
+
 namespace armvisor::devices {
 namespace {
 
@@ -44,8 +46,10 @@ void Pl031::alarm() {
   update_irq();
 }
 
-u64 Pl031::mmio_read(u64 offset, u32 size) {
-  if (size != 4) return 0;
+/// Parts of a register may be read and written at its address: UEFI reads bytes of the identification.
+u64 Pl031::mmio_read(u64 offset, u32 size) { return size <= 4 ? read(offset) & low_mask(size * 8) : 0; }
+
+u32 Pl031::read(u64 offset) {
   const std::lock_guard lock(mutex_);
   switch (offset) {
     case RTCDR: return seconds();
@@ -57,12 +61,12 @@ u64 Pl031::mmio_read(u64 offset, u32 size) {
     case RTCMIS: return ris_ & imsc_;
     default: break;
   }
-  const bool id = offset >= k_ids_offset && offset < k_ids_offset + 32 && offset % 4 == 0;
+  const bool id = offset >= k_ids_offset && offset % 4 == 0;
   return id ? k_ids[(offset - k_ids_offset) / 4] : 0;
 }
 
 void Pl031::mmio_write(u64 offset, u32 size, u64 value64) {
-  if (size != 4) return;
+  if (size > 4) return;
   const u32 value = static_cast<u32>(value64);
   const std::lock_guard lock(mutex_);
   switch (offset) {

@@ -23,6 +23,7 @@ class Pl031 final : public MmioDevice {
   void mmio_write(u64 offset, u32 size, u64 value) override;
 
  private:
+  u32 read(u64 offset);
   u32 seconds() const { return static_cast<u32>(clock_.realtime_s()) + offset_; }
   void arm_alarm();
   void alarm();

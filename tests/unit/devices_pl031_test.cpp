@@ -33,6 +33,17 @@ TEST_F(Pl031Test, TellsTheHostsTime) {
   for (u32 i = 0; i < 8; ++i) EXPECT_EQ(read(0xfe0 + 4 * i), ids[i]);
 }
 
+TEST_F(Pl031Test, PartsOfRegistersAreReadAndWrittenAtTheirAddress) {
+  for (const u32 size : {1u, 2u}) {
+    EXPECT_EQ(rtc.mmio_read(0xfe0, size), 0x31u);
+    EXPECT_EQ(rtc.mmio_read(0xff4, size), 0xf0u);
+    EXPECT_EQ(rtc.mmio_read(0xff5, size), 0u);
+    EXPECT_EQ(rtc.mmio_read(DR, size), 1700000000u & (size == 1 ? 0xff : 0xffff));
+    rtc.mmio_write(IMSC, size, size == 1);
+    EXPECT_EQ(read(IMSC), size == 1 ? 1u : 0u);
+  }
+}
+
 TEST_F(Pl031Test, CanBeSet) {
   write(LR, 1000);
   EXPECT_EQ(read(LR), 1000u);
