@@ -63,6 +63,7 @@ Status set_machine(const RunOptions& o, vmm::VmConfig& vm) {
   vm.boot.initrd = o.initrd.value_or("");
   vm.boot.dtb = o.dtb.value_or("");
   vm.boot.firmware = o.firmware.value_or("");
+  vm.boot.kernel_for_firmware = !vm.boot.kernel.empty() && !vm.boot.firmware.empty();
   AV_TRY(set_flash(o, vm.boot));
   vm.boot.append = o.append;
   if (o.memory) {

@@ -5,6 +5,7 @@
 #include "devices/arch_timer.h"
 #include "devices/cfi_flash.h"
 #include "devices/fixed_clock.h"
+#include "devices/fw_cfg.h"
 #include "devices/gic.h"
 #include "devices/pci/host_bridge.h"
 #include "devices/pl011.h"

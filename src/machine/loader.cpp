@@ -192,6 +192,23 @@ Status check_board(const BootConfig& config) {
   return check_flash(config);
 }
 
+/// A kernel that firmware is given.
+Status check_firmware_kernel(const BootConfig& config) {
+  if (config.kernel.empty() || (config.firmware.empty() && !config.kernel_for_firmware)) return {};
+  if (!config.kernel_for_firmware)
+    return Error{ErrorKind::Internal, "a kernel and firmware, of which it is not said which starts"};
+  if (!config.board->has(DeviceKind::FwCfg))
+    return Error{ErrorKind::BadArguments,
+                 fmt::format("kernel: expected a board with fw_cfg, by which firmware is given it, found {}, which has "
+                             "none; leave out kernel or firmware",
+                             config.board->name)};
+  if (kernel_argument(config).address)
+    return Error{ErrorKind::BadArguments, "kernel " + config.kernel +
+                                              ": expected no address, since firmware places it, found one; leave it "
+                                              "out"};
+  return {};
+}
+
 Status check_config(const BootConfig& config) {
   AV_TRY(check_board(config));
   if (config.append && config.append->size() > k_most_append)
@@ -201,8 +218,7 @@ Status check_config(const BootConfig& config) {
   if (config.kernel.empty() && config.boot_flash().empty() && !config.tree_only && !config.empty_flash)
     return Error{ErrorKind::BadArguments,
                  "expected something to run, found neither --kernel nor --firmware nor --flash; give one"};
-  if (!config.kernel.empty() && !config.firmware.empty())
-    return Error{ErrorKind::BadArguments, "expected --kernel or --firmware, found both; give one"};
+  AV_TRY(check_firmware_kernel(config));
   if (config.kernel.empty() && !config.initrd.empty())
     return Error{ErrorKind::BadArguments,
                  "expected --initrd with --kernel, found it without; firmware loads its own, from a disk or the "
@@ -220,16 +236,19 @@ std::vector<std::string> input_files(const BootConfig& config) {
     if (!bank.path.empty()) files.push_back(bank.path);
   for (const LoadedFile& loaded : config.loaded)
     if (!loaded.path.empty()) files.push_back(loaded.path);
+  for (const FirmwareOptions::File& item : config.items.files)
+    if (!item.path.empty()) files.push_back(item.path);
   return files;
 }
 
 Result<BootPlan> plan_boot(const BootConfig& config, const StopEvent* stop) {
   AV_TRY(check_config(config));
   const bool flash = !config.boot_flash().empty() || config.empty_flash;
-  auto plan = !config.kernel.empty() ? plan_kernel(config, stop)
-              : flash                ? plan_firmware(config, stop)
-                                     : plan_nothing(config, stop);
-  if (plan) AV_TRY(add_loaded_files(config, *plan, stop));
+  AV_TRY_ASSIGN(BootPlan plan, !config.kernel.empty() && !config.kernel_for_firmware ? plan_kernel(config, stop)
+                               : flash                                               ? plan_firmware(config, stop)
+                                                                                     : plan_nothing(config, stop));
+  AV_TRY(add_loaded_files(config, plan, stop));
+  AV_TRY_ASSIGN(plan.items, read_items(config, stop));
   return plan;
 }
 

@@ -1,13 +1,16 @@
 #pragma once
 // Puts what the user gave into guest memory and says how the first vCPU starts.
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "arm/cpu_state.h"
 #include "base/result.h"
+#include "devices/fw_cfg.h"
 #include "machine/board.h"
 #include "machine/device_spec.h"
+#include "machine/firmware_items.h"
 #include "machine/image.h"
 #include "machine/loaded_file.h"
 #include "machine/virt.h"
@@ -23,8 +26,12 @@ struct BootConfig {
   std::string firmware;  ///< for flash bank 0, which keeps nothing; empty: none
   /// By bank; without a path: none. Without a kernel the machine starts in the first, which then has to have one.
   std::vector<FlashSpec> flash{};
+  /// With a kernel: what is in the first bank starts all the same, and is given kernel, initrd and command line as
+  /// items of fw_cfg.
+  bool kernel_for_firmware = false;
   std::optional<std::string> append;
   std::vector<LoadedFile> loaded{};  ///< beside what is booted
+  FirmwareOptions items{};  ///< of fw_cfg
   /// Kernels are placed as QEMU places them: a file of no known format as if it were a zImage, and the device tree at
   /// the start of RAM if the kernel leaves it free.
   bool qemu_kernels = false;
@@ -44,6 +51,7 @@ struct BootPlan {
   std::vector<u8> fdt;            ///< packed; also among the segments, with room to grow
   u32 entry = 0;                  ///< bit 0: Thumb
   u32 fdt_address = 0;
+  std::shared_ptr<const devices::FwCfgItems> items = std::make_shared<const devices::FwCfgItems>();  ///< of fw_cfg
   bool kernel_protocol = false;  ///< R0 = 0, R1 = ~0, R2 = fdt_address
 };
 

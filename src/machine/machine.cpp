@@ -57,12 +57,13 @@ Status check_seats(const Board& board, const MachineOptions& options) {
 
 }  // namespace
 
-Machine::Machine(GuestRam ram, u32 vcpus, MachineOptions options, const MachineWorld& world)
+Machine::Machine(GuestRam ram, u32 vcpus, const BootPlan& plan, MachineOptions options, const MachineWorld& world)
     : options_(std::move(options)),
       world_(world),
       ram_(std::move(ram)),
       counter_(world.clock),
-      gic_(vcpus, [this](u32 vcpu, bool level) { irq_changed(vcpu, level); }) {}
+      gic_(vcpus, [this](u32 vcpu, bool level) { irq_changed(vcpu, level); }),
+      items_(plan.items) {}
 
 Machine::~Machine() { world_.flash.reset(nullptr); }
 
@@ -70,7 +71,7 @@ Result<std::unique_ptr<Machine>> Machine::create(const BootPlan& plan, const Boo
                                                  const EngineFactory& factory, const MachineWorld& world) {
   AV_TRY(check_seats(*config.board, options));
   AV_TRY_ASSIGN(GuestRam ram, GuestRam::create(config.board->ram.base, config.ram_size));
-  std::unique_ptr<Machine> machine(new Machine(std::move(ram), config.vcpus, std::move(options), world));
+  std::unique_ptr<Machine> machine(new Machine(std::move(ram), config.vcpus, plan, std::move(options), world));
   AV_TRY(machine->make_engine(factory, config.vcpus));
   AV_TRY(machine->make_devices());
   for (const Placement& placement : config.board->devices) AV_TRY(machine->make(placement));
@@ -147,6 +148,11 @@ Status Machine::add_flash(const Placement& placement) {
   const auto regions = placement.first.used();
   for (std::size_t n = 0; n < regions.size(); ++n) AV_TRY(bus_.add(regions[n], world_.flash.bank(n)));
   return {};
+}
+
+Status Machine::add_fw_cfg(const Placement& placement) {
+  fw_cfg_ = std::make_unique<devices::FwCfg>(items_, ram_);
+  return map(placement, {fw_cfg_.get()});
 }
 
 // --- virtio: what was asked for in its slots, nothing in the others

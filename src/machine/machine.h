@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "devices/arch_timer.h"
 #include "devices/backends/disk.h"
+#include "devices/fw_cfg.h"
 #include "devices/gic.h"
 #include "devices/gic_v2m.h"
 #include "devices/io_options.h"
@@ -103,7 +104,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
     devices::ArchTimer physical, virtual_;
   };
 
-  Machine(GuestRam ram, u32 vcpus, MachineOptions options, const MachineWorld& world);
+  Machine(GuestRam ram, u32 vcpus, const BootPlan& plan, MachineOptions options, const MachineWorld& world);
   Status make_engine(const EngineFactory& factory, u32 vcpus);
   Status make(const Placement& placement);
   Status map(const Placement& placement, std::initializer_list<devices::MmioDevice*> devices);
@@ -119,6 +120,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   Status add_gpio(const Placement& placement);
   Status add_power_key(const Placement&);
   Status add_flash(const Placement& placement);
+  Status add_fw_cfg(const Placement& placement);
   Status make_devices();
   Status add_virtio(const Placement& placement);
   Status add_pci(const Placement& placement);
@@ -165,6 +167,8 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   std::unique_ptr<devices::Pl031> rtc_;
   std::unique_ptr<devices::Pl061> gpio_;
   std::unique_ptr<devices::PowerKey> power_key_;
+  const std::shared_ptr<const devices::FwCfgItems> items_;
+  std::unique_ptr<devices::FwCfg> fw_cfg_;
   std::vector<std::unique_ptr<devices::virtio::MmioTransport>> transports_;
   std::vector<std::unique_ptr<devices::virtio::PciTransport>> pci_transports_;
   std::vector<std::unique_ptr<devices::virtio::Device>> devices_;  ///< made, and without a transport yet

@@ -2,6 +2,7 @@
 // The board that QEMU calls "virt": the same addresses and interrupts, so that the same images boot on both.
 #include <array>
 
+#include "devices/fw_cfg.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
 #include "devices/power_key.h"
@@ -23,6 +24,7 @@ inline constexpr Placement k_virt_devices[] = {
     {DeviceKind::Gpio, {{{{GuestPa(0x0903'0000), devices::Pl061::k_region_size}}}, 7}},
     {DeviceKind::PowerKey},
     {DeviceKind::Flash, {{{{GuestPa(0), k_virt_flash_bank}, {GuestPa(0x0400'0000), k_virt_flash_bank}}}}},
+    {DeviceKind::FwCfg, {{{{GuestPa(0x0902'0000), devices::FwCfg::k_region_size}}}}},
     {DeviceKind::VirtioMmio, {{{{GuestPa(0x0a00'0000), devices::virtio::MmioTransport::k_region_size}}}, 16}, 32},
 };
 

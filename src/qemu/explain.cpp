@@ -131,6 +131,10 @@ Json machine_json(const Machine& m) {
   for (std::size_t bank = 0; bank < boot.flash.size(); ++bank)
     if (!boot.flash[bank].path.empty()) j["flash"].push_back(flash_json(bank, boot.flash[bank]));
   for (const machine::LoadedFile& loaded : boot.loaded) j["loaded"].push_back(loaded_json(loaded));
+  for (const machine::FirmwareOptions::File& file : boot.items.files) {
+    j["fw_cfg"].push_back({{"name", file.name}});
+    j["fw_cfg"].back()[file.path.empty() ? "string" : "file"] = file.path.empty() ? file.content : file.path;
+  }
   if (boot.append) j["append"] = *boot.append;
   j["memory"] = boot.ram_size;
   j["cpus"] = boot.vcpus;

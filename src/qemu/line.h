@@ -9,6 +9,7 @@
 #include "devices/backends/disk_source.h"
 #include "devices/backends/network_options.h"
 #include "devices/chardev/chardevs.h"
+#include "machine/firmware_items.h"
 #include "monitor/monitor.h"
 #include "qemu/ids.h"
 #include "qemu/outcome.h"
@@ -128,6 +129,8 @@ struct Line {
   std::array<FlashNode, 2> flash_nodes;  ///< by bank
   std::optional<std::string> append;
   std::vector<std::string> data_folders;  ///< -L
+  machine::FirmwareOptions firmware_options;
+  std::vector<Given> smbios;
 
   std::vector<Drive> drives;
   bool snapshot = false;  ///< of all drives that do not say

@@ -48,13 +48,14 @@ void check_boot(Line& line, const machine::BootConfig& boot) {
   if (runs_nothing(line) && std::ranges::none_of(line.devices, starts_first_cpu))
     out.clamped("default: -kernel none", "a CPU that runs the zeros of empty flash, as in QEMU",
                 "there is neither -kernel nor -bios nor flash; a signal or the console's keys end the machine");
-  if (flash && !line.kernel.empty())
-    out.refused("-kernel " + line.kernel,
-                "expected -kernel or flash in unit 0 alone: firmware is not given a kernel (fw_cfg)");
   if (flash && !line.firmware.empty())
     out.refused("-bios " + line.firmware, "expected -bios or flash in unit 0, found both; leave out one");
-  if (!line.kernel.empty() && !line.firmware.empty())
-    out.refused("-bios " + line.firmware, "expected -kernel or -bios alone: firmware is not given a kernel (fw_cfg)");
+  for (const Given& given : line.smbios)
+    if (flash || !line.firmware.empty())
+      out.refused(given.text(),
+                  "expected firmware without it: there are no SMBIOS tables here; leave it out if the guest can");
+    else
+      out.ignored(given.text(), "only firmware would read it, and there is none");
   if (line.kernel.empty() && !line.initrd.empty())
     out.refused("-initrd " + line.initrd, "expected -kernel with it; give both");
   if (line.kernel.empty() && line.append && line.dump_dtb.empty())
@@ -73,6 +74,9 @@ void set_boot(Line& line, machine::BootConfig& boot) {
   boot.initrd = line.initrd;
   boot.dtb = line.dtb;
   boot.firmware = find_firmware(line);
+  boot.kernel_for_firmware = !line.kernel.empty() && !boot.boot_flash().empty();
+  boot.items = line.firmware_options;
+  boot.items.graphics = line.display != Display::Nographic;
   boot.append = line.append;
   boot.ram_size = line.memory;
   boot.vcpus = line.cpus;

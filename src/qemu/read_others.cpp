@@ -224,6 +224,12 @@ void read_uuid(Line& line, const Given& given) {
   if (!std::ranges::equal(given.value, k_form, fits))
     return line.outcomes.refused(given.text(), "expected a UUID, 32 hexadecimal digits in five groups; change it");
   line.uuid = given.value;
+  std::string digits;
+  for (const char c : given.value)
+    if (c != '-') digits += c;
+  auto& uuid = line.firmware_options.uuid;
+  for (std::size_t n = 0; n < uuid.size(); ++n)
+    uuid[n] = static_cast<u8>(std::stoul(digits.substr(2 * n, 2), nullptr, 16));
   line.outcomes.mapped(given.text(), "what monitors call the machine");
 }
 

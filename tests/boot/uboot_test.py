@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from support import GUEST, STATUS, Session
+from support import GUEST, STATUS, Session, linux_arguments, run
 
 UBOOT = os.environ.get("ARMVISOR_TEST_UBOOT", GUEST / "u-boot.bin")
 
@@ -76,6 +76,12 @@ class UBoot(unittest.TestCase):
             machine.expect("readme")
             machine.send("poweroff\n")
             self.assertEqual(machine.finish(), STATUS["PoweredOff"])
+
+    @unittest.skipUnless(b"bootcmd_qfw" in Path(UBOOT).read_bytes(), "this U-Boot does not look in fw_cfg by itself")
+    def test_a_kernel_of_fw_cfg(self):
+        process = run(*linux_arguments("echo LINE $(cat /proc/cmdline)"), "--firmware", UBOOT, "--timeout", "600", timeout=900)
+        self.assertEqual(process.returncode, STATUS["PoweredOff"], process.stdout[-2000:] + process.stderr)
+        self.assertRegex(process.stdout, r"Hit any key to stop autoboot[^$]*LINE console=ttyAMA0 quiet armvisor.exec=")
 
     def test_reset_command(self):
         with Session("run", "--firmware", UBOOT, "--timeout", "600") as machine:

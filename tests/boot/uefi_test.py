@@ -2,7 +2,7 @@
 import os
 import unittest
 
-from support import GUEST, STATUS, Session
+from support import GUEST, STATUS, Session, linux_arguments, run
 
 UEFI = os.environ.get("ARMVISOR_TEST_UEFI", GUEST / "uefi.fd")
 VARIABLE = "Kept -guid 7c1d9f0e-3a52-4c1b-9f59-0d2f1c6ab001"
@@ -37,6 +37,14 @@ class Uefi(unittest.TestCase):
             machine.expect("Shell> ")
             machine.send("reset -s\r")
             self.assertEqual(machine.finish(), STATUS["PoweredOff"])
+
+    def test_a_kernel_by_efi_stub(self):
+        """UEFI finds kernel, initrd and command line in fw_cfg, and starts the kernel as a program of its own."""
+        process = run(*linux_arguments("[ -d /sys/firmware/efi ] && echo STARTED BY EFI; echo LINE $(cat /proc/cmdline)"),
+                      "--firmware", UEFI, "--timeout", "600", timeout=900)
+        self.assertEqual(process.returncode, STATUS["PoweredOff"], process.stdout[-2000:] + process.stderr)
+        self.assertIn("STARTED BY EFI", process.stdout)
+        self.assertRegex(process.stdout, r"LINE console=ttyAMA0 quiet armvisor.exec=\S+ initrd=initrd")
 
 
 if __name__ == "__main__":

@@ -250,6 +250,7 @@ TEST_P(BoardTest, HasItsDevicesWhereItSaysAndNothingElsewhere) {
       case DeviceKind::SecondUart: EXPECT_EQ(id(0xfe0), 0x11u); break;
       case DeviceKind::Rtc: EXPECT_EQ(id(0xfe0), 0x31u); break;
       case DeviceKind::Gpio: EXPECT_EQ(id(0xfe0), 0x61u); break;
+      case DeviceKind::FwCfg: EXPECT_EQ(id(0), 0x554d4551u); break;
       case DeviceKind::Flash:
         for (const devices::Region& bank : site.used()) {
           EXPECT_EQ(read(bank.base), ~0u);

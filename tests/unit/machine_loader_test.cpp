@@ -308,9 +308,95 @@ TEST_F(Loader, PlanRefusesWhatTheBoardCannotDo) {
   c.ram_size = 64 * k_mib;
   c.vcpus = 9;
   EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments);
-  c.vcpus = 1;
-  c.firmware = kernel;
-  EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments);
+}
+
+/// What a guest reads of an item.
+std::string item(const BootPlan& plan, devices::FwCfgKey key) {
+  const auto bytes = plan.items->find(static_cast<u16>(key));
+  return {bytes.begin(), bytes.end()};
+}
+
+TEST_F(Loader, FirmwareIsGivenAKernelInFwCfg) {
+  using enum devices::FwCfgKey;
+  BootConfig c;
+  c.firmware = file("f", Bytes(100, 1));
+  c.kernel = file("k", Bytes(5, 'k'));  // of no known format
+  EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::Internal) << "which of them starts";
+  c.kernel_for_firmware = true;
+  c.initrd = file("i", Bytes(300, 'i'));
+  c.append = "console=ttyAMA0";
+  c.vcpus = 3;
+  const auto plan = plan_boot(c);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->entry, 0u);
+  EXPECT_FALSE(plan->kernel_protocol);
+  EXPECT_EQ(plan->segments.size(), 1u) << "the device tree alone";
+  EXPECT_NE(std::string(plan->fdt.begin(), plan->fdt.end()).find("console=ttyAMA0"), std::string::npos);
+  EXPECT_EQ(item(*plan, KernelSize), std::string("\5\0\0\0", 4));
+  EXPECT_EQ(item(*plan, KernelData), "kkkkk");
+  EXPECT_EQ(item(*plan, InitrdSize), std::string("\x2c\1\0\0", 4));
+  EXPECT_EQ(item(*plan, InitrdData), std::string(300, 'i'));
+  EXPECT_EQ(item(*plan, CommandLineSize), std::string("\x10\0\0\0", 4));
+  EXPECT_EQ(item(*plan, CommandLineData), std::string("console=ttyAMA0\0", 16));
+  EXPECT_EQ(item(*plan, CpuCount), std::string("\3\0", 2));
+  EXPECT_EQ(item(*plan, NoGraphic), std::string("\1\0", 2));
+
+  c.initrd.clear();
+  c.append.reset();
+  const auto bare = plan_boot(c);
+  ASSERT_TRUE(bare);
+  EXPECT_EQ(item(*bare, InitrdSize), "");
+  EXPECT_EQ(item(*bare, CommandLineData), std::string(1, 0));
+  c.flash.resize(1);
+  std::swap(c.flash[0].path, c.firmware);
+  const auto flash = plan_boot(c);
+  ASSERT_TRUE(flash) << flash.error().message;
+  EXPECT_EQ(item(*flash, KernelData), "kkkkk");
+  EXPECT_FALSE(flash->kernel_protocol);
+  c.kernel += "@0x40008000";
+  EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments) << "firmware places it";
+}
+
+TEST_F(Loader, AKernelThatStartsItselfIsNotInFwCfg) {
+  BootConfig c;
+  c.kernel = file("z", zimage(0x1000, 0x1000));
+  const auto plan = plan_boot(c);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(item(*plan, devices::FwCfgKey::KernelSize), "");
+  EXPECT_EQ(item(*plan, devices::FwCfgKey::Signature), "QEMU");
+}
+
+TEST_F(Loader, FilesOfFwCfg) {
+  BootConfig c;
+  c.kernel = file("z", zimage(0x1000, 0x1000));
+  c.ram_size = 32 * k_mib;
+  const auto refused = [&](FirmwareOptions::File added) {
+    BootConfig with = c;
+    with.items.files.push_back(std::move(added));
+    const auto plan = plan_boot(with);
+    return plan ? ErrorKind::Internal : plan.error().kind;
+  };
+  c.items.files = {{"opt/text", "", "as it is"}, {"opt/file", file("f", Bytes(3, 'f'))}, {"opt/empty", file("e", {})}};
+  const auto plan = plan_boot(c);
+  ASSERT_TRUE(plan) << plan.error().message;
+  // Behind those of the board: bios-geometry, bootorder, etc/boot-fail-wait.
+  EXPECT_EQ(item(*plan, devices::FwCfgKey{0x22}), "\xff\xff\xff\xff");
+  EXPECT_EQ(item(*plan, devices::FwCfgKey{0x23}), "");
+  EXPECT_EQ(item(*plan, devices::FwCfgKey{0x24}), "fff");
+  EXPECT_EQ(item(*plan, devices::FwCfgKey{0x25}), "as it is");
+  EXPECT_EQ(input_files(c).size(), 3u);
+  EXPECT_EQ(refused({"", "", "x"}), ErrorKind::BadArguments);
+  EXPECT_EQ(refused({std::string(56, 'n'), "", "x"}), ErrorKind::BadArguments);
+  EXPECT_EQ(refused({"opt/text", "", "x"}), ErrorKind::BadArguments) << "there is one";
+  EXPECT_EQ(refused({"bootorder", "", "x"}), ErrorKind::BadArguments) << "it is the board's";
+  EXPECT_EQ(refused({"opt/x", "/nowhere"}), ErrorKind::BadInput);
+  EXPECT_EQ(refused({"opt/x", "/dev/zero"}), ErrorKind::BadInput) << "more than RAM";
+  c.items.files.push_back({std::string(55, 'n'), "", "x"});
+  EXPECT_TRUE(plan_boot(c));
+  while (c.items.files.size() < devices::FwCfgItems::k_most_files - 3)
+    c.items.files.push_back({"opt/" + std::to_string(c.items.files.size()), "", "x"});
+  EXPECT_TRUE(plan_boot(c));
+  EXPECT_EQ(refused({"opt/more", "", "x"}), ErrorKind::BadArguments);
 }
 
 TEST_F(Loader, FirmwareStartsAtZeroWithTheTreeAtRamBase) {

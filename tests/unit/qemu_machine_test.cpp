@@ -111,12 +111,11 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
 
 TEST(QemuLine, WhatCannotChangeTheResultIsIgnored) {
   const Made m = make(
-      "-accel kvm -accel tcg -enable-kvm -machine virt,highmem=off "
-      "-d guest_errors "
+      "-accel kvm -accel tcg -enable-kvm -machine virt,highmem=off -d guest_errors -smbios type=1,serial=x "
       "-device usb-kbd -boot c");
   EXPECT_EQ(m.refused(), "");
-  for (const char* option :
-       {"-accel kvm", "-enable-kvm", "-machine highmem=off", "-d guest_errors", "-device usb-kbd", "-boot c"})
+  for (const char* option : {"-accel kvm", "-enable-kvm", "-machine highmem=off", "-d guest_errors",
+                             "-device usb-kbd", "-boot c", "-smbios type=1,serial=x"})
     EXPECT_EQ(m.fate(option), Fate::Ignored) << option;
 }
 
@@ -366,7 +365,58 @@ TEST(QemuLine, FlashThatQemuRefusesOrThatIsNotHereIsRefused) {
         "-drive if=pflash,file=a,id=x -device virtio-blk-device,drive=x", "-M pflash1=x -drive if=pflash,file=a,id=x",
         "-drive if=pflash,format=qcow2,file=a", "-drive if=pflash,file=nbd://host/export"})
     EXPECT_NE(make_flash(text).refused(), "") << text;
-  EXPECT_NE(make("-drive if=pflash,file=a").refused(), "") << "a kernel given to firmware";
+}
+
+TEST(QemuLine, FirmwareIsGivenTheKernel) {
+  for (const char* text :
+       {"-bios f", "-drive if=pflash,file=a", "-M pflash0=n -blockdev driver=file,node-name=n,filename=a"}) {
+    const Made m = make(std::string(text) + " -initrd i -append x");
+    EXPECT_EQ(m.refused(), "") << text;
+    EXPECT_TRUE(m.vm().boot.kernel_for_firmware) << text;
+    EXPECT_EQ(m.vm().boot.kernel, "z");
+    EXPECT_EQ(m.vm().boot.initrd, "i");
+  }
+  EXPECT_FALSE(make("").vm().boot.kernel_for_firmware);
+  EXPECT_FALSE(make("-drive if=pflash,file=a,unit=1").vm().boot.kernel_for_firmware) << "there is no firmware in it";
+  EXPECT_FALSE(make_flash("-drive if=pflash,file=a").vm().boot.kernel_for_firmware);
+  EXPECT_NE(make("-bios f -smbios type=1,serial=x").refused(), "") << "firmware hands tables on";
+}
+
+TEST(QemuLine, FilesOfFwCfgAreNamedAsInQemu) {
+  const Made m = make("-fw_cfg opt/a,string=x,,y -fw_cfg name=opt/b,file=f -fw_cfg file=g,name=other");
+  EXPECT_EQ(m.refused(), "");
+  const auto& files = m.vm().boot.items.files;
+  ASSERT_EQ(files.size(), 3u);
+  EXPECT_EQ(files[0].name, "opt/a");
+  EXPECT_EQ(files[0].content, "x,y");
+  EXPECT_EQ(files[1].path, "f");
+  EXPECT_EQ(files[2].name, "other");
+  EXPECT_EQ(m.fate("-fw_cfg name=opt/b,file=f"), Fate::Mapped);
+  EXPECT_EQ(m.fate("-fw_cfg file=g,name=other"), Fate::Clamped) << "QEMU warns";
+  const std::string longest(55, 'n');
+  EXPECT_EQ(make("-fw_cfg " + longest + ",string=x").refused(), "");
+  for (const char* text : {"opt/a", "opt/a,string=", "string=x", "opt/a,file=f,string=x", "opt/a,gen_id=x",
+                           "opt/a,string=x,foo=y", "name=,string=x", "{\"name\":\"opt/a\"}"})
+    EXPECT_NE(make(std::string("-fw_cfg ") + text).refused(), "") << text;
+  EXPECT_NE(make("-fw_cfg n" + longest + ",string=x").refused(), "");
+}
+
+TEST(QemuLine, WhatFirmwareIsToldByFwCfg) {
+  const Made m = make(
+      "-uuid 01234567-89ab-cdef-0123-456789abcdef -boot menu=on,splash-time=500 -boot reboot-timeout=7 -nographic");
+  EXPECT_EQ(m.refused(), "");
+  const machine::FirmwareOptions& told = m.vm().boot.items;
+  EXPECT_EQ(told.uuid[0], 0x01);
+  EXPECT_EQ(told.uuid[15], 0xef);
+  EXPECT_TRUE(told.boot_menu);
+  EXPECT_EQ(told.menu_wait_ms, 500);
+  EXPECT_EQ(told.fail_wait_ms, 7u);
+  EXPECT_FALSE(told.graphics);
+  EXPECT_TRUE(make("-display none").vm().boot.items.graphics) << "as QEMU's item has it";
+  EXPECT_EQ(make("-boot reboot-timeout=-1").vm().boot.items.fail_wait_ms, ~0u);
+  for (const char* text : {"-boot splash-time=65536", "-boot splash-time=-1", "-boot reboot-timeout=65536",
+                           "-boot reboot-timeout=-2", "-boot menu=maybe", "-boot splash-time=0x100000005"})
+    EXPECT_NE(make(text).refused(), "") << text;
 }
 
 TEST(QemuLine, NetworksAreNamedInManyWays) {

@@ -1,0 +1,94 @@
+"""What a bare-metal guest reads of the machine, register by register, is what it reads on QEMU (the programs of
+tests/guest/dump). Needs qemu-system-arm (or what ARMVISOR_QEMU names) and the programs (or where ARMVISOR_GUESTS says)."""
+import os
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from support import ARMVISOR, ROOT
+
+QEMU = os.environ.get("ARMVISOR_QEMU") or shutil.which("qemu-system-arm")
+GUESTS = Path(os.environ.get("ARMVISOR_GUESTS", ROOT / "build" / "release" / "tests" / "guest"))
+
+
+def as_firmware(elf):
+    """A program that is linked to run in RAM, as an image for flash: with code in front that copies it there."""
+    data = elf.read_bytes()
+    phoff, = struct.unpack_from("<I", data, 28)
+    count, = struct.unpack_from("<H", data, 44)
+    segments = [struct.unpack_from("<8I", data, phoff + 32 * n) for n in range(count)]
+    segments = [(paddr, data[offset:offset + filesz]) for kind, offset, _, paddr, filesz, *_ in segments if kind == 1 and filesz]
+    start, end = min(pa for pa, _ in segments), max(pa + len(code) for pa, code in segments)
+    image = bytearray((end - start + 3) & ~3)
+    for pa, code in segments:
+        image[pa - start:pa - start + len(code)] = code
+    copy = [0xE28F0020,  # add r0, pc, #32: the program
+            0xE59F1014,  # ldr r1, start
+            0xE59F2014,  # ldr r2, size
+            0xE4903004,  # 1: ldr r3, [r0], #4
+            0xE4813004,  # str r3, [r1], #4
+            0xE2522004,  # subs r2, r2, #4
+            0x1AFFFFFB,  # bne 1b
+            0xE51FF004,  # ldr pc, start
+            start, len(image)]
+    return struct.pack("<10I", *copy) + image
+
+
+@unittest.skipUnless(QEMU, "needs qemu-system-arm")
+@unittest.skipUnless((GUESTS / "dump_fw_cfg.elf").exists(), "needs the programs of tests/guest/dump")
+class Registers(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.folder = Path(holder.name)
+
+    def both(self, *words):
+        """What the guest prints on QEMU and here."""
+        words = ["-M", "virt", "-cpu", "cortex-a15", "-nic", "none", "-no-reboot", "-serial", "stdio", "-monitor", "none", *map(str, words)]
+        texts = []
+        for program in ([QEMU], [ARMVISOR, "qemu"]):
+            process = subprocess.run([*program, *words], cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                     timeout=600)
+            self.assertEqual(process.returncode, 0, process.stderr)
+            texts.append(process.stdout.replace("\r", ""))
+            self.assertTrue(texts[-1].endswith("done: all ok\n"), texts[-1][-2000:])
+        return texts
+
+    def files(self, text):
+        """The part about files as {name: (size, content)}, and the rest."""
+        found = re.compile(r"file (\S+) size (0x\w+)\n  key 0x\w+\n(\w+)\n(?:  sum (0x\w+)\n)?")
+        return {m[1]: (m[2], m[3], m[4]) for m in found.finditer(text)}, re.sub(r"files 0x\w+\n", "", found.sub("", text))
+
+    def compare_fw_cfg(self, *words):
+        (theirs, others), (ours, rest) = map(self.files, self.both(*words))
+        self.assertEqual(others, rest)
+        # QEMU has tables of ACPI and SMBIOS as well.
+        self.assertEqual({name: theirs.get(name) for name in ours}, ours)
+        self.assertRegex(" ".join(sorted(set(theirs) - set(ours))), r"\A(etc/(acpi|smbios|tpm|table-loader)\S*\s*)*\Z")
+        return ours
+
+    def test_fw_cfg(self):
+        (self.folder / "content").write_bytes(bytes(range(256)) * 40)
+        files = self.compare_fw_cfg("-display", "none", "-kernel", GUESTS / "dump_fw_cfg.elf", "-smp", 2, "-uuid",
+                                    "01234567-89ab-cdef-0123-456789abcdef", "-boot",
+                                    "menu=on,splash-time=258,reboot-timeout=515", "-fw_cfg", "opt/b,string=text", "-fw_cfg",
+                                    "name=opt/a,file=content")
+        self.assertIn("etc/boot-menu-wait", files)
+        self.assertIn("opt/a", files)
+
+    def test_fw_cfg_with_a_kernel_for_firmware(self):
+        (self.folder / "firmware").write_bytes(as_firmware(GUESTS / "dump_fw_cfg.elf"))
+        (self.folder / "kernel").write_bytes(b"no kernel of any kind" * 1000)
+        (self.folder / "initrd").write_bytes(b"initrd")
+        self.compare_fw_cfg("-nographic", "-bios", "firmware", "-kernel", "kernel", "-initrd", "initrd",
+                            "-append", "a command line")
+
+
+if __name__ == "__main__":
+    unittest.main()
