@@ -77,7 +77,7 @@ Status map_image(const CfiFlashConfig& config, Mapping& mapping) {
   if (mmap(mapping.data(), length, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE, fd.get(), 0) == MAP_FAILED)
     return file_error(expected + "to map it", errno, "copy it to another file system");
   const u64 tail = align_up<u64>(length, k_page_size) - length;
-  if (tail) std::memset(mapping.data() + length, 0xff, tail);
+  if (tail) std::memset(mapping.data() + length, config.blank ? 0 : 0xff, tail);
   return {};
 }
 

@@ -20,7 +20,7 @@ struct CfiFlashConfig {
   u64 size = u64{64} << 20;
   std::string image{};     ///< file that is the content from offset 0; empty: an erased bank
   bool read_only = false;  ///< programming and erasing fail
-  bool blank = false;      ///< zeros instead of an erased bank, as QEMU has flash without a file
+  bool blank = false;      ///< what the image leaves is zeros, as QEMU has it, and not erased
   /// The content, of `size` bytes, in place of an image. Programming and erasing write to it, unless it is read-only;
   /// what it fails to take they report to the guest. null: what the guest writes is lost at the end.
   std::unique_ptr<DiskBackend> disk{};

@@ -36,15 +36,15 @@ Result<std::unique_ptr<devices::DiskBackend>> open_file(const FlashSpec& spec) {
 }  // namespace
 
 Result<std::unique_ptr<FlashBanks>> FlashBanks::create(const Board& board, const std::string& firmware,
-                                                       std::span<const FlashSpec> files, bool blank) {
+                                                       std::span<const FlashSpec> files, std::size_t first_blank) {
   std::unique_ptr<FlashBanks> flash(new FlashBanks());
   const Placement* const placement = board.find(DeviceKind::Flash);
   if (!placement) return flash;
   for (const devices::Region& region : placement->first.used()) {
     devices::CfiFlashConfig config;
     config.size = region.size;
-    config.blank = blank;
     const std::size_t number = flash->banks_.size();
+    config.blank = number >= first_blank;
     if (number == 0) config.image = firmware;
     if (number < files.size() && !files[number].path.empty()) {
       AV_TRY_ASSIGN(config.disk, open_file(files[number]));

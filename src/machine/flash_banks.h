@@ -17,11 +17,13 @@ namespace armvisor::machine {
 
 class FlashBanks {
  public:
+  static constexpr std::size_t k_all_erased = ~std::size_t{0};
   /// `firmware`: file that is the content of the first bank from its start, and keeps nothing of what is written;
   /// empty: none. `files` are those of the banks, each locked, and kept up to date unless it is read-only or a
-  /// snapshot. What has neither is erased, or `blank`: zeros.
+  /// snapshot. What neither fills is erased or, in banks from `first_blank` on, zeros.
   static Result<std::unique_ptr<FlashBanks>> create(const Board& board, const std::string& firmware,
-                                                    std::span<const FlashSpec> files = {}, bool blank = false);
+                                                    std::span<const FlashSpec> files = {},
+                                                    std::size_t first_blank = k_all_erased);
 
   devices::CfiFlash& bank(std::size_t index) { return *banks_[index].flash; }
   /// Host view of the page at `pa`, or null outside the banks and while the bank does not read as an array.

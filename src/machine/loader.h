@@ -11,6 +11,7 @@
 #include "machine/board.h"
 #include "machine/device_spec.h"
 #include "machine/firmware_items.h"
+#include "machine/flash_banks.h"
 #include "machine/image.h"
 #include "machine/loaded_file.h"
 #include "machine/virt.h"
@@ -37,11 +38,18 @@ struct BootConfig {
   bool qemu_kernels = false;
   bool tree_only = false;    ///< nothing will run: the device tree alone is wanted, and there may be no kernel
   bool empty_flash = false;  ///< neither kernel nor firmware: the vCPU runs the zeros of flash that has no content
+  /// Flash without content is zeros, as QEMU has it, and not erased; but for the first bank if a kernel starts by
+  /// itself: one that fails and has no vectors yet is undefined there, and known to have crashed.
+  bool blank_flash = false;
   u64 ram_size = u64{512} << 20;
   u32 vcpus = 1;
 
   /// The file in flash that the first vCPU starts in; empty: none.
   const std::string& boot_flash() const { return firmware.empty() && !flash.empty() ? flash[0].path : firmware; }
+  /// The first bank that is zeros where it has no content; those behind it are as well.
+  std::size_t first_blank_bank() const {
+    return !blank_flash ? FlashBanks::k_all_erased : kernel.empty() || kernel_for_firmware ? 0 : 1;
+  }
 };
 
 /// All files but those of flash read and checked, every address decided; nothing of the guest touched yet. Can be

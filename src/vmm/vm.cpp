@@ -81,7 +81,7 @@ std::optional<EndReason> Vm::ended_early() {
 
 Status Vm::build() {
   AV_TRY_ASSIGN(flash_, machine::FlashBanks::create(*config_.boot.board, config_.boot.firmware, config_.boot.flash,
-                                                    config_.boot.empty_flash));
+                                                    config_.boot.first_blank_bank()));
   AV_TRY(open_dumps());
   AV_TRY(loop_->start());
   AV_TRY(open_chardevs());

@@ -60,6 +60,20 @@ class Registers(unittest.TestCase):
             self.assertTrue(texts[-1].endswith("done: all ok\n"), texts[-1][-2000:])
         return texts
 
+    def test_flash_that_no_file_fills(self):
+        firmware = as_firmware(GUESTS / "dump_flash.elf")
+        (self.folder / "image").write_bytes(firmware)
+        for name, content in (("code", firmware), ("vars", b"vars" * 4096)):
+            (self.folder / name).write_bytes(content)
+            os.truncate(self.folder / name, 64 << 20)
+        code, variables = (f"if=pflash,format=raw,unit={unit},file={name}" for unit, name in enumerate(("code", "vars")))
+        for words in (["-bios", "image"], ["-bios", "image", "-drive", variables], ["-drive", code],
+                      ["-drive", code, "-drive", variables]):
+            with self.subTest(words=words):
+                self.assertEqual(*self.both("-display", "none", *words))
+        theirs, ours = self.both("-display", "none", "-kernel", GUESTS / "dump_flash.elf")
+        self.assertEqual(theirs.splitlines()[4:], ours.splitlines()[4:], "the second bank")
+
     def files(self, text):
         """The part about files as {name: (size, content)}, and the rest."""
         found = re.compile(r"file (\S+) size (0x\w+)\n  key 0x\w+\n(\w+)\n(?:  sum (0x\w+)\n)?")

@@ -16,7 +16,9 @@ constexpr u64 k_bank = k_virt_flash_bank;
 class FlashFiles : public testing::Test {
  protected:
   const std::string folder = testing::TempDir() + "armvisor_flash_banks";
+  std::string firmware;
   std::vector<FlashSpec> files = std::vector<FlashSpec>(2);
+  std::size_t first_blank = FlashBanks::k_all_erased;
   std::unique_ptr<FlashBanks> flash;
 
   FlashFiles() {
@@ -38,7 +40,7 @@ class FlashFiles : public testing::Test {
   /// Why not; empty if they were made.
   std::string make() {
     flash.reset();
-    auto made = FlashBanks::create(k_virt, "", files);
+    auto made = FlashBanks::create(k_virt, firmware, files, first_blank);
     if (!made) return made.error().message;
     flash = *std::move(made);
     return "";
@@ -81,6 +83,18 @@ TEST_F(FlashFiles, OneBankMayHaveNone) {
   ASSERT_EQ(make(), "");
   EXPECT_EQ(read(0, 0), 0xffffffffu) << "erased";
   EXPECT_EQ(read(1, 0), 0u);
+}
+
+TEST_F(FlashFiles, WhatNothingFillsMayBeZeros) {
+  firmware = files[0].path;
+  write(firmware, "firmware", 9);
+  for (first_blank = 0; first_blank < 3; ++first_blank) {
+    for (FlashSpec& file : files) file = {};
+    ASSERT_EQ(make(), "");
+    for (const u64 offset : {u64{12}, u64{k_page_size}, k_bank - 4})
+      EXPECT_EQ(read(0, offset), first_blank > 0 ? ~0u : 0u) << offset << " behind an image";
+    EXPECT_EQ(read(1, 0), first_blank > 1 ? ~0u : 0u);
+  }
 }
 
 TEST_F(FlashFiles, ReadOnlyOnesAreNotWrittenAndMayBeShared) {

@@ -357,6 +357,18 @@ TEST_F(Loader, FirmwareIsGivenAKernelInFwCfg) {
   EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments) << "firmware places it";
 }
 
+TEST_F(Loader, FlashIsBlankButWhereAKernelWouldCrashUnseen) {
+  BootConfig c;
+  c.kernel = "z";
+  EXPECT_EQ(c.first_blank_bank(), FlashBanks::k_all_erased);
+  c.blank_flash = true;
+  EXPECT_EQ(c.first_blank_bank(), 1u);
+  c.kernel_for_firmware = true;
+  EXPECT_EQ(c.first_blank_bank(), 0u);
+  c.kernel.clear();
+  EXPECT_EQ(c.first_blank_bank(), 0u);
+}
+
 TEST_F(Loader, AKernelThatStartsItselfIsNotInFwCfg) {
   BootConfig c;
   c.kernel = file("z", zimage(0x1000, 0x1000));

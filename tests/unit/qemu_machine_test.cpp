@@ -345,6 +345,7 @@ TEST(QemuLine, FlashIsOfDrivesAndNodes) {
   EXPECT_EQ(make("-drive if=pflash,unit=1,file=vars").vm().boot.flash.at(1).path, "vars") << "beside a kernel";
   EXPECT_TRUE(make_flash("-drive if=pflash,unit=1,file=vars").vm().boot.empty_flash) << "nothing is in the first bank";
   EXPECT_FALSE(make_flash("-drive if=pflash,unit=0,file=code").vm().boot.empty_flash);
+  EXPECT_TRUE(make_flash("-drive if=pflash,unit=0,file=code").vm().boot.blank_flash);
 }
 
 TEST(QemuLine, FlashIsASnapshotAsDisksAre) {
