@@ -149,10 +149,10 @@ bool write_sysreg(CpuState& s, SystemPort& port, SysRegId id, u64 value) {
   return true;
 }
 
-/// CCSIDR of the cache that CSSELR selects: 32 KiB L1 data, 32 KiB L1 instruction, 2 MiB L2, 64-byte lines.
+/// CCSIDR of the cache that CSSELR selects.
 bool read_ccsidr(CpuState& s, SystemPort&, u64& value) {
-  constexpr u32 k_ccsidr[] = {0x701fe00a, 0x201fe00a, 0x711fe07a};
-  value = s.cp15.csselr < std::size(k_ccsidr) ? k_ccsidr[s.cp15.csselr] : 0;
+  const auto& caches = s.cp15.ids.ccsidr;
+  value = s.cp15.csselr < caches.size() ? caches[s.cp15.csselr] : 0;
   return true;
 }
 

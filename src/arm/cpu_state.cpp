@@ -140,7 +140,7 @@ void set_fpscr(CpuState& s, u32 value) {
   s.fpscr_flags = value & k_fpscr_cumulative_bits;
 }
 
-CpuState reset_state(u32 index, u32 count) {
+CpuState reset_state(u32 index, u32 count, CpuModel model) {
   AV_ASSERT(index < count);
   CpuState s;
   s.cp15.sctlr = 0x00c50078;
@@ -150,6 +150,7 @@ CpuState reset_state(u32 index, u32 count) {
   s.cp15.mpidr = 0x80000000 | index;
   s.cp15.cntfrq = k_counter_hz;
   s.cp15.l2ctlr_cpus = count;
+  s.cp15.ids = row(model).ids;
   s.cp15.debug.oslsr = 0x0000000a;  // OSLM 0b10, and v7.1 Debug begins with the OS Lock set (C7.2)
   return s;
 }

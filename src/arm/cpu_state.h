@@ -3,6 +3,7 @@
 // members by offset. Plain values: copying it is a snapshot. Nothing of the host is in it.
 #include <array>
 
+#include "arm/cpu_model.h"
 #include "arm/psr.h"
 #include "base/types.h"
 
@@ -46,6 +47,7 @@ struct Cp15State {
   std::array<u64, 6> pmxevcntr{};
   u32 l2ctlr_cpus = 1;  ///< number of vCPUs, for L2CTLR
   DebugState debug;     ///< reached by CP14, in the same table
+  CpuIds ids;           ///< of the model
 };
 
 struct CpuState {
@@ -123,6 +125,6 @@ inline bool condition_holds(const CpuState& s, Cond cond) {
 }
 
 /// State after reset of vCPU `index` of `count`: SVC mode, interrupts masked, MMU off, PC = 0.
-CpuState reset_state(u32 index, u32 count);
+CpuState reset_state(u32 index, u32 count, CpuModel model = CpuModel::CortexA15);
 
 }  // namespace armvisor::arm

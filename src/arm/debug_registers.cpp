@@ -1,13 +1,14 @@
 #include "arm/debug_registers.h"
 
 #include "arm/debug_events.h"
+#include "base/bits.h"
 
 namespace armvisor::arm {
 namespace {
 
-/// Cortex-A15 r4p0: 4 watchpoints, 6 breakpoints, 2 of them for Context IDs, v7.1 Debug with DBGDEVID; without the
-/// Security Extensions and DBGPCSR.
-constexpr u32 k_dbgdidr = 0x35158040;
+/// Of the Cortex-A15: 4 watchpoints, 6 breakpoints, 2 of them for Context IDs, v7.1 Debug with DBGDEVID; without the
+/// Security Extensions and DBGPCSR. Variant and revision are those of MIDR.
+constexpr u32 k_dbgdidr = 0x35158000;
 constexpr u32 k_dscr_moe = 0xf << 2, k_dscr_intdis = 1u << 11;
 constexpr u32 k_dscr_txfull_l = 1u << 26, k_dscr_rxfull_l = 1u << 27, k_dscr_txfull = 1u << 29,
               k_dscr_rxfull = 1u << 30;
@@ -31,7 +32,8 @@ bool may_use_channel(const CpuState& s) { return s.privileged() || !(s.cp15.debu
 }  // namespace
 
 bool read_dbgdidr(CpuState& s, SystemPort&, u64& value) {
-  value = k_dbgdidr;
+  const u32 midr = s.cp15.ids.midr;
+  value = k_dbgdidr | bits<23, 20>(midr) << 4 | bits<3, 0>(midr);
   return may_use_channel(s);
 }
 

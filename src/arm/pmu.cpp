@@ -9,7 +9,6 @@ namespace {
 constexpr u32 k_counters = 6;
 constexpr u32 k_cycle_bit = 1u << 31, k_counter_bits = k_cycle_bit | ((1u << k_counters) - 1);
 constexpr u32 k_pmcr_e = 1, k_pmcr_p = 2, k_pmcr_c = 4, k_pmcr_d = 8, k_pmcr_stored = 0x39;
-constexpr u32 k_pmcr_fixed = 0x410f0000 | k_counters << 11;  // ARM, Cortex-A15
 constexpr u32 k_event_sw_incr = 0x00, k_event_cpu_cycles = 0x11;
 constexpr u32 k_select_ccfilter = 31;
 /// The nominal clock is this many times the system counter's: 62.5 MHz gives 1 GHz.
@@ -66,7 +65,7 @@ bool selected(const CpuState& s, u32& n) {
 
 bool read_pmcr(CpuState& s, SystemPort&, u64& value) {
   if (!allowed(s)) return false;
-  value = k_pmcr_fixed | s.cp15.pmcr;
+  value = s.cp15.ids.pmcr | s.cp15.pmcr;
   return true;
 }
 bool write_pmcr(CpuState& s, SystemPort& port, u64 value) {

@@ -57,6 +57,13 @@ Status set_flash(const RunOptions& o, machine::BootConfig& boot) {
   return {};
 }
 
+Result<arm::CpuModel> parse_cpu_model(const std::string& name) {
+  if (const auto model = arm::find_cpu_model(name)) return *model;
+  std::string names;
+  for (const arm::CpuModelRow& row : arm::cpu_models()) names += (names.empty() ? "" : ", ") + std::string(row.name);
+  return bad("--cpu: expected one of " + names + ", found '" + name + "'; give one of these");
+}
+
 Status set_machine(const RunOptions& o, vmm::VmConfig& vm) {
   AV_TRY(check_named(o));
   vm.boot.kernel = o.kernel.value_or("");
@@ -72,6 +79,9 @@ Status set_machine(const RunOptions& o, vmm::VmConfig& vm) {
   if (o.cpus) {
     AV_TRY_ASSIGN(const u64 cpus, parse_number("--cpus", *o.cpus, 1, vm.boot.board->max_vcpus));
     vm.boot.vcpus = static_cast<u32>(cpus);
+  }
+  if (o.cpu) {
+    AV_TRY_ASSIGN(vm.boot.cpu, parse_cpu_model(*o.cpu));
   }
   return {};
 }

@@ -206,7 +206,7 @@ void VMRS_system(Translator& t, const fields::VMRS_system& i) {
   const Value rt = Value::reg(i('t'));
   const auto constant_register = [&](u32 v) { t.ir.emit_to(rt, Op::Mov, Operand::imm(v)); };
   switch (static_cast<VfpReg>(i('r'))) {
-    case VfpReg::FPSID: return constant_register(arm::k_fpsid);
+    case VfpReg::FPSID: t.ir.emit_imm_to(rt, Op::ReadSys, arm::find_sysreg32(10, 7, 0, 0, 0)); return;
     case VfpReg::MVFR0: return constant_register(arm::k_mvfr0);
     case VfpReg::MVFR1: return constant_register(arm::k_mvfr1);
     case VfpReg::FPEXC: t.ir.emit_to(rt, Op::ReadFpexc); return;

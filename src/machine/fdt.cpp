@@ -43,7 +43,7 @@ void write_cpus(TreeWriter& t, const FdtConfig& config) {
   for (u32 i = 0; i < config.vcpus; ++i) {
     t.begin(devices::node_name("cpu", GuestPa(i)));
     t.text("device_type", "cpu");
-    t.text("compatible", config.board->cpu_compatible);
+    t.text("compatible", config.cpu_compatible.empty() ? config.board->cpu_compatible : config.cpu_compatible);
     t.cells("reg", {i});
     if (config.vcpus > 1) t.text("enable-method", "psci");
     t.end();

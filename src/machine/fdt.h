@@ -15,6 +15,7 @@ struct FdtConfig {
   const Board* board = nullptr;
   u64 ram_size = 0;
   u32 vcpus = 1;
+  std::string_view cpu_compatible{};  ///< empty: the board's
   std::optional<std::string> bootargs;
   u64 initrd_start = 0, initrd_end = 0;  ///< equal: none
   std::array<u8, 32> rng_seed{};

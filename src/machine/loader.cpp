@@ -32,6 +32,7 @@ FdtConfig fdt_config(const BootConfig& config, u64 initrd_start, u64 initrd_size
   f.board = config.board;
   f.ram_size = config.ram_size;
   f.vcpus = config.vcpus;
+  f.cpu_compatible = config.cpu ? arm::row(*config.cpu).compatible : config.board->cpu_compatible;
   f.bootargs = config.append;
   f.initrd_start = initrd_start;
   f.initrd_end = initrd_start + initrd_size;

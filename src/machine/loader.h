@@ -43,6 +43,7 @@ struct BootConfig {
   bool blank_flash = false;
   u64 ram_size = u64{512} << 20;
   u32 vcpus = 1;
+  std::optional<arm::CpuModel> cpu{};  ///< nothing: a Cortex-A15, and in the device tree what the board says
 
   /// The file in flash that the first vCPU starts in; empty: none.
   const std::string& boot_flash() const { return firmware.empty() && !flash.empty() ? flash[0].path : firmware; }

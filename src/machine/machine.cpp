@@ -75,7 +75,7 @@ Result<std::unique_ptr<Machine>> Machine::create(const BootPlan& plan, const Boo
   AV_TRY(machine->make_engine(factory, config.vcpus));
   AV_TRY(machine->make_devices());
   for (const Placement& placement : config.board->devices) AV_TRY(machine->make(placement));
-  AV_TRY(machine->start(plan, config.vcpus));
+  AV_TRY(machine->start(plan, config));
   return machine;
 }
 
@@ -284,10 +284,10 @@ void Machine::add_transport(const Seat& seat, std::unique_ptr<devices::virtio::D
   pci_->plug(seat.slot, seat.function, transport);
 }
 
-Status Machine::start(const BootPlan& plan, u32 vcpus) {
+Status Machine::start(const BootPlan& plan, const BootConfig& config) {
   if (!apply(plan, ram_)) return Error{ErrorKind::Internal, "an image was planned to lie outside RAM"};
-  for (u32 i = 0; i < vcpus; ++i) {
-    arm::CpuState s = arm::reset_state(i, vcpus);
+  for (u32 i = 0; i < config.vcpus; ++i) {
+    arm::CpuState s = arm::reset_state(i, config.vcpus, config.cpu.value_or(arm::CpuModel::CortexA15));
     if (i == 0) start_state(plan, s);
     engine_->vcpu(i).state() = s;
     engine_->vcpu(i).state_changed();

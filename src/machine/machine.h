@@ -132,7 +132,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   MadeDevice make_device(const ScsiSpec& spec);
   Status add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device);
   void add_transport(const Seat& seat, std::unique_ptr<devices::virtio::Device> device);
-  Status start(const BootPlan& plan, u32 vcpus);
+  Status start(const BootPlan& plan, const BootConfig& config);
   void irq_changed(u32 vcpu, bool level);
 
   // devices::pci::MessageSink

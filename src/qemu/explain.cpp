@@ -138,6 +138,7 @@ Json machine_json(const Machine& m) {
   if (boot.append) j["append"] = *boot.append;
   j["memory"] = boot.ram_size;
   j["cpus"] = boot.vcpus;
+  j["cpu"] = arm::row(boot.cpu.value_or(arm::CpuModel::CortexA15)).name;
   j["serial"] = chardev_json(m, m.vm.console);
   if (boot.board->find(machine::DeviceKind::SecondUart)) j["serial2"] = chardev_json(m, m.vm.second_console);
   j["virtio"] = m.vm.legacy_virtio ? "legacy" : "modern";

@@ -71,8 +71,7 @@ std::string devices_help() {
 
 std::string help_text(const std::string& about) {
   if (about == "machine") return machine_help();
-  if (about == "cpu")
-    return "Available CPUs:\n  cortex-a15\n  cortex-a7    (a Cortex-A15 here)\n  max          (a Cortex-A15 here)\n";
+  if (about == "cpu") return "Available CPUs:\n  cortex-a15\n  cortex-a7\n  max          (without what is of ARMv8)\n";
   if (about == "device") return devices_help();
   if (about == "accel") return "Accelerators supported in QEMU binary:\ntcg\n";
   if (about == "netdev") return "Available netdev backend types:\nbridge\ndgram\nsocket\nstream\nuser\ntap\n";

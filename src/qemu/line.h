@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "arm/cpu_model.h"
 #include "devices/backends/disk_source.h"
 #include "devices/backends/network_options.h"
 #include "devices/chardev/chardevs.h"
@@ -124,6 +125,7 @@ struct Line {
   KeyValues smp, memory_keys;  ///< of all -smp and -m: QEMU takes them as one list each
   enum class Accelerators { None, Own, OfMachine } accelerators = Accelerators::None;  ///< by -accel or -machine
   u32 cpus = 1;
+  std::optional<arm::CpuModel> cpu;
 
   std::string kernel, initrd, dtb, firmware;
   std::array<FlashNode, 2> flash_nodes;  ///< by bank

@@ -80,6 +80,7 @@ void set_boot(Line& line, machine::BootConfig& boot) {
   boot.append = line.append;
   boot.ram_size = line.memory;
   boot.vcpus = line.cpus;
+  boot.cpu = line.cpu;
   boot.empty_flash = runs_nothing(line);
   boot.blank_flash = true;
   boot.tree_only = !line.dump_dtb.empty();

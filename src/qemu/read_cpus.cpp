@@ -127,22 +127,28 @@ void read_cpu_count(Line& line, const Given& given, u64 cpus) {
   line.outcomes.mapped(given.text(), fmt::format("{} CPU{}", cpus, cpus == 1 ? "" : "s"));
 }
 
+/// A model, or its class of QEMU's.
+void read_model(Line& line, const std::string& model) {
+  constexpr std::string_view k_class = "-arm-cpu";
+  const std::string name = model == "host" ? "max" : model.substr(0, model.size() - (model.ends_with(k_class) ? 8 : 0));
+  const std::string where = "-cpu " + model;
+  line.cpu = arm::find_cpu_model(name);
+  if (!line.cpu)
+    line.outcomes.refused(where, "expected cortex-a15, cortex-a7 or max: there is no other CPU here; change it");
+  else if (line.cpu == arm::CpuModel::Max)
+    line.outcomes.clamped(where, "max, without what is of ARMv8", "its ID registers do not promise that");
+  else
+    line.outcomes.mapped(where, name);
+}
+
 }  // namespace
 
 void read_cpu(Line& line, const Given& given) {
   const std::string model = given.value.substr(0, given.value.find(','));
-  if (is_help(model)) {
+  if (is_help(model))
     line.help = "cpu";
-  } else if (model == "cortex-a15" || model == "cortex-a15-arm-cpu") {
-    line.outcomes.mapped("-cpu " + model, "Cortex-A15");
-  } else if (model == "cortex-a7" || model == "cortex-a7-arm-cpu") {
-    line.outcomes.clamped("-cpu " + model, "Cortex-A15", "its instructions are the same, its ID registers are not");
-  } else if (model == "max" || model == "host") {
-    line.outcomes.clamped("-cpu " + model, "Cortex-A15", "what goes beyond ARMv7-A is optional to guests");
-  } else {
-    line.outcomes.refused("-cpu " + model,
-                          "expected cortex-a15, cortex-a7 or max: there is no other CPU here; change it");
-  }
+  else
+    read_model(line, model);
   for (std::string_view rest = std::string_view(given.value).substr(model.size()); !rest.empty();) {
     const std::size_t end = rest.find(',');
     if (end > 0) read_feature(line, rest.substr(0, end));

@@ -146,6 +146,7 @@ bool VcpuThread::wait_for_power() {
   running_ = !stop_;
   if (stop_) return false;
   arm::CpuState s = arm::reset_state(index_, count_);
+  s.cp15.ids = vcpu_.state().cp15.ids;
   s.r[15] = entry_ & ~1u;
   if (entry_ & 1) s.psr |= arm::k_psr_t;
   s.r[0] = context_id_;

@@ -136,6 +136,40 @@ TEST_F(Cp15, IdentificationShowsACortexA15WithoutSecurityAndVirtualization) {
   EXPECT_EQ(read("CBAR"), 0x08000000u);
 }
 
+TEST_F(Cp15, ModelsDifferInWhatTheySayOfThemselvesAlone) {
+  struct {
+    CpuModel model;
+    u32 midr, mmfr1, pmcr, debug;  ///< `debug`: variant and revision in DBGDIDR
+  } const models[] = {{CpuModel::CortexA15, 0x414fc0f0, 0x20000000, 0x410f3000, 0x40},
+                      {CpuModel::CortexA7, 0x410fc075, 0x40000000, 0x41072000, 0x05},
+                      {CpuModel::Max, 0x411fd070, 0x40000000, 0x41013000, 0x10}};
+  s = reset_state(1, 4);
+  std::vector<u64> usual;
+  for (std::size_t i = 0; i < sysregs().size(); ++i) {
+    u64 value = 0;
+    EXPECT_TRUE(!sysregs()[i].pl1_read || read_sysreg(s, port, static_cast<SysRegId>(i), value));
+    usual.push_back(value);
+  }
+  const std::set<std::string_view> of_model = {"MIDR",     "MIDR_4", "MIDR_7", "CTR",     "ID_MMFR0",
+                                               "ID_MMFR1", "CCSIDR", "PMCR",   "DBGDIDR", "FPSID"};
+  ASSERT_EQ(cpu_models().size(), std::size(models));
+  for (const auto& m : models) {
+    s = reset_state(1, 4, m.model);
+    for (const char* name : {"MIDR", "MIDR_4", "MIDR_7"}) EXPECT_EQ(read(name), m.midr);
+    EXPECT_EQ(read("ID_MMFR1"), m.mmfr1);
+    EXPECT_EQ(read("PMCR"), m.pmcr);
+    EXPECT_EQ(read("DBGDIDR") & 0xff, m.debug);
+    EXPECT_EQ(find_cpu_model(row(m.model).name), m.model);
+    for (std::size_t i = 0; i < sysregs().size(); ++i) {
+      if (!sysregs()[i].pl1_read || of_model.contains(sysregs()[i].name)) continue;
+      u64 value = 0;
+      EXPECT_TRUE(read_sysreg(s, port, static_cast<SysRegId>(i), value));
+      EXPECT_EQ(value, usual[i]) << sysregs()[i].name;
+    }
+  }
+  EXPECT_FALSE(find_cpu_model("cortex-a53"));
+}
+
 TEST_F(Cp15, CcsidrFollowsCsselr) {
   write("CSSELR", 0);
   EXPECT_EQ(read("CCSIDR"), 0x701fe00au);

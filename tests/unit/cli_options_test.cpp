@@ -76,6 +76,8 @@ TEST(RunOptions, HelpStatesTheLimitsOfTheBoard) {
   EXPECT_NE(help["memory"].find(memory), std::string::npos) << help["memory"];
   EXPECT_FALSE(run_request(*parse_run_options({"--cpus", std::to_string(board.max_vcpus + 1)})));
   EXPECT_TRUE(run_request(*parse_run_options({"--cpus", std::to_string(board.max_vcpus)})));
+  EXPECT_EQ(run_request(*parse_run_options({"--cpu", "cortex-a7"}))->vm.boot.cpu, arm::CpuModel::CortexA7);
+  EXPECT_FALSE(run_request(*parse_run_options({"--cpu", "cortex-a8"})));
 }
 
 TEST(RunOptions, RefuseWhatTheyCannotMean) {

@@ -254,7 +254,7 @@ TEST(UnjudgedCase, ItBlocksAdvanceOverSystemInstructions) {  // A2.5.2
   Case c;
   c.m.state().z = 1;
   c.thumb({0xbf0c, 0xeef0, 0x0a10, 0x2101, 0x2205});  // ite eq; vmrseq r0, fpsid; movne r1, #1; movs r2, #5
-  EXPECT_EQ(c.m.reg(0), arm::k_fpsid);
+  EXPECT_EQ(c.m.reg(0), c.m.state().cp15.ids.fpsid);
   EXPECT_EQ(c.m.reg(1), 0u);
   EXPECT_EQ(c.m.reg(2), 5u);
   Case s;

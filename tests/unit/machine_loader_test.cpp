@@ -357,6 +357,23 @@ TEST_F(Loader, FirmwareIsGivenAKernelInFwCfg) {
   EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments) << "firmware places it";
 }
 
+TEST_F(Loader, TheTreeNamesTheModelOfTheCpus) {
+  BootConfig c;
+  c.kernel = file("z", zimage(0x1000, 0x1000));
+  const auto compatible = [&c] {
+    const auto plan = plan_boot(c);
+    EXPECT_TRUE(plan);
+    const void* const fdt = plan->fdt.data();
+    return std::string(
+        static_cast<const char*>(fdt_getprop(fdt, fdt_path_offset(fdt, "/cpus/cpu@0"), "compatible", nullptr)));
+  };
+  EXPECT_EQ(compatible(), "arm,cortex-a15");
+  c.cpu = arm::CpuModel::CortexA7;
+  EXPECT_EQ(compatible(), "arm,cortex-a7");
+  c.cpu = arm::CpuModel::Max;
+  EXPECT_EQ(compatible(), "arm,cortex-a57") << "as QEMU says of its own";
+}
+
 TEST_F(Loader, FlashIsBlankButWhereAKernelWouldCrashUnseen) {
   BootConfig c;
   c.kernel = "z";

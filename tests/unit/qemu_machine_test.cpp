@@ -368,6 +368,25 @@ TEST(QemuLine, FlashThatQemuRefusesOrThatIsNotHereIsRefused) {
     EXPECT_NE(make_flash(text).refused(), "") << text;
 }
 
+TEST(QemuLine, ModelsOfCpus) {
+  using arm::CpuModel;
+  EXPECT_FALSE(make("").vm().boot.cpu) << "the board's";
+  for (const auto& [text, model] : {std::pair{"cortex-a15", CpuModel::CortexA15},
+                                    {"cortex-a7", CpuModel::CortexA7},
+                                    {"cortex-a7-arm-cpu", CpuModel::CortexA7},
+                                    {"max", CpuModel::Max},
+                                    {"host", CpuModel::Max}}) {
+    const std::string option = std::string("-cpu ") + text;
+    const Made m = make(option);
+    EXPECT_EQ(m.refused(), "") << text;
+    EXPECT_EQ(m.vm().boot.cpu, model) << text;
+    EXPECT_EQ(m.fate(option), model == CpuModel::Max ? Fate::Clamped : Fate::Mapped) << text;
+  }
+  EXPECT_EQ(make("-cpu cortex-a7,pmu=on").vm().boot.cpu, CpuModel::CortexA7);
+  EXPECT_EQ(make("-cpu cortex-a7 -cpu cortex-a15").vm().boot.cpu, CpuModel::CortexA15);
+  for (const char* text : {"-cpu cortex-a53", "-cpu -arm-cpu", "-cpu a15"}) EXPECT_NE(make(text).refused(), "") << text;
+}
+
 TEST(QemuLine, FirmwareIsGivenTheKernel) {
   for (const char* text :
        {"-bios f", "-drive if=pflash,file=a", "-M pflash0=n -blockdev driver=file,node-name=n,filename=a"}) {
