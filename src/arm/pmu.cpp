@@ -1,18 +1,29 @@
-// Performance monitors (ARM DDI 0406C C12): PMUv2 with six event counters. Cycles are derived from the system counter;
-// the events that count are CPU cycles and software increments, and PMCEID0 says so. Overflow sets PMOVSR when the
-// registers are next touched; it raises no interrupt. Filtering by privilege is stored but has no effect.
+// Performance monitors (ARM DDI 0406C C12): PMUv2 with as many event counters as the CPU model says in PMCR.N. Cycles
+// are derived from the system counter; the events that count are CPU cycles and software increments, and PMCEID0 says
+// so. Overflow sets PMOVSR when the registers are next touched; it raises no interrupt. Filtering by privilege is
+// stored but has no effect.
+#include <algorithm>
+#include <array>
+
 #include "arm/cp15_accessors.h"
+#include "base/bits.h"
 
 namespace armvisor::arm {
 namespace {
 
-constexpr u32 k_counters = 6;
-constexpr u32 k_cycle_bit = 1u << 31, k_counter_bits = k_cycle_bit | ((1u << k_counters) - 1);
+constexpr u32 k_cycle_bit = 1u << 31;
 constexpr u32 k_pmcr_e = 1, k_pmcr_p = 2, k_pmcr_c = 4, k_pmcr_d = 8, k_pmcr_stored = 0x39;
 constexpr u32 k_event_sw_incr = 0x00, k_event_cpu_cycles = 0x11;
 constexpr u32 k_select_ccfilter = 31;
 /// The nominal clock is this many times the system counter's: 62.5 MHz gives 1 GHz.
 constexpr u64 k_cycles_per_tick = 16;
+
+/// PMCR.N; no model has more than there is state for.
+u32 counters(const CpuState& s) {
+  return std::min(bits<15, 11>(s.cp15.ids.pmcr), static_cast<u32>(s.cp15.pmxevcntr.size()));
+}
+/// Those that PMCNTENSET, PMINTENSET, PMOVSR and their like have a bit for.
+u32 counter_bits(const CpuState& s) { return k_cycle_bit | ((1u << counters(s)) - 1); }
 
 bool allowed(const CpuState& s) { return s.privileged() || (s.cp15.pmuserenr & 1); }
 
@@ -33,7 +44,7 @@ class Stopped {
   Stopped(CpuState& s, SystemPort& port) : s_(s), port_(port) {
     const u64 now = cycles(s, port);
     if (enabled(s, k_cycle_bit)) stop(s.cp15.pmccntr_base, now, k_cycle_bit);
-    for (u32 n = 0; n < k_counters; ++n)
+    for (u32 n = 0; n < counters(s); ++n)
       if (counts_cycles(s, n)) stop(s.cp15.pmxevcntr[n], now, 1u << n);
   }
   Stopped(const Stopped&) = delete;
@@ -41,7 +52,7 @@ class Stopped {
   ~Stopped() {
     const u64 now = cycles(s_, port_);
     if (enabled(s_, k_cycle_bit)) s_.cp15.pmccntr_base -= now;
-    for (u32 n = 0; n < k_counters; ++n)
+    for (u32 n = 0; n < counters(s_); ++n)
       if (counts_cycles(s_, n)) s_.cp15.pmxevcntr[n] -= now;
   }
 
@@ -58,7 +69,7 @@ class Stopped {
 /// PMSELR names an event counter.
 bool selected(const CpuState& s, u32& n) {
   n = s.cp15.pmselr;
-  return n < k_counters;
+  return n < counters(s);
 }
 
 }  // namespace
@@ -85,7 +96,7 @@ bool read_pmcnten(CpuState& s, SystemPort&, u64& value) {
 bool write_pmcntenset(CpuState& s, SystemPort& port, u64 value) {
   if (!allowed(s)) return false;
   const Stopped stopped(s, port);
-  s.cp15.pmcnten |= static_cast<u32>(value) & k_counter_bits;
+  s.cp15.pmcnten |= static_cast<u32>(value) & counter_bits(s);
   return true;
 }
 bool write_pmcntenclr(CpuState& s, SystemPort& port, u64 value) {
@@ -109,13 +120,13 @@ bool write_pmovsr(CpuState& s, SystemPort& port, u64 value) {
 }
 bool write_pmovsset(CpuState& s, SystemPort& port, u64 value) {
   const Stopped stopped(s, port);
-  s.cp15.pmovsr |= static_cast<u32>(value) & k_counter_bits;
+  s.cp15.pmovsr |= static_cast<u32>(value) & counter_bits(s);
   return true;
 }
 
 bool write_pmswinc(CpuState& s, SystemPort&, u64 value) {
   if (!allowed(s)) return false;
-  for (u32 n = 0; n < k_counters; ++n) {
+  for (u32 n = 0; n < counters(s); ++n) {
     if (!((value >> n) & 1) || !enabled(s, 1u << n) || (s.cp15.pmxevtyper[n] & 0xff) != k_event_sw_incr) continue;
     s.cp15.pmxevcntr[n] = static_cast<u32>(s.cp15.pmxevcntr[n] + 1);
     if (s.cp15.pmxevcntr[n] == 0) s.cp15.pmovsr |= 1u << n;
@@ -190,7 +201,7 @@ bool write_pmxevcntr(CpuState& s, SystemPort& port, u64 value) {
 }
 
 bool write_pmintenset(CpuState& s, SystemPort&, u64 value) {
-  s.cp15.pminten |= static_cast<u32>(value) & k_counter_bits;
+  s.cp15.pminten |= static_cast<u32>(value) & counter_bits(s);
   return true;
 }
 bool write_pmintenclr(CpuState& s, SystemPort&, u64 value) {

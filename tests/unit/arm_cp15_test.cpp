@@ -380,6 +380,29 @@ TEST_F(Cp15, UnimplementedCountersReadAsZero) {
   EXPECT_EQ(read("PMXEVTYPER"), 0xc0000000u);
 }
 
+TEST_F(Cp15, ModelsHaveAsManyCountersAsTheySay) {
+  for (const auto& [model, counters] : {std::pair{CpuModel::CortexA15, 6u}, {CpuModel::CortexA7, 4u}}) {
+    s = reset_state(0, 1, model);
+    ASSERT_EQ((bits<15, 11>(static_cast<u32>(read("PMCR")))), counters);
+    const u32 all = 1u << 31 | ((1u << counters) - 1);
+    for (const auto& [set, clear] : {std::pair{"PMCNTENSET", "PMCNTENCLR"}, {"PMINTENSET", "PMINTENCLR"}}) {
+      write(set, 0xffffffff);
+      EXPECT_EQ(read(set), all) << set;
+      write(clear, 0xffffffff);
+      EXPECT_EQ(read(clear), 0u) << clear;
+    }
+    write("PMOVSSET", 0xffffffff);
+    EXPECT_EQ(read("PMOVSR"), all);
+    for (u32 n = 0; n < 8; ++n) {
+      write("PMSELR", n);
+      write("PMXEVTYPER", 0x11);
+      write("PMXEVCNTR", 77);
+      EXPECT_EQ(read("PMXEVTYPER"), n < counters ? 0x11u : 0u) << n;
+      EXPECT_EQ(read("PMXEVCNTR"), n < counters ? 77u : 0u) << n;
+    }
+  }
+}
+
 TEST_F(Cp15, UserAccessToPerformanceMonitorsFollowsPmuserenr) {
   change_mode(s, k_mode_usr);
   EXPECT_TRUE(readable("PMUSERENR"));
