@@ -49,6 +49,7 @@ Vm::~Vm() {
     const std::lock_guard guard(machine_mutex_);
     machine_.reset();
   }
+  links_.clear();  // their scripts may take long: a signal still ends that
   if (loop_) loop_->stop();
 }
 
