@@ -24,7 +24,8 @@ bool letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <
 Result<UserDirectory> UserDirectory::open(const std::string& purpose) {
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   UserDirectory d;
-  d.path = runtime && *runtime ? fmt::format("{}/armvisor", runtime) : fmt::format("/tmp/armvisor-{}", ::geteuid());
+  d.path =
+      runtime && *runtime == '/' ? fmt::format("{}/armvisor", runtime) : fmt::format("/tmp/armvisor-{}", ::geteuid());
   const auto not_usable = [&](const std::string& found) {
     return Error{ErrorKind::HostResource, purpose + ": expected the directory " + d.path +
                                               " of this user, closed to others (mode 0700), found: " + found +

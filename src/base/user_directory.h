@@ -1,6 +1,7 @@
 #pragma once
-// Where sockets are by which programs of one user find each other: $XDG_RUNTIME_DIR/armvisor, or /tmp/armvisor-UID.
-// Nobody else may enter the directory.
+// Where sockets are by which programs of one user find each other: $XDG_RUNTIME_DIR/armvisor, or /tmp/armvisor-UID
+// if that is not set or no absolute path (XDG Base Directory Specification: such a path is to be ignored). Nobody else
+// may enter the directory.
 #include <string>
 #include <string_view>
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,7 +14,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 
+#include "base/user_directory.h"
 #include "devices/backends/frame_link.h"
 #include "devices/switch/switch_hub.h"
 #include "devices/switch/switch_link.h"
@@ -108,6 +112,8 @@ class End {
       return has(f);
     });
   }
+  /// How long it waits before it looks for a switch again; -1 while it has one.
+  int pause_ms() { return link_->wait().fd < 0 ? link_->wait().timeout_ms : -1; }
   std::vector<Bytes> came;
 
  private:
@@ -134,6 +140,23 @@ std::vector<pid_t> switches(const std::string& name) {
     if (words.ends_with(std::string("switch\0", 7) + name + '\0')) found.push_back(std::stoi(entry.path().filename()));
   }
   return found;
+}
+
+/// The CPU time that a process has had, in ticks of sysconf(_SC_CLK_TCK).
+long cpu_ticks(pid_t process) {
+  std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::istringstream fields(text.substr(text.rfind(')') + 2));
+  std::string skipped;
+  for (int i = 3; i < 14; ++i) fields >> skipped;
+  long user = 0, system = 0;
+  fields >> user >> system;
+  return user + system;
+}
+
+rlim_t descriptors(pid_t process) {
+  const std::filesystem::directory_iterator all("/proc/" + std::to_string(process) + "/fd");
+  return static_cast<rlim_t>(std::distance(begin(all), end(all)));
 }
 
 class SwitchTest : public testing::Test {
@@ -206,6 +229,58 @@ TEST_F(SwitchTest, WhenTheSwitchIsKilledMachinesStartAnother) {
   EXPECT_EQ(switches(name_).size(), 1u);
 }
 
+TEST_F(SwitchTest, ASwitchThatFailsAtOnceIsStartedEverMoreSeldom) {
+  const auto program = std::exchange(SwitchPlace::program, {"/bin/false"});
+  End a(name_);
+  EXPECT_TRUE(within_a_minute([&] {
+    a.pump();
+    return a.pause_ms() > 200;
+  }));
+  SwitchPlace::program = program;
+  End b(name_);
+  meet(a, mac(1), b);
+}
+
+TEST_F(SwitchTest, ASwitchThatEndsLeavesTheSocketOfAnotherAlone) {
+  auto a = std::make_unique<End>(name_);
+  const std::string socket = runtime_ + "/armvisor/" + name_ + ".switch";
+  const auto first = switches(name_);
+  // The first one has looked at its socket when it carries frames.
+  auto other = std::make_unique<End>(name_);
+  meet(*a, mac(1), *other);
+  ASSERT_TRUE(std::filesystem::remove(socket));  // as one who clears /tmp
+  End b(name_);
+  ASSERT_EQ(switches(name_).size(), first.size() + 1);
+  a.reset();
+  other.reset();
+  EXPECT_TRUE(within_a_minute([&] { return switches(name_).size() == 1; }));
+  ASSERT_TRUE(std::filesystem::exists(socket));
+  End c(name_);
+  meet(b, mac(2), c);
+  EXPECT_EQ(switches(name_).size(), 1u);
+}
+
+TEST_F(SwitchTest, WithoutDescriptorsForMoreMachinesItSleepsUntilThereAreSome) {
+  End a(name_), b(name_);
+  meet(a, mac(1), b);
+  const auto processes = switches(name_);
+  ASSERT_EQ(processes.size(), 1u);
+  const pid_t process = processes[0];
+  rlimit usual{};
+  ASSERT_EQ(::prlimit(process, RLIMIT_NOFILE, nullptr, &usual), 0);
+  const rlimit none_left{descriptors(process), usual.rlim_max};
+  ASSERT_EQ(::prlimit(process, RLIMIT_NOFILE, &none_left, nullptr), 0);
+  End c(name_);
+  b.came.clear();
+  meet(a, mac(1), b);
+  const long before = cpu_ticks(process);
+  ::usleep(1'500'000);  // time in which one that does not sleep shows
+  EXPECT_LT(cpu_ticks(process) - before, ::sysconf(_SC_CLK_TCK) / 4);
+  EXPECT_EQ(descriptors(process), none_left.rlim_cur) << "the third one waits";
+  ASSERT_EQ(::prlimit(process, RLIMIT_NOFILE, &usual, nullptr), 0);
+  meet(c, mac(3), a);
+}
+
 TEST_F(SwitchTest, AMachineThatReadsNothingStopsNobody) {
   auto place = SwitchPlace::find(name_);
   ASSERT_TRUE(place);
@@ -268,6 +343,15 @@ TEST_F(SwitchTest, OthersMayNotEnter) {
   EXPECT_TRUE(SwitchPlace::find(name_));
   for (const char* name : {"", "../x", "a/b", ".hidden", "a-name-that-is-longer-than-32-letters"})
     EXPECT_FALSE(SwitchPlace::find(name)) << name;
+}
+
+TEST_F(SwitchTest, ARelativeRuntimeDirectoryIsNone) {
+  ::setenv("XDG_RUNTIME_DIR", "a/b", 1);
+  const auto directory = UserDirectory::open("test");
+  ASSERT_TRUE(directory) << directory.error().message;
+  EXPECT_EQ(directory->path, "/tmp/armvisor-" + std::to_string(::geteuid()));
+  ::setenv("XDG_RUNTIME_DIR", runtime_.c_str(), 1);
+  EXPECT_TRUE(SwitchPlace::find(name_));
 }
 
 TEST_F(SwitchTest, AProgramThatCannotBeStartedIsAnErrorAndLeavesNothing) {

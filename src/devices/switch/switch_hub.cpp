@@ -6,14 +6,19 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 
+#include "base/host_error.h"
 #include "base/user_directory.h"
 #include "devices/backends/frame_link.h"
 #include "devices/backends/socket_address.h"
 
 namespace armvisor::devices {
 namespace {
+
+/// How long those who come wait when the host had nothing left for one of them.
+constexpr u64 k_accept_pause_ms = 1000;
 
 u64 clock_ms() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
@@ -44,15 +49,18 @@ void SwitchHub::run() {
 /// With all members, whoever may come, and the user-mode network.
 void SwitchHub::wait() {
   polled_.clear();
-  polled_.push_back({members_.size() < k_most_members ? listening_.get() : -1, POLLIN, 0});
+  const bool waits = now_ms_ < accept_again_ms_;
+  polled_.push_back({members_.size() < k_most_members && !waits ? listening_.get() : -1, POLLIN, 0});
   polled_.push_back({nat_ ? nat_->fd() : -1, POLLIN, 0});
   for (const auto& member : members_) polled_.push_back({member->stream.fd(), member->stream.events(), 0});
-  ::poll(polled_.data(), polled_.size(), -1);
+  ::poll(polled_.data(), polled_.size(), waits ? static_cast<int>(accept_again_ms_ - now_ms_) : -1);
 }
 
 /// True: somebody came.
 bool SwitchHub::accept() {
   Fd socket(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!socket && errno != EAGAIN && (is_host_limit(errno) || errno == ENOBUFS))
+    accept_again_ms_ = now_ms_ + k_accept_pause_ms;
   if (!socket || !is_same_user(socket.get())) return false;
   members_.push_back(std::make_unique<Member>(next_port_++, FrameStream(std::move(socket))));
   return true;
@@ -98,6 +106,7 @@ Status run_switch(const std::string& name, int listening) {
   address.family = SocketAddress::Family::Descriptor;
   address.fd = listening;
   AV_TRY_ASSIGN(Fd socket, take_socket("switch", address, SOCK_STREAM, true));
+  place.own_socket();
   ::signal(SIGPIPE, SIG_IGN);
   SwitchHub(std::move(socket), std::move(place)).run();
   return {};

@@ -44,7 +44,8 @@ class SwitchHub {
   MacTable::Port next_port_ = k_nat_port + 1;
   MacTable table_;
   std::unique_ptr<SwitchNat> nat_;
-  bool nat_waits_ = false;  ///< it was given frames in this round
+  bool nat_waits_ = false;   ///< it was given frames in this round
+  u64 accept_again_ms_ = 0;  ///< nobody is accepted before: the host had no more descriptors or memory
   std::vector<pollfd> polled_;
   u64 now_ms_ = 0;
 };

@@ -10,8 +10,10 @@
 
 namespace armvisor::devices {
 namespace {
-constexpr std::chrono::milliseconds k_again{100};
-}
+constexpr std::chrono::milliseconds k_again{100}, k_longest_pause{6400};
+/// A switch that ends before has failed.
+constexpr std::chrono::seconds k_short_life{1};
+}  // namespace
 
 Result<std::shared_ptr<FrameLink>> SwitchLink::open(const FrameLinkOptions& options) {
   AV_TRY_ASSIGN(SwitchPlace place, SwitchPlace::find(options.switch_name));
@@ -26,6 +28,7 @@ Status SwitchLink::join() {
   AV_TRY_ASSIGN(Fd socket, place_.join());
   if (!socket) return {};
   hub_.emplace(std::move(socket));
+  joined_ = Clock::now();
   constexpr std::array<u8, 1> k_ask = {SwitchHub::k_ask_nat};
   if (options_.switch_nat) hub_->send(k_ask);
   hub_->flush();
@@ -34,8 +37,19 @@ Status SwitchLink::join() {
 
 void SwitchLink::leave() {
   hub_.reset();
-  next_try_ = Clock::now();
-  AV_LOG_ONCE(Info, "%s: the switch has gone, and is started again", options_.option.c_str());
+  const auto now = Clock::now();
+  if (now - joined_ >= k_short_life) {
+    pause_ = {};
+    AV_LOG_ONCE(Info, "%s: the switch has gone, and is started again", options_.option.c_str());
+  } else {
+    pause_ = std::clamp(2 * pause_, k_again, k_longest_pause);
+    AV_LOG_ONCE(
+        Warn,
+        "%s: expected a switch that stays, found one that ended as soon as it was there; it is tried again, ever "
+        "more seldom. See whether 'armvisor switch' can be started, and what ends it",
+        options_.option.c_str());
+  }
+  next_try_ = now + pause_;
 }
 
 FrameLink::Wait SwitchLink::wait() {

@@ -1,5 +1,6 @@
 #pragma once
-// A machine's end of a switch. When the switch's process is killed, the machines on it start another.
+// A machine's end of a switch. When the switch's process is killed, the machines on it start another: at once, but ever
+// more seldom one that fails as soon as it is there.
 #include <chrono>
 #include <optional>
 
@@ -28,7 +29,9 @@ class SwitchLink final : public FrameLink {
   const FrameLinkOptions options_;
   SwitchPlace place_;
   std::optional<FrameStream> hub_;
-  Clock::time_point next_try_;  ///< without hub_
+  Clock::time_point joined_;           ///< when hub_ was last there
+  Clock::time_point next_try_;         ///< without hub_
+  std::chrono::milliseconds pause_{};  ///< before the last try, if the switch before it failed as soon as it was there
 };
 
 }  // namespace armvisor::devices

@@ -1,9 +1,12 @@
 #include "devices/switch/switch_place.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -15,6 +18,7 @@ namespace armvisor::devices {
 namespace {
 
 constexpr int k_backlog = 64;
+constexpr const char* k_ending = ".switch";
 
 /// The lock on the directory, for as long as it lives.
 class DirectoryLock {
@@ -49,7 +53,7 @@ std::vector<std::string> SwitchPlace::program = {"/proc/self/exe", "switch"};
 SwitchPlace::SwitchPlace(UserDirectory directory, std::string name)
     : directory_(std::move(directory)),
       name_(std::move(name)),
-      path_(fmt::format("{}/{}.switch", directory_.path, name_)) {}
+      path_(fmt::format("{}/{}{}", directory_.path, name_, k_ending)) {}
 
 Result<SwitchPlace> SwitchPlace::find(const std::string& name) {
   AV_TRY(check_plain_name("name of a switch", name));
@@ -90,12 +94,13 @@ Result<Fd> SwitchPlace::start() {
   if (!listening || ::bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(listening.get(), k_backlog) != 0)
     return host_error("switch: expected to listen on " + path_, errno, "check the directory");
+  own_socket();
   Fd socket = connect();
   if (!socket) return host_error("switch: expected to connect to " + path_, errno, "check the directory");
   std::vector<std::string> words = program;
   words.push_back(name_);
   if (Status started = start_detached(words, std::move(listening), "which carries frames between machines"); !started) {
-    ::unlink(path_.c_str());
+    remove_own();
     return started.take_error();
   }
   return socket;
@@ -104,8 +109,20 @@ Result<Fd> SwitchPlace::start() {
 bool SwitchPlace::leave(const std::function<bool()>& anybody) {
   const DirectoryLock lock(directory_, LOCK_EX);
   if (anybody()) return false;
-  ::unlink(path_.c_str());
+  remove_own();
   return true;
+}
+
+std::optional<SwitchPlace::File> SwitchPlace::socket_there() const {
+  struct stat s {};
+  const std::string file = name_ + k_ending;
+  if (::fstatat(directory_.fd.get(), file.c_str(), &s, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISSOCK(s.st_mode)) return {};
+  return File{s.st_dev, s.st_ino};
+}
+
+/// The directory's lock is held.
+void SwitchPlace::remove_own() {
+  if (own_ && socket_there() == own_) ::unlinkat(directory_.fd.get(), (name_ + k_ending).c_str(), 0);
 }
 
 }  // namespace armvisor::devices
