@@ -70,14 +70,13 @@ Status Vm::change_forward(const std::string& network, const devices::HostForward
     devices::SlirpNetwork* const running = machine_ ? machine_->user_network(place++) : nullptr;
     if (!card->is_user() || (!network.empty() && network != card->name)) continue;
     auto& forwards = card->network.forwards;
-    if (running) AV_TRY(add ? running->add_forward(forward) : running->remove_forward(forward));
-    const auto same = [&forward](const devices::HostForward& f) {
-      return f.udp == forward.udp && f.host_port == forward.host_port && f.host_address == forward.host_address;
-    };
+    devices::HostForward settled = forward;
+    devices::settle_forward(card->network, settled);
+    if (running) AV_TRY(add ? running->add_forward(settled) : running->remove_forward(settled));
     if (add)
-      forwards.push_back(forward);
+      forwards.push_back(settled);
     else
-      std::erase_if(forwards, same);
+      std::erase_if(forwards, [&](const devices::HostForward& f) { return f.same_port(settled); });
     return {};
   }
   return Error{ErrorKind::BadArguments,

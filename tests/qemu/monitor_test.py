@@ -244,10 +244,10 @@ class Qmps(Machines):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        self.start(*self.guest(SLEEP)[:-4], "-kernel", "guest.bin", "-netdev", "user,id=net0", "-device",
+        self.start(*self.guest(SLEEP)[:-4], "-kernel", "guest.bin", "-netdev", "user,id=net0,net=192.168.5.0/24", "-device",
                    "virtio-net-device,netdev=net0", *QMP)
         qmp = self.qmp()
-        self.assertIn("\\ net0: index=0,type=user,net=10.0.2.0,restrict=off", qmp.human("info network"))
+        self.assertIn("\\ net0: index=0,type=user,net=192.168.5.0,restrict=off", qmp.human("info network"))
         self.assertEqual(qmp.human(f"hostfwd_add net0 tcp:127.0.0.1:{port}-:22"), "")
         Connection(("127.0.0.1", port), socket.AF_INET).close()
         qmp.ask("system_reset")

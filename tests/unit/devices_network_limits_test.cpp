@@ -104,6 +104,15 @@ class Guest final : public NetworkClient {
   }
   void received_all() override {}
 
+  /// While the network runs. The form is that of hostfwd=.
+  void forward(const std::string& text, bool add = true) {
+    auto f = parse_host_forward(text);
+    if (!f) throw std::runtime_error(f.error().message);
+    settle_forward({}, *f);
+    const Status done = add ? network_->add_forward(*f) : network_->remove_forward(*f);
+    if (!done) throw std::runtime_error(done.error().message);
+  }
+
  private:
   std::unique_ptr<SlirpNetwork> network_;
   std::mutex mutex_;
@@ -141,6 +150,22 @@ struct HostSocket {
   }
   Fd accept() const { return Fd(::accept4(fd.get(), nullptr, nullptr, SOCK_CLOEXEC)); }
 };
+
+sockaddr_in loopback(u32 port) {
+  sockaddr_in a{};
+  a.sin_family = AF_INET;
+  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  a.sin_port = htons(static_cast<u16>(port));
+  return a;
+}
+
+/// A connection to a port of the host's loopback.
+Fd connect_to(u32 port) {
+  Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const sockaddr_in a = loopback(port);
+  EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&a), sizeof a), 0);
+  return fd;
+}
 
 std::size_t open_descriptors() {
   std::size_t n = 0;
@@ -270,21 +295,9 @@ TEST(NetworkLimits, DescriptorsAreLeftForTheRestOfTheMachine) {
   ::setrlimit(RLIMIT_NOFILE, &old);
 }
 
-TEST(NetworkLimits, AForwardedPortWaitsWhileThereIsNoRoom) {
-  const u32 port = HostSocket(SOCK_STREAM).port;
-  const HostSocket server(SOCK_STREAM);
-  Guest guest("user,flows=1,hostfwd=tcp:127.0.0.1:" + std::to_string(port) + "-:80");
-  guest.send(arp_request(k_host_ip));
-  const auto client = [&] {
-    Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in a{};
-    a.sin_family = AF_INET;
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    a.sin_port = htons(static_cast<u16>(port));
-    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&a), sizeof a), 0);
-    return fd;
-  };
-  const Fd one = client(), two = client();
+/// `guest` takes one connection at a time.
+void expect_that_the_second_one_waits(Guest& guest, u32 port) {
+  const Fd one = connect_to(port), two = connect_to(port);
   const TcpView first = guest.tcp_to(80);
   ASSERT_TRUE(first.valid);
   const u32 from = first.source;
@@ -295,6 +308,28 @@ TEST(NetworkLimits, AForwardedPortWaitsWhileThereIsNoRoom) {
   TcpView second = guest.tcp_to(80);
   while (second.valid && second.source == from) second = guest.tcp_to(80);
   EXPECT_TRUE(second.valid) << "and comes when there is room";
+}
+
+TEST(NetworkLimits, AForwardedPortWaitsWhileThereIsNoRoom) {
+  const u32 port = HostSocket(SOCK_STREAM).port;
+  Guest guest("user,flows=1,hostfwd=tcp:127.0.0.1:" + std::to_string(port) + "-:80");
+  guest.send(arp_request(k_host_ip));
+  expect_that_the_second_one_waits(guest, port);
+}
+
+TEST(NetworkLimits, AForwardedPortThatHasTheDescriptorOfAnEarlierOneWaitsToo) {
+  const u32 port = HostSocket(SOCK_STREAM).port, udp_port = HostSocket(SOCK_DGRAM).port;
+  const HostSocket sender(SOCK_DGRAM);
+  Guest guest("user,flows=1");
+  guest.send(arp_request(k_host_ip));
+  const std::string rule = "udp:127.0.0.1:" + std::to_string(udp_port) + "-:53";
+  guest.forward(rule);
+  const sockaddr_in a = loopback(udp_port);
+  ASSERT_EQ(::sendto(sender.fd.get(), "x", 1, 0, reinterpret_cast<const sockaddr*>(&a), sizeof a), 1);
+  ASSERT_EQ(guest.udp_to(53), "x");
+  guest.forward(rule, false);
+  guest.forward("tcp:127.0.0.1:" + std::to_string(port) + "-:80");
+  expect_that_the_second_one_waits(guest, port);
 }
 
 TEST(NetworkLimits, FragmentsReachTheHostWhole) {
@@ -355,6 +390,29 @@ TEST(NetworkLimits, DataOutOfOrderArrivesAndIsBounded) {
   guest.send(segment(6, "ghi"));
   ASSERT_EQ(::recv(host.get(), text.data(), 3, MSG_WAITALL), 3);
   EXPECT_EQ(text.substr(0, 3), "ghi");
+}
+
+TEST(NetworkLimits, DataOutOfOrderIsBoundedOnAPortThatIsForwardedWhileTheNetworkRuns) {
+  const u32 port = HostSocket(SOCK_STREAM).port;
+  Guest guest;
+  guest.send(arp_request(k_host_ip));
+  guest.forward("tcp:127.0.0.1:" + std::to_string(port) + "-:80");
+  const Fd host = connect_to(port);
+  const TcpView syn = guest.tcp_to(80);
+  ASSERT_TRUE(syn.valid);
+  const auto segment = [&](u32 seq, u8 flags, std::string_view data = {}) {
+    return tcp(k_host_mac, 80, k_host_ip, syn.source, seq, syn.seq + 1, flags, data);
+  };
+  guest.send(segment(1000, k_syn | k_ack));
+  ASSERT_TRUE(guest.tcp_to(80).valid) << "its ACK";
+  const u64 memory = resident_kib();
+  const std::string all(40000, 'o');
+  for (u32 i = 0; i < 4000; ++i) guest.send(segment(1001 + 8002 - 2 * i, k_ack, all));
+  EXPECT_LE(resident_kib(), memory + 16 * 1024) << "160 MB otherwise";
+  guest.send(segment(1001, k_ack, "ghi"));
+  std::string text(3, '\0');
+  ASSERT_EQ(::recv(host.get(), text.data(), 3, MSG_WAITALL), 3);
+  EXPECT_EQ(text, "ghi");
 }
 
 TEST(NetworkLimits, OptionFlows) {

@@ -109,9 +109,12 @@ bool set_address(const UserNetworkOptions& options, std::string_view text, u32& 
   return true;
 }
 
+void settle_forward(const UserNetworkOptions& options, HostForward& forward) {
+  if (forward.guest_address == 0) forward.guest_address = options.first_lease;
+}
+
 void settle_forwards(UserNetworkOptions& options) {
-  for (HostForward& forward : options.forwards)
-    if (forward.guest_address == HostForward{}.guest_address) forward.guest_address = options.first_lease;
+  for (HostForward& forward : options.forwards) settle_forward(options, forward);
 }
 
 Result<MacAddress> parse_mac(std::string_view text) {

@@ -18,9 +18,13 @@ struct HostForward {
   bool udp = false;
   u32 host_address = 0;  ///< 0.0.0.0: every address of the host
   u16 host_port = 0;
-  u32 guest_address = 0x0a00020f;  ///< 10.0.2.15
+  u32 guest_address = 0;  ///< 0: not said; settle_forward() says which it is
   u16 guest_port = 0;
   bool operator==(const HostForward&) const = default;
+  /// Whether both are of one port of the host's: one of them at most can be.
+  bool same_port(const HostForward& other) const {
+    return udp == other.udp && host_port == other.host_port && host_address == other.host_address;
+  }
 };
 
 /// guestfwd=[tcp]:GUESTADDR:PORT-cmd:COMMAND. A connection of the guest's to that address of its network has a program
@@ -67,7 +71,9 @@ Result<GuestForward> parse_guest_forward(std::string_view text);
 bool set_network(UserNetworkOptions& options, std::string_view text);
 /// Sets one of the addresses of `options`. False: it is none of its network.
 bool set_address(const UserNetworkOptions& options, std::string_view text, u32& address);
-/// Forwards that name no address go to the first that DHCP gives out; to be called when that is known.
+/// A forward that names no address of the guest goes to the first that DHCP gives out.
+void settle_forward(const UserNetworkOptions& options, HostForward& forward);
+/// All that are in `options`; to be called when its addresses are known.
 void settle_forwards(UserNetworkOptions& options);
 Result<MacAddress> parse_mac(std::string_view text);
 /// The address of the index-th network device whose option gives none; locally administered.

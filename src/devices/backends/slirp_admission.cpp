@@ -192,15 +192,16 @@ NetworkFlows::Key SlirpNetwork::accepted_key(int fd) const {
   key.far = ntohl(peer.sin_addr.s_addr);
   if (key.far == 0 || key.far >> 24 == 127) key.far = options_.host;
   key.far_port = ntohs(peer.sin_port);
-  for (const HostForward& f : options_.forwards)
-    if (!f.udp && f.host_port == ntohs(own.sin_port)) {
+  const u32 own_address = ntohl(own.sin_addr.s_addr);
+  for (const HostForward& f : forwards_)
+    if (!f.udp && f.host_port == ntohs(own.sin_port) && (f.host_address == 0 || f.host_address == own_address)) {
       key.guest = f.guest_address;
       key.guest_port = f.guest_port;
     }
   return key;
 }
 
-/// Whether it is the socket of a forwarded TCP port: those are there from the start, and are no flows.
+/// Whether it is the socket of a forwarded TCP port: those are no flows.
 bool SlirpNetwork::accepts(int fd) {
   if (flows_.has(fd)) return false;
   const auto [at, is_new] = forward_accepts_.try_emplace(fd, false);

@@ -94,7 +94,10 @@ struct SlirpNetwork::Callbacks {
   static void register_poll_fd(int fd, void* opaque) {
     if (fd >= 0) self(opaque).opened(fd);
   }
-  static void unregister_poll_fd(int fd, void* opaque) { self(opaque).flows_.closed(fd); }
+  static void unregister_poll_fd(int fd, void* opaque) {
+    self(opaque).flows_.closed(fd);
+    self(opaque).forward_accepts_.erase(fd);
+  }
   static void notify(void* opaque) { self(opaque).wake(); }
 
   static int add_poll(int fd, int events, void* opaque) {
@@ -170,8 +173,10 @@ Status SlirpNetwork::forward(const HostForward& f) {
                                               ", mask " + ipv4_text(options_.netmask)};
   errno = 0;
   if (slirp_add_hostfwd(slirp_, f.udp, network_order(f.host_address), f.host_port, network_order(f.guest_address),
-                        f.guest_port) == 0)
+                        f.guest_port) == 0) {
+    forwards_.push_back(f);
     return {};
+  }
   const int error = errno;
   const std::string port = fmt::format("{} port {}{} of the host", f.udp ? "UDP" : "TCP", f.host_port,
                                        f.host_address ? " of " + ipv4_text(f.host_address) : "");
@@ -212,8 +217,11 @@ void SlirpNetwork::make_changes(bool last) {
     const HostForward& f = change->forward;
     if (change->add)
       change->result = this->forward(f);
-    else if (slirp_remove_hostfwd(slirp_, f.udp, network_order(f.host_address), f.host_port) != 0)
+    else if (slirp_remove_hostfwd(slirp_, f.udp, network_order(f.host_address), f.host_port) == 0)
+      std::erase_if(forwards_, [&f](const HostForward& other) { return other.same_port(f); });
+    else
       change->result = Error{ErrorKind::BadInput, "hostfwd: expected a port that is forwarded; check it"};
+    forward_accepts_.clear();  // descriptors may be others now
     change->done = true;
   }
   takes_changes_ = !last;

@@ -87,6 +87,7 @@ class SlirpNetwork final : public ThreadNetwork {
   Ipv4Reassembly fragments_;
   std::optional<NetworkFlows::Key> opening_;       ///< the flow of the packet that libslirp looks at now
   std::optional<u32> taught_;                      ///< the guest's address that libslirp certainly knows the MAC of
+  std::vector<HostForward> forwards_;              ///< those that are there now
   std::unordered_map<int, bool> forward_accepts_;  ///< sockets of forwards that were looked at: whether they listen
   u64 accept_again_ms_ = 0;                        ///< connections to forwarded ports wait until then; 0: they do not
   u64 clock_ahead_ms_ = 0;                         ///< libslirp's clock, while it is to let go of idle flows
