@@ -93,8 +93,12 @@ Status set_devices(const RunOptions& o, vmm::VmConfig& vm) {
     if (!disk) return bad("--disk: " + disk.error().message);
     vm.devices.emplace_back(machine::DiskSpec{*std::move(disk), ""});
   }
+  u32 networks = 0;
   for (const std::string& text : o.networks) {
     AV_TRY_ASSIGN(auto network, devices::parse_network_option(text));
+    if (network.link && !network.link->switch_name.empty() && !network.network.mac)
+      network.network.mac = devices::switch_mac(network.link->switch_name, o.name.value_or(""), networks);
+    ++networks;
     vm.devices.emplace_back(machine::NetworkSpec{std::move(network)});
   }
   vm.devices.emplace_back(machine::EntropySpec{});

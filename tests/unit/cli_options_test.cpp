@@ -27,6 +27,24 @@ TEST(RunOptions, AreReadByLongAndShortName) {
   EXPECT_FALSE(r->vm.reboot);
 }
 
+TEST(RunOptions, MachinesOnASwitchHaveAddressesOfTheirOwn) {
+  const auto mac = [](const Arguments& more, std::size_t card = 0) {
+    Arguments arguments{"--kernel", "z"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto r = run_request(*parse_run_options(arguments));
+    EXPECT_TRUE(r);
+    return std::get<machine::NetworkSpec>(r->vm.devices[card]).network.mac;
+  };
+  const Arguments one = {"--name", "one", "-n", "switch=lab", "-n", "switch=lab"};
+  ASSERT_TRUE(mac(one));
+  EXPECT_EQ(mac(one), mac(one)) << "the same each time";
+  EXPECT_NE(mac(one), mac(one, 1));
+  EXPECT_NE(mac(one), mac({"--name", "two", "-n", "switch=lab"}));
+  EXPECT_NE(mac({"-n", "switch=lab"}), mac({"-n", "switch=lab"}));
+  EXPECT_EQ(mac({"-n", "switch=lab,mac=52:54:00:00:00:09"}), (devices::MacAddress{0x52, 0x54, 0, 0, 0, 9}));
+  EXPECT_FALSE(mac({"--name", "one", "-n", "user"})) << "by its number";
+}
+
 TEST(RunOptions, FilesOfFlashTakeTheBanksThatFirmwareLeaves) {
   const auto flash_of = [](const Arguments& arguments) { return run_request(*parse_run_options(arguments)); };
   auto r = flash_of({"--flash", "code,ro", "--flash", "vars,cache=writethrough"});

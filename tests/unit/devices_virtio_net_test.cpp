@@ -532,9 +532,32 @@ TEST(NetworkOption, NamesNetworksOfAllKinds) {
   EXPECT_EQ(parse("switch=lab,user").link->switch_name, "lab");
   EXPECT_TRUE(parse("switch=lab,user").link->switch_nat);
   EXPECT_FALSE(parse("switch=lab").link->switch_nat);
-  EXPECT_NE(parse("switch=lab").network.mac, parse("switch=lab").network.mac) << "they see each other";
+  EXPECT_FALSE(parse("switch=lab").network.mac) << "switch_mac() says it";
   EXPECT_EQ(parse("switch=lab,mac=52:54:00:00:00:09").network.mac, (MacAddress{0x52, 0x54, 0, 0, 0, 9}));
   EXPECT_EQ(parse("dgram=fd:9").link->local.family, Family::Descriptor);
+}
+
+TEST(NetworkOption, AMachineWithANameHasTheSameAddressOnASwitchEachTime) {
+  const MacAddress mac = switch_mac("lab", "one", 0);
+  EXPECT_EQ(switch_mac("lab", "one", 0), mac);
+  EXPECT_EQ(mac[0], 0x52) << "locally administered, and no group's";
+  EXPECT_NE(switch_mac("lab", "two", 0), mac);
+  EXPECT_NE(switch_mac("lab", "one", 1), mac);
+  EXPECT_NE(switch_mac("other", "one", 0), mac);
+  EXPECT_NE(switch_mac("lab", "", 0), switch_mac("lab", "", 0)) << "who has no name has one by chance";
+}
+
+TEST(NetworkOption, ForwardsWithoutAnAddressGoToTheFirstThatDhcpGives) {
+  const auto forwards = [](const char* option) { return parse_network_option(option)->network.forwards; };
+  const std::string net = "user,net=192.168.5.0/24,dhcpstart=192.168.5.30,";
+  EXPECT_EQ(forwards((net + "hostfwd=tcp::1-:2").c_str())[0].guest_address, 0xc0a8051eu);
+  EXPECT_EQ(forwards("user,dhcpstart=10.0.2.30,hostfwd=tcp::1-:2")[0].guest_address, 0x0a00021eu);
+  EXPECT_EQ(forwards("user,dhcpstart=10.0.2.30,hostfwd=tcp::1-10.0.2.15:2")[0].guest_address, 0x0a00020fu);
+  // As one that is added while the machine runs.
+  auto forward = parse_host_forward("tcp::1-:2");
+  ASSERT_TRUE(forward);
+  settle_forward(parse_network_option(net + "restrict=on")->network, *forward);
+  EXPECT_EQ(forward->guest_address, 0xc0a8051eu);
 }
 
 // The user-mode network, end to end.

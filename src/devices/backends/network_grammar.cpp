@@ -225,7 +225,6 @@ Status check_dgram(const NetworkOptions& o) {
 Status begin_switch(NetworkOptions& o, const Word& word) {
   AV_TRY(check_plain_name("network option switch", word.value));
   make_link(o, word, Kind::Switch).switch_name = word.value;
-  o.network.mac = random_mac();
   return {};
 }
 

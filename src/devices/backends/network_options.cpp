@@ -44,6 +44,12 @@ Status parse_endpoint(std::string_view text, std::string_view whole, u32& addres
   return {};
 }
 
+MacAddress random_mac() {
+  MacAddress mac = {0x52, 0x54};
+  if (::getrandom(mac.data() + 2, mac.size() - 2, 0) < 0) return default_mac(static_cast<u32>(::getpid()) & 0xffff);
+  return mac;
+}
+
 }  // namespace
 
 Result<HostForward> parse_host_forward(std::string_view text) {
@@ -135,9 +141,13 @@ MacAddress default_mac(u32 index) {
   return {0x52, 0x54, 0x00, 0x12, static_cast<u8>(0x34 + (index >> 8)), static_cast<u8>(0x56 + index)};
 }
 
-MacAddress random_mac() {
+MacAddress switch_mac(std::string_view switch_name, std::string_view machine, u32 index) {
+  if (machine.empty()) return random_mac();
+  u64 hash = 0xcbf29ce484222325;  // FNV-1a, the same on all hosts
+  for (const char c : fmt::format("{}/{}/{}", switch_name, machine, index))
+    hash = (hash ^ static_cast<u8>(c)) * 0x100000001b3;
   MacAddress mac = {0x52, 0x54};
-  if (::getrandom(mac.data() + 2, mac.size() - 2, 0) < 0) return default_mac(static_cast<u32>(::getpid()) & 0xffff);
+  for (std::size_t i = 2; i < mac.size(); ++i) mac[i] = static_cast<u8>(hash >> (8 * i));
   return mac;
 }
 

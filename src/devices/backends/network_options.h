@@ -78,8 +78,9 @@ void settle_forwards(UserNetworkOptions& options);
 Result<MacAddress> parse_mac(std::string_view text);
 /// The address of the index-th network device whose option gives none; locally administered.
 MacAddress default_mac(u32 index);
-/// One that no other machine has, most likely; locally administered.
-MacAddress random_mac();
+/// That of a machine's index-th network device, which is on a switch: the same each time that a machine of this name is
+/// on this switch, and random for one without a name. Most likely no other machine has it; locally administered.
+MacAddress switch_mac(std::string_view switch_name, std::string_view machine, u32 index);
 std::string ipv4_text(u32 address);
 std::optional<u32> parse_ipv4(std::string_view text);
 
