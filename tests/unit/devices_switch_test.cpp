@@ -136,7 +136,8 @@ std::vector<pid_t> switches(const std::string& name) {
   std::vector<pid_t> found;
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     std::ifstream file(entry.path() / "cmdline");
-    const std::string words{std::istreambuf_iterator<char>(file), {}};
+    std::string words;
+    std::getline(file, words);  // it throws nothing, as an iterator would, when the process ends between open and read
     if (words.ends_with(std::string("switch\0", 7) + name + '\0')) found.push_back(std::stoi(entry.path().filename()));
   }
   return found;
@@ -145,7 +146,8 @@ std::vector<pid_t> switches(const std::string& name) {
 /// The CPU time that a process has had, in ticks of sysconf(_SC_CLK_TCK).
 long cpu_ticks(pid_t process) {
   std::ifstream file("/proc/" + std::to_string(process) + "/stat");
-  std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::string text;
+  std::getline(file, text);
   std::istringstream fields(text.substr(text.rfind(')') + 2));
   std::string skipped;
   for (int i = 3; i < 14; ++i) fields >> skipped;
