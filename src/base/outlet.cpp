@@ -70,6 +70,12 @@ struct Outlet::State {
   std::size_t room() const { return target.capacity - std::min(target.capacity, unwritten.load()); }
   /// What write() is to wait for.
   std::size_t enough_room(std::size_t bytes) const { return target.records ? std::min(bytes, target.capacity) : 1; }
+  /// Who finds none is told when there is, whatever smaller is taken meanwhile.
+  bool has_room(std::size_t bytes) {
+    if (room() >= bytes) return true;
+    refused = true;
+    return false;
+  }
   bool settled() const { return loss.error != 0 || unwritten == 0; }
 
   void append(std::span<const u8> bytes) {
@@ -126,7 +132,7 @@ bool Outlet::State::write_out(std::unique_lock<std::mutex>& lock, std::span<cons
 }
 
 void Outlet::State::tell_if_there_is_room(std::unique_lock<std::mutex>& lock) {
-  if (!refused || closing || !tell_room || (!loss.error && room() < k_capacity / 2)) return;
+  if (!refused || closing || !tell_room || (!loss.error && room() < target.capacity / 2)) return;
   refused = false;
   lock.unlock();
   tell_room();
@@ -187,11 +193,15 @@ int Outlet::write(std::span<const u8> bytes) {
 bool Outlet::offer(std::span<const u8> bytes) {
   State& s = *state_;
   const std::lock_guard lock(s.mutex);
-  if (s.loss.error || s.closing) return false;
-  s.refused = s.room() < bytes.size();
-  if (s.refused) return false;
+  if (s.loss.error || s.closing || !s.has_room(bytes.size())) return false;
   s.append(bytes);
   return true;
+}
+
+bool Outlet::has_room(std::size_t bytes) {
+  State& s = *state_;
+  const std::lock_guard lock(s.mutex);
+  return s.loss.error || s.closing || s.has_room(bytes);
 }
 
 bool Outlet::failed() const {

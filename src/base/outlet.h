@@ -51,6 +51,9 @@ class Outlet {
   int write(std::span<const u8> bytes);
   /// Takes all of it or, when there is no room or the output has ended, nothing; never waits. (any thread)
   bool offer(std::span<const u8> bytes);
+  /// Whether offer() would take so many, or the output has ended; if not, `room` is called as after offer(). (any
+  /// thread)
+  bool has_room(std::size_t bytes);
   /// From now on nobody waits for the reader. (any thread)
   void give_up();
   /// Waits until all is written. Once given up, only as long as the reader goes on reading, a second at most.

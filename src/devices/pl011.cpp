@@ -1,6 +1,7 @@
 #include "devices/pl011.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/bits.h"
 
@@ -189,22 +190,24 @@ u64 Pl011::mmio_read(u64 offset, u32 size) {
 void Pl011::mmio_write(u64 offset, u32 size, u64 value) {
   if (size > 4 || offset % 4 != 0) return;
   const u8 byte = static_cast<u8>(value);
-  std::vector<u8> overflowing;
-  {
-    const std::lock_guard lock(mutex_);
-    if (offset != UARTDR) {
-      write_register(static_cast<u32>(offset), static_cast<u32>(value));
-    } else if (cr_ & k_cr_lbe) {
-      ris_ |= k_int_tx;
-      if (fifo_.size() < depth()) arrive(byte);
-    } else if (!transmit(byte)) {
-      overflowing.swap(held_);
-      overflowing.push_back(byte);
-    }
-    update_irq();
+  std::unique_lock lock(mutex_);
+  if (offset != UARTDR) {
+    write_register(static_cast<u32>(offset), static_cast<u32>(value));
+  } else if (cr_ & k_cr_lbe) {
+    ris_ |= k_int_tx;
+    if (fifo_.size() < depth()) arrive(byte);
+  } else if (!transmit(byte)) {
+    if (held_.size() < k_most_held) held_.push_back(byte);
+    wait_for_room(lock);
   }
-  // The guest did not look whether there was room (UARTFR.TXFF). Nothing of what it says is lost: it waits.
-  if (!overflowing.empty()) line_->write(overflowing);
+  update_irq();
+}
+
+/// The guest did not look whether there was room (UARTFR.TXFF). Nothing of what it says is lost: it waits, but not when
+/// its vCPU is to stop.
+void Pl011::wait_for_room(std::unique_lock<std::mutex>& lock) {
+  constexpr std::chrono::milliseconds k_look_again{10};
+  while (held_.size() > depth() && !line_->hurried()) sent_.wait_for(lock, k_look_again);
 }
 
 /// Sends a character, or holds it back in the FIFO. False: that is full.
@@ -222,10 +225,28 @@ bool Pl011::transmit(u8 byte) {
 /// The line takes something again.
 void Pl011::transmit_held() {
   const std::lock_guard lock(mutex_);
-  if (held_.empty() || !line_->offer(held_)) return;
-  held_.clear();
-  ris_ |= k_int_tx;
+  const std::span<const u8> all(held_);
+  std::size_t sent = 0;
+  for (std::size_t n = 0; sent < all.size(); sent += n) {
+    n = std::min(all.size() - sent, std::size_t{4096});
+    if (!line_->offer(all.subspan(sent, n))) break;
+  }
+  if (sent == 0) return;
+  held_.erase(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(sent));
+  if (held_.size() <= transmit_trigger()) ris_ |= k_int_tx;
   update_irq();
+  sent_.notify_all();
+}
+
+void Pl011::finish(bool wait) {
+  if (!line_) return;
+  transmit_held();
+  std::vector<u8> rest;
+  {
+    const std::lock_guard lock(mutex_);
+    rest.swap(held_);
+  }
+  if (wait && !rest.empty()) line_->write(rest);
 }
 
 }  // namespace armvisor::devices

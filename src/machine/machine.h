@@ -91,6 +91,11 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   measure::Snapshot stats() const;
   /// The user network of the NetworkSpec at that place among all of them; null: it has none.
   devices::SlirpNetwork* user_network(std::size_t place) { return user_networks_.at(place); }
+  /// When no vCPU runs any more: output that is held back is sent; `wait`: however slow the reader is.
+  void finish_output(bool wait) {
+    for (const auto& uart : {uart_.get(), second_uart_.get()})
+      if (uart) uart->finish(wait);
+  }
   /// (any thread) Nothing on a board without the key.
   void press_power_key() {
     if (power_key_) power_key_->press();
@@ -171,7 +176,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   std::unique_ptr<devices::FwCfg> fw_cfg_;
   std::vector<std::unique_ptr<devices::virtio::MmioTransport>> transports_;
   std::vector<std::unique_ptr<devices::virtio::PciTransport>> pci_transports_;
-  std::vector<std::unique_ptr<devices::virtio::Device>> devices_;  ///< made, and without a transport yet
+  std::vector<std::unique_ptr<devices::virtio::Device>> devices_;     ///< made, and without a transport yet
   u32 networks_ = 0, disks_ = 0, ports_ = 0, links_ = 0, dumps_ = 0;  ///< made so far
   std::vector<devices::SlirpNetwork*> user_networks_;
 };

@@ -357,10 +357,11 @@ void HmpSession::opened() {
 }
 
 std::size_t HmpSession::take(std::string_view bytes) {
+  constexpr std::size_t k_echo = 4096;  // at once: whoever calls looks at how much waits to be said
   std::string shown;
   std::size_t at = 0;
   bool complete = false;
-  while (at < bytes.size() && !complete) complete = editor_.key(bytes[at++], shown);
+  while (at < bytes.size() && !complete && shown.size() < k_echo) complete = editor_.key(bytes[at++], shown);
   say_(shown);
   if (!complete) return at;
   const std::string line = editor_.take();

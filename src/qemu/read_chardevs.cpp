@@ -76,6 +76,8 @@ void read_socket(Line& line, Chardev& c, KeyValues& values) {
   socket.wait = read_bool(line, c.given, values, "wait").value_or(true);
   if (const auto telnet = read_bool(line, c.given, values, "telnet")) socket.telnet = *telnet;
   socket.reconnect_ms = read_reconnect(line, c, values);
+  if (socket.reconnect_ms && socket.at.family == devices::SocketAddress::Family::Descriptor)
+    refuse(line, c, c.given.text(), "expected reconnect= for an address, found fd=; leave out one");
   if (socket.server && socket.reconnect_ms)
     refuse(line, c, c.given.text(), "expected reconnect= for a client, found a server; leave out one");
   values.take("delay");  // characters always go at once

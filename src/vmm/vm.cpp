@@ -239,8 +239,11 @@ Status Vm::start_threads() {
 
 void Vm::stop_threads() {
   // All are told before the first is waited for: they may wait for each other inside the engine.
+  if (threads_.empty()) return;  // of a start that failed, without chardevs
   for (auto& thread : threads_) thread->request_stop();
+  chardevs_->hurry(true);
   for (auto& thread : threads_) thread->stop();
+  chardevs_->hurry(false);
 }
 
 void Vm::discard_threads() {
@@ -277,14 +280,18 @@ Result<EndReason> Vm::run() {
     const End ended = wait_for_end_or_reset();
     stop_threads();
     if (!is_reset(ended)) tell_end(ended);
+    machine_->finish_output(!is_reset(ended));
     making.lock();
+    std::unique_ptr<machine::Machine> old;
     {
-      // Input that comes while there is no machine waits in its chardev.
       const std::lock_guard guard(machine_mutex_);
       discard_threads();
       measure::accumulate(past_, machine_->stats());
-      machine_.reset();
+      old = std::move(machine_);
     }
+    // Its devices may wait for a disk's server, and who asks for counters must not. Input that comes while there is no
+    // machine waits in its chardev.
+    old.reset();
     if (!is_reset(ended)) return ended.reason;
     AV_TRY(build_machine());
     {
@@ -300,6 +307,7 @@ Result<EndReason> Vm::run() {
 Vm::End Vm::wait_for_end_or_reset() {
   const End ended = wait_for_end();
   if (ended.reason != EndReason::PoweredOff || !config_.keep_when_off) return ended;
+  stop_threads();  // of which another could be about to turn it off, too
   {
     // Before anybody is told, who may then ask for a reset at once.
     const std::lock_guard guard(mutex_);

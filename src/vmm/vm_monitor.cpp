@@ -23,26 +23,30 @@ void Vm::tell(const char* event, const std::string& data) {
 /// Why the machine ended or was reset, as QEMU tells it.
 void Vm::tell_end(const End& end) {
   const std::string data = fmt::format("{{\"guest\": {}, \"reason\": \"{}\"}}", end.by_guest, end.cause);
-  // As QEMU has it: a machine that was stopped is as before its start.
-  if (is_reset(end) && state_ != RunState::Running) state_ = RunState::Prelaunch;
+  if (is_reset(end)) {
+    // As QEMU has it: a machine that was stopped is as before its start.
+    const std::lock_guard one_at_a_time(state_mutex_);
+    if (state_ != RunState::Running) state_ = RunState::Prelaunch;
+  }
   if (end.reason == EndReason::Crashed) tell("GUEST_PANICKED", "{\"action\": \"poweroff\"}");
   tell(is_reset(end) ? "RESET" : "SHUTDOWN", data);
 }
 
 RunState Vm::state() { return state_; }
 
-void Vm::stop() {
-  if (state_ == RunState::Running) stop_as(RunState::Paused);
-}
+void Vm::stop() { stop_as(RunState::Paused); }
 
 void Vm::stop_as(RunState state) {
   const std::lock_guard one_at_a_time(state_mutex_);
-  const bool ran = state_.exchange(state) == RunState::Running;
+  const bool ran = state_ == RunState::Running;
+  if (ran || state == RunState::Shutdown) state_ = state;
   if (!ran) return;
   {
     const std::shared_lock guard(threads_mutex_);
     for (auto& thread : threads_) thread->pause();
+    chardevs_->hurry(true);
     for (auto& thread : threads_) thread->wait_until_paused();
+    chardevs_->hurry(false);
   }
   time_->stop();
   tell("STOP");
@@ -72,7 +76,6 @@ void Vm::reset() {
 void Vm::power_down() {
   {
     const std::lock_guard made(making_mutex_);
-    const std::lock_guard guard(machine_mutex_);
     if (machine_) machine_->press_power_key();
   }
   tell("POWERDOWN");

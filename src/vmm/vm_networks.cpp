@@ -62,7 +62,6 @@ Status Vm::remove_forward(const std::string& network, const std::string& text) {
 /// On the network that runs, and on those that a reset makes.
 Status Vm::change_forward(const std::string& network, const devices::HostForward& forward, bool add) {
   const std::lock_guard made(making_mutex_);
-  const std::lock_guard guard(machine_mutex_);
   std::size_t place = 0;
   for (machine::DeviceSpec& spec : devices_) {
     auto* const card = std::get_if<machine::NetworkSpec>(&spec);

@@ -253,7 +253,7 @@ class BadInput(unittest.TestCase):
         self.assertRegex(result.stderr, "first 1023")
 
     def test_kernel_and_firmware(self):
-        self.check("BadArguments", "both", "-k", self.kernel(), "--firmware", GUEST / "u-boot.bin")
+        self.check("BadArguments", "expected no address, since firmware places it", "-k", self.kernel(), "--firmware", GUEST / "u-boot.bin")
 
     def test_unknown_option(self):
         self.check("BadArguments", "--unknown", "--unknown")

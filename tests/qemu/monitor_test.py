@@ -383,6 +383,19 @@ class Serials(Machines):
         self.assertEqual(got, COUNT)
         self.assertEqual(process.wait(END), 0)
 
+    def test_a_guest_that_waits_for_its_reader_can_be_stopped(self):
+        self.start(*self.guest(PUT_MANY + PUT_MANY + POWER_OFF), "-serial", "unix:serial,server", *QMP)
+        serial, qmp = self.connect("serial"), self.qmp()
+        time.sleep(1)
+        qmp.ask("stop")
+        self.assertEqual(qmp.status(), "paused")
+        qmp.ask("cont")
+        got = 0
+        while got < 2 * COUNT:
+            got += len(serial.socket.recv(65536))
+        self.assertEqual(got, 2 * COUNT)
+        self.assertEqual(qmp.event("SHUTDOWN"), {"guest": True, "reason": "guest-shutdown"})
+
     def test_a_peer_that_reads_nothing_keeps_nobody(self):
         process = self.start(*self.guest(FLOOD), "-serial", "unix:serial,server", *QMP)
         serial = self.connect("serial")

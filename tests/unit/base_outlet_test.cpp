@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <future>
 #include <string>
+#include <thread>
 
 #include "base/outlet.h"
 
@@ -104,6 +105,23 @@ TEST(Outlet, WritersWaitForTheReaderUntilItIsGivenUp) {
   // The thread that was left behind may be inside write(2) with one more piece, and then closes the pipe.
   EXPECT_GE(p.read(text.size()).size() + loss.bytes, text.size());
   EXPECT_GT(loss.bytes, 0u);
+}
+
+/// Something smaller that is taken meanwhile does not make who was refused forgotten.
+TEST(Outlet, WhoFoundNoRoomIsToldOfItHoweverMuchIsTakenMeanwhile) {
+  Pipe p;
+  std::promise<void> room;
+  auto out = *Outlet::create({Fd(std::exchange(p.fds[1], -1)), -1, {}}, [&room] { room.set_value(); });
+  std::size_t taken = 0;
+  for (const std::string piece(4096, 'x'); out->offer(bytes(piece)); taken += piece.size()) {
+  }
+  // One piece is written, so that there is room for one byte, and is not for all that waits.
+  p.read(4096 * 4);
+  while (!out->offer(bytes("y"))) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  auto told = room.get_future();
+  auto reader = std::async(std::launch::async, [&] { return p.read(taken - 4096 * 4 + 1); });
+  EXPECT_EQ(told.wait_for(k_forever), std::future_status::ready);
+  reader.get();
 }
 
 TEST(Outlet, DrainWaitsForASlowReader) {

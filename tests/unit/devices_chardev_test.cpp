@@ -264,6 +264,32 @@ TEST_F(SocketTest, AUserThatTakesNothingHoldsBackThePeer) {
   EXPECT_TRUE(wait_for([&] { return user.got().size() == sent; }));
 }
 
+TEST_F(SocketTest, APeerThatSaysMuchAndGoesIsHeardToItsEnd) {
+  const auto server = open(options(true));
+  User user(*server);
+  user.limit(3);
+  ASSERT_TRUE(server->start());
+  send(connect(), std::string(20'000, 'x'));
+  EXPECT_TRUE(user.wait_for_input("xxx"));
+  user.limit(10'000);
+  EXPECT_TRUE(user.wait_for_input(std::string(10'000, 'x')));
+  EXPECT_EQ(user.closes, 0);
+  user.limit(~std::size_t{0});
+  EXPECT_TRUE(user.wait_for_input(std::string(20'000, 'x')));
+  EXPECT_TRUE(wait_for([&] { return user.closes == 1; }));
+}
+
+TEST_F(SocketTest, APeerThatHasGoneKeepsNoOtherOut) {
+  const auto server = open(options(true));
+  User user(*server);
+  user.limit(3);
+  ASSERT_TRUE(server->start());
+  send(connect(), std::string(20'000, 'x'));
+  EXPECT_TRUE(user.wait_for_input("xxx"));
+  const Fd second = connect();
+  EXPECT_TRUE(wait_for([&] { return user.opens == 2; }));
+}
+
 TEST_F(SocketTest, AClientIsConnectedAtOnceOrTheStartFails) {
   const auto nobody = SocketChardev::create("-chardev", options(false), -1);
   ASSERT_FALSE(nobody);

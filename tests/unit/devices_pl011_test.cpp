@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <future>
 #include <random>
 #include <string>
 #include <thread>
@@ -153,12 +155,49 @@ TEST_F(Pl011Test, WhatTheLineDoesNotTakeIsHeldBackAndShows) {
 
 TEST_F(Pl011Test, AGuestThatDoesNotLookWaitsAndLosesNothing) {
   enable();
+  write(IMSC, k_tx);
   line.full = true;
-  for (char c = 'a'; c < 'a' + 17; ++c) write(DR, static_cast<u32>(c));
-  EXPECT_EQ(line.waited, "abcdefghijklmnopq") << "with the seventeenth, all of them in order";
-  EXPECT_EQ(read(FR) & k_fr_txff, 0u);
+  auto guest = std::async(std::launch::async, [this] {
+    for (char c = 'a'; c < 'a' + 17; ++c) write(DR, static_cast<u32>(c));
+  });
+  EXPECT_EQ(guest.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout) << "at the seventeenth";
   line.make_room();
-  EXPECT_EQ(sent, "abcdefghijklmnopq") << "once";
+  guest.get();
+  EXPECT_EQ(sent, "abcdefghijklmnopq");
+  EXPECT_EQ(read(FR) & k_fr_txff, 0u);
+  EXPECT_TRUE(irq.level) << "there is room again";
+}
+
+TEST_F(Pl011Test, AWaitEndsWhenTheVcpuIsToStopAndNothingIsLost) {
+  enable();
+  line.full = true;
+  auto guest = std::async(std::launch::async, [this] {
+    for (char c = 'a'; c < 'a' + 17; ++c) write(DR, static_cast<u32>(c));
+  });
+  EXPECT_EQ(guest.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  line.hurry(true);
+  line.hurry(true);
+  line.hurry(false);  // of two who are in a hurry one is not any more
+  guest.get();
+  write(DR, 'r');
+  line.hurry(false);
+  EXPECT_EQ(sent, "");
+  EXPECT_TRUE(read(FR) & k_fr_txff);
+  line.make_room();
+  EXPECT_EQ(sent, "abcdefghijklmnopqr");
+}
+
+TEST_F(Pl011Test, WhatIsHeldBackGoesOutWhenTheMachineEnds) {
+  enable();
+  line.full = true;
+  for (const char c : {'a', 'b'}) write(DR, static_cast<u32>(c));
+  uart.finish(true);
+  EXPECT_EQ(line.waited, "ab");
+  for (const char c : {'c', 'd'}) write(DR, static_cast<u32>(c));
+  uart.finish(false);
+  EXPECT_EQ(sent, "ab") << "a reset waits for nobody";
+  line.make_room();
+  EXPECT_EQ(sent, "ab");
 }
 
 TEST_F(Pl011Test, NobodyAtTheOtherEnd) {

@@ -59,6 +59,23 @@ TEST(VirtioConsole, InputWaitsForBuffersAndIsBounded) {
   EXPECT_EQ(used->length, Console::k_input_capacity - 10);
 }
 
+/// A buffer that is there already takes what waits; nobody else would ask for the rest.
+TEST(VirtioConsole, InputBeyondWhatWaitsGoesOnWhenWhatWaitedIsTaken) {
+  ConsoleGuest g;
+  ASSERT_TRUE(g.d.bring_up(k_rings, 2));
+  EXPECT_EQ(g.line.type(std::string(1000, 'a')), 1000u);
+  const GuestPa a = g.d.allocate(8192);
+  g.d.add(0, {{a, 8192, true}});
+  EXPECT_EQ(g.line.type(std::string(Console::k_input_capacity, 'b')), Console::k_input_capacity);
+  const int before = g.line.rooms;
+  EXPECT_EQ(g.line.type(std::string(Console::k_input_capacity, 'c')), Console::k_input_capacity - 1000);
+  const GuestPa b = g.d.allocate(8192);
+  g.d.add(0, {{b, 8192, true}});
+  g.d.kick(0);
+  EXPECT_TRUE(g.d.wait_used(0));
+  EXPECT_GT(g.line.rooms, before) << "the rest is asked for";
+}
+
 TEST(VirtioConsole, InputFromAnotherThread) {
   ConsoleGuest g;
   ASSERT_TRUE(g.d.bring_up(k_rings, 2));

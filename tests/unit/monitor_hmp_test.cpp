@@ -37,6 +37,22 @@ TEST(Hmp, CommandsSayWhatQemusSay) {
   EXPECT_EQ(run(""), "");
 }
 
+/// Each key shows the whole line again.
+TEST(Hmp, ALongLineIsEchoedInPieces) {
+  FakeMachine m;
+  std::size_t said = 0;
+  HmpSession session(m, [&said](std::string_view text) { said += text.size(); });
+  const std::string keys(4000, 'x');
+  std::size_t at = 0;
+  while (at < keys.size()) {
+    const std::size_t before = said;
+    const std::size_t n = session.take(std::string_view(keys).substr(at));
+    ASSERT_GT(n, 0u);
+    EXPECT_LT(said - before, 64u * 1024);
+    at += n;
+  }
+}
+
 TEST(Hmp, PortsAreForwardedByTheNetworksName) {
   FakeMachine m;
   run_human_command(m, "hostfwd_add tcp::5555-:22");

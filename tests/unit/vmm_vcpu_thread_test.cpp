@@ -154,14 +154,15 @@ TEST_F(VcpuThreadTest, StopsWhileRunningSleepingAndOff) {
 TEST_F(VcpuThreadTest, WhoPausesItCanWaitUntilNothingRuns) {
   ASSERT_TRUE(thread_.start(true));
   std::atomic<bool> inside{true};
-  std::promise<void> let_go;
+  std::promise<void> entered, let_go;
   // As in a device, which a kick does not end.
   vcpu_.then([&] {
+    entered.set_value();
     let_go.get_future().wait();
     inside = false;
     return Exit::Yield;
   });
-  ASSERT_TRUE(vcpu_.wait_for_runs(1));
+  entered.get_future().wait();
   thread_.pause();
   auto paused = std::async(std::launch::async, [this] { thread_.wait_until_paused(); });
   EXPECT_EQ(paused.wait_for(50ms), std::future_status::timeout);

@@ -23,9 +23,15 @@ void Chardev::detach() {
   attached_ = false;
 }
 
+Status Chardev::log_to(Outlet::Target log) {
+  AV_TRY_ASSIGN(log_, Outlet::create(std::move(log), [this] { tell_writable(); }));
+  return {};
+}
+
 bool Chardev::offer(std::span<const u8> bytes) {
+  if (log_ && !log_->has_room(bytes.size())) return false;
   if (!do_offer(bytes)) return false;
-  if (log_) log_->write(bytes);
+  if (log_) log_->offer(bytes);
   return true;
 }
 
@@ -35,6 +41,7 @@ void Chardev::write(std::span<const u8> bytes) {
 }
 
 void Chardev::give_up() {
+  given_up_ = true;
   if (log_) log_->give_up();
   do_give_up();
 }
@@ -45,9 +52,14 @@ void Chardev::drain() {
 }
 
 std::size_t Chardev::give(std::span<const u8> bytes) {
-  const std::lock_guard lock(handlers_mutex_);
-  if (!attached_) return 0;
-  return handlers_.input ? handlers_.input(bytes) : bytes.size();
+  std::size_t taken = 0;
+  {
+    const std::lock_guard lock(handlers_mutex_);
+    if (!attached_) return 0;
+    taken = handlers_.input ? handlers_.input(bytes) : bytes.size();
+  }
+  if (size_changed_) look_at_size();
+  return taken;
 }
 
 void Chardev::tell_break() {
@@ -71,10 +83,12 @@ void Chardev::tell_focus(bool has) {
   if (handlers_.focused) handlers_.focused(has);
 }
 
+/// Called by the event loop, which must not wait for a handler: who ran it looks then.
 void Chardev::look_at_size() {
-  const auto now = size();
-  const std::lock_guard lock(handlers_mutex_);
-  if (now && handlers_.resized) handlers_.resized(*now);
+  size_changed_ = true;
+  const std::unique_lock lock(handlers_mutex_, std::try_to_lock);
+  if (!lock || !size_changed_.exchange(false)) return;
+  if (const auto now = size(); now && handlers_.resized) handlers_.resized(*now);
 }
 
 }  // namespace armvisor::devices

@@ -9,6 +9,7 @@
 //
 // Locks: a handler runs with the lock that attach() and detach() take, and no other of the chardev's; offer(), write()
 // and room() take none of the user's. So a device may call them with its own mutex held, and take it in a handler.
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -65,7 +66,10 @@ class Chardev {
   void write(std::span<const u8> bytes);
   /// The user takes input again after it took less than it was given. (any thread)
   virtual void room() {}
-  void give_up();                   ///< (any thread) from now on nobody waits for the reader
+  void give_up();  ///< (any thread) from now on nobody waits for the reader
+  /// (any thread) Until all who began it have ended it, who waits for room by himself does not: vCPUs are to stop.
+  void hurry(bool begin) { hurried_ += begin ? 1 : -1; }
+  virtual bool hurried() const { return hurried_ > 0 || given_up_; }
   void drain();                     ///< waits until all is written; after give_up(), only as long as the reader goes on
   virtual void accept_waiting() {}  ///< (any thread) a peer that waits to be accepted is there when it returns
   virtual void continued() {}       ///< (any thread) the process goes on after a stop
@@ -77,8 +81,8 @@ class Chardev {
   /// As QEMU's query-chardev tells it.
   virtual std::string filename() const = 0;
 
-  /// A copy of the output goes there, too.
-  void log_to(std::unique_ptr<Outlet> log) { log_ = std::move(log); }
+  /// A copy of the output goes there, too, and holds it back if need be.
+  Status log_to(Outlet::Target log);
 
  protected:
   Chardev() = default;
@@ -98,6 +102,8 @@ class Chardev {
   std::mutex handlers_mutex_;
   Handlers handlers_;
   bool attached_ = false, told_open_ = false;
+  std::atomic<int> hurried_{0};
+  std::atomic<bool> given_up_{false}, size_changed_{false};
   std::unique_ptr<Outlet> log_;
 };
 

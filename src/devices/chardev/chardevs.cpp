@@ -52,8 +52,7 @@ Status Chardevs::open_one(const ChardevOptions& options, const World& world, int
     AV_TRY_ASSIGN(OutputFile log, OutputFile::open(options.option + " logfile", options.log_file));
     AV_TRY(log.differs_from(world.inputs));
     AV_TRY(options.log_append ? log.append() : log.empty());
-    AV_TRY_ASSIGN(auto outlet, Outlet::create(std::move(log).take()));
-    chardev->log_to(std::move(outlet));
+    AV_TRY(chardev->log_to(std::move(log).take()));
   }
   if (options.mux || options.keys.when != ConsoleKeys::When::Never)
     item.mux = std::make_unique<Mux>(std::move(chardev), options.keys, world.quit,
@@ -147,6 +146,10 @@ void Chardevs::stop() {
 
 void Chardevs::give_up() {
   for (Item& item : items_) item.below().give_up();
+}
+
+void Chardevs::hurry(bool begin) {
+  for (Item& item : items_) item.below().hurry(begin);
 }
 
 void Chardevs::drain() {

@@ -43,6 +43,7 @@ class Chardevs {
   void stop();
 
   void give_up();
+  void hurry(bool begin);  ///< (any thread) as of each of them
   void drain();
   /// Who has connected is there before what comes next. (any thread)
   void accept_waiting();

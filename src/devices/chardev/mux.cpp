@@ -21,6 +21,8 @@ class Mux::Port final : public Chardev {
   bool connected() const override { return mux_.below_->connected(); }
   std::string filename() const override { return "mux"; }
 
+  bool hurried() const override { return mux_.below_->hurried(); }
+
   bool has_focus() const override { return focused_; }
   void set_focus(bool has) {
     if (std::exchange(focused_, has) != has) tell_focus(has);

@@ -159,6 +159,11 @@ void PtyChardev::do_write(std::span<const u8> bytes) {
   }
 }
 
+void PtyChardev::do_drain() {
+  std::unique_lock lock(mutex_);
+  progress_.wait(lock, [this] { return given_up_ || !open_ || rest_.empty(); });
+}
+
 void PtyChardev::do_give_up() {
   const std::lock_guard lock(mutex_);
   given_up_ = true;

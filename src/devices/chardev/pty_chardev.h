@@ -30,6 +30,7 @@ class PtyChardev final : public Chardev {
   bool do_offer(std::span<const u8> bytes) override;
   void do_write(std::span<const u8> bytes) override;
   void do_give_up() override;
+  void do_drain() override;
   void run();
   void look(int timeout_ms, bool read);
   void receive();

@@ -118,8 +118,13 @@ void SocketChardev::look_for_peer() {
     return;
   }
   if (!options_.reconnect_ms) return wait(-1, 0, -1);
-  auto socket = place_.connect(wake_.get());
-  if (socket) return open_connection(*std::move(socket));
+  if (!std::exchange(was_connected_, false)) {
+    auto socket = place_.connect(wake_.get());
+    if (socket) {
+      was_connected_ = true;
+      return open_connection(*std::move(socket));
+    }
+  }
   wait(-1, 0, static_cast<int>(std::min<u64>(*options_.reconnect_ms, k_longest)));
 }
 
@@ -178,12 +183,19 @@ void SocketChardev::close_connection() {
 void SocketChardev::serve_peer() {
   const auto peer = connection();
   if (!read_ahead_.empty()) {
-    // Not read any further; that it is gone shows all the same.
-    wait(peer->socket.get(), 0, -1);
-    if (stopping_) return;
-    pollfd gone{peer->socket.get(), 0, 0};
-    if (::poll(&gone, 1, 0) > 0) return close_connection();
-    return hand_over();
+    // Not read any further. A peer that has gone is heard to its end, unless another waits for its place.
+    const auto shows = [](int fd, short events) {
+      pollfd p{fd, events, 0};
+      return ::poll(&p, 1, 0) > 0;
+    };
+    if (shows(peer->socket.get(), 0)) {
+      wait(listening_.get(), POLLIN, -1);
+      if (!stopping_ && listening_ && shows(listening_.get(), POLLIN)) return close_connection();
+    } else {
+      wait(peer->socket.get(), 0, -1);
+    }
+    if (!stopping_) hand_over();
+    return;
   }
   wait(peer->socket.get(), POLLIN, -1);
   if (stopping_) return;

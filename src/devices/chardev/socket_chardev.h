@@ -65,6 +65,7 @@ class SocketChardev final : public Chardev {
   std::mutex accept_mutex_;     ///< held while a peer comes or goes; before the lock of the handlers
   Telnet telnet_;               // this and what follows: of the thread, and of who makes a connection
   std::vector<u8> read_ahead_;  ///< and not yet taken
+  bool was_connected_ = false;  ///< a client, which then waits before it connects again
   mutable std::mutex mutex_;    // guards what follows
   std::shared_ptr<Connection> connection_;
   bool given_up_ = false;

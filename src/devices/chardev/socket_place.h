@@ -14,7 +14,8 @@ class SocketPlace {
   /// Names that a client needs are looked up here and now, and not again. `option` is for messages.
   static Result<SocketPlace> find(const std::string& option, const SocketOptions& options);
 
-  /// A socket that listens, and takes the port that it got. A socket or an empty file of a Unix socket's name is replaced.
+  /// A socket that listens, and takes the port that it got. A socket or an empty file of a Unix socket's name is
+  /// replaced.
   Result<Fd> listen();
   /// Connects, or is told by `stop_fd` to give up.
   Result<Fd> connect(int stop_fd) const;

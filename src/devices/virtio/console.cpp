@@ -107,11 +107,14 @@ void Console::Port::peer_changed(bool there) {
 
 std::size_t Console::Port::input(std::span<const u8> bytes) {
   const std::lock_guard lock(mutex_);
-  const std::size_t n = std::min(bytes.size(), k_input_capacity - pending_.size());
-  pending_.insert(pending_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(n));
-  if (n < bytes.size()) starved_ = true;
-  if (active_ && deliver()) starved_ = n < bytes.size();
-  return n;
+  std::size_t taken = 0;
+  do {
+    const auto fits = bytes.subspan(taken, std::min(bytes.size() - taken, k_input_capacity - pending_.size()));
+    pending_.insert(pending_.end(), fits.begin(), fits.end());
+    taken += fits.size();
+  } while (active_ && deliver() && taken < bytes.size());
+  starved_ = taken < bytes.size();  // the guest has no buffer for what is pending, and gives one some time
+  return taken;
 }
 
 /// The guest may have given buffers.
