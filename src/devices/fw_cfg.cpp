@@ -80,7 +80,7 @@ void FwCfg::skip(u64 bytes) { left_ = left_.subspan(std::min<u64>(bytes, left_.s
 u64 FwCfg::mmio_read(u64 offset, u32 size) {
   u64 value = 0;
   if (offset == k_data) {
-    std::memcpy(&value, left_.data(), std::min<std::size_t>(size, left_.size()));
+    if (!left_.empty()) std::memcpy(&value, left_.data(), std::min<std::size_t>(size, left_.size()));
     skip(size);
   } else if (offset >= k_dma) {
     value = k_dma_signature >> (offset - k_dma) * 8 & low_mask(size * 8);
