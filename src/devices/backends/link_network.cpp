@@ -7,7 +7,7 @@
 namespace armvisor::devices {
 
 Result<std::unique_ptr<LinkNetwork>> LinkNetwork::create(std::shared_ptr<FrameLink> link) {
-  AV_TRY_ASSIGN(Fd event, make_event());
+  AV_TRY_ASSIGN(WakeEvent event, make_event());
   return std::unique_ptr<LinkNetwork>(new LinkNetwork(std::move(link), std::move(event)));
 }
 

@@ -16,7 +16,8 @@ class LinkNetwork final : public ThreadNetwork {
   void send(std::span<const u8> frame) override { link_->send(frame); }
 
  private:
-  LinkNetwork(std::shared_ptr<FrameLink> link, Fd event) : ThreadNetwork(std::move(event)), link_(std::move(link)) {}
+  LinkNetwork(std::shared_ptr<FrameLink> link, WakeEvent event)
+      : ThreadNetwork(std::move(event)), link_(std::move(link)) {}
   void run() override;
 
   const std::shared_ptr<FrameLink> link_;

@@ -134,7 +134,7 @@ struct SlirpNetwork::Callbacks {
 u64 SlirpNetwork::now_ms() { return static_cast<u64>(now_ns() / 1'000'000); }
 
 Result<std::unique_ptr<SlirpNetwork>> SlirpNetwork::create(const UserNetworkOptions& options) {
-  AV_TRY_ASSIGN(Fd event, make_event());
+  AV_TRY_ASSIGN(WakeEvent event, make_event());
   std::unique_ptr<SlirpNetwork> network(new SlirpNetwork(std::move(event), options));
   AV_TRY(network->open(options));
   return network;

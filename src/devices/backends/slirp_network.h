@@ -56,7 +56,7 @@ class SlirpNetwork final : public ThreadNetwork {
   struct Callbacks;
   friend struct Callbacks;
 
-  SlirpNetwork(Fd event, const UserNetworkOptions& options)
+  SlirpNetwork(WakeEvent event, const UserNetworkOptions& options)
       : ThreadNetwork(std::move(event)), options_(options), flows_(options.flows) {}
   Status open(const UserNetworkOptions& options);
   Status forward(const HostForward& f);

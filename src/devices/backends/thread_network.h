@@ -3,7 +3,7 @@
 #include <atomic>
 #include <thread>
 
-#include "base/fd.h"
+#include "base/wake_event.h"
 #include "devices/backends/network.h"
 
 namespace armvisor::devices {
@@ -13,23 +13,23 @@ class ThreadNetwork : public NetworkBackend {
  public:
   Status start(NetworkClient& client) final;
   void stop() final;
-  void wake() final;
+  void wake() final { event_.wake(); }
 
  protected:
-  static Result<Fd> make_event();
-  explicit ThreadNetwork(Fd event) : event_(std::move(event)) {}
+  static Result<WakeEvent> make_event() { return WakeEvent::create("network"); }
+  explicit ThreadNetwork(WakeEvent event) : event_(std::move(event)) {}
 
   /// On the thread, until stopping().
   virtual void run() = 0;
   bool stopping() const { return stopping_; }
   /// A descriptor that is readable after wake(), until take_event().
-  int event() const { return event_.get(); }
-  void take_event();
+  int event() const { return event_.fd(); }
+  void take_event() { event_.take(); }
   /// Null before start() and after stop().
   NetworkClient* client() const { return client_; }
 
  private:
-  const Fd event_;
+  const WakeEvent event_;
   NetworkClient* client_ = nullptr;
   std::atomic<bool> stopping_{false};
   std::thread thread_;

@@ -62,6 +62,11 @@ std::size_t Chardev::give(std::span<const u8> bytes) {
   return taken;
 }
 
+void Chardev::hand_over(std::vector<u8>& waiting) {
+  const std::size_t taken = give(waiting);
+  waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(taken));
+}
+
 void Chardev::tell_break() {
   const std::lock_guard lock(handlers_mutex_);
   if (handlers_.send_break) handlers_.send_break();

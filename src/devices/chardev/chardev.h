@@ -16,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/outlet.h"
 #include "base/result.h"
@@ -93,6 +94,8 @@ class Chardev {
 
   // What the user is told, if there is one.
   std::size_t give(std::span<const u8> bytes);
+  /// Gives what waits; what was taken waits no longer.
+  void hand_over(std::vector<u8>& waiting);
   void tell_break();
   void tell_opened(bool open);
   void tell_writable();

@@ -1,7 +1,6 @@
 #include "devices/chardev/descriptor_chardev.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -25,8 +24,7 @@ constexpr std::size_t k_typed_ahead = 64 * 1024;
 }  // namespace
 
 Result<std::unique_ptr<DescriptorChardev>> DescriptorChardev::create(Ends ends) {
-  Fd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!wake) return host_error("console: expected an eventfd", errno, "end other programs");
+  AV_TRY_ASSIGN(WakeEvent wake, WakeEvent::create("console"));
   std::unique_ptr<DescriptorChardev> made(new DescriptorChardev(std::move(ends), std::move(wake)));
   Outlet::Target& output = made->ends_.output;
   if (output.owned || output.fd >= 0 || !output.fifo.empty()) {
@@ -35,7 +33,7 @@ Result<std::unique_ptr<DescriptorChardev>> DescriptorChardev::create(Ends ends) 
   return made;
 }
 
-DescriptorChardev::DescriptorChardev(Ends ends, Fd wake)
+DescriptorChardev::DescriptorChardev(Ends ends, WakeEvent wake)
     : ends_(std::move(ends)),
       in_fd_(ends_.owned_input ? ends_.owned_input.get() : ends_.input),
       out_fd_(ends_.output.fd),
@@ -44,7 +42,7 @@ DescriptorChardev::DescriptorChardev(Ends ends, Fd wake)
 
 void DescriptorChardev::stop() {
   if (stopping_.exchange(true)) return;
-  wake();
+  wake_.wake();
   if (thread_.joinable()) thread_.join();
   if (terminal_) restore_terminal();
   if (!out_) return;
@@ -65,14 +63,9 @@ Status DescriptorChardev::start() {
   return {};
 }
 
-void DescriptorChardev::wake() {
-  const u64 one = 1;
-  [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof one);
-}
-
 void DescriptorChardev::room() {
   wants_more_ = true;
-  wake();
+  wake_.wake();
 }
 
 void DescriptorChardev::continued() {
@@ -91,8 +84,7 @@ void DescriptorChardev::run() {
     if (wait_for_input(open, read_ahead.empty())) open = read_input(read_ahead);
     // A mux that has room is asked with nothing, too: it may hold back something itself.
     if (stopping_ || (read_ahead.empty() && !wants_more_.exchange(false))) continue;
-    const std::size_t taken = give(read_ahead);
-    read_ahead.erase(read_ahead.begin(), read_ahead.begin() + static_cast<std::ptrdiff_t>(taken));
+    hand_over(read_ahead);
   }
 }
 
@@ -104,11 +96,9 @@ bool DescriptorChardev::wait_for_input(bool open, bool nothing_waits) {
     wanted = false;
     timeout = k_look_again;
   }
-  std::array<pollfd, 2> fds = {{{wanted ? in_fd_ : -1, POLLIN, 0}, {wake_.get(), POLLIN, 0}}};
+  std::array<pollfd, 2> fds = {{{wanted ? in_fd_ : -1, POLLIN, 0}, {wake_.fd(), POLLIN, 0}}};
   if (poll(fds.data(), fds.size(), timeout) < 0) return false;
-  u64 count = 0;
-  if (fds[1].revents) [[maybe_unused]]
-    const ssize_t n = ::read(wake_.get(), &count, sizeof count);
+  if (fds[1].revents) wake_.take();
   return fds[0].revents && !stopping_;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/wake_event.h"
 #include "devices/chardev/chardev.h"
 
 namespace armvisor::devices {
@@ -34,7 +35,7 @@ class DescriptorChardev final : public Chardev {
   std::string filename() const override { return ends_.filename; }
 
  private:
-  DescriptorChardev(Ends ends, Fd wake);
+  DescriptorChardev(Ends ends, WakeEvent wake);
   bool do_offer(std::span<const u8> bytes) override;
   void do_write(std::span<const u8> bytes) override;
   void do_give_up() override;
@@ -43,14 +44,13 @@ class DescriptorChardev final : public Chardev {
   bool wait_for_input(bool open, bool nothing_waits);
   bool may_read();
   bool read_input(std::vector<u8>& read_ahead);
-  void wake();
   void say_error(int error);
 
   Ends ends_;
   const int in_fd_, out_fd_;
   const bool terminal_;
   std::unique_ptr<Outlet> out_;
-  Fd wake_;                  ///< there is room, or the thread is to end
+  WakeEvent wake_;           ///< there is room, or the thread is to end
   bool background_ = false;  ///< of the terminal, when last seen
   std::atomic<bool> stopping_{false}, error_said_{false}, wants_more_{false};
   std::thread thread_;

@@ -27,7 +27,7 @@ class Mux::Port final : public Chardev {
   void set_focus(bool has) {
     if (std::exchange(focused_, has) != has) tell_focus(has);
   }
-  using Chardev::give;
+  using Chardev::hand_over;
   using Chardev::tell_break;
   using Chardev::tell_opened;
   using Chardev::tell_writable;
@@ -81,8 +81,7 @@ Chardev* Mux::add_user() {
 /// True when nothing waits any more.
 bool Mux::deliver() {
   Port& port = *ports_[focus_];
-  const std::size_t taken = port.give(port.waiting);
-  port.waiting.erase(port.waiting.begin(), port.waiting.begin() + static_cast<std::ptrdiff_t>(taken));
+  port.hand_over(port.waiting);
   return port.waiting.empty();
 }
 

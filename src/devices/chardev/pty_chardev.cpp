@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -32,10 +31,10 @@ Result<std::unique_ptr<PtyChardev>> PtyChardev::create(const std::string& option
   const auto failed = [&option](const std::string& what) {
     return host_error(option + ": expected " + what, errno, "send the console elsewhere");
   };
-  Fd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  AV_TRY_ASSIGN(WakeEvent wake, WakeEvent::create(option));
   Fd master(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
   char name[128];
-  if (!wake || !master || grantpt(master.get()) != 0 || unlockpt(master.get()) != 0 ||
+  if (!master || grantpt(master.get()) != 0 || unlockpt(master.get()) != 0 ||
       ptsname_r(master.get(), name, sizeof name) != 0)
     return failed("a pseudo-terminal");
   // Only a far end that was open and is closed shows as closed.
@@ -53,18 +52,13 @@ Status PtyChardev::start() {
 void PtyChardev::stop() {
   if (stopping_.exchange(true)) return;
   give_up();
-  wake();
+  wake_.wake();
   if (thread_.joinable()) thread_.join();
-}
-
-void PtyChardev::wake() {
-  const u64 one = 1;
-  [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof one);
 }
 
 void PtyChardev::room() {
   wants_more_ = true;
-  wake();
+  wake_.wake();
 }
 
 bool PtyChardev::somebody_there() const {
@@ -88,8 +82,7 @@ void PtyChardev::run() {
     set_open(somebody_there());
     look(open_ ? -1 : k_look_again, open_);
     if (stopping_ || (read_ahead_.empty() && !wants_more_.exchange(false))) continue;
-    const std::size_t taken = give(read_ahead_);
-    read_ahead_.erase(read_ahead_.begin(), read_ahead_.begin() + static_cast<std::ptrdiff_t>(taken));
+    hand_over(read_ahead_);
   }
 }
 
@@ -101,11 +94,9 @@ void PtyChardev::look(int timeout_ms, bool watch) {
     refused = refused_ || !rest_.empty();
   }
   const short events = static_cast<short>(POLLIN | (refused ? POLLOUT : 0));
-  std::array<pollfd, 2> fds = {{{watch ? master_.get() : -1, events, 0}, {wake_.get(), POLLIN, 0}}};
+  std::array<pollfd, 2> fds = {{{watch ? master_.get() : -1, events, 0}, {wake_.fd(), POLLIN, 0}}};
   if (::poll(fds.data(), fds.size(), timeout_ms) <= 0) return;
-  u64 count = 0;
-  if (fds[1].revents) [[maybe_unused]]
-    const ssize_t n = ::read(wake_.get(), &count, sizeof count);
+  if (fds[1].revents) wake_.take();
   if (fds[0].revents & POLLIN) receive();
   if (!(fds[0].revents & POLLOUT)) return;
   bool tell = false;
@@ -132,7 +123,7 @@ void PtyChardev::receive() {
 bool PtyChardev::do_offer(std::span<const u8> bytes) {
   if (!open_) {
     if (!somebody_there()) return true;
-    wake();  // the thread sees it, too
+    wake_.wake();  // the thread sees it, too
   }
   const std::lock_guard lock(mutex_);
   if (rest_.empty()) {
@@ -142,12 +133,12 @@ bool PtyChardev::do_offer(std::span<const u8> bytes) {
     if (bytes.empty()) return true;
     if (n > 0) {
       rest_.assign(bytes.begin(), bytes.end());
-      wake();
+      wake_.wake();
       return true;
     }
   }
   refused_ = true;
-  wake();
+  wake_.wake();
   return false;
 }
 

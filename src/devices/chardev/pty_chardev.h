@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/wake_event.h"
 #include "devices/chardev/chardev.h"
 
 namespace armvisor::devices {
@@ -25,7 +26,7 @@ class PtyChardev final : public Chardev {
   const std::string& name() const { return name_; }  ///< of the file
 
  private:
-  PtyChardev(Fd master, std::string name, Fd wake)
+  PtyChardev(Fd master, std::string name, WakeEvent wake)
       : master_(std::move(master)), wake_(std::move(wake)), name_(std::move(name)) {}
   bool do_offer(std::span<const u8> bytes) override;
   void do_write(std::span<const u8> bytes) override;
@@ -36,9 +37,9 @@ class PtyChardev final : public Chardev {
   void receive();
   bool somebody_there() const;
   void set_open(bool open);
-  void wake();
 
-  const Fd master_, wake_;
+  const Fd master_;
+  const WakeEvent wake_;
   const std::string name_;
   std::atomic<bool> stopping_{false}, wants_more_{false}, open_{false};
   std::vector<u8> read_ahead_;  ///< of the thread

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,8 +25,7 @@ constexpr u64 k_longest = 3'600'000;
 Result<std::unique_ptr<SocketChardev>> SocketChardev::create(const std::string& option, const SocketOptions& options,
                                                              int stop_fd) {
   AV_TRY_ASSIGN(SocketPlace place, SocketPlace::find(option, options));
-  Fd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!wake) return host_error(option + ": expected an eventfd", errno, "end other programs");
+  AV_TRY_ASSIGN(WakeEvent wake, WakeEvent::create(option));
   std::unique_ptr<SocketChardev> made(new SocketChardev(option, options, std::move(place), std::move(wake)));
   if (options.server) {
     AV_TRY_ASSIGN(made->listening_, made->place_.listen());
@@ -38,7 +36,7 @@ Result<std::unique_ptr<SocketChardev>> SocketChardev::create(const std::string& 
   return made;
 }
 
-SocketChardev::SocketChardev(const std::string& option, const SocketOptions& options, SocketPlace place, Fd wake)
+SocketChardev::SocketChardev(const std::string& option, const SocketOptions& options, SocketPlace place, WakeEvent wake)
     : option_(option), options_(options), place_(std::move(place)), wake_(std::move(wake)) {}
 
 SocketChardev::~SocketChardev() {
@@ -66,19 +64,14 @@ Status SocketChardev::wait_for_peer(int stop_fd) {
 
 void SocketChardev::stop() {
   if (stopping_.exchange(true)) return;
-  wake();
+  wake_.wake();
   if (thread_.joinable()) thread_.join();
   close_connection();
 }
 
-void SocketChardev::wake() {
-  const u64 one = 1;
-  [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof one);
-}
-
 void SocketChardev::room() {
   wants_more_ = true;
-  wake();
+  wake_.wake();
 }
 
 std::shared_ptr<SocketChardev::Connection> SocketChardev::connection() const {
@@ -103,11 +96,9 @@ void SocketChardev::run() {
 
 /// Waits for an event of `fd` (< 0: of none), for a wish to wake up, or for the time to pass; -1: for ever.
 void SocketChardev::wait(int fd, short events, int timeout_ms) {
-  std::array<pollfd, 2> fds = {{{fd, events, 0}, {wake_.get(), POLLIN, 0}}};
+  std::array<pollfd, 2> fds = {{{fd, events, 0}, {wake_.fd(), POLLIN, 0}}};
   if (::poll(fds.data(), fds.size(), timeout_ms) <= 0) return;
-  u64 count = 0;
-  if (fds[1].revents) [[maybe_unused]]
-    const ssize_t n = ::read(wake_.get(), &count, sizeof count);
+  if (fds[1].revents) wake_.take();
 }
 
 void SocketChardev::look_for_peer() {
@@ -119,7 +110,7 @@ void SocketChardev::look_for_peer() {
   }
   if (!options_.reconnect_ms) return wait(-1, 0, -1);
   if (!std::exchange(was_connected_, false)) {
-    auto socket = place_.connect(wake_.get());
+    auto socket = place_.connect(wake_.fd());
     if (socket) {
       was_connected_ = true;
       return open_connection(*std::move(socket));
@@ -141,7 +132,7 @@ int SocketChardev::accept() {
 void SocketChardev::accept_waiting() {
   if (!listening_ || stopping_) return;
   accept();
-  wake();
+  wake_.wake();
 }
 
 void SocketChardev::open_connection(Fd socket) {
@@ -194,13 +185,13 @@ void SocketChardev::serve_peer() {
     } else {
       wait(peer->socket.get(), 0, -1);
     }
-    if (!stopping_) hand_over();
+    if (!stopping_) hand_over(read_ahead_);
     return;
   }
   wait(peer->socket.get(), POLLIN, -1);
   if (stopping_) return;
   if (!receive()) return close_connection();
-  if (!read_ahead_.empty() || wants_more_.exchange(false)) hand_over();
+  if (!read_ahead_.empty() || wants_more_.exchange(false)) hand_over(read_ahead_);
 }
 
 /// False: the peer is gone.
@@ -215,11 +206,6 @@ bool SocketChardev::receive() {
     read_ahead_.assign(got.begin(), got.end());
   }
   return n > 0;
-}
-
-void SocketChardev::hand_over() {
-  const std::size_t taken = give(read_ahead_);
-  read_ahead_.erase(read_ahead_.begin(), read_ahead_.begin() + static_cast<std::ptrdiff_t>(taken));
 }
 
 // --- output

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/wake_event.h"
 #include "devices/chardev/chardev.h"
 #include "devices/chardev/socket_place.h"
 #include "devices/chardev/telnet.h"
@@ -37,7 +38,7 @@ class SocketChardev final : public Chardev {
     std::unique_ptr<Outlet> out;
   };
 
-  SocketChardev(const std::string& option, const SocketOptions& options, SocketPlace place, Fd wake);
+  SocketChardev(const std::string& option, const SocketOptions& options, SocketPlace place, WakeEvent wake);
   bool do_offer(std::span<const u8> bytes) override;
   void do_write(std::span<const u8> bytes) override;
   void do_give_up() override;
@@ -48,19 +49,17 @@ class SocketChardev final : public Chardev {
   void serve_peer();
   int accept();
   bool receive();
-  void hand_over();
   void open_connection(Fd socket);
   void close_connection();
   std::shared_ptr<Connection> connection() const;
   std::span<const u8> as_sent(std::span<const u8> bytes, std::vector<u8>& escaped) const;
   void wait(int fd, short events, int timeout_ms);
-  void wake();
 
   const std::string option_;
   const SocketOptions options_;
   SocketPlace place_;
-  Fd listening_;  ///< of a server
-  Fd wake_;       ///< there is room, or the thread is to end
+  Fd listening_;    ///< of a server
+  WakeEvent wake_;  ///< there is room, or the thread is to end
   std::atomic<bool> stopping_{false}, wants_more_{false};
   std::mutex accept_mutex_;     ///< held while a peer comes or goes; before the lock of the handlers
   Telnet telnet_;               // this and what follows: of the thread, and of who makes a connection

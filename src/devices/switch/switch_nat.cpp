@@ -1,6 +1,5 @@
 #include "devices/switch/switch_nat.h"
 
-#include <sys/eventfd.h>
 
 #include <cerrno>
 #include <utility>
@@ -24,8 +23,7 @@ std::deque<std::vector<u8>> SwitchNat::Queue::take_all() {
 }
 
 Result<std::unique_ptr<SwitchNat>> SwitchNat::create() {
-  Fd event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!event) return host_error("switch: expected an eventfd", errno, "end other programs");
+  AV_TRY_ASSIGN(WakeEvent event, WakeEvent::create("switch"));
   std::unique_ptr<SwitchNat> nat(new SwitchNat(std::move(event)));
   AV_TRY_ASSIGN(nat->network_, SlirpNetwork::create({}));
   AV_TRY(nat->network_->start(*nat));
@@ -39,8 +37,7 @@ SwitchNat::~SwitchNat() {
 void SwitchNat::give(std::span<const u8> frame) { to_network_.push(frame); }
 
 void SwitchNat::take(const std::function<void(std::span<const u8>)>& frame) {
-  u64 count = 0;
-  [[maybe_unused]] const ssize_t n = ::read(event_.get(), &count, sizeof count);
+  event_.take();
   for (const auto& f : to_switch_.take_all()) frame(f);
 }
 
@@ -51,9 +48,7 @@ bool SwitchNat::transmit_pending() {
 }
 
 void SwitchNat::received_all() {
-  if (!std::exchange(came_, false)) return;
-  const u64 one = 1;
-  [[maybe_unused]] const ssize_t n = ::write(event_.get(), &one, sizeof one);
+  if (std::exchange(came_, false)) event_.wake();
 }
 
 }  // namespace armvisor::devices

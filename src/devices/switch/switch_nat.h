@@ -19,7 +19,7 @@ class SwitchNat final : private NetworkClient {
   ~SwitchNat();
 
   /// Readable when take() has something to give.
-  int fd() const { return event_.get(); }
+  int fd() const { return event_.fd(); }
   /// A frame for the network; it looks at it after wake().
   void give(std::span<const u8> frame);
   void wake() { network_->wake(); }
@@ -38,12 +38,12 @@ class SwitchNat final : private NetworkClient {
     std::size_t bytes_ = 0;
   };
 
-  explicit SwitchNat(Fd event) : event_(std::move(event)) {}
+  explicit SwitchNat(WakeEvent event) : event_(std::move(event)) {}
   bool transmit_pending() override;
   void receive(std::span<const u8> frame) override { came_ |= to_switch_.push(frame); }
   void received_all() override;
 
-  const Fd event_;
+  const WakeEvent event_;
   Queue to_network_, to_switch_;
   bool came_ = false;  ///< since received_all(); the network's thread's
   std::unique_ptr<SlirpNetwork> network_;
