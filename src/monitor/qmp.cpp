@@ -1,6 +1,7 @@
 #include "monitor/qmp.h"
 
 #include <algorithm>
+#include <ranges>
 #include <string_view>
 #include <utility>
 
@@ -39,11 +40,13 @@ Json version_json(const VersionInfo& v) {
 
 Error generic(std::string text) { return {ErrorKind::BadArguments, std::move(text)}; }
 
-/// Only those of `known` may be there, each of which is a string, or as `number` says a number.
-Status check_arguments(const Json& arguments, std::initializer_list<std::string_view> known) {
-  for (const auto& [key, value] : arguments.items())
-    if (std::ranges::find(known, std::string_view(key)) == known.end())
+/// `known`: names with spaces between them.
+Status check_arguments(const Json& arguments, std::string_view known) {
+  for (const auto& [key, value] : arguments.items()) {
+    const auto is_key = [&name = key](const auto& word) { return std::string_view(word.begin(), word.end()) == name; };
+    if (!std::ranges::any_of(known | std::views::split(' '), is_key))
       return generic("Parameter '" + key + "' is unexpected");
+  }
   return {};
 }
 
@@ -142,21 +145,27 @@ void QmpSession::execute(const Json& command) {
   const auto given_id = command.find("id");
   const Json* const id = given_id == command.end() ? nullptr : &*given_id;
   if (const Status sound = check(command); !sound) return say_error(k_generic, sound.error().message, id);
-  using Function = Result<Json> (QmpSession::*)(const Json&);
-  constexpr std::pair<std::string_view, Function> k_commands[] = {
-#define QMP(name, function) {name, &QmpSession::function},
+  struct Row {
+    std::string_view name;
+    Result<Json> (QmpSession::*function)(const Json&);
+    std::string_view arguments;
+  };
+  static constexpr Row k_commands[] = {
+#define QMP(name, function, arguments) {name, &QmpSession::function, arguments},
 #include "monitor/qmp_commands.inc"
 #undef QMP
   };
   const std::string name = command["execute"];
-  const auto row = std::ranges::find(k_commands, std::string_view(name), &std::pair<std::string_view, Function>::first);
+  const auto row = std::ranges::find(k_commands, std::string_view(name), &Row::name);
   const bool is_negotiation = row == std::begin(k_commands);
   if (!negotiated_ && !is_negotiation)
     return say_error(k_not_found, "Expecting capabilities negotiation with 'qmp_capabilities'", id);
   if (row == std::end(k_commands)) return say_error(k_not_found, "The command " + name + " has not been found", id);
   if (negotiated_ && is_negotiation)
     return say_error(k_not_found, "Capabilities negotiation is already complete, command ignored", id);
-  auto result = (this->*row->second)(command.value("arguments", Json::object()));
+  const Json arguments = command.value("arguments", Json::object());
+  const Status known = check_arguments(arguments, row->arguments);
+  auto result = known ? (this->*row->function)(arguments) : Result<Json>(known.error());
   if (!result) return say_error(k_generic, result.error().message, id);
   Json j{{"return", *std::move(result)}};
   if (id) j["id"] = *id;
@@ -166,7 +175,6 @@ void QmpSession::execute(const Json& command) {
 // --- the commands
 
 Result<Json> QmpSession::capabilities(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {"enable"}));
   if (const auto enable = arguments.find("enable"); enable != arguments.end()) {
     if (!enable->is_array()) return generic("Invalid parameter type for 'enable', expected: array");
     for (const Json& one : *enable)
@@ -176,49 +184,33 @@ Result<Json> QmpSession::capabilities(const Json& arguments) {
   return Json::object();
 }
 
-Result<Json> QmpSession::query_version(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
-  return version_json(machine_.version());
-}
+Result<Json> QmpSession::query_version(const Json&) { return version_json(machine_.version()); }
 
-Result<Json> QmpSession::query_commands(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
+Result<Json> QmpSession::query_commands(const Json&) {
   Json all = Json::array();
-#define QMP(name, function) all.push_back({{"name", name}});
+#define QMP(name, function, arguments) all.push_back({{"name", name}});
 #include "monitor/qmp_commands.inc"
 #undef QMP
   return all;
 }
 
-Result<Json> QmpSession::query_status(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
+Result<Json> QmpSession::query_status(const Json&) {
   const RunState state = machine_.state();
   return Json{{"status", name(state)}, {"running", state == RunState::Running}};
 }
 
-Result<Json> QmpSession::query_name(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
+Result<Json> QmpSession::query_name(const Json&) {
   const std::string name = machine_.name();
   return name.empty() ? Json::object() : Json{{"name", name}};
 }
 
-Result<Json> QmpSession::query_uuid(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
-  return Json{{"UUID", machine_.uuid()}};
-}
+Result<Json> QmpSession::query_uuid(const Json&) { return Json{{"UUID", machine_.uuid()}}; }
 
-Result<Json> QmpSession::query_kvm(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
-  return Json{{"enabled", false}, {"present", false}};
-}
+Result<Json> QmpSession::query_kvm(const Json&) { return Json{{"enabled", false}, {"present", false}}; }
 
-Result<Json> QmpSession::query_target(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
-  return Json{{"arch", "arm"}};
-}
+Result<Json> QmpSession::query_target(const Json&) { return Json{{"arch", "arm"}}; }
 
-Result<Json> QmpSession::query_machines(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {"compat-props"}));
+Result<Json> QmpSession::query_machines(const Json&) {
   const Json virt{{"hotpluggable-cpus", false},       {"name", "virt"},
                   {"numa-mem-supported", false},      {"default-cpu-type", "cortex-a15-arm-cpu"},
                   {"cpu-max", k_max_vcpus},           {"deprecated", false},
@@ -226,8 +218,7 @@ Result<Json> QmpSession::query_machines(const Json& arguments) {
   return Json::array({virt});
 }
 
-Result<Json> QmpSession::query_cpus(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
+Result<Json> QmpSession::query_cpus(const Json&) {
   Json all = Json::array();
   for (const CpuInfo& cpu : machine_.cpus())
     all.push_back({{"thread-id", cpu.thread_id},
@@ -238,63 +229,51 @@ Result<Json> QmpSession::query_cpus(const Json& arguments) {
   return all;
 }
 
-Result<Json> QmpSession::query_block(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
+Result<Json> QmpSession::query_block(const Json&) {
   Json all = Json::array();
   for (const BlockInfo& block : machine_.blocks()) all.push_back(block_json(block));
   return all;
 }
 
-Result<Json> QmpSession::query_chardev(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
+Result<Json> QmpSession::query_chardev(const Json&) {
   Json all = Json::array();
   for (const ChardevInfo& c : machine_.chardevs_in_use())
     all.push_back({{"frontend-open", c.used}, {"filename", c.filename}, {"label", c.label}});
   return all;
 }
 
-Result<Json> QmpSession::query_iothreads(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
-  return Json::array();
-}
+Result<Json> QmpSession::query_iothreads(const Json&) { return Json::array(); }
 
-Result<Json> QmpSession::query_memory(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
+Result<Json> QmpSession::query_memory(const Json&) {
   return Json{{"base-memory", machine_.memory()}, {"plugged-memory", 0}};
 }
 
-Result<Json> QmpSession::stop(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
+Result<Json> QmpSession::stop(const Json&) {
   machine_.stop();
   return Json::object();
 }
 
-Result<Json> QmpSession::cont(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
+Result<Json> QmpSession::cont(const Json&) {
   AV_TRY(machine_.cont());
   return Json::object();
 }
 
-Result<Json> QmpSession::system_reset(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
+Result<Json> QmpSession::system_reset(const Json&) {
   machine_.reset();
   return Json::object();
 }
 
-Result<Json> QmpSession::system_powerdown(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
+Result<Json> QmpSession::system_powerdown(const Json&) {
   machine_.power_down();
   return Json::object();
 }
 
-Result<Json> QmpSession::quit(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {}));
+Result<Json> QmpSession::quit(const Json&) {
   machine_.quit();
   return Json::object();
 }
 
 Result<Json> QmpSession::human_monitor_command(const Json& arguments) {
-  AV_TRY(check_arguments(arguments, {"command-line", "cpu-index"}));
   const auto line = arguments.find("command-line");
   if (line == arguments.end()) return generic("Parameter 'command-line' is missing");
   if (!line->is_string()) return generic("Invalid parameter type for 'command-line', expected: string");

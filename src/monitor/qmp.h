@@ -31,7 +31,7 @@ class QmpSession final : public Session {
   void say_error(const char* error_class, const std::string& text, const Json* id = nullptr);
   Status check(const Json& command) const;
 
-#define QMP(name, function) Result<Json> function(const Json& arguments);
+#define QMP(name, function, arguments_there_may_be) Result<Json> function(const Json& arguments);
 #include "monitor/qmp_commands.inc"
 #undef QMP
 

@@ -86,7 +86,7 @@ TEST_F(Qmp, QueriesHaveQemusForms) {
   EXPECT_EQ(ask(R"({"execute":"query-chardev"})"),
             "{\"return\": [{\"frontend-open\": true, \"filename\": \"stdio\", \"label\": \"serial0\"}]}\r\n");
   const std::string commands = ask(R"({"execute":"query-commands"})");
-#define QMP(name, function) EXPECT_NE(commands.find("{\"name\": \"" name "\"}"), std::string::npos);
+#define QMP(name, function, arguments) EXPECT_NE(commands.find("{\"name\": \"" name "\"}"), std::string::npos);
 #include "monitor/qmp_commands.inc"
 #undef QMP
   const Json block = Json::parse(ask(R"({"execute":"query-block"})"))["return"][0];
