@@ -24,8 +24,6 @@ Json chardev_json(const Machine& m, devices::ChardevIndex index) {
   return "none";
 }
 
-std::string mac_text(const devices::MacAddress& mac) { return fmt::format("{:02x}", fmt::join(mac, ":")); }
-
 Json device_json(const Machine&, const machine::DiskSpec& disk) {
   Json j{{"kind", "disk"}, {"file", disk.path}, {"read-only", disk.read_only}};
   if (!disk.serial.empty()) j["serial"] = disk.serial;
@@ -53,7 +51,7 @@ Json device_json(const Machine&, const machine::NetworkSpec& spec) {
     j["helper"] = spec.tap->helper;
     j["bridge"] = spec.tap->bridge;
   }
-  if (spec.network.mac) j["mac"] = mac_text(*spec.network.mac);
+  if (spec.network.mac) j["mac"] = devices::mac_text(*spec.network.mac);
   if (spec.network.restricted) j["restrict"] = true;
   if (!spec.network.tftp_folder.empty()) j["tftp"] = spec.network.tftp_folder;
   if (spec.link) set_link(j, *spec.link);

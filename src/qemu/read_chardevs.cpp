@@ -130,13 +130,10 @@ void read_place_list(Line& line, Chardev& c, const std::string& kind, std::strin
   auto values = KeyValues::parse(text, first);
   if (!values) return refuse(line, c, c.given.text(), values.error().message);
   if (const auto address = values->take("address")) {
-    const std::size_t colon = address->rfind(':');
-    if (colon == std::string::npos)
-      return refuse(line, c, c.given.text(), "expected HOST:PORT, found '" + *address + "'; change it");
-    std::string host = address->substr(0, colon), port = address->substr(colon + 1);
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-    values->add("host", host);
-    values->add("port", port);
+    const auto at = devices::split_host_and_port(*address);
+    if (!at) return refuse(line, c, c.given.text(), "expected HOST:PORT, found '" + *address + "'; change it");
+    values->add("host", at->host);
+    values->add("port", at->port);
   }
   read_kind(line, c, kind, *values);
   if (!c.refused) refuse_unknown_keys(line, c.given, *values);

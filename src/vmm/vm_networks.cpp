@@ -7,17 +7,6 @@
 namespace armvisor::vmm {
 namespace {
 
-std::string mac_text(const devices::MacAddress& mac) {
-  std::string text;
-  constexpr char k_digits[] = "0123456789abcdef";
-  for (const u8 byte : mac) {
-    if (!text.empty()) text += ':';
-    text += k_digits[byte >> 4];
-    text += k_digits[byte & 15];
-  }
-  return text;
-}
-
 Error bad_rule(const std::string& text) {
   return {ErrorKind::BadArguments, "invalid host forwarding rule '" + text + "'"};
 }
@@ -34,7 +23,7 @@ std::vector<monitor::NetworkInfo> Vm::networks() {
     monitor::NetworkInfo info;
     info.card = "virtio-net-device." + number;
     info.id = card->name.empty() ? "user." + number : card->name;
-    info.mac = mac_text(card->network.mac.value_or(devices::default_mac(static_cast<u32>(all.size()))));
+    info.mac = devices::mac_text(card->network.mac.value_or(devices::default_mac(static_cast<u32>(all.size()))));
     if (card->tap) info.kind = "tap";
     if (card->link) info.kind = "socket";
     if (card->is_user()) {

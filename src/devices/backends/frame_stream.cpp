@@ -1,11 +1,11 @@
 #include "devices/backends/frame_stream.h"
 
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
+
+#include "devices/backends/socket_address.h"
 
 namespace armvisor::devices {
 namespace {
@@ -15,10 +15,7 @@ constexpr std::size_t k_send_at_once = 64 * 1024;
 
 }  // namespace
 
-FrameStream::FrameStream(Fd socket) : socket_(std::move(socket)) {
-  const int on = 1;  // fails for a Unix socket, which delays nothing
-  ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
+FrameStream::FrameStream(Fd socket) : socket_(std::move(socket)) { send_at_once(socket_.get()); }
 
 bool FrameStream::send(std::span<const u8> frame) {
   const auto length = FrameReader::length_of(frame);

@@ -1,7 +1,7 @@
 #include "devices/backends/network_options.h"
 
 #include <arpa/inet.h>
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -136,6 +136,8 @@ Result<MacAddress> parse_mac(std::string_view text) {
   if (mac[0] & 1) return bad(fmt::format("mac={}: that is a multicast address", text));
   return mac;
 }
+
+std::string mac_text(const MacAddress& mac) { return fmt::format("{:02x}", fmt::join(mac, ":")); }
 
 MacAddress default_mac(u32 index) {
   return {0x52, 0x54, 0x00, 0x12, static_cast<u8>(0x34 + (index >> 8)), static_cast<u8>(0x56 + index)};

@@ -76,6 +76,7 @@ void settle_forward(const UserNetworkOptions& options, HostForward& forward);
 /// All that are in `options`; to be called when its addresses are known.
 void settle_forwards(UserNetworkOptions& options);
 Result<MacAddress> parse_mac(std::string_view text);
+std::string mac_text(const MacAddress& mac);
 /// The address of the index-th network device whose option gives none; locally administered.
 MacAddress default_mac(u32 index);
 /// That of a machine's index-th network device, which is on a switch: the same each time that a machine of this name is

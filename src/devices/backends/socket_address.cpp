@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -49,21 +50,41 @@ bool HostAddress::is_multicast() const {
   return family() == AF_INET && IN_MULTICAST(ntohl(reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr.s_addr));
 }
 
-std::optional<SocketAddress> parse_host_and_port(std::string_view text) {
+std::optional<SocketAddress> split_host_and_port(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
-  u16 port = 0;
-  const char* const end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data() + colon + 1, end, port);
-  if (error != std::errc{} || at != end) return std::nullopt;
   std::string_view host = text.substr(0, colon);
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   SocketAddress address;
   address.family = SocketAddress::Family::Inet;
   address.host = host;
-  address.port = std::to_string(port);
+  address.port = text.substr(colon + 1);
   return address;
 }
+
+std::optional<SocketAddress> parse_host_and_port(std::string_view text) {
+  auto address = split_host_and_port(text);
+  if (!address) return std::nullopt;
+  u16 port = 0;
+  const char* const end = address->port.data() + address->port.size();
+  const auto [at, error] = std::from_chars(address->port.data(), end, port);
+  if (error != std::errc{} || at != end) return std::nullopt;
+  address->port = std::to_string(port);
+  return address;
+}
+
+void send_at_once(int socket) {
+  const int on = 1;
+  ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+int connection_error(int socket) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  return ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
+}
+
+bool is_accept_limit(int error) { return error != EAGAIN && (is_host_limit(error) || error == ENOBUFS); }
 
 bool is_multicast_text(const std::string& host) {
   in_addr address{};

@@ -37,12 +37,21 @@ struct HostAddress {
 Result<std::vector<HostAddress>> find_addresses(const std::string& option, const SocketAddress& address, int type,
                                                 bool passive);
 
-/// [HOST]:PORT, with brackets around an IPv6 address.
+/// [HOST]:PORT, with brackets around an IPv6 address. The port may be any text.
+std::optional<SocketAddress> split_host_and_port(std::string_view text);
+/// Likewise, but the port is a number.
 std::optional<SocketAddress> parse_host_and_port(std::string_view text);
 
 /// Whether it is an IPv4 address, as numbers, of a multicast group.
 bool is_multicast_text(const std::string& host);
 bool is_datagram_socket(int fd);
+
+/// What is sent goes at once, not when there is enough for a packet. (Fails for a Unix socket, which delays nothing.)
+void send_at_once(int socket);
+/// Why connecting failed, once that is over; 0: it did not.
+int connection_error(int socket);
+/// Whether errno of accept(2) says that the host had nothing left for who comes, who is to wait for a while.
+bool is_accept_limit(int error);
 
 /// Binds a new socket that does not wait. A socket or an empty file that has a Unix
 /// socket's name already is replaced.

@@ -81,10 +81,7 @@ void StreamLink::connect() {
 void StreamLink::finish_connecting() {
   pollfd p{connecting_.get(), POLLOUT, 0};
   if (::poll(&p, 1, 0) == 0) return;
-  int error = 0;
-  socklen_t size = sizeof error;
-  if (::getsockopt(connecting_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
-  if (error) return not_connected(error);
+  if (const int error = connection_error(connecting_.get())) return not_connected(error);
   connected(std::move(connecting_));
 }
 

@@ -50,13 +50,9 @@ Result<ChardevOptions> parse_socket(ChardevOptions o, std::string_view kind, std
     socket.at.path = words[0];
     if (words[0].empty()) return bad(o.option, "unix:PATH", text);
   } else {
-    const std::size_t colon = words[0].rfind(':');
-    if (colon == words[0].npos || colon + 1 == words[0].size()) return bad(o.option, "HOST:PORT", words[0]);
-    std::string_view host = words[0].substr(0, colon);
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-    socket.at.family = SocketAddress::Family::Inet;
-    socket.at.host = host;
-    socket.at.port = words[0].substr(colon + 1);
+    auto at = split_host_and_port(words[0]);
+    if (!at || at->port.empty()) return bad(o.option, "HOST:PORT", words[0]);
+    socket.at = *std::move(at);
     socket.telnet = kind == "telnet";
   }
   for (std::size_t i = 1; i < words.size(); ++i) AV_TRY(set_socket_word(o.option, words[i], socket));

@@ -105,7 +105,7 @@ void SocketChardev::look_for_peer() {
   if (options_.server) {
     wait(listening_.get(), POLLIN, -1);
     const int error = stopping_ ? 0 : accept();
-    if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS) wait(-1, 0, k_pause);
+    if (is_accept_limit(error)) wait(-1, 0, k_pause);
     return;
   }
   if (!options_.reconnect_ms) return wait(-1, 0, -1);

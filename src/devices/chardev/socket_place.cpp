@@ -1,8 +1,6 @@
 #include "devices/chardev/socket_place.h"
 
 #include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -13,21 +11,13 @@
 namespace armvisor::devices {
 namespace {
 
-/// Characters go at once, not when there are enough for a packet. (Fails for a Unix socket, which has no such delay.)
-void send_at_once(const Fd& socket) {
-  const int on = 1;
-  ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
-
 /// Waits for a connection that is under way. 0, or why there is none.
 int finish_connecting(const Fd& socket, int stop_fd) {
   pollfd fds[2] = {{socket.get(), POLLOUT, 0}, {stop_fd, POLLIN, 0}};
   while (::poll(fds, 2, -1) < 0)
     if (errno != EINTR) return errno;
   if (fds[1].revents) return ECANCELED;
-  int error = 0;
-  socklen_t size = sizeof error;
-  return ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
+  return connection_error(socket.get());
 }
 
 }  // namespace
@@ -76,7 +66,7 @@ Result<Fd> SocketPlace::connect(int stop_fd) const {
     error = ::connect(socket.get(), address.get(), address.size) == 0 ? 0 : errno;
     if (error == EINPROGRESS) error = finish_connecting(socket, stop_fd);
     if (error == 0) {
-      send_at_once(socket);
+      send_at_once(socket.get());
       return socket;
     }
   }

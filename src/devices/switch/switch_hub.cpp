@@ -59,8 +59,7 @@ void SwitchHub::wait() {
 /// True: somebody came.
 bool SwitchHub::accept() {
   Fd socket(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!socket && errno != EAGAIN && (is_host_limit(errno) || errno == ENOBUFS))
-    accept_again_ms_ = now_ms_ + k_accept_pause_ms;
+  if (!socket && is_accept_limit(errno)) accept_again_ms_ = now_ms_ + k_accept_pause_ms;
   if (!socket || !is_same_user(socket.get())) return false;
   members_.push_back(std::make_unique<Member>(next_port_++, FrameStream(std::move(socket))));
   return true;

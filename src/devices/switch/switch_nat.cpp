@@ -1,10 +1,6 @@
 #include "devices/switch/switch_nat.h"
 
-
-#include <cerrno>
 #include <utility>
-
-#include "base/host_error.h"
 
 namespace armvisor::devices {
 
