@@ -27,4 +27,11 @@ class IrqLine {
   virtual void set(bool level) = 0;
 };
 
+/// A register of the identification that ends each PrimeCell's 4 KiB (ARM DDI 0183, DDI 0190, DDI 0224: PeriphID and
+/// PCellID), which has a byte in each word; 0: it is none of these.
+inline u32 primecell_id(const u8 (&bytes)[8], u64 offset) {
+  constexpr u64 k_first = 0xfe0, k_end = 0x1000;
+  return offset >= k_first && offset < k_end && offset % 4 == 0 ? bytes[(offset - k_first) / 4] : 0;
+}
+
 }  // namespace armvisor::devices

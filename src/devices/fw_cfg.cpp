@@ -127,12 +127,7 @@ bool FwCfg::read(GuestPa to, u32 length) {
   const u64 zeros = length - bytes.size();
   skip(length);
   if (!bytes.empty() && !ram_.write(to, bytes)) return false;
-  if (zeros == 0) return true;
-  const GuestPa rest = to + bytes.size();
-  if (!ram_.contains(rest, zeros)) return false;
-  std::memset(ram_.host(rest), 0, zeros);
-  ram_.mark_written(rest, zeros);
-  return true;
+  return zeros == 0 || ram_.clear(to + bytes.size(), zeros);
 }
 
 }  // namespace armvisor::devices

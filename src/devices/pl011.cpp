@@ -10,7 +10,7 @@ namespace {
 
 constexpr u32 UARTDR = 0x00, UARTRSR = 0x04, UARTFR = 0x18, UARTILPR = 0x20, UARTIBRD = 0x24, UARTFBRD = 0x28,
               UARTLCR_H = 0x2c, UARTCR = 0x30, UARTIFLS = 0x34, UARTIMSC = 0x38, UARTRIS = 0x3c, UARTMIS = 0x40,
-              UARTICR = 0x44, UARTDMACR = 0x48, k_ids_offset = 0xfe0;
+              UARTICR = 0x44, UARTDMACR = 0x48;
 constexpr u8 k_ids[8] = {0x11, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
 
 constexpr u32 k_fr_cts = 1u << 0, k_fr_dsr = 1u << 1, k_fr_dcd = 1u << 2, k_fr_busy = 1u << 3, k_fr_rxfe = 1u << 4,
@@ -151,7 +151,7 @@ u32 Pl011::read_register(u32 offset) {
     case UARTRIS: return ris_;
     case UARTMIS: return ris_ & imsc_;
     case UARTDMACR: return dmacr_;
-    default: return offset >= k_ids_offset && offset < k_ids_offset + 32 ? k_ids[(offset - k_ids_offset) / 4] : 0;
+    default: return primecell_id(k_ids, offset);
   }
 }
 

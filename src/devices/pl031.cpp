@@ -6,7 +6,7 @@ namespace armvisor::devices {
 namespace {
 
 constexpr u32 RTCDR = 0x00, RTCMR = 0x04, RTCLR = 0x08, RTCCR = 0x0c, RTCIMSC = 0x10, RTCRIS = 0x14, RTCMIS = 0x18,
-              RTCICR = 0x1c, k_ids_offset = 0xfe0;
+              RTCICR = 0x1c;
 constexpr u8 k_ids[8] = {0x31, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
 constexpr u64 k_ns_per_s = 1000000000;
 
@@ -61,8 +61,7 @@ u32 Pl031::read(u64 offset) {
     case RTCMIS: return ris_ & imsc_;
     default: break;
   }
-  const bool id = offset >= k_ids_offset && offset % 4 == 0;
-  return id ? k_ids[(offset - k_ids_offset) / 4] : 0;
+  return primecell_id(k_ids, offset);
 }
 
 void Pl031::mmio_write(u64 offset, u32 size, u64 value64) {

@@ -4,7 +4,7 @@ namespace armvisor::devices {
 namespace {
 
 constexpr u32 GPIODATA_end = 0x400, GPIODIR = 0x400, GPIOIS = 0x404, GPIOIBE = 0x408, GPIOIEV = 0x40c, GPIOIE = 0x410,
-              GPIORIS = 0x414, GPIOMIS = 0x418, GPIOIC = 0x41c, GPIOAFSEL = 0x420, k_ids_offset = 0xfe0;
+              GPIORIS = 0x414, GPIOMIS = 0x418, GPIOIC = 0x41c, GPIOAFSEL = 0x420;
 constexpr u8 k_ids[8] = {0x61, 0x10, 0x04, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
 
 }  // namespace
@@ -47,7 +47,7 @@ u32 Pl061::read_register(u32 offset) const {
     case GPIORIS: return (edges_ & ~sense_) | (sense_ & ~(levels() ^ event_) & 0xff);
     case GPIOMIS: return read_register(GPIORIS) & enabled_;
     case GPIOAFSEL: return alternate_;
-    default: return offset >= k_ids_offset && offset < k_ids_offset + 32 ? k_ids[(offset - k_ids_offset) / 4] : 0;
+    default: return primecell_id(k_ids, offset);
   }
 }
 

@@ -52,14 +52,14 @@ bool is_xen(const std::vector<u8>& f) {
   return memmem(f.data(), std::min(f.size(), k_where), k_property.data(), k_property.size()) != nullptr;
 }
 
-Status check_fits(const Image& image, const std::string& path, GuestPa ram_base, u64 ram_size) {
+Status check_fits(const Image& image, const std::string& path, const ImageRoom& room) {
   for (const Segment& s : image.segments) {
-    const u64 size = std::max<u64>(s.memory_size, s.bytes.size());
-    if (s.pa.value >= ram_base.value && size <= ram_size && s.pa.value - ram_base.value <= ram_size - size) continue;
-    return Error{ErrorKind::BadInput,
-                 fmt::format("kernel {}: expected RAM from {:#x} to {:#x}, the machine has RAM from {:#x} to {:#x}; "
-                             "give it more with --memory, or load the image elsewhere",
-                             path, s.pa.value, s.pa.value + size, ram_base.value, ram_base.value + ram_size)};
+    if (room.holds(s)) continue;
+    return Error{
+        ErrorKind::BadInput,
+        fmt::format("kernel {}: expected RAM from {:#x} to {:#x}, the machine has RAM from {:#x} to {:#x}; "
+                    "give it more with --memory, or load the image elsewhere",
+                    path, s.pa.value, s.pa.value + s.size(), room.ram_base.value, room.ram_base.value + room.ram_size)};
   }
   return {};
 }
@@ -112,7 +112,7 @@ Result<Image> load_image(const ImageArgument& argument, const ImageRoom& room) {
            "mode (EL2), which this machine does not have, and will stop without a word",
            argument.path.c_str());
   AV_TRY_ASSIGN(Image image, recognise(argument, file.take(), room));
-  AV_TRY(check_fits(image, argument.path, room.ram_base, room.ram_size));
+  AV_TRY(check_fits(image, argument.path, room));
   return image;
 }
 

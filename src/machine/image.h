@@ -1,5 +1,6 @@
 #pragma once
 // Kernel files: what kind of image a file is, and where its parts go. Nothing is written to guest memory here.
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@ struct Segment {
   GuestPa pa;
   std::vector<u8> bytes;
   u64 memory_size = 0;
+  u64 size() const { return std::max<u64>(memory_size, bytes.size()); }  ///< in RAM
 };
 
 /// A kernel ready to be placed.
@@ -42,6 +44,9 @@ struct ImageRoom {
   u64 ram_size = 0;
   std::optional<u64> raw_offset{};  ///< where in RAM a file of no known format goes; nothing: it is refused
   const StopEvent* stop = nullptr;  ///< ends the loading with an error
+  bool holds(const Segment& s) const {
+    return s.pa.value >= ram_base.value && s.size() <= ram_size && s.pa.value - ram_base.value <= ram_size - s.size();
+  }
 };
 
 /// Recognises zImage (either byte order), ELF executables, legacy U-Boot images (plain or gzip) and, with an address,

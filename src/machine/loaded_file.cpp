@@ -13,8 +13,6 @@ namespace {
 
 constexpr const char* k_role = "file for memory";
 
-u64 size_of(const Segment& s) { return std::max<u64>(s.memory_size, s.bytes.size()); }
-
 std::string name_of(const LoadedFile& loaded) {
   return loaded.path.empty() ? "data for memory" : std::string(k_role) + " " + loaded.path;
 }
@@ -50,20 +48,20 @@ Result<Image> read(const LoadedFile& loaded, const ImageRoom& room) {
 }
 
 Status check_place(const LoadedFile& loaded, const Segment& s, const BootPlan& plan, const ImageRoom& room) {
-  const u64 first = s.pa.value, size = size_of(s);
+  const u64 first = s.pa.value, size = s.size();
   const u64 ram = room.ram_base.value;
-  if (first < ram || size > room.ram_size || first - ram > room.ram_size - size)
+  if (!room.holds(s))
     return Error{ErrorKind::BadInput,
                  fmt::format("{}: expected a place in RAM, which is from {:#x} to {:#x}, found {:#x} to {:#x}; load it "
                              "elsewhere, or give the machine more",
                              name_of(loaded), ram, ram + room.ram_size, first, first + size)};
   for (const Segment& other : plan.segments)
-    if (first < other.pa.value + size_of(other) && other.pa.value < first + size)
+    if (first < other.pa.value + other.size() && other.pa.value < first + size)
       return Error{ErrorKind::BadInput,
                    fmt::format("{}: expected a place of its own, found {:#x} to {:#x}, where something else lies from "
                                "{:#x} to {:#x} (the device tree is at the start of RAM if there is no kernel); load it "
                                "elsewhere",
-                               name_of(loaded), first, first + size, other.pa.value, other.pa.value + size_of(other))};
+                               name_of(loaded), first, first + size, other.pa.value, other.pa.value + other.size())};
   return {};
 }
 

@@ -255,13 +255,9 @@ Result<BootPlan> plan_boot(const BootConfig& config, const StopEvent* stop) {
 
 bool apply(const BootPlan& plan, GuestRam& ram) {
   for (const Segment& s : plan.segments) {
-    const u64 size = std::max<u64>(s.memory_size, s.bytes.size());
-    if (!ram.contains(s.pa, size) || !ram.write(s.pa, s.bytes)) return false;
-    if (size > s.bytes.size()) {
-      const GuestPa rest = s.pa + s.bytes.size();
-      std::memset(ram.host(rest), 0, size - s.bytes.size());
-      ram.mark_written(rest, size - s.bytes.size());
-    }
+    if (!ram.contains(s.pa, s.size()) || !ram.write(s.pa, s.bytes)) return false;
+    const u64 zeros = s.size() - s.bytes.size();
+    if (zeros > 0 && !ram.clear(s.pa + s.bytes.size(), zeros)) return false;
   }
   return true;
 }

@@ -50,6 +50,13 @@ bool GuestRam::write(GuestPa pa, std::span<const u8> in) {
   return true;
 }
 
+bool GuestRam::clear(GuestPa pa, u64 size) {
+  if (!contains(pa, size)) return false;
+  std::memset(host(pa), 0, size);
+  mark_written(pa, size);
+  return true;
+}
+
 void GuestRam::mark_written(GuestPa pa, u64 size) {
   if (size == 0 || !contains(pa, size)) return;
   // The bytes must be visible before the marks are read: who derives something sets the mark, then reads the bytes.

@@ -46,6 +46,7 @@ class GuestRam {
   // sets the dirty marks and tells the write watch.
   [[nodiscard]] bool read(GuestPa pa, std::span<u8> out) const;
   [[nodiscard]] bool write(GuestPa pa, std::span<const u8> in);
+  [[nodiscard]] bool clear(GuestPa pa, u64 size);  ///< writes zeros
   /// Tells that [pa, pa+size) was, or is about to be, written through host(): for DMA straight into guest memory.
   void mark_written(GuestPa pa, u64 size);
   void set_write_watch(WriteWatch* watch) { watch_ = watch; }
