@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "engine/guest_access.h"
 #include "engine/shared.h"
+#include "frontend/decoder.h"
 #include "memory/fence.h"
 
 namespace armvisor::engine {
@@ -57,6 +58,21 @@ bool GuestMemory::read64(GuestPa pa, u64& value) {
 arm::Fault GuestMemory::walk(u32 va, arm::Access access, bool privileged, arm::Translation& out) {
   path_.count = 0;
   return arm::translate(context_.guest, *this, va, access, privileged, out);
+}
+
+std::optional<u32> GuestMemory::instruction(u32 pc, bool thumb) {
+  const auto halfword = [this](u32 va) -> std::optional<u16> {
+    arm::Translation t;
+    if (walk(va, arm::Access::Execute, context_.guest.privileged(), t)) return {};
+    const u8* const page = shared_.page_at(GuestPa(t.pa.value & ~u64{k_page_mask}));
+    if (!page) return {};
+    return guest_load<u16>(reinterpret_cast<u64>(page + (va & k_page_mask)));
+  };
+  const auto first = halfword(pc);
+  if (!first || (thumb && !frontend::is_t32(*first))) return first;
+  const auto second = halfword(pc + 2);
+  if (!second) return {};
+  return thumb ? u32{*first} << 16 | *second : u32{*second} << 16 | *first;
 }
 
 arm::Fault GuestMemory::find_page(u32 va, arm::Access access, bool privileged, Page& out) {

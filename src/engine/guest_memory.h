@@ -5,6 +5,7 @@
 //
 // Only the vCPU's own thread may use the object, but for needs().
 #include <array>
+#include <optional>
 
 #include "arm/debug_events.h"
 #include "arm/page_walk.h"
@@ -36,6 +37,9 @@ class GuestMemory final : public Claimer, private arm::WalkMemory, private mmu::
   // --- Translations
   /// What the tables in force say. Nothing is kept.
   arm::Fault walk(u32 va, arm::Access access, bool privileged, arm::Translation& out);
+  /// The instruction at `pc`, of T32 the first halfword of two above the second; nothing where it cannot be fetched from
+  /// RAM or ROM. For messages.
+  std::optional<u32> instruction(u32 pc, bool thumb);
   /// The page of an address.
   struct Page {
     GuestPa frame;

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "arm/absent_extensions.h"
 #include "arm/debug_events.h"
 #include "base/assert.h"
+#include "base/log_once.h"
 #include "engine/uop_functions.h"
 
 namespace armvisor::engine {
@@ -219,8 +221,22 @@ void TranslatingVcpu::take_interrupts() {
 
 /// An exception of the instruction at Dispatch::at itself, which sees that instruction's ITSTATE.
 void TranslatingVcpu::raise(arm::Exception exception) {
+  if (exception == arm::Exception::Undefined && context_.guest.privileged()) tell_absent_extension();
   context_.guest.it = context_.dispatch.mark().it;
   arm::take_exception(context_.guest, exception, context_.dispatch.pc(), context_.dispatch.mark().bytes);
+}
+
+/// A kernel or firmware that expects Hyp or Monitor mode mostly stops here without a word: the user is told why.
+void TranslatingVcpu::tell_absent_extension() {
+  const u32 pc = context_.dispatch.pc();
+  const bool thumb = context_.guest.thumb();
+  const std::optional<u32> insn = memory_.instruction(pc, thumb);
+  const arm::Extension* const extension = insn ? arm::absent_extension(*insn, thumb) : nullptr;
+  if (!extension) return;
+  AV_LOG_ONCE(Warn,
+              "the guest executed an instruction of the %s, which this CPU does not have: it is UNDEFINED. What needs "
+              "%s mode cannot run here (instruction %08x at %08x)",
+              extension->name, extension->mode, *insn, pc);
 }
 
 /// The sensitive instruction at Dispatch::at. False: it is UNDEFINED.

@@ -70,6 +70,7 @@ class TranslatingVcpu final : public Vcpu, private Inbox::Owner, private BlockFi
 
   std::optional<Exit> hypercall(bool smc);
   void raise(arm::Exception exception);
+  void tell_absent_extension();
   void count(measure::Counter c, u64 n = 1) { context_.counters.add(c, n); }
   void note_instructions() {
     if (shared_.backend->counts_instructions())
