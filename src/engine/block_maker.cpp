@@ -21,6 +21,13 @@ void place(Block& block, const CodeSite& site) {
 
 }  // namespace
 
+/// With what is the machine's and not the vCPU's.
+frontend::Context BlockMaker::whole_context(const CodeSite& site) const {
+  frontend::Context context = site.context;
+  context.semihosting = shared_.config.semihosting;
+  return context;
+}
+
 BlockMaker::Made BlockMaker::make(const CodeSite& site, u32 cold_runs) {
   while (true) {
     const bool may_be_known = !site.second && !shared_.config.translator;
@@ -55,7 +62,7 @@ bool BlockMaker::make_region(const CodeSite& site) {
     const GuestPa pa((site.pa.value & ~u64{k_page_mask}) | (at & k_page_mask));
     return shared_.code.find(pa, at, site.key, k_no_page) != nullptr;
   };
-  const auto region = form_region(site.pc, site.context, source.bytes(), known);
+  const auto region = form_region(site.pc, whole_context(site), source.bytes(), known);
   if (!region) return false;
   ir::assert_valid(*region);
   auto block = shared_.backend->make(*region, block_key(site.key, region->fp));
@@ -92,7 +99,7 @@ bool BlockMaker::translate(const CodeSite& site, u32 max_insns, CodeSource& sour
     ir_.fp = true;
   } else {
     ir_.insts.clear();
-    if (!frontend::translate(site.context, site.pc, source.bytes(), {.max_insns = max_insns}, ir_)) return false;
+    if (!frontend::translate(whole_context(site), site.pc, source.bytes(), {.max_insns = max_insns}, ir_)) return false;
     if (site.second && ir_.guest_bytes <= k_page_size - (site.pc & k_page_mask)) return false;
   }
   ir::sink_compares(ir_);
@@ -115,7 +122,7 @@ std::unique_ptr<Block> BlockMaker::lower(const CodeSite& site, u32 cold_runs, Co
 void BlockMaker::keep_for_verifier(Block& block, const CodeSite& site, const CodeSource& source) {
   if (block.compiled) block.twin = engine::lower(ir_, block.key);
   if (block.can_move() && !shared_.config.translator)
-    shared_.verifier->check_move(*shared_.backend, block, site.context, source.bytes());
+    shared_.verifier->check_move(*shared_.backend, block, whole_context(site), source.bytes());
 }
 
 }  // namespace armvisor::engine

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "arm/cpu_state.h"
+#include "arm/semihosting.h"
 #include "base/result.h"
 #include "measure/snapshot.h"
 #include "memory/guest_ram.h"
@@ -30,6 +31,12 @@ class MachinePort {
   virtual const u8* rom_page(GuestPa pa) = 0;
   /// HVC or SMC (SMCCC; R0 holds the function). May change `s`. False: no such conduit, Undefined Instruction.
   virtual bool hypercall(arm::CpuState& s, u32 vcpu, bool smc, u32 comment) = 0;
+  /// A semihosting call, where EngineConfig::semihosting has them. May change `s`. False: nothing has changed, and the
+  /// call is to be made again when run() is called next, which returns as kicked.
+  virtual bool semihosting(arm::CpuState& s, u32 vcpu) {
+    (void)s, (void)vcpu;
+    return true;
+  }
   virtual u64 counter() = 0;  ///< system counter in ticks of CNTFRQ
   virtual void timer_changed(u32 vcpu, const arm::CpuState& s, bool virtual_timer) = 0;
   virtual void send_event() = 0;  ///< SEV
@@ -103,6 +110,7 @@ struct EngineConfig {
   bool trace = false;       ///< every translated block goes to stderr
   bool count_time = false;  ///< the clocks of the vCPUs run
   bool verify = false;      ///< compiled code is compared with the interpreter, block by block
+  arm::Semihosting semihosting = arm::Semihosting::Off;
 };
 
 /// The reference: executes IR by interpretation.

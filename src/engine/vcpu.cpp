@@ -329,9 +329,14 @@ std::optional<Exit> TranslatingVcpu::hypercall(bool smc) {
   bool done;
   {
     const OutsideGuest outside(inbox_, OutsideGuest::Holds::Current);
-    done = shared_.port.hypercall(context_.guest, index_, smc, comment);
+    done = comment == arm::k_semihosting_comment ? shared_.port.semihosting(context_.guest, index_)
+                                                 : shared_.port.hypercall(context_.guest, index_, smc, comment);
   }
-  if (!done) {
+  if (!done && comment == arm::k_semihosting_comment) {
+    context_.guest.it = at.it;
+    context_.guest.r[15] = pc;
+    kick();
+  } else if (!done) {
     context_.guest.it = at.it;
     arm::take_exception(context_.guest, arm::Exception::Undefined, pc, at.bytes);
   }

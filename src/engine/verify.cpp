@@ -209,6 +209,7 @@ void TranslatingVcpu::report(const Block& block, const CpuState& before, const s
   const u32 offset = block.pc & k_page_mask, size = std::min(k_page_size - offset, 256u);
   for (u32 k = 0; k < size; ++k) code[k] = guest_load<u8>(reinterpret_cast<u64>(host) + offset + k);
   frontend::Context context = frontend::Context::of(before);
+  context.semihosting = shared_.config.semihosting;
   context.it = block.marks[0].it;
   ir::Block ir_block;
   if (frontend::translate(context, block.pc, std::span(code).first(size), {.max_insns = block.insn_count}, ir_block))

@@ -3,11 +3,13 @@
 #include <span>
 
 #include "arm/cpu_state.h"
+#include "arm/semihosting.h"
 #include "ir/ir.h"
 
 namespace armvisor::frontend {
 
-/// Everything outside the instruction bytes that the IR of a block depends on. Engines key their blocks with it.
+/// Everything outside the instruction bytes that the IR of a block depends on. Engines key their blocks with it, but
+/// for what is the same for all blocks of a machine.
 struct Context {
   bool thumb = false;
   bool big_endian = false;  ///< CPSR.E
@@ -21,8 +23,9 @@ struct Context {
   bool sctlr_nmfi = false;
   bool debug_events = false;  ///< an instruction may be a breakpoint or vector catch: each asks (arm/debug_events.h)
   bool fp_default = true;     ///< FPSCR: round to nearest, neither flush-to-zero nor default NaN
+  arm::Semihosting semihosting = arm::Semihosting::Off;  ///< the machine's, and in no key
 
-  /// Packed, for keys. Distinct contexts have distinct values.
+  /// Packed, for keys. Distinct contexts of a machine have distinct values.
   u32 key() const;
   /// Of a key, what only blocks with ir::Block::fp depend on.
   static constexpr u32 k_fp_key = 7u << 4 | 1u << 17;

@@ -62,6 +62,8 @@ void ISB(Translator& t, const fields::ISB&) { t.isb(); }
 
 /// SVC<c> #<imm24>
 void SVC(Translator& t, const fields::SVC& i) { t.svc(i('i')); }
+/// HLT #<imm16>
+void HLT(Translator& t, const fields::HLT& i) { t.hlt(i('i')); }
 /// HVC #<imm16>
 void HVC(Translator& t, const fields::HVC& i) {
   if (i('c') != 14) return t.unpredictable();

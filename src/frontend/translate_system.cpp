@@ -42,7 +42,22 @@ void Translator::setend(bool big) {
   sync_exit();
 }
 
-void Translator::svc(u32 comment) { leave(Op::ExitSvc, {}, comment, BranchHint::None, next_pc()); }
+bool Translator::semihosting_call(u32 comment, u32 a32, u32 t32) {
+  const bool allowed = context.semihosting == arm::Semihosting::Everybody ||
+                       (context.semihosting == arm::Semihosting::Privileged && context.privileged);
+  if (!allowed || comment != (context.thumb ? t32 : a32)) return false;
+  leave(Op::ExitHvc, {}, arm::k_semihosting_comment, BranchHint::None, next_pc());
+  return true;
+}
+
+void Translator::svc(u32 comment) {
+  if (semihosting_call(comment, arm::k_semihosting_svc_a32, arm::k_semihosting_svc_t32)) return;
+  leave(Op::ExitSvc, {}, comment, BranchHint::None, next_pc());
+}
+
+void Translator::hlt(u32 comment) {
+  if (!semihosting_call(comment, arm::k_semihosting_hlt_a32, arm::k_semihosting_hlt_t32)) undefined();
+}
 
 void Translator::hvc(u32 comment) {
   if (!context.privileged) return undefined();

@@ -187,6 +187,7 @@ void CPS(Translator& t, const fields::CPS& i) {
 void REV(Translator& t, const fields::REV& i) { t.unary(Op::Rev, i('d'), i('m')); }
 void REV16(Translator& t, const fields::REV16& i) { t.unary(Op::Rev16, i('d'), i('m')); }
 void REVSH(Translator& t, const fields::REVSH& i) { t.unary(Op::Revsh, i('d'), i('m')); }
+void HLT(Translator& t, const fields::HLT& i) { t.hlt(i('i')); }
 void BKPT(Translator& t, const fields::BKPT&) { t.bkpt(); }
 void IT(Translator& t, const fields::IT& i) {
   const u32 it = i.raw() & 0xff, first = it >> 4;

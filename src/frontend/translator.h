@@ -194,6 +194,7 @@ class Translator {
   void cps(u32 imod, bool a, bool i, bool f, bool change_mode, u32 mode);
   void setend(bool big);
   void svc(u32 comment);
+  void hlt(u32 comment);  ///< of later architectures: a semihosting call or UNDEFINED
   void hvc(u32 comment);
   void smc(u32 comment);
   void bkpt();
@@ -209,6 +210,8 @@ class Translator {
   void mrrc(u32 coproc, u32 op1, u32 t, u32 t2, u32 crm);
 
  private:
+  /// Whether `comment` makes this SVC or HLT a semihosting call, of `a32` or `t32`; if so, it is translated.
+  bool semihosting_call(u32 comment, u32 a32, u32 t32);
   struct BlockAddress {
     u32 first_disp;     ///< of the lowest access, from Rn
     u32 new_base_disp;  ///< what writeback adds to Rn
