@@ -1,6 +1,7 @@
 #pragma once
 // What the program's exit status says; the table is exit_status.inc.
 #include "base/result.h"
+#include "base/types.h"
 
 namespace armvisor::cli {
 
@@ -9,6 +10,10 @@ enum class ExitStatus : int {
 #include "cli/exit_status.inc"
 #undef STATUS
 };
+
+/// Beside those of the table: what the guest's own program ended with by semihosting, in the low 8 bits, which are all
+/// that the host has of a status.
+constexpr ExitStatus program_status(u32 status) { return static_cast<ExitStatus>(256 | (status & 0xff)); }
 
 /// The message of a lack of memory.
 inline constexpr const char* k_out_of_memory =

@@ -37,7 +37,8 @@ ExitStatus status_of(vmm::EndReason reason) {
     case vmm::EndReason::Differs: return ExitStatus::Differs;
     case vmm::EndReason::TimedOut: say("the time given with --timeout is over"); return ExitStatus::TimedOut;
     case vmm::EndReason::Interrupted: return ExitStatus::Interrupted;
-    case vmm::EndReason::GuestExit: break;
+    case vmm::EndReason::GuestExit:
+    case vmm::EndReason::ProgramExit: break;
   }
   return ExitStatus::Internal;
 }
@@ -88,7 +89,9 @@ Result<ExitStatus> run_machine(RunRequest request) {
   log_repeats();
   AV_TRY_ASSIGN(const vmm::EndReason reason, end);
   if (request.stats) AV_TRY(write_stats(request.stats->json, std::move(stats_file), *vm));
-  const ExitStatus status = reason == vmm::EndReason::GuestExit ? guest_status(vm->guest_status()) : status_of(reason);
+  const ExitStatus status = reason == vmm::EndReason::GuestExit     ? guest_status(vm->guest_status())
+                            : reason == vmm::EndReason::ProgramExit ? program_status(vm->guest_status())
+                                                                    : status_of(reason);
   vm->drain();
   return status;
 }

@@ -131,6 +131,26 @@ Status set_consoles(const RunOptions& o, vmm::VmConfig& vm) {
   return {};
 }
 
+Status set_semihosting(const RunOptions& o, vmm::VmConfig& vm) {
+  if (o.semihosting.empty()) {
+    if (o.semihosting_console || o.semihosting_userspace || !o.arguments.empty())
+      return bad(
+          "--semihosting-console, --semihosting-userspace and --arg: expected --semihosting with them, found them "
+          "without; add it");
+    return {};
+  }
+  vmm::SemihostingSpec spec;
+  if (o.semihosting != "true") spec.options.folder = o.semihosting;  // "true": without a value
+  spec.options.everybody = o.semihosting_userspace;
+  spec.options.command_line = o.arguments.empty() ? machine::kernel_command_line(vm.boot.kernel, o.append.value_or(""))
+                                                  : machine::joined(o.arguments);
+  if (o.semihosting_console) {
+    AV_TRY_ASSIGN(spec.console, add_chardev(vm, "--semihosting-console", *o.semihosting_console));
+  }
+  vm.semihosting = std::move(spec);
+  return {};
+}
+
 /// After all devices are there: on PCI each has a slot, behind the host bridge's.
 Status set_virtio(const RunOptions& o, vmm::VmConfig& vm) {
   using machine::Seat;
@@ -176,6 +196,7 @@ Result<RunRequest> run_request(const RunOptions& o) {
   vmm::VmConfig& vm = request.vm;
   AV_TRY(set_devices(o, vm));
   AV_TRY(set_consoles(o, vm));
+  AV_TRY(set_semihosting(o, vm));
   if (o.virtio) AV_TRY(set_virtio(o, vm));
   if (o.engine) {
     constexpr Choice<const char*> k_engines[] = {{"auto", "auto"}, {"interp", "interp"}, {"jit", "jit"}};

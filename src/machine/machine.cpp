@@ -14,6 +14,7 @@
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
+#include "machine/semihosting/semihosting.h"
 
 namespace armvisor::machine {
 namespace {
@@ -286,6 +287,7 @@ void Machine::add_transport(const Seat& seat, std::unique_ptr<devices::virtio::D
 
 Status Machine::start(const BootPlan& plan, const BootConfig& config) {
   if (!apply(plan, ram_)) return Error{ErrorKind::Internal, "an image was planned to lie outside RAM"};
+  if (world_.semihosting) world_.semihosting->restart(plan, ram_);
   for (u32 i = 0; i < config.vcpus; ++i) {
     arm::CpuState s = arm::reset_state(i, config.vcpus, config.cpu.value_or(arm::CpuModel::CortexA15));
     if (i == 0) start_state(plan, s);
@@ -311,6 +313,10 @@ void Machine::irq_changed(u32 vcpu, bool level) {
 bool Machine::hypercall(arm::CpuState& s, u32 vcpu, bool, u32) {
   if (!hypercalls::call(s, vcpu, engine_->vcpu(vcpu), world_.host)) psci_call(s, vcpu, world_.host);
   return true;
+}
+
+bool Machine::semihosting(arm::CpuState& s, u32 vcpu) {
+  return world_.semihosting->call(s, vcpu, ram_, &world_.flash);
 }
 
 measure::Snapshot Machine::stats() const {

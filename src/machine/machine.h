@@ -37,6 +37,8 @@ class SlirpNetwork;
 
 namespace armvisor::machine {
 
+class Semihosting;
+
 /// What the machine asks of its owner.
 class MachineHost : public PowerControl, public HypercallHost {
  public:
@@ -73,6 +75,7 @@ struct MachineWorld {
   std::span<const std::shared_ptr<devices::FrameLink>> links = {};
   std::span<const std::shared_ptr<devices::PacketDump>> dumps = {};  ///< likewise, for each of NetworkSpec::dumps
   MachineLines lines = {};
+  Semihosting* semihosting = nullptr;  ///< null: there is none
 };
 
 class Machine final : private engine::MachinePort, private devices::pci::MessageSink {
@@ -148,6 +151,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   bool mmio_write(GuestPa pa, u32 size, u64 value) override { return bus_.write(pa, size, value); }
   const u8* rom_page(GuestPa pa) override { return world_.flash.page(pa); }
   bool hypercall(arm::CpuState& s, u32 vcpu, bool smc, u32 comment) override;
+  bool semihosting(arm::CpuState& s, u32 vcpu) override;
   u64 counter() override { return counter_.ticks(); }
   void timer_changed(u32 vcpu, const arm::CpuState& s, bool virtual_timer) override;
   void send_event() override;

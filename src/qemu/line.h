@@ -158,6 +158,12 @@ struct Line {
   };
   std::optional<Reference> memory_backend, numa_memory;  ///< what RAM is to be
 
+  struct Semihosting {
+    bool on = false, userspace = false;
+    Chardev console;                     ///< what it refers to, if anything
+    std::vector<std::string> arguments;  ///< empty: the kernel and its command line
+  } semihosting;
+
   Display display = Display::Default;
   Given display_given;
   std::vector<Monitor> monitors;

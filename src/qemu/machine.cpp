@@ -128,6 +128,7 @@ Machine make_machine(Line& line) {
   set_boot(line, m.vm.boot);
   m.vm.legacy_virtio = line.legacy_virtio;
   add_consoles(line, m.vm);
+  add_semihosting(line, m.vm);
   add_devices(line, m.vm);
   check_background(line, m.vm);
   if (!line.outcomes.any_refused()) check_files(line, false);

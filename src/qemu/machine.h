@@ -25,6 +25,7 @@ void check_files(Line& line, bool missing_too);
 // Its parts.
 void add_devices(Line& line, vmm::VmConfig& vm);
 void add_consoles(Line& line, vmm::VmConfig& vm);
+void add_semihosting(Line& line, vmm::VmConfig& vm);
 /// Before the devices, which may not have the same drives.
 void add_flash(Line& line, machine::BootConfig& boot);
 /// -device loader; what is left of its properties is no property of it.

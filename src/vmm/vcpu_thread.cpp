@@ -132,6 +132,19 @@ void VcpuThread::suspend() {
   vcpu_.kick();
 }
 
+void VcpuThread::wait_in_call() {
+  const std::lock_guard guard(mutex_);
+  in_call_ = true;
+}
+
+void VcpuThread::end_wait() {
+  {
+    const std::lock_guard guard(mutex_);
+    in_call_ = false;
+  }
+  changed_.notify_all();
+}
+
 /// Sleeps while powered off; false: stop. A vCPU that was turned on starts as reset, at the address given
 /// (DEN0022 6.4).
 bool VcpuThread::wait_for_power() {
@@ -204,6 +217,7 @@ void VcpuThread::after_run(engine::Exit exit) {
     power_ = CpuPower::Off;
     return;
   }
+  if (in_call_) return wait_for_call(lock);
   if (std::exchange(suspend_, false)) exit = engine::Exit::Wait;
   switch (exit) {
     case engine::Exit::Wait: wait_for_interrupt(lock); break;
@@ -224,6 +238,14 @@ void VcpuThread::after_run(engine::Exit exit) {
 void VcpuThread::wait_for_interrupt(std::unique_lock<std::mutex>& lock) {
   fall_asleep();
   changed_.wait(lock, [this] { return stop_ || vcpu_.line_pending(); });
+}
+
+/// The call is made again afterwards, by the instruction itself.
+void VcpuThread::wait_for_call(std::unique_lock<std::mutex>& lock) {
+  const bool masked = vcpu_.state().psr & arm::k_psr_i;
+  fall_asleep();
+  changed_.wait(lock, [&] { return stop_ || paused_ || !in_call_ || (!masked && vcpu_.line_pending()); });
+  in_call_ = false;
 }
 
 void VcpuThread::wait_for_event(std::unique_lock<std::mutex>& lock) {

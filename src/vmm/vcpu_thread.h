@@ -38,6 +38,9 @@ class VcpuThread {
   machine::PsciStatus turn_on(u32 entry, u32 context_id);  ///< (any thread)
   void turn_off();                                         ///< on the thread, from within run()
   void suspend();                                          ///< likewise
+  /// Likewise: it sleeps until an interrupt that is not masked, or end_wait().
+  void wait_in_call();
+  void end_wait();  ///< (any thread)
 
  private:
   void main();
@@ -47,6 +50,7 @@ class VcpuThread {
   void look_for_crash();
   void wait_for_interrupt(std::unique_lock<std::mutex>& lock);
   void wait_for_event(std::unique_lock<std::mutex>& lock);
+  void wait_for_call(std::unique_lock<std::mutex>& lock);
   void fall_asleep();
   void wake_up();
 
@@ -65,6 +69,7 @@ class VcpuThread {
   u32 entry_ = 0, context_id_ = 0;
   bool stop_ = false, off_ = false, suspend_ = false, event_ = false, paused_ = false;
   bool running_ = false;  ///< inside of the engine
+  bool in_call_ = false;  ///< to sleep as wait_in_call() says
   std::thread thread_;
 };
 

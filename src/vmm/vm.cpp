@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -43,6 +44,7 @@ Vm::~Vm() {
   control_.reset();
   stop_threads();
   if (chardevs_) chardevs_->stop();
+  semihosting_.reset();
   monitors_.clear();
   discard_threads();
   {
@@ -86,6 +88,7 @@ Status Vm::build() {
   AV_TRY(open_dumps());
   AV_TRY(loop_->start());
   AV_TRY(open_chardevs());
+  AV_TRY(open_semihosting());
   AV_TRY(open_disks());
   AV_TRY(open_links());
   for (const auto& dump : dumps_) AV_TRY(dump->start());
@@ -168,6 +171,31 @@ Status Vm::use_chardevs() {
   return {};
 }
 
+Status Vm::open_semihosting() {
+  if (!config_.semihosting) return {};
+  AV_TRY_ASSIGN(devices::Chardev* const line, chardevs_->use(config_.semihosting->console));
+  const bool stdin_taken = std::ranges::any_of(
+      config_.chardevs, [](const auto& c) { return c.kind == devices::ChardevOptions::Kind::Stdio; });
+  AV_TRY_ASSIGN(auto opened, machine::Semihosting::create(config_.semihosting->options,
+                                                          {.line = line, .read_stdin = !stdin_taken}, *this));
+  const std::lock_guard guard(mutex_);
+  semihosting_ = std::move(opened);
+  if (given_up_) semihosting_->console().give_up();
+  return {};
+}
+
+/// null: it is not open yet, or there is none.
+machine::Semihosting* Vm::semihosting() {
+  const std::lock_guard guard(mutex_);
+  return semihosting_.get();
+}
+
+/// Who waits for a reader of output on a vCPU's thread does not, until it is over.
+void Vm::hurry(bool begin) {
+  chardevs_->hurry(begin);
+  if (semihosting_) semihosting_->console().hurry(begin);
+}
+
 /// null: they are not open yet.
 devices::Chardevs* Vm::chardevs() {
   const std::lock_guard guard(mutex_);
@@ -214,11 +242,15 @@ Status Vm::build_machine() {
     c.count_time = config_.count_time;
     c.mmu = config_.mmu;
     c.verify = config_.verify;
+    if (config_.semihosting)
+      c.semihosting =
+          config_.semihosting->options.everybody ? arm::Semihosting::Everybody : arm::Semihosting::Privileged;
     return engine::make_engine(config_.engine, c, config_.jit);
   };
-  AV_TRY_ASSIGN(auto built, machine::Machine::create(
-                                plan_, config_.boot, {devices_, config_.seats, config_.legacy_virtio, config_.io},
-                                make_engine, {*time_, *time_, *flash_, *this, disks_, links_, dumps_, lines_}));
+  AV_TRY_ASSIGN(auto built,
+                machine::Machine::create(
+                    plan_, config_.boot, {devices_, config_.seats, config_.legacy_virtio, config_.io}, make_engine,
+                    {*time_, *time_, *flash_, *this, disks_, links_, dumps_, lines_, semihosting_.get()}));
   const std::lock_guard guard(machine_mutex_);
   machine_ = std::move(built);
   return {};
@@ -241,9 +273,9 @@ void Vm::stop_threads() {
   // All are told before the first is waited for: they may wait for each other inside the engine.
   if (threads_.empty()) return;  // of a start that failed, without chardevs
   for (auto& thread : threads_) thread->request_stop();
-  chardevs_->hurry(true);
+  hurry(true);
   for (auto& thread : threads_) thread->stop();
-  chardevs_->hurry(false);
+  hurry(false);
 }
 
 void Vm::discard_threads() {
@@ -281,6 +313,7 @@ Result<EndReason> Vm::run() {
     stop_threads();
     if (!is_reset(ended)) tell_end(ended);
     machine_->finish_output(!is_reset(ended));
+    if (semihosting_) semihosting_->console().finish(!is_reset(ended));
     making.lock();
     std::unique_ptr<machine::Machine> old;
     {
@@ -348,6 +381,7 @@ void Vm::end(EndReason reason, const char* cause, bool by_guest, u32 guest_statu
 
 void Vm::give_up_output() {
   if (auto* const all = chardevs()) all->give_up();
+  if (auto* const calls = semihosting()) calls->console().give_up();
   give_up_messages();
   const std::lock_guard guard(mutex_);
   given_up_ = true;
@@ -357,6 +391,7 @@ void Vm::give_up_output() {
 
 void Vm::drain() {
   if (chardevs_) chardevs_->drain();
+  if (semihosting_) semihosting_->console().drain();
   for (const auto& dump : dumps_) dump->drain();
   drain_messages();
 }
@@ -393,6 +428,11 @@ Status Vm::write(OutputFile file, std::string_view text) {
 void Vm::vcpu_input(u32 index) {
   const std::shared_lock guard(threads_mutex_);
   if (index < threads_.size()) threads_[index]->wake();
+}
+
+void Vm::wake_in_call(u32 vcpu) {
+  const std::shared_lock guard(threads_mutex_);
+  if (vcpu < threads_.size()) threads_[vcpu]->end_wait();
 }
 
 void Vm::send_event() {

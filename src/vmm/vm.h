@@ -22,6 +22,7 @@
 #include "machine/guest_time.h"
 #include "machine/loader.h"
 #include "machine/machine.h"
+#include "machine/semihosting/semihosting.h"
 #include "machine/system_clock.h"
 #include "monitor/monitor.h"
 #include "vmm/control_server.h"
@@ -38,12 +39,18 @@ enum class EndReason {
   Interrupted,  ///< by the user: Ctrl-A x or a signal
   Differs,      ///< --verify found a difference
   GuestExit,    ///< the guest asked for it, with a status (docs/hypercalls.md)
+  ProgramExit,  ///< the guest's program ended, by semihosting; the status is its own
 };
 
 /// A monitor on a chardev.
 struct MonitorSpec {
   devices::ChardevIndex chardev;
   monitor::Monitor::Mode mode = monitor::Monitor::Mode::Readline;
+};
+
+struct SemihostingSpec {
+  machine::SemihostingOptions options;
+  devices::ChardevIndex console;  ///< nothing: standard input, output and error
 };
 
 struct VmConfig {
@@ -55,8 +62,9 @@ struct VmConfig {
   devices::ChardevIndex console;                  ///< of the board's UART
   devices::ChardevIndex second_console;           ///< of its second one, if it has one
   std::vector<MonitorSpec> monitors;
-  monitor::VersionInfo version{};  ///< that monitors tell
-  std::string title{};             ///< the machine's name, likewise
+  std::optional<SemihostingSpec> semihosting{};  ///< nothing: its instructions are what the architecture says
+  monitor::VersionInfo version{};                ///< that monitors tell
+  std::string title{};                           ///< the machine's name, likewise
   std::string uuid = "00000000-0000-0000-0000-000000000000";
   bool stopped = false;         ///< the machine starts when a monitor says so
   bool keep_when_off = false;   ///< power-off by the guest leaves a stopped machine, for monitors to end or reset
@@ -76,7 +84,7 @@ struct VmConfig {
   std::function<void()> force_end;
 };
 
-class Vm final : private machine::MachineHost, private monitor::MachineControl {
+class Vm final : private machine::MachineHost, private machine::SemihostingHost, private monitor::MachineControl {
  public:
   /// Reads and checks the files that the configuration boots. The time limit begins. To be called with the watched
   /// signals (vmm/signals.h) blocked, in all threads: the machine reads them from a descriptor.
@@ -89,7 +97,7 @@ class Vm final : private machine::MachineHost, private monitor::MachineControl {
   Status write_fdt(OutputFile file);
   /// Builds the machine, from disks, networks and consoles that the configuration names, and runs until it ends. Once.
   Result<EndReason> run();
-  u32 guest_status() const { return end_->guest_status; }  ///< after EndReason::GuestExit
+  u32 guest_status() const { return end_->guest_status; }  ///< after EndReason::GuestExit and ProgramExit
   Stats stats();                                           ///< (any thread)
   /// Writes a file that is complete at the end. Waits for its reader, if it has one, while the machine's time lasts and
   /// the user does not want it to end.
@@ -130,6 +138,9 @@ class Vm final : private machine::MachineHost, private monitor::MachineControl {
   Status open_dumps();
   Status open_chardevs();
   Status use_chardevs();
+  Status open_semihosting();
+  machine::Semihosting* semihosting();
+  void hurry(bool begin);
   devices::Chardevs* chardevs();
   void give_up_output();
 
@@ -150,6 +161,11 @@ class Vm final : private machine::MachineHost, private monitor::MachineControl {
   machine::CallStatus mark_end(std::string_view name) override;
   void vcpu_input(u32 index) override;
   void send_event() override;
+
+  // machine::SemihostingHost
+  void program_exit(u32 status) override { end(EndReason::ProgramExit, "guest-shutdown", true, status); }
+  void sleep_in_call(u32 vcpu) override { threads_[vcpu]->wait_in_call(); }
+  void wake_in_call(u32 vcpu) override;
 
   // monitor::MachineControl
   monitor::RunState state() override;
@@ -186,6 +202,7 @@ class Vm final : private machine::MachineHost, private monitor::MachineControl {
   std::vector<std::shared_ptr<devices::DiskBackend>> disks_;  ///< they outlive a reset of the machine
   std::vector<std::shared_ptr<devices::FrameLink>> links_;    ///< likewise
   std::vector<std::shared_ptr<devices::PacketDump>> dumps_;   ///< likewise; filled with mutex_
+  std::unique_ptr<machine::Semihosting> semihosting_;         ///< likewise; null: there is none; set with mutex_
   std::unique_ptr<machine::Machine> machine_;
   std::unique_ptr<ControlServer> control_;
   std::vector<std::unique_ptr<monitor::Monitor>> monitors_;  ///< made before the machine runs

@@ -44,9 +44,9 @@ void Vm::stop_as(RunState state) {
   {
     const std::shared_lock guard(threads_mutex_);
     for (auto& thread : threads_) thread->pause();
-    chardevs_->hurry(true);
+    hurry(true);
     for (auto& thread : threads_) thread->wait_until_paused();
-    chardevs_->hurry(false);
+    hurry(false);
   }
   time_->stop();
   tell("STOP");

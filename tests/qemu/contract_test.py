@@ -76,7 +76,7 @@ class Contract(unittest.TestCase):
         self.assertEqual(self.folder.qemu(*self.guest(CRASH)).returncode, 1)
         begin = time.monotonic()
         self.assertEqual(self.folder.qemu("-M", "virt", "-kernel", "missing").returncode, 1)
-        self.assertEqual(self.folder.qemu("-M", "virt", "-semihosting").returncode, 1)
+        self.assertEqual(self.folder.qemu("-M", "virt", "-fda", "f").returncode, 1)
         self.assertLess(time.monotonic() - begin, 30)
 
     def test_it_is_called_by_its_name_or_as_a_command(self):
@@ -125,7 +125,7 @@ class Contract(unittest.TestCase):
         other = self.folder.path / "other"
         other.write_text('#!/bin/sh\nprintf "%s|" "$@"\nexit 7\n')
         other.chmod(0o755)
-        line = ["-M", "virt", "-semihosting", "-append", "a b"]
+        line = ["-M", "virt", "-fda", "f", "-append", "a b"]
         environment = os.environ | {"ARMVISOR_QEMU_FALLBACK": str(other)}
         process = self.folder.qemu(*line, env=environment)
         self.assertEqual((process.returncode, process.stdout), (7, "|".join(line) + "|"))
