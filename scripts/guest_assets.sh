@@ -14,7 +14,7 @@ root=$PWD
 out=$root/build/guest
 stamp=$out/.packages
 scsi_modules=(virtio_scsi sd_mod sr_mod)
-modules=(virtio_mmio virtio_pci virtio_blk virtio_net virtio_rng virtio_console af_packet crc32c_generic ext4)
+modules=(virtio_mmio virtio_pci virtio_blk virtio_net virtio_rng virtio_console af_packet crc32c_generic ext4 9p 9pnet_virtio)
 
 fail() {
   echo "guest_assets: $*" >&2

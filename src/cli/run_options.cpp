@@ -101,6 +101,11 @@ Status set_devices(const RunOptions& o, vmm::VmConfig& vm) {
     ++networks;
     vm.devices.emplace_back(machine::NetworkSpec{std::move(network)});
   }
+  for (const std::string& text : o.shares) {
+    auto share = devices::ninep::parse_share_option(text);
+    if (!share) return bad("--share: " + share.error().message);
+    vm.devices.emplace_back(machine::ShareSpec{*std::move(share)});
+  }
   vm.devices.emplace_back(machine::EntropySpec{});
   if (o.io) AV_TRY(devices::parse_io_options(*o.io, vm.io));
   return {};
@@ -159,7 +164,7 @@ Status set_virtio(const RunOptions& o, vmm::VmConfig& vm) {
   if (bus == Seat::Bus::Mmio) return {};
   if (vm.devices.size() >= devices::pci::HostBridge::k_slots)
     return bad(
-        fmt::format("--virtio pci: expected at most 31 disks, networks, consoles and entropy sources together, "
+        fmt::format("--virtio pci: expected at most 31 disks, networks, shares, consoles and entropy sources together, "
                     "found {}; leave some out",
                     vm.devices.size()));
   vm.boot.board = &machine::virt_board(false, true);

@@ -9,6 +9,7 @@
 #include "devices/backends/disk_source.h"
 #include "devices/backends/network_options.h"
 #include "devices/chardev/chardevs.h"
+#include "devices/ninep/share_options.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/scsi.h"
 
@@ -60,6 +61,9 @@ struct ScsiSpec {
   std::vector<Unit> units;
 };
 
+/// A folder of the host's, by 9P.
+struct ShareSpec : devices::ninep::ShareOptions {};
+
 /// Where a device is: in one of the board's slots of virtio-mmio, or on its PCI bus.
 struct Seat {
   enum class Bus : u8 { Mmio, Pci };
@@ -71,7 +75,7 @@ struct Seat {
   devices::virtio::PciForm form{};  ///< of its registers
 };
 
-using DeviceSpec = std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec, ScsiSpec>;
+using DeviceSpec = std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec, ScsiSpec, ShareSpec>;
 
 /// Calls `f` for each disk of `specs`, in the order in which a machine takes what was opened for them, until one fails.
 template <class F>

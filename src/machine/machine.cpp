@@ -13,6 +13,7 @@
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
+#include "devices/virtio/ninep.h"
 #include "devices/virtio/rng.h"
 #include "machine/semihosting/semihosting.h"
 
@@ -48,7 +49,7 @@ Status check_seats(const Board& board, const MachineOptions& options) {
   const std::size_t most = slots ? slots->count : 0, devices = options.devices.size();
   if (options.seats.empty() && devices > most)
     return Error{ErrorKind::BadArguments,
-                 fmt::format("virtio devices: expected at most {} disks, networks, consoles and "
+                 fmt::format("virtio devices: expected at most {} disks, networks, shares, consoles and "
                              "entropy sources together, found {}; leave some out",
                              most, devices)};
   if (!options.seats.empty() && options.seats.size() != devices)
@@ -264,6 +265,12 @@ Machine::MadeDevice Machine::make_device(const ConsoleSpec& spec) {
   }
   if (spec.multiport) return MadeDevice(std::make_unique<devices::virtio::Console>(std::move(ports)));
   return MadeDevice(std::make_unique<devices::virtio::Console>(ports.empty() ? nullptr : ports[0].line));
+}
+
+Machine::MadeDevice Machine::make_device(const ShareSpec&) {
+  if (shares_ == world_.shares.size()) return Error{ErrorKind::Internal, "a machine was given too few shares"};
+  AV_TRY_ASSIGN(auto device, devices::virtio::NineP::create(world_.shares[shares_++]));
+  return MadeDevice(std::move(device));
 }
 
 Status Machine::add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device) {

@@ -33,7 +33,10 @@
 
 namespace armvisor::devices {
 class SlirpNetwork;
+namespace ninep {
+class SharedFolder;
 }
+}  // namespace armvisor::devices
 
 namespace armvisor::machine {
 
@@ -75,7 +78,8 @@ struct MachineWorld {
   std::span<const std::shared_ptr<devices::FrameLink>> links = {};
   std::span<const std::shared_ptr<devices::PacketDump>> dumps = {};  ///< likewise, for each of NetworkSpec::dumps
   MachineLines lines = {};
-  Semihosting* semihosting = nullptr;  ///< null: there is none
+  Semihosting* semihosting = nullptr;                                          ///< null: there is none
+  std::span<const std::shared_ptr<devices::ninep::SharedFolder>> shares = {};  ///< for each ShareSpec, in their order
 };
 
 class Machine final : private engine::MachinePort, private devices::pci::MessageSink {
@@ -138,6 +142,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   MadeDevice make_device(const EntropySpec& spec);
   MadeDevice make_device(const ConsoleSpec& spec);
   MadeDevice make_device(const ScsiSpec& spec);
+  MadeDevice make_device(const ShareSpec& spec);
   Status add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device);
   void add_transport(const Seat& seat, std::unique_ptr<devices::virtio::Device> device);
   Status start(const BootPlan& plan, const BootConfig& config);
@@ -180,8 +185,8 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   std::unique_ptr<devices::FwCfg> fw_cfg_;
   std::vector<std::unique_ptr<devices::virtio::MmioTransport>> transports_;
   std::vector<std::unique_ptr<devices::virtio::PciTransport>> pci_transports_;
-  std::vector<std::unique_ptr<devices::virtio::Device>> devices_;     ///< made, and without a transport yet
-  u32 networks_ = 0, disks_ = 0, ports_ = 0, links_ = 0, dumps_ = 0;  ///< made so far
+  std::vector<std::unique_ptr<devices::virtio::Device>> devices_;  ///< made, and without a transport yet
+  u32 networks_ = 0, disks_ = 0, ports_ = 0, links_ = 0, dumps_ = 0, shares_ = 0;  ///< made so far
   std::vector<devices::SlirpNetwork*> user_networks_;
 };
 

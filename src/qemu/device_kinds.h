@@ -17,8 +17,9 @@ enum class DeviceKind : u8 {
   ScsiHost,
   ScsiDisk,  ///< on one
   ScsiCd,
+  Share,   ///< a folder of the host's
   Loader,  ///< puts something into memory
-  Idle,  ///< does nothing here that a guest could miss
+  Idle,    ///< does nothing here that a guest could miss
   Input,
   Graphics,
   Missing,

@@ -9,8 +9,8 @@ namespace armvisor::qemu {
 namespace {
 
 /// Sets of devices.
-constexpr u32 Disk = 1, Card = 2, Entropy = 4, Ports = 8, ScsiHost = 16, ScsiUnit = 32, Pci = 64;
-constexpr u32 All = Disk | Card | Entropy | Ports | ScsiHost;
+constexpr u32 Disk = 1, Card = 2, Entropy = 4, Ports = 8, ScsiHost = 16, ScsiUnit = 32, Pci = 64, Share = 128;
+constexpr u32 All = Disk | Card | Entropy | Ports | ScsiHost | Share;
 
 struct PropertyRow {
   std::string_view name, kind;
@@ -30,6 +30,7 @@ u32 classes_of(const DeviceRow& row) {
     case DeviceKind::Entropy: return Entropy | bus;
     case DeviceKind::Ports: return Ports | bus;
     case DeviceKind::ScsiHost: return ScsiHost | bus;
+    case DeviceKind::Share: return Share | bus;
     case DeviceKind::ScsiDisk:
     case DeviceKind::ScsiCd: return ScsiUnit;
     default: return bus;

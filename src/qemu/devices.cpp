@@ -38,6 +38,7 @@ class Adder {
   void add_controller(Device& device, const DeviceRow& row);
   machine::ConsoleSpec* controller_of(Device& device);
   void add_port(Device& device, const DeviceRow& row);
+  void add_share(Device& device, const DeviceRow& row);
   void add_graphics(const Device& device);
   void finish(Device& device, const DeviceRow& row);
 
@@ -298,6 +299,30 @@ void Adder::add_port(Device& device, const DeviceRow& row) {
   controller->ports.push_back(std::move(port));
 }
 
+/// Several devices may have one folder.
+void Adder::add_share(Device& device, const DeviceRow& row) {
+  const std::string id = device.properties.take("fsdev").value_or("");
+  const auto tag = device.properties.take("mount_tag");
+  Share* const share = line_.share(id);
+  if (!share)
+    return out_.refused(device.given.text(), "expected fsdev=ID of an -fsdev, found no '" + id + "'; check it");
+  const bool of_virtfs = device.given.name == share->given.name;
+  if (!of_virtfs && !share->used && !share->refused) out_.mapped(share->given.text(), "of the device that names it");
+  share->used = true;
+  if (share->refused) {
+    if (!of_virtfs) out_.ignored(device.given.text(), "its folder is refused");
+    return;
+  }
+  if (!tag) return out_.refused(device.given.text(), "expected mount_tag=TAG, by which it is mounted; give one");
+  if (const Status fits = devices::ninep::check_tag(*tag); !fits)
+    return out_.refused(key_of(device.given, "mount_tag", *tag), fits.error().message);
+  machine::ShareSpec spec{share->options};
+  spec.tag = *tag;
+  add(device.given, std::string(spec.read_only ? "read-only " : "") + "shared folder " + spec.path,
+      seats_.of(line_, device, row.bus), std::move(spec));
+  finish(device, row);
+}
+
 void Adder::add_graphics(const Device& device) {
   if (line_.display == Display::Nographic || line_.display == Display::None)
     return out_.ignored(device.given.text(), "nobody would see it, since there is no display");
@@ -321,6 +346,7 @@ void Adder::add_device(Device& device, const DeviceRow& row) {
     case ScsiHost: return add_scsi_host(device, row);
     case ScsiDisk:
     case ScsiCd: return add_scsi_unit(device, row);
+    case Share: return add_share(device, row);
     case Loader: add_loaded_file(line_, device, vm_.boot); return finish(device, row);
     case Idle: return out_.ignored(device.given.text(), std::string(row.text));
     case Input: return out_.ignored(device.given.text(), "nothing is typed or pointed at, since there is no window");
@@ -344,6 +370,8 @@ void Adder::tell_unused() {
     if (!drive.used && !drive.refused) out_.ignored(drive.given.text(), "no device refers to it");
   for (const Netdev& netdev : line_.netdevs)
     if (!netdev.used && !netdev.refused) out_.ignored(netdev.given.text(), "no card refers to it");
+  for (const Share& share : line_.shares)
+    if (!share.used && !share.refused) out_.ignored(share.given.text(), "no device refers to it");
   for (const Dump& dump : line_.dumps) {
     if (dump.used) continue;
     if (line_.ids.has(IdKind::Network, dump.netdev))

@@ -91,6 +91,24 @@ Json device_json(const Machine& m, const machine::ScsiSpec& spec) {
   return j;
 }
 
+Json device_json(const Machine&, const machine::ShareSpec& share) {
+  using devices::ninep::OtherDevices;
+  Json j{{"kind", "share"},
+         {"folder", share.path},
+         {"tag", share.tag},
+         {"security-model", devices::ninep::name(share.model)},
+         {"read-only", share.read_only}};
+  j["multidevs"] = share.others == OtherDevices::Remap    ? "remap"
+                   : share.others == OtherDevices::Forbid ? "forbid"
+                                                          : "warn";
+  if (share.write_out) j["writeout"] = "immediate";
+  if (devices::ninep::is_mapped(share.model)) {
+    j["fmode"] = share.file_mode;
+    j["dmode"] = share.folder_mode;
+  }
+  return j;
+}
+
 /// A number on virtio-mmio, and the text that QEMU's "info qtree" has on PCI.
 void set_place(Json& device, const machine::Seat& seat) {
   if (seat.bus == machine::Seat::Bus::Mmio) {

@@ -13,6 +13,7 @@ enum class IdKind : u8 {
   Block,  ///< of -drive, and node names of -blockdev
   Chardev,
   Device,
+  Folder,  ///< of -fsdev and -virtfs
   Monitor,
   Network,  ///< of -netdev, -nic and -net
   Object,

@@ -10,6 +10,7 @@
 #include "devices/backends/disk_source.h"
 #include "devices/backends/network_options.h"
 #include "devices/chardev/chardevs.h"
+#include "devices/ninep/share_options.h"
 #include "machine/firmware_items.h"
 #include "monitor/monitor.h"
 #include "qemu/ids.h"
@@ -62,6 +63,15 @@ struct Chardev {
   devices::ChardevIndex index;  ///< in the machine's list, once it has a user
 };
 
+/// -fsdev, or that half of -virtfs.
+struct Share {
+  Given given;
+  std::string id{};
+  devices::ninep::ShareOptions options{};  ///< but for the tag, which is the device's
+  bool refused = false;                    ///< it has an outcome already
+  bool used = false;                       ///< a device has it
+};
+
 /// -monitor, -qmp and the like.
 struct Monitor {
   Chardev end;
@@ -94,6 +104,7 @@ struct NamedFile {
   enum class Kind {
     Image,    ///< a regular file or a block device
     Entropy,  ///< a character device
+    Folder,
   };
   std::string option;  ///< as it stands on the line
   std::string path;
@@ -137,6 +148,7 @@ struct Line {
   std::vector<Drive> drives;
   bool snapshot = false;  ///< of all drives that do not say
   std::vector<Netdev> netdevs;
+  std::vector<Share> shares;
   std::vector<Nic> nics;
   std::optional<Netdev> hub;      ///< what -net connects cards to
   bool network_named = false;     ///< by -net, -nic or -netdev: there is no default
@@ -184,6 +196,7 @@ struct Line {
 
   Drive* drive(std::string_view id);
   Netdev* netdev(std::string_view id);
+  Share* share(std::string_view id);
   Chardev* chardev(std::string_view id);
 };
 

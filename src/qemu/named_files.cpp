@@ -17,6 +17,8 @@ std::string fault(const NamedFile& file, bool missing_too) {
     return missing_too ? "expected a file that is there, of which the host says: " + std::string(std::strerror(errno)) +
                              "; check its name"
                        : "";
+  if (file.kind == NamedFile::Kind::Folder)
+    return S_ISDIR(s.st_mode) ? "" : "expected a folder, found a file; name one";
   if (S_ISDIR(s.st_mode)) return "expected a file, found a folder; name a file in it";
   switch (file.kind) {
     case NamedFile::Kind::Image:
@@ -26,6 +28,7 @@ std::string fault(const NamedFile& file, bool missing_too) {
       if (!S_ISCHR(s.st_mode))
         return "expected /dev/random, /dev/urandom or another source of entropy, which is always the host's; name one";
       break;
+    case NamedFile::Kind::Folder: break;
   }
   return {};
 }
@@ -37,6 +40,8 @@ void check_files(Line& line, bool missing_too) {
     if (std::string why = fault(file, missing_too); !why.empty()) line.outcomes.refused(file.option, std::move(why));
   };
   for (const NamedFile& file : line.files) check(file);
+  for (const Share& share : line.shares)
+    if (!share.refused && share.used) check({share.given.text(), share.options.path, NamedFile::Kind::Folder});
   for (const Drive& drive : line.drives)
     if (!drive.refused && !drive.source.path.empty() && !devices::is_nbd_address(drive.source.path))
       check({drive.given.text(), drive.source.path, NamedFile::Kind::Image});

@@ -195,6 +195,10 @@ Netdev* Line::netdev(std::string_view id) {
   const auto at = std::ranges::find(netdevs, id, &Netdev::id);
   return at == netdevs.end() ? nullptr : &*at;
 }
+Share* Line::share(std::string_view id) {
+  const auto at = std::ranges::find(shares, id, &Share::id);
+  return at == shares.end() ? nullptr : &*at;
+}
 Chardev* Line::chardev(std::string_view id) {
   const auto at = std::ranges::find(chardevs, id, &Chardev::id);
   return at == chardevs.end() ? nullptr : &*at;

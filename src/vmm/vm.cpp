@@ -10,6 +10,7 @@
 #include "base/host_error.h"
 #include "base/log.h"
 #include "devices/backends/terminal.h"
+#include "devices/ninep/shared_folder.h"
 #include "engine/engine.h"
 #include "machine/image.h"
 #include "vmm/signals.h"
@@ -91,6 +92,7 @@ Status Vm::build() {
   AV_TRY(open_semihosting());
   AV_TRY(open_disks());
   AV_TRY(open_links());
+  AV_TRY(open_shares());
   for (const auto& dump : dumps_) AV_TRY(dump->start());
   AV_TRY(build_machine());
   if (config_.name.empty()) return {};
@@ -120,6 +122,16 @@ Status Vm::open_links() {
       AV_TRY_ASSIGN(auto link, devices::FrameLink::open(*network->link));
       links_.push_back(std::move(link));
     }
+  }
+  return {};
+}
+
+Status Vm::open_shares() {
+  for (const machine::DeviceSpec& spec : config_.devices) {
+    const auto* const share = std::get_if<machine::ShareSpec>(&spec);
+    if (!share) continue;
+    AV_TRY_ASSIGN(auto folder, devices::ninep::SharedFolder::create(*share));
+    shares_.push_back(std::move(folder));
   }
   return {};
 }
@@ -250,7 +262,7 @@ Status Vm::build_machine() {
   AV_TRY_ASSIGN(auto built,
                 machine::Machine::create(
                     plan_, config_.boot, {devices_, config_.seats, config_.legacy_virtio, config_.io}, make_engine,
-                    {*time_, *time_, *flash_, *this, disks_, links_, dumps_, lines_, semihosting_.get()}));
+                    {*time_, *time_, *flash_, *this, disks_, links_, dumps_, lines_, semihosting_.get(), shares_}));
   const std::lock_guard guard(machine_mutex_);
   machine_ = std::move(built);
   return {};

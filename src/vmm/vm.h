@@ -135,6 +135,7 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   void vcpu_runs();
   Status open_disks();
   Status open_links();
+  Status open_shares();
   Status open_dumps();
   Status open_chardevs();
   Status use_chardevs();
@@ -199,10 +200,11 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   machine::MachineLines lines_;
   std::vector<devices::Chardev*> monitor_lines_;  ///< of config_.monitors; null: nobody is there
   std::unique_ptr<machine::FlashBanks> flash_;
-  std::vector<std::shared_ptr<devices::DiskBackend>> disks_;  ///< they outlive a reset of the machine
-  std::vector<std::shared_ptr<devices::FrameLink>> links_;    ///< likewise
-  std::vector<std::shared_ptr<devices::PacketDump>> dumps_;   ///< likewise; filled with mutex_
-  std::unique_ptr<machine::Semihosting> semihosting_;         ///< likewise; null: there is none; set with mutex_
+  std::vector<std::shared_ptr<devices::DiskBackend>> disks_;           ///< they outlive a reset of the machine
+  std::vector<std::shared_ptr<devices::FrameLink>> links_;             ///< likewise
+  std::vector<std::shared_ptr<devices::PacketDump>> dumps_;            ///< likewise; filled with mutex_
+  std::vector<std::shared_ptr<devices::ninep::SharedFolder>> shares_;  ///< likewise
+  std::unique_ptr<machine::Semihosting> semihosting_;  ///< likewise; null: there is none; set with mutex_
   std::unique_ptr<machine::Machine> machine_;
   std::unique_ptr<ControlServer> control_;
   std::vector<std::unique_ptr<monitor::Monitor>> monitors_;  ///< made before the machine runs

@@ -60,6 +60,8 @@ class Device {
   virtual u64 features() const = 0;                      ///< of the device type, bits 0 to 23
   virtual std::span<const u16> queue_sizes() const = 0;  ///< the maximum size of each queue
 
+  /// Of its configuration structure, if that is longer in some devices of the type than in others.
+  virtual u32 config_bytes() const { return 0; }
   /// Reads beyond the structure give zeros; the transport has filled `out` with them.
   virtual void read_config(u32 offset, std::span<u8> out) = 0;
   virtual void write_config(u32 offset, std::span<const u8> in) {

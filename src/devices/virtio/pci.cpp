@@ -20,12 +20,12 @@ struct Kind {
   u32 type;
   u16 transitional;
   u32 class_code;
-  u32 config_bytes;  ///< of its own configuration, for the size of the legacy BAR
+  u32 config_bytes;  ///< of its own configuration, unless the device says it, for the size of the legacy BAR
   u32 vectors;       ///< 0: one for each queue, and one
 };
 constexpr Kind k_kinds[] = {
     {1, 0x1000, 0x020000, 8, 4}, {2, 0x1001, 0x010000, 60, 0}, {3, 0x1003, 0x078000, 12, 2},
-    {4, 0x1005, 0x00ff00, 0, 0}, {8, 0x1004, 0x010000, 36, 0},
+    {4, 0x1005, 0x00ff00, 0, 0}, {8, 0x1004, 0x010000, 36, 0}, {9, 0x1009, 0x000200, 0, 2},
 };
 constexpr Kind k_other = {0, 0, 0x00ff00, 0, 0};
 
@@ -104,7 +104,8 @@ PciTransport::PciTransport(std::unique_ptr<Device> made, GuestRam& ram, const pc
   drop_interrupts();
   config().set(pci::InterruptPin, 1, 1);
   if (form.legacy)
-    add_bar({k_legacy_bar, pci::BarKind::Io, std::bit_ceil(k_legacy_registers + kind.config_bytes), &legacy_});
+    add_bar({k_legacy_bar, pci::BarKind::Io,
+             std::bit_ceil(k_legacy_registers + std::max(kind.config_bytes, device().config_bytes())), &legacy_});
   if (form.modern) {
     add_capabilities();
     add_bar({k_modern_bar, pci::BarKind::Memory64, k_modern_size, &modern_});
