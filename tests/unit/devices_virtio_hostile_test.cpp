@@ -11,8 +11,10 @@
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
+#include "devices/virtio/ninep.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/scsi.h"
+#include "ninep_client.h"
 #include "stderr_text.h"
 #include "virtio_driver.h"
 
@@ -89,6 +91,11 @@ std::unique_ptr<Device> make(u32 id) {
              std::make_unique<scsi::Unit>(std::make_shared<CheckedDisk>(), scsi::UnitOptions{.cd_rom = target == 1})});
       return *Scsi::create(std::move(places));
     }
+    case 9: {
+      static ninep::testing::SharedTree tree;
+      return *NineP::create(
+          *ninep::SharedFolder::create({.path = tree.share(), .tag = "share"}, {.open = 32, .named = 8}));
+    }
     default: return std::make_unique<Rng>();
   }
 }
@@ -96,11 +103,14 @@ std::unique_ptr<Device> make(u32 id) {
 class Hostile {
  public:
   template <class Version>
-  Hostile(u32 device, Version version, u32 seed) : random_(seed), d_(make(device), version) {}
+  Hostile(u32 device, Version version, u32 seed) : random_(seed), d_(make(device), version) {
+    if (device == 9)  // or hardly a chain would begin with a message
+      for (u32 place = 0; place < 4096; place += 2) spoil_message(place);
+  }
 
   void round() {
     const u32 id = d_.read(Driver::DeviceID);
-    if (!d_.bring_up(features(), id == 8 ? 3 : id == 2 || id == 4 ? 1 : 2, 16)) return;
+    if (!d_.bring_up(features(), id == 8 ? 3 : id == 2 || id == 4 || id == 9 ? 1 : 2, 16)) return;
     if (below(4) == 0) d_.any_access(0x03, 0x9a, 0x80000000);  // MSI-X on, if there is any
     for (u32 i = 0; i < 12; ++i) {
       if (below(8) == 0) spoil();
@@ -145,6 +155,7 @@ class Hostile {
     const u32 length = below(16) ? 1 + below(2048) : value();
     d_.write_descriptor(table, below(16), address(), length, flags, static_cast<u16>(below(below(32) ? 16 : 65536)));
     if (d_.read(Driver::DeviceID) == 8) return spoil_command();
+    if (d_.read(Driver::DeviceID) == 9) return spoil_message(below(4096));
     // Something that looks like a block request's header.
     const u32 header[4] = {below(14), 0, below(4) ? below(2048) : value(), below(16) ? 0 : value()};
     std::memcpy(d_.ram.host(GuestPa(Driver::k_base + below(4096) * 16)), header, 16);
@@ -156,11 +167,20 @@ class Hostile {
     request[19] = static_cast<u8>(random_());
     std::memcpy(d_.ram.host(GuestPa(Driver::k_base + below(4096) * 16)), request, sizeof request);
   }
+  /// Something that looks like a message of 9P, of which the size mostly fits, at that place.
+  void spoil_message(u32 place) {
+    u8 message[32] = {static_cast<u8>(below(64) ? 7 + below(25) : random_()), 0, 0, 0};
+    constexpr u8 k_usual[] = {100, 104, 110, 12, 14, 116, 118, 40, 24, 26, 120, 72, 76};
+    message[4] = below(4) ? k_usual[below(std::size(k_usual))] : static_cast<u8>(random_());
+    for (u32 i = 7; i < sizeof message; ++i)
+      message[i] = static_cast<u8>(below(3) ? 0 : below(2) ? below(5) : random_());
+    std::memcpy(d_.ram.host(GuestPa(Driver::k_base + place * 16)), message, sizeof message);
+  }
   /// A chain as a driver would make it, at descriptors from `head` on.
   void make_chain(u32 queue, u16 head) {
     const u32 readable = below(3), writable = readable ? below(3) : 1, count = readable + writable;
     for (u32 i = 0; i < count; ++i)
-      d_.write_descriptor(d_.rings[queue].desc, (head + i) % 16, Driver::k_base + below(4096) * 16, 1 + below(2048),
+      d_.write_descriptor(d_.rings[queue].desc, (head + i) % 16, Driver::k_base + below(2048) * 32, 1 + below(2048),
                           static_cast<u16>((i < readable ? 0 : 2) | (i + 1 < count ? 1 : 0)),
                           static_cast<u16>((head + i + 1) % 16));
   }
@@ -209,7 +229,7 @@ TEST_P(HostileDriver, IsSurvivedOverPci) {
   expect_survived(GetParam(), {PciForm{}, PciForm{.legacy = true, .modern = false}}, (seeds() + 2) / 3);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4u, 8u));
+INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4u, 8u, 9u));
 
 /// The lines that `work` writes to standard error.
 std::vector<std::string> lines_said(const std::function<void()>& work) {
