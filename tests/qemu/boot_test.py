@@ -49,6 +49,22 @@ class Boot(unittest.TestCase):
         self.assertGreater(int(re.search(r"MEMORY (\d+)", output)[1]), 900_000)
         self.assertNotIn("VIRTIO", output)
 
+    def test_folders_over_legacy_mmio_and_over_pci(self):
+        """virtme-ng's and lima's ways, with owners and permissions that the host's files do not have."""
+        for name in ("one", "two"):
+            (self.folder.path / name).mkdir()
+        commands = ("modprobe 9pnet_virtio; mkdir -p /one /two; for t in one two; do mount -t 9p -o trans=virtio,version=9p2000.L $t /$t; "
+                    "echo $t > /$t/file; chown 12:34 /$t/file; chmod 751 /$t/file; mkfifo /$t/fifo; ls -ln /$t | sed s/^/LIST/; done")
+        output = self.run_line("-M", "virt", "-nographic", "-no-reboot", "-nic", "none", "-kernel", "zImage", "-initrd", "initrd",
+                               "-append", append(commands), "-fsdev", "local,id=f,path=one,security_model=mapped-file", "-device",
+                               "virtio-9p-device,fsdev=f,mount_tag=one", "-virtfs",
+                               "local,path=two,mount_tag=two,security_model=mapped-file,fmode=0640").stdout
+        self.assertEqual(len(re.findall(r"LIST-rwxr-x--x +1 12 +34 .* file", output)), 2, output[-2000:])
+        self.assertEqual(len(re.findall(r"LISTprw-r--r-- +1 0 +0 .* fifo", output)), 2, output[-2000:])
+        for name, mode in (("one", 0o100600), ("two", 0o100640)):
+            self.assertEqual((self.folder.path / name / "fifo").stat().st_mode, mode)
+            self.assertEqual((self.folder.path / name / "file").read_text(), name + "\n")
+
     def test_a_reset_ends_the_machine_with_status_0(self):
         """kunit's."""
         self.run_line("-nodefaults", "-m", "1024", "-kernel", "zImage", "-append", append("true", "armvisor.end=reboot"),

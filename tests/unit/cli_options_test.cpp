@@ -8,6 +8,20 @@
 namespace armvisor::cli {
 namespace {
 
+TEST(RunOptions, FoldersAreShared) {
+  const auto o = parse_run_options({"-k", "z", "--share", "/a:tag", "--share", "b,ro"});
+  ASSERT_TRUE(o);
+  const auto r = run_request(*o);
+  ASSERT_TRUE(r) << r.error().message;
+  ASSERT_EQ(r->vm.devices.size(), 3u) << "two folders, the entropy source";
+  EXPECT_EQ(std::get<machine::ShareSpec>(r->vm.devices[0]).tag, "tag");
+  EXPECT_EQ(std::get<machine::ShareSpec>(r->vm.devices[1]).path, "b");
+  EXPECT_TRUE(std::get<machine::ShareSpec>(r->vm.devices[1]).read_only);
+  const auto wrong = parse_run_options({"-k", "z", "--share", ":tag"});
+  ASSERT_TRUE(wrong);
+  EXPECT_FALSE(run_request(*wrong));
+}
+
 TEST(RunOptions, AreReadByLongAndShortName) {
   auto o = parse_run_options({"--kernel", "z", "-i", "initrd", "-a", "a b", "-d", "one", "--disk", "two,ro", "-n",
                               "user", "-m", "1G", "--no-reboot"});

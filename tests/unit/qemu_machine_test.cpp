@@ -115,8 +115,8 @@ TEST(QemuLine, WhatCannotChangeTheResultIsIgnored) {
       "-accel kvm -accel tcg -enable-kvm -machine virt,highmem=off -d guest_errors -smbios type=1,serial=x "
       "-device usb-kbd -boot c");
   EXPECT_EQ(m.refused(), "");
-  for (const char* option : {"-accel kvm", "-enable-kvm", "-machine highmem=off", "-d guest_errors",
-                             "-device usb-kbd", "-boot c", "-smbios type=1,serial=x"})
+  for (const char* option : {"-accel kvm", "-enable-kvm", "-machine highmem=off", "-d guest_errors", "-device usb-kbd",
+                             "-boot c", "-smbios type=1,serial=x"})
     EXPECT_EQ(m.fate(option), Fate::Ignored) << option;
 }
 
@@ -237,6 +237,47 @@ TEST(QemuLine, DevicesOnPciAreWhereTheySay) {
   const Made behind = make("-nodefaults -device pcie-root-port,id=rp -device virtio-rng-pci,bus=rp,addr=0");
   EXPECT_EQ(pci_places(behind), "2.0");
   EXPECT_EQ(behind.fate("-device bus=rp"), Fate::Clamped);
+}
+
+TEST(QemuLine, FoldersAreShared) {
+  const Made m = make(
+      "-nodefaults -fsdev local,id=f,path=a,security_model=mapped,fmode=0640,dmode=488,writeout=immediate -device "
+      "virtio-9p-device,fsdev=f,mount_tag=one -virtfs "
+      "local,path=b,mount_tag=two,security_model=none,readonly=on,multidevs=remap,throttling.bps-total=1 -device "
+      "virtio-9p-pci,fsdev=f,mount_tag=three");
+  EXPECT_EQ(m.refused(), "");
+  ASSERT_EQ(m.vm().devices.size(), 3u);
+  const auto& one = std::get<machine::ShareSpec>(m.vm().devices[0]);
+  const auto& two = std::get<machine::ShareSpec>(m.vm().devices[1]);
+  EXPECT_EQ(one.path, "a");
+  EXPECT_EQ(one.tag, "one");
+  EXPECT_EQ(one.model, devices::ninep::SecurityModel::MappedXattr);
+  EXPECT_EQ(one.file_mode, 0640u);
+  EXPECT_EQ(one.folder_mode, 0750u);
+  EXPECT_TRUE(one.write_out);
+  EXPECT_EQ(one.others, devices::ninep::OtherDevices::Warn);
+  EXPECT_EQ(two.tag, "two");
+  EXPECT_TRUE(two.read_only);
+  EXPECT_EQ(two.others, devices::ninep::OtherDevices::Remap);
+  EXPECT_EQ(m.vm().seats[0].bus, machine::Seat::Bus::Mmio);
+  EXPECT_EQ(m.vm().seats[1].bus, machine::Seat::Bus::Pci);
+}
+
+TEST(QemuLine, FoldersThatQemuDoesNotShareAreRefused) {
+  for (const char* line :
+       {"-virtfs local,path=a,mount_tag=t", "-virtfs local,path=a,security_model=none",
+        "-virtfs local,mount_tag=t,security_model=none", "-virtfs synth,mount_tag=t", "-fsdev proxy,id=f,socket=s",
+        "-fsdev local,path=a,security_model=none", "-fsdev local,id=f,path=a,security_model=some",
+        "-fsdev local,id=f,path=a,security_model=none,fmode=0644",
+        "-fsdev local,id=f,path=a,security_model=mapped,fmode=0888",
+        "-fsdev local,id=f,path=a,security_model=none,multidevs=all", "-device virtio-9p-device,fsdev=f,mount_tag=t",
+        "-fsdev local,id=f,path=a,security_model=none -device virtio-9p-device,fsdev=f",
+        "-fsdev local,id=f,path=a,security_model=none -device virtio-9p-device,fsdev=f,mount_tag="
+        "01234567890123456789012345678901",
+        "-fsdev local,id=f,path=a,security_model=none,other=x",
+        "-virtfs local,path=a,mount_tag=t,security_model=none -virtfs local,path=b,mount_tag=t,security_model=none"})
+    EXPECT_NE(make(std::string("-nodefaults ") + line).refused(), "") << line;
+  EXPECT_EQ(make("-nodefaults -fsdev local,id=f,path=a,security_model=none").refused(), "") << "nobody has it";
 }
 
 TEST(QemuLine, DisksOnScsiHaveQemusAddresses) {
