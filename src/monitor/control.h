@@ -9,7 +9,7 @@
 namespace armvisor::monitor {
 
 /// As QEMU calls them: RunState.
-enum class RunState { Prelaunch, Running, Paused, Shutdown };
+enum class RunState { Prelaunch, Running, Paused, Debug, Shutdown };
 
 struct CpuInfo {
   u32 index = 0;

@@ -87,8 +87,8 @@ std::string info_network(MachineControl& m) {
 
 std::string info_status(MachineControl& m) {
   const RunState state = m.state();
-  const std::string why =
-      state == RunState::Prelaunch || state == RunState::Shutdown ? std::string(" (") + name(state) + ")" : "";
+  const bool says_all = state == RunState::Running || state == RunState::Paused;
+  const std::string why = says_all ? "" : std::string(" (") + name(state) + ")";
   return std::string("VM status: ") + (state == RunState::Running ? "running" : "paused") + why + "\n";
 }
 
@@ -204,6 +204,7 @@ const char* name(RunState state) {
     case RunState::Prelaunch: return "prelaunch";
     case RunState::Running: return "running";
     case RunState::Paused: return "paused";
+    case RunState::Debug: return "debug";
     case RunState::Shutdown: return "shutdown";
   }
   return "";

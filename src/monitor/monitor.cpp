@@ -8,12 +8,14 @@
 
 namespace armvisor::monitor {
 
-Monitor::Monitor(devices::Chardev& line, Mode mode, MachineControl& machine) : line_(line) {
-  const auto say = [this](std::string_view text) { this->say(text); };
-  if (mode == Mode::Readline)
-    session_ = std::make_unique<HmpSession>(machine, say);
-  else
-    session_ = std::make_unique<QmpSession>(machine, mode == Mode::ControlPretty, say);
+Monitor::Monitor(devices::Chardev& line, Mode mode, MachineControl& machine)
+    : Monitor(line, [&](Session::Say say) -> std::unique_ptr<Session> {
+        if (mode == Mode::Readline) return std::make_unique<HmpSession>(machine, say);
+        return std::make_unique<QmpSession>(machine, mode == Mode::ControlPretty, say);
+      }) {}
+
+Monitor::Monitor(devices::Chardev& line, const std::function<std::unique_ptr<Session>(Session::Say)>& make)
+    : line_(line), session_(make([this](std::string_view text) { say(text); })) {
   line.attach({.input = [this](std::span<const u8> bytes) { return input(bytes); },
                .send_break = {},
                .opened = [this](bool open) { opened(open); },

@@ -3,6 +3,7 @@
 //
 // What it says waits in a memory of a bounded size for the line to take it; while there is much, no commands are taken,
 // and events that find no room are lost. On a mux it says nothing while it has no focus.
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,6 +21,8 @@ class Monitor {
 
   /// Both outlive it. Begins to listen.
   Monitor(devices::Chardev& line, Mode mode, MachineControl& machine);
+  /// Likewise, with another session, which is made with where its words go.
+  Monitor(devices::Chardev& line, const std::function<std::unique_ptr<Session>(Session::Say)>& make);
   ~Monitor();
   Monitor(const Monitor&) = delete;
 

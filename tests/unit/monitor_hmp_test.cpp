@@ -18,6 +18,8 @@ TEST(Hmp, CommandsSayWhatQemusSay) {
   EXPECT_EQ(run(" info  status "), "VM status: paused\n");
   m.now = RunState::Prelaunch;
   EXPECT_EQ(run("info status"), "VM status: paused (prelaunch)\n");
+  m.now = RunState::Debug;
+  EXPECT_EQ(run("info status"), "VM status: paused (debug)\n");
   EXPECT_EQ(run("info version"), "10.0.2fake\n");
   EXPECT_EQ(run("info name"), "");
   EXPECT_EQ(run("info uuid"), "00000000-0000-0000-0000-000000000000\n");
