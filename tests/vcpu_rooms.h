@@ -40,13 +40,15 @@ class DevicePort final : public MachinePort {
 class VcpuRooms final : public Inbox::Owner {
  public:
   VcpuRooms(Shared& shared, u32 index)
-      : inbox(*this, context->dispatch, shared.holders, true),
+      : stops(shared.stops),
+        inbox(*this, context->dispatch, shared.holders, true),
         outbox(index, shared.inboxes, context->policy),
         memory(*context, shared, index, inbox, outbox, clock, nullptr),
         windows(*context, shared, memory, inbox),
         views(*context, memory, windows),
         system(*context, shared, index, memory, windows, views, inbox, outbox, nullptr) {
     shared.inboxes.push_back(&inbox);
+    context->stops = &stops;
     arm::CpuState& s = context->guest;
     s = arm::reset_state(index, shared.config.vcpus);
     s.cp15.ttbr0 = k_table;
@@ -81,6 +83,7 @@ class VcpuRooms final : public Inbox::Owner {
   }
 
   std::unique_ptr<Context> context = std::make_unique<Context>();
+  VcpuStops stops;
   Inbox inbox;
   Outbox outbox;
   measure::VcpuClock clock;

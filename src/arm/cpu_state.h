@@ -21,7 +21,8 @@ struct DebugState {
   u32 wvr[k_watchpoints] = {}, wcr[k_watchpoints] = {};
   /// What the registers above ask for, in bits of debug_events.h. Their writers keep it, since blocks depend on it.
   u32 armed = 0;
-  u32 reserved = 0;
+  /// What an external debugger asks for, in the same bits. Its vCPU's engine keeps it; no register shows it.
+  u32 external = 0;
 };
 
 /// System control registers (ARM DDI 0406C B4.1) that hold state. Registers that only act (TLBIALL, ...) or are

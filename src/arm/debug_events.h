@@ -1,7 +1,7 @@
 #pragma once
 // Debug events of monitor debug-mode (ARM DDI 0406C C3): which instructions and accesses the breakpoints, watchpoints
-// and vector catches of the debug registers (debug_registers.cpp) are for. There is no external debugger, so halting
-// debug-mode cannot be entered.
+// and vector catches of the debug registers (debug_registers.cpp) are for. An external debugger does without the
+// registers (external_debug.h), so halting debug-mode cannot be entered.
 //
 // What the manual leaves UNPREDICTABLE in monitor debug-mode is no event: breakpoints for a Context ID alone or for an
 // address mismatch at PL1, which the abort handler itself would meet, vector catches of Prefetch and Data Aborts, and
@@ -21,6 +21,16 @@ inline bool code_is_armed(const CpuState& s, bool privileged) {
 }
 inline bool data_is_armed(const CpuState& s, bool privileged) {
   return (s.cp15.debug.armed & (privileged ? k_armed_pl1_data : k_armed_pl0_data)) != 0;
+}
+
+/// The same, or an external debugger may stop there: what blocks, and what is kept of translations, depend on.
+inline bool code_may_stop(const CpuState& s, bool privileged) {
+  return code_is_armed(s, privileged) ||
+         (s.cp15.debug.external & (privileged ? k_armed_pl1_code : k_armed_pl0_code)) != 0;
+}
+inline bool data_may_stop(const CpuState& s, bool privileged) {
+  return data_is_armed(s, privileged) ||
+         (s.cp15.debug.external & (privileged ? k_armed_pl1_data : k_armed_pl0_data)) != 0;
 }
 
 /// DebugState::armed as its other members ask for.

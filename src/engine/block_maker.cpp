@@ -29,8 +29,9 @@ frontend::Context BlockMaker::whole_context(const CodeSite& site) const {
 }
 
 BlockMaker::Made BlockMaker::make(const CodeSite& site, u32 cold_runs) {
+  const auto held = shared_.stops.hold();
   while (true) {
-    const bool may_be_known = !site.second && !shared_.config.translator;
+    const bool may_be_known = !site.second && !shared_.config.translator && may_move_to(site);
     const Block* const known = may_be_known ? shared_.code.find_anywhere(site.pa, site.key) : nullptr;
     if (known && known->can_move() && known->pc != site.pc)
       if (Block* const moved = move(*known, site)) return {moved, How::Moved};
@@ -49,6 +50,7 @@ BlockMaker::Made BlockMaker::make(const CodeSite& site, u32 cold_runs) {
 }
 
 bool BlockMaker::make_hot(const CodeSite& site) {
+  const auto held = shared_.stops.hold();
   CodeSource source(site.pc, site.host, site.second);
   auto block = lower(site, 0, source);
   if (!block || !block->compiled) return false;
@@ -56,6 +58,8 @@ bool BlockMaker::make_hot(const CodeSite& site) {
 }
 
 bool BlockMaker::make_region(const CodeSite& site) {
+  const auto held = shared_.stops.hold();
+  if (!may_move_to(site)) return false;
   CodeSource source = CodeSource::page_of(site.pc, site.host);
   source.read();
   const auto known = [&](u32 at) {
@@ -71,6 +75,9 @@ bool BlockMaker::make_region(const CodeSite& site) {
   if (shared_.config.trace) trace_block(*block, *region, source.at_pc());
   return shared_.code.publish(std::move(block), source, CodeCache::Place::Head, claimer_);
 }
+
+/// What is known of other addresses is right for this page, too: no instruction in it is a debugger's breakpoint.
+bool BlockMaker::may_move_to(const CodeSite& site) const { return shared_.stops.now().in_page(site.pc).empty(); }
 
 /// A copy of `known`, which has the same bytes and can be moved. Null: there is no room for code, or `known` is dead.
 Block* BlockMaker::move(const Block& known, const CodeSite& site) {
@@ -99,7 +106,8 @@ bool BlockMaker::translate(const CodeSite& site, u32 max_insns, CodeSource& sour
     ir_.fp = true;
   } else {
     ir_.insts.clear();
-    if (!frontend::translate(whole_context(site), site.pc, source.bytes(), {.max_insns = max_insns}, ir_)) return false;
+    const frontend::Limits limits{.max_insns = max_insns, .stops = shared_.stops.now().in_page(site.pc)};
+    if (!frontend::translate(whole_context(site), site.pc, source.bytes(), limits, ir_)) return false;
     if (site.second && ir_.guest_bytes <= k_page_size - (site.pc & k_page_mask)) return false;
   }
   ir::sink_compares(ir_);

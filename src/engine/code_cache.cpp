@@ -175,6 +175,17 @@ bool CodeCache::invalidate(GuestPa pa, u64 size) {
   return kill_range(pa, size);
 }
 
+void CodeCache::drop_page(u32 va) {
+  const std::lock_guard guard(lock_);
+  for (const u64 frame : pages_.frames()) {
+    const u64 first = frame << k_page_bits;
+    std::vector<Block*> there = pages_.on(first, first | k_page_mask);
+    std::erase_if(there, [va](const Block* block) { return (block->pc ^ va) >> k_page_bits != 0; });
+    kill_all(there);
+  }
+  dead_.end_epoch();
+}
+
 /// There is no room, nor will be when what is dead has been freed.
 bool CodeCache::is_full() const {
   const u64 live = bytes_.load(std::memory_order_relaxed);

@@ -15,6 +15,7 @@ namespace armvisor::engine {
 class GuestMemory;
 class SystemEffects;
 class TranslatingVcpu;
+class VcpuStops;
 class Windows;
 
 /// Direct-mapped cache from program counter to block, private to a vCPU. An entry holds while its tag is View::tag with
@@ -125,6 +126,7 @@ struct Context {
   Scratch scratch;
   u32 heat[k_heat_entries] = {};  ///< generated code: by heat_index, how often loops there may yet run
   JumpEntry jump[k_jump_entries];
+  VcpuStops* stops = nullptr;  ///< of who calls C++
 
   void forget_jumps() { std::fill(std::begin(jump), std::end(jump), JumpEntry{}); }
 };

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "arm/cpu_state.h"
+#include "arm/external_debug.h"
 #include "arm/semihosting.h"
 #include "base/result.h"
 #include "measure/snapshot.h"
@@ -56,7 +57,16 @@ enum class Exit : u8 {
   Wait,       ///< WFI with nothing pending: call run() again after an interrupt or kick
   WaitEvent,  ///< WFE likewise; a short sleep or an event ends it
   Yield,      ///< the guest spins; give the host CPU away
+  Debug,      ///< an external debugger wanted it: Vcpu::debug_stop() says why
   Differs,    ///< --verify: compiled code did not do what the interpreter does; the machine should end
+};
+
+/// Why a vCPU has stopped for an external debugger: at the instruction of PC, which has not been executed.
+struct DebugStop {
+  enum class Why : u8 { Step, Breakpoint, Watchpoint };
+  Why why = Why::Step;
+  u32 address = 0;             ///< of the instruction; of a watchpoint, where it begins
+  arm::ExternalWatch watch{};  ///< of a watchpoint
 };
 
 /// Interrupt inputs of a vCPU, written by the interrupt controller from any thread.
@@ -80,6 +90,10 @@ class Vcpu {
   virtual void table_hint(TableHint hint, GuestPa table, u32 level) = 0;
   virtual bool uses_table_hints() const = 0;  ///< they have an effect, with the policy in force
   virtual void set_event() = 0;               ///< (any thread) sets the event register (SEV)
+  /// Between runs, with `on`: run() executes one instruction, or takes one exception, and returns Debug. If something
+  /// else makes it return before, it goes on with that when it is called again. `interrupts`: these may be taken.
+  virtual void step(bool on, bool interrupts) = 0;
+  virtual const DebugStop& debug_stop() const = 0;  ///< after Exit::Debug
   /// Where its time goes. run() tells guest, hypervisor and devices apart; its caller says when it sleeps.
   measure::VcpuClock& clock() { return clock_; }
   const measure::VcpuClock& clock() const { return clock_; }
@@ -95,6 +109,8 @@ class Engine {
   virtual Vcpu& vcpu(u32 index) = 0;
   virtual u32 vcpu_count() const = 0;
   virtual void rom_changed(GuestPa pa, u64 size) = 0;  ///< (any thread)
+  /// Where all vCPUs stop for an external debugger. None of them may run.
+  virtual void set_debug_stops(arm::ExternalStops stops) = 0;
   /// (any thread) Waits until another thread has compiled all that vCPUs have asked it for. For tests; no vCPU may run.
   virtual void await_compiler() = 0;
   virtual measure::Snapshot stats() const = 0;  ///< (any thread) without devices and marks

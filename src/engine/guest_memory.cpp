@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/bits.h"
+#include "engine/debug_stops.h"
 #include "engine/guest_access.h"
 #include "engine/shared.h"
 #include "frontend/decoder.h"
@@ -89,7 +90,7 @@ arm::Fault GuestMemory::find_page(u32 va, arm::Access access, bool privileged, P
   const bool ram = shared_.ram.contains(frame, k_page_size), write = access == arm::Access::Write;
   u8* const host = ram ? shared_.ram.host(frame) : write ? nullptr : const_cast<u8*>(shared_.port.rom_page(frame));
   const bool execute = access == arm::Access::Execute;
-  const bool keep = answer == Keep::Yes && (execute || (host && !arm::page_is_watched(context_.guest, va, privileged)));
+  const bool keep = answer == Keep::Yes && (execute || (host && !page_is_watched(va, privileged)));
   out = {.frame = frame, .host = host, .normal = t.type == arm::MemoryType::Normal, .ram = ram, .kept = keep};
   if (!keep) return {};
   if (execute)
@@ -100,7 +101,12 @@ arm::Fault GuestMemory::find_page(u32 va, arm::Access access, bool privileged, P
   return {};
 }
 
+bool GuestMemory::page_is_watched(u32 va, bool privileged) const {
+  return arm::page_is_watched(context_.guest, va, privileged) || context_.stops->now().page_is_watched(va);
+}
+
 bool GuestMemory::is_watched(u32 va, u32 size, bool write, bool unprivileged) {
+  if (context_.stops->stops_access(va, size, write)) return !fail(arm::FaultType::Debug, va, write);
   const bool privileged = is_privileged(unprivileged);
   const auto address = arm::watched_address(context_.guest, va, size, write, privileged);
   if (!address) return false;

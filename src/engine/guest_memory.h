@@ -103,11 +103,13 @@ class GuestMemory final : public Claimer, private arm::WalkMemory, private mmu::
   bool resolve(u32 va, bool write, bool unprivileged, Place& out);
   bool cached_place(u32 va, bool write, bool unprivileged, Place& out);
   bool resolve(u32 va, const ir::Access& access, bool write, bool unprivileged, Span& out);
-  /// False: the access is a Watchpoint debug event.
+  /// False: the access is a Watchpoint debug event, or an external debugger stops before it.
   bool check_watchpoints(u32 va, u32 size, bool write, bool unprivileged) {
-    return context_.guest.cp15.debug.armed == 0 || !is_watched(va, size, write, unprivileged);
+    const arm::DebugState& debug = context_.guest.cp15.debug;
+    return (debug.armed | debug.external) == 0 || !is_watched(va, size, write, unprivileged);
   }
   bool is_watched(u32 va, u32 size, bool write, bool unprivileged);
+  bool page_is_watched(u32 va, bool privileged) const;
   bool load_part(const Span& span, const Part& part, u64& value);
   bool store_part(const Span& span, const Part& part, u64 value);
   bool device(GuestPa pa, u32 size, bool write, u64& value);

@@ -8,6 +8,7 @@
 #include "engine/backend.h"
 #include "engine/background.h"
 #include "engine/code_cache.h"
+#include "engine/debug_stops.h"
 #include "engine/engine.h"
 #include "engine/exclusive.h"
 #include "engine/verify.h"
@@ -32,10 +33,11 @@ struct Shared {
   CodeCache code;
   BlockHolders holders;
   ExclusiveTable exclusives;
+  DebugStops stops;
   const u32 host_cpus = count_host_cpus();
   measure::TickScale tick_scale;
-  std::unique_ptr<Verifier> verifier;  ///< with --verify
-  std::vector<Inbox*> inboxes;         ///< of the vCPUs, by their numbers
+  std::unique_ptr<Verifier> verifier;              ///< with --verify
+  std::vector<Inbox*> inboxes;                     ///< of the vCPUs, by their numbers
   std::unique_ptr<BackgroundCompiler> background;  ///< null: vCPUs compile
 
   /// Host address of a page outside devices, or null. ROM's must not be written (MachinePort::rom_page).

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "arm/debug_events.h"
+#include "engine/debug_stops.h"
 #include "engine/shared.h"
 #include "memory/fence.h"
 
@@ -52,7 +53,11 @@ void SystemEffects::debug_changed() {
   const arm::DebugState& debug = context_.guest.cp15.debug;
   for (u32 n = 0; n < arm::k_watchpoints; ++n)
     if (const auto range = arm::watched_range(debug, n)) tlb_.drop_translations(range->va, range->bits);
-  context_.policy.debug_filter = arm::instruction_filter(debug);
+  for (const arm::ExternalWatch& watch : context_.stops->now().watchpoints) {
+    const bool in_one_page = (watch.va ^ (watch.va + watch.size - 1)) >> k_page_bits == 0;
+    tlb_.drop_translations(watch.va, in_one_page ? k_page_bits : k_page_bits + 1);
+  }
+  context_.policy.debug_filter = arm::instruction_filter(debug) | context_.stops->filter();
   tlb_.window_changed();
   views_.sync();
 }

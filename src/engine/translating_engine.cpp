@@ -31,6 +31,10 @@ class TranslatingEngine final : public Engine, private WriteWatch {
       inbox->post({.kind = Request::Kind::Forget, .asid = Asid(), .pa = GuestPa()});
   }
 
+  void set_debug_stops(arm::ExternalStops stops) override {
+    shared_.stops.change(std::move(stops), [this](u32 va) { shared_.code.drop_page(va); });
+  }
+
   void await_compiler() override {
     if (shared_.background) shared_.background->await_idle();
   }

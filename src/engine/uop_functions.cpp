@@ -6,6 +6,7 @@
 #include "arm/debug_events.h"
 #include "arm/fp.h"
 #include "engine/context.h"
+#include "engine/debug_stops.h"
 #include "engine/dsp.h"
 #include "engine/system_effects.h"
 #include "ir/vector.h"
@@ -129,7 +130,7 @@ bool write_sys64(Context& c, const Uop& u) {
 bool no_debug_event(Context& c, const Uop& u) {
   const u32 pc = static_cast<u32>(u.imm);
   const bool may_be = c.policy.debug_filter >> arm::filter_bit(pc) & 1;
-  r32(c, u.dst) = !may_be || arm::instruction_event(c.guest, pc) == arm::DebugEntry::None;
+  r32(c, u.dst) = !may_be || (!c.stops->stops_at(pc) && arm::instruction_event(c.guest, pc) == arm::DebugEntry::None);
   return true;
 }
 

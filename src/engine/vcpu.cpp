@@ -46,6 +46,7 @@ TranslatingVcpu::TranslatingVcpu(Shared& shared, u32 index)
       shared_(shared),
       index_(index),
       journal_(shared.verifier ? std::make_unique<Journal>() : nullptr),
+      stops_(shared.stops),
       // (With --verify a block runs twice, and its interpreted form is none that the code cache knows.)
       inbox_(*this, context_.dispatch, shared.holders, /*may_part=*/shared.verifier == nullptr),
       outbox_(index, shared.inboxes, context_.policy),
@@ -59,6 +60,7 @@ TranslatingVcpu::TranslatingVcpu(Shared& shared, u32 index)
   context_.memory = &memory_;
   context_.windows = &windows_;
   context_.system = &system_;
+  context_.stops = &stops_;
   std::fill(std::begin(context_.heat), std::end(context_.heat), shared.backend->hot());
   context_.policy.host_to_pa = shared.ram.base().value - reinterpret_cast<u64>(shared.ram.host(shared.ram.base()));
   context_.policy.exclusive_slots = shared.exclusives.slots();
@@ -88,6 +90,7 @@ void TranslatingVcpu::enter_run() {
   windows_.thread_changed();
   context_.dispatch.block = nullptr;
   context_.dispatch.link = nullptr;
+  if (stops_.refresh(context_.guest)) system_.debug_changed();
   views_.sync();
 }
 
@@ -116,7 +119,7 @@ Exit TranslatingVcpu::run() {
       if (serve()) return Exit::Kicked;
       if (std::exchange(context_.dispatch.yield, false)) return Exit::Yield;
     }
-    if (context_.dispatch.lines.load(std::memory_order_relaxed)) take_interrupts();
+    if (context_.dispatch.lines.load(std::memory_order_relaxed) && stops_.takes_interrupts()) take_interrupts();
     Block* const block = finder_.find();
     Link* const link = context_.dispatch.link;
     context_.dispatch.link = nullptr;
@@ -185,6 +188,7 @@ bool TranslatingVcpu::fetch_page(u32 va, CodePage& page) {
     if (const arm::Fault fault = memory_.find_page(va, arm::Access::Execute, s.privileged(), found)) {
       count(Counter::TrueExec);
       count(Counter::PrefetchAbort);
+      stops_.stepped();
       arm::take_prefetch_abort(s, fault, s.r[15]);
       return false;
     }
@@ -197,6 +201,7 @@ bool TranslatingVcpu::fetch_page(u32 va, CodePage& page) {
   external.type = arm::FaultType::SyncExternal;
   external.va = va;
   count(Counter::PrefetchAbort);
+  stops_.stepped();
   arm::take_prefetch_abort(s, external, s.r[15]);
   return false;
 }
@@ -279,8 +284,17 @@ void TranslatingVcpu::enter_data_abort() {
   resync();
 }
 
+/// At the instruction at `pc`, whose ITSTATE is `it`.
+Exit TranslatingVcpu::stop_for_debugger(u32 pc, u8 it) {
+  context_.guest.r[15] = pc;
+  context_.guest.it = it;
+  stops_.take();
+  return Exit::Debug;
+}
+
 std::optional<Exit> TranslatingVcpu::leave_block(Leave why) {
   arm::CpuState& s = context_.guest;
+  if (stops_.pending()) return stop_for_debugger(context_.dispatch.pc(), context_.dispatch.mark().it);
   switch (why) {
     case Leave::Lookup:
     case Leave::Attention: return {};
@@ -295,11 +309,13 @@ std::optional<Exit> TranslatingVcpu::leave_block(Leave why) {
     case Leave::Smc: return hypercall(true);
     case Leave::Wfi:
       s.r[15] = static_cast<u32>(context_.dispatch.at->imm);
+      if (stops_.ends_step(s.r[15])) return stop_for_debugger(s.r[15], 0);
       waited_ = !line_pending();
       if (waited_) return Exit::Wait;
       break;
     case Leave::Wfe:
       s.r[15] = static_cast<u32>(context_.dispatch.at->imm);
+      if (stops_.ends_step(s.r[15])) return stop_for_debugger(s.r[15], 0);
       if ((context_.dispatch.event.exchange(0) | s.event) == 0 && !line_pending()) return Exit::WaitEvent;
       s.event = 0;
       break;

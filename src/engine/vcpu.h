@@ -16,6 +16,7 @@
 #include "arm/exceptions.h"
 #include "engine/block_finder.h"
 #include "engine/context.h"
+#include "engine/debug_stops.h"
 #include "engine/engine.h"
 #include "engine/shared.h"
 #include "engine/system_effects.h"
@@ -36,6 +37,8 @@ class TranslatingVcpu final : public Vcpu, private Inbox::Owner, private BlockFi
   void kick() override;
   void set_event() override { context_.dispatch.event.store(1); }
   void table_hint(TableHint hint, GuestPa table, u32) override { system_.table_hint(hint, table); }
+  void step(bool on, bool interrupts) override { stops_.step(on, interrupts); }
+  const DebugStop& debug_stop() const override { return stops_.last(); }
   bool uses_table_hints() const override { return shared_.config.mmu == MmuPolicy::RmapHints; }
 
   // --- for generated code, between blocks (vcpu.cpp)
@@ -62,6 +65,7 @@ class TranslatingVcpu final : public Vcpu, private Inbox::Owner, private BlockFi
   void take_data_abort();
   void take_debug_event();
   std::optional<Exit> leave_block(Leave why);
+  Exit stop_for_debugger(u32 pc, u8 it);
 
   // --- verify.cpp
   Leave run_once(Block* block, bool& asked);
@@ -94,6 +98,7 @@ class TranslatingVcpu final : public Vcpu, private Inbox::Owner, private BlockFi
   Shared& shared_;
   const u32 index_;
   std::unique_ptr<Journal> journal_;  ///< with --verify
+  VcpuStops stops_;
   Inbox inbox_;
   Outbox outbox_;
   GuestMemory memory_;

@@ -27,7 +27,7 @@ void Windows::thread_changed() {
 u64 Windows::base_for(bool privileged, u32 key) {
   const Backend::Windows mode = shared_.backend->windows();
   if (mode == Backend::Windows::Off || frontend::Context::align_strict_of(key)) return 0;
-  if (arm::data_is_armed(context_.guest, privileged)) return 0;
+  if (arm::data_may_stop(context_.guest, privileged)) return 0;
   const mmu::Window* const window = tlb_.window(privileged);
   if (window && tlb_.window_use(privileged).on) return window->base();
   return mode == Backend::Windows::AtOnce && !privileged ? k_window_wanted : 0;

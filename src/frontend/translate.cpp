@@ -1,6 +1,7 @@
 // The driver: decodes a block's instructions, opens their conditions, calls their handlers, and ends the block.
 #include "frontend/translate.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "arm/debug_events.h"
@@ -16,8 +17,8 @@ constexpr u32 k_cpacr_asedis = 1u << 31, k_fpexc_en = 1u << 30;
 
 class Driver {
  public:
-  Driver(const Context& context, u32 pc, std::span<const u8> code, ir::Block& block)
-      : t_(context, block), block_(block), code_(code) {
+  Driver(const Context& context, u32 pc, std::span<const u8> code, std::span<const u32> stops, ir::Block& block)
+      : t_(context, block), block_(block), code_(code), stops_(stops) {
     std::vector<ir::Inst> room = std::move(block_.insts);
     room.clear();
     block_ = {};
@@ -67,6 +68,8 @@ class Driver {
     return true;
   }
 
+  bool is_stop(u32 pc) const { return !stops_.empty() && std::ranges::binary_search(stops_, pc); }
+
   Cond condition(const Inst& inst) const {
     // BKPT is unconditional even inside an IT block (A8.8.24).
     const bool bkpt = inst.bytes == 2 && (inst.raw & 0xff00) == 0xbe00;
@@ -79,7 +82,7 @@ class Driver {
     t_.it_written = false;
     ++block_.insn_count;
     t_.ir.append({.op = Op::Insn, .attr = inst.bytes, .disp = t_.context.it, .imm = t_.pc.value});
-    if (t_.context.debug_events) t_.check_debug_event();
+    if (t_.context.debug_events || is_stop(t_.pc.value)) t_.check_debug_event();
     const Cond cond = condition(inst);
     const bool conditional = cond < Cond::AL;
     const u32 label = conditional ? t_.ir.new_label() : 0;
@@ -115,6 +118,7 @@ class Driver {
   Translator t_;
   ir::Block& block_;
   std::span<const u8> code_;
+  std::span<const u32> stops_;
 };
 
 }  // namespace
@@ -141,13 +145,13 @@ Context Context::of(const arm::CpuState& s, bool privileged) {
   c.vfp_enabled = c.vfp_accessible && (s.fpexc & k_fpexc_en) != 0;
   c.simd_enabled = c.vfp_enabled && (cpacr & k_cpacr_asedis) == 0;
   c.fp_default = (s.fpscr_ctl & (arm::k_fpscr_fz | arm::k_fpscr_dn | arm::k_fpscr_rmode)) == 0;
-  c.debug_events = arm::code_is_armed(s, privileged);
+  c.debug_events = arm::code_may_stop(s, privileged);
   c.sctlr_nmfi = (s.cp15.sctlr & k_sctlr_nmfi) != 0;
   return c;
 }
 
 bool translate(const Context& context, u32 pc, std::span<const u8> code, const Limits& limits, ir::Block& block) {
-  return Driver(context, pc, code, block).run(limits);
+  return Driver(context, pc, code, limits.stops, block).run(limits);
 }
 
 }  // namespace armvisor::frontend

@@ -21,7 +21,7 @@ struct Context {
   bool simd_enabled = false;    ///< as vfp_enabled, and CPACR.ASEDIS clear
   bool user_wfx_trap = false;   ///< SCTLR.nTWI clear at PL0 etc.; false on this CPU
   bool sctlr_nmfi = false;
-  bool debug_events = false;  ///< an instruction may be a breakpoint or vector catch: each asks (arm/debug_events.h)
+  bool debug_events = false;  ///< any instruction may be a debug event: each asks (arm/debug_events.h)
   bool fp_default = true;     ///< FPSCR: round to nearest, neither flush-to-zero nor default NaN
   arm::Semihosting semihosting = arm::Semihosting::Off;  ///< the machine's, and in no key
 
@@ -43,6 +43,8 @@ struct Context {
 struct Limits {
   u32 max_insns = 64;
   u32 end = 1;  ///< the block ends before the instruction at this address (an odd one: none)
+  /// Instructions that ask whether they are debug events, whatever the context says: addresses in order.
+  std::span<const u32> stops{};
 };
 
 /// Translates from `pc`. `code` holds the bytes from pc to the end of its page, or more; translation never reads past

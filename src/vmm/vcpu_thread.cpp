@@ -20,13 +20,15 @@ constexpr std::chrono::microseconds k_wait_event{100};
 }  // namespace
 
 VcpuThread::VcpuThread(engine::Vcpu& vcpu, u32 index, u32 count, std::function<void()> on_run,
-                       std::function<void()> on_crash, std::function<void()> on_difference)
+                       std::function<void()> on_crash, std::function<void()> on_difference,
+                       std::function<void()> on_debug)
     : vcpu_(vcpu),
       index_(index),
       count_(count),
       on_run_(std::move(on_run)),
       on_crash_(std::move(on_crash)),
-      on_difference_(std::move(on_difference)) {}
+      on_difference_(std::move(on_difference)),
+      on_debug_(std::move(on_debug)) {}
 
 Status VcpuThread::start(bool powered, bool paused) {
   if (powered) power_ = CpuPower::On;
@@ -86,6 +88,16 @@ void VcpuThread::resume() {
   {
     const std::lock_guard guard(mutex_);
     paused_ = false;
+  }
+  changed_.notify_all();
+}
+
+/// What waits for an interrupt waits no more: the instruction is the one behind.
+void VcpuThread::step(bool on, bool interrupts) {
+  vcpu_.step(on, interrupts);
+  {
+    const std::lock_guard guard(mutex_);
+    step_ = on;
   }
   changed_.notify_all();
 }
@@ -209,6 +221,7 @@ void VcpuThread::look_for_crash() {
 
 void VcpuThread::after_run(engine::Exit exit) {
   if (sample_.exchange(false)) look_for_crash();
+  if (exit == engine::Exit::Debug && on_debug_) on_debug_();  // before others see that it does not run
   std::unique_lock lock(mutex_);
   running_ = false;
   if (paused_) changed_.notify_all();
@@ -226,7 +239,8 @@ void VcpuThread::after_run(engine::Exit exit) {
       lock.unlock();
       sched_yield();
       break;
-    case engine::Exit::Kicked: break;
+    case engine::Exit::Kicked:
+    case engine::Exit::Debug: break;
     case engine::Exit::Differs:
       power_ = CpuPower::Off;
       lock.unlock();
@@ -237,7 +251,7 @@ void VcpuThread::after_run(engine::Exit exit) {
 
 void VcpuThread::wait_for_interrupt(std::unique_lock<std::mutex>& lock) {
   fall_asleep();
-  changed_.wait(lock, [this] { return stop_ || vcpu_.line_pending(); });
+  changed_.wait(lock, [this] { return stop_ || step_ || vcpu_.line_pending(); });
 }
 
 /// The call is made again afterwards, by the instruction itself.

@@ -15,9 +15,10 @@ namespace armvisor::vmm {
 class VcpuThread {
  public:
   /// `on_crash` is called on the thread when the guest can run no further; `on_run` whenever it begins to run after a
-  /// sleep; `on_difference` when its engine found one (--verify), after which it does not run any more.
+  /// sleep; `on_difference` when its engine found one (--verify), after which it does not run any more; `on_debug` when
+  /// it has stopped for a debugger, and runs on unless it is paused there.
   VcpuThread(engine::Vcpu& vcpu, u32 index, u32 count, std::function<void()> on_run, std::function<void()> on_crash,
-             std::function<void()> on_difference = {});
+             std::function<void()> on_difference = {}, std::function<void()> on_debug = {});
   ~VcpuThread() { stop(); }
 
   /// `powered`: runs from the state that the vCPU has. Otherwise it waits for turn_on(). `paused`: as after pause().
@@ -30,7 +31,9 @@ class VcpuThread {
   void pause();              ///< (any thread) runs nothing until resume(); what runs now may end after it returns
   void wait_until_paused();  ///< after pause(): returns when nothing runs; not from the thread itself
   void resume();             ///< (any thread)
-  void sample();             ///< (any thread) have a look for a crash, if it runs
+  /// While it is paused: the next instruction is its last until it is paused again, or, without `on`, no more so.
+  void step(bool on, bool interrupts);
+  void sample();  ///< (any thread) have a look for a crash, if it runs
   bool sleeping() const { return sleeping_.load(); }
 
   int thread_id() const { return thread_id_.load(); }  ///< of the host, after start()
@@ -56,7 +59,7 @@ class VcpuThread {
 
   engine::Vcpu& vcpu_;
   const u32 index_, count_;
-  const std::function<void()> on_run_, on_crash_, on_difference_;
+  const std::function<void()> on_run_, on_crash_, on_difference_, on_debug_;
   CrashWatch crash_watch_;
   std::atomic<bool> sleeping_{true};
   std::atomic<bool> sample_{false};
@@ -67,7 +70,7 @@ class VcpuThread {
   std::condition_variable changed_;
   machine::CpuPower power_ = machine::CpuPower::Off;
   u32 entry_ = 0, context_id_ = 0;
-  bool stop_ = false, off_ = false, suspend_ = false, event_ = false, paused_ = false;
+  bool stop_ = false, off_ = false, suspend_ = false, event_ = false, paused_ = false, step_ = false;
   bool running_ = false;  ///< inside of the engine
   bool in_call_ = false;  ///< to sleep as wait_in_call() says
   std::thread thread_;

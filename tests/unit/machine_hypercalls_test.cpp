@@ -17,6 +17,8 @@ struct Vcpu final : engine::Vcpu {
   void set_line(engine::InputLine, bool) override {}
   bool line_pending() const override { return false; }
   void kick() override {}
+  void step(bool, bool) override {}
+  const engine::DebugStop& debug_stop() const override { return stop_reason; }
   void set_event() override {}
   void table_hint(TableHint hint, GuestPa table, u32 level) override {
     log += "hint " + std::to_string(static_cast<int>(hint)) + " " + std::to_string(table.value) + " " +
@@ -24,6 +26,7 @@ struct Vcpu final : engine::Vcpu {
   }
   bool uses_table_hints() const override { return hints; }
   arm::CpuState s;
+  engine::DebugStop stop_reason;
   bool hints = false;
   std::string log;
 };

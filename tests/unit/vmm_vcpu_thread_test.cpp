@@ -37,9 +37,12 @@ class ScriptedVcpu final : public engine::Vcpu {
     kicked_ = true;
     changed_.notify_all();
   }
+  void step(bool, bool) override {}
+  const engine::DebugStop& debug_stop() const override { return stop_reason; }
   void set_event() override {}
   void table_hint(engine::TableHint, GuestPa, u32) override {}
   bool uses_table_hints() const override { return false; }
+  engine::DebugStop stop_reason;
 
   void then(std::function<Exit()> step) {
     const std::lock_guard guard(mutex_);

@@ -1,5 +1,6 @@
 #include "engine/jit/services.h"
 
+#include "engine/debug_stops.h"
 #include "engine/jit/side_tables.h"
 #include "engine/uop_functions.h"
 #include "engine/vcpu.h"
@@ -15,18 +16,21 @@ const Uop* enter_service(Context* c, u64 uop) {
   return u;
 }
 
+/// An access was not made: it faults, or a debugger stops the vCPU before it.
+void raise_fault(Context* c) {
+  c->dispatch.raised = static_cast<u32>(c->stops->pending() ? Leave::Bkpt : Leave::Fault);
+}
+
 u64 service_load(Context* c, u64 va, u64 uop, u64) {
   const Uop* u = enter_service(c, uop);
   u64 value = 0;
-  if (!c->memory->load(static_cast<u32>(va), u->attr, u->attr2, value))
-    c->dispatch.raised = static_cast<u32>(Leave::Fault);
+  if (!c->memory->load(static_cast<u32>(va), u->attr, u->attr2, value)) raise_fault(c);
   return value;
 }
 
 u64 service_store(Context* c, u64 va, u64 uop, u64 value) {
   const Uop* u = enter_service(c, uop);
-  if (!c->memory->store(static_cast<u32>(va), u->attr, u->attr2, value))
-    c->dispatch.raised = static_cast<u32>(Leave::Fault);
+  if (!c->memory->store(static_cast<u32>(va), u->attr, u->attr2, value)) raise_fault(c);
   return 0;
 }
 
@@ -47,7 +51,11 @@ u64 service_window_store(Context* c, u64 va, u64 uop, u64 value) {
 u64 run_helper(Context* c, u64 uop, Leave raises) {
   const Uop* u = enter_service(c, uop);
   c->counters.add(measure::Counter::CodeHelper);
-  if (!helper_by_number(u->helper_number)(*c, *u)) c->dispatch.raised = static_cast<u32>(raises);
+  if (helper_by_number(u->helper_number)(*c, *u)) return 0;
+  if (raises == Leave::Fault)
+    raise_fault(c);
+  else
+    c->dispatch.raised = static_cast<u32>(raises);
   return 0;
 }
 
