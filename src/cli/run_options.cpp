@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "devices/backends/image_format.h"
 #include "devices/backends/nbd_disk.h"
@@ -156,6 +157,27 @@ Status set_semihosting(const RunOptions& o, vmm::VmConfig& vm) {
   return {};
 }
 
+/// A socket is a server's, which does not keep the machine waiting.
+Status set_debugger(const RunOptions& o, vmm::VmConfig& vm) {
+  vm.stopped = o.stopped;
+  if (o.stopped && !o.gdb) return bad("--stopped: expected --gdb, since gdb lets the machine go; add it");
+  if (!o.gdb) return {};
+  if (o.verify) return bad("--verify: expected no --gdb, since each block runs twice; leave one of them out");
+  AV_TRY_ASSIGN(vm.gdb, add_chardev(vm, "--gdb", *o.gdb));
+  if (!vm.gdb) return bad("--gdb: expected a place, found none; name one, or leave it out");
+  devices::ChardevOptions& where = vm.chardevs[*vm.gdb];
+  where.label = "gdb";
+  if (where.kind == devices::ChardevOptions::Kind::Socket) {
+    where.socket.server = !where.socket.reconnect_ms;
+    where.socket.wait = false;
+  }
+  const auto is_stdio = [](const auto& c) { return c.kind == devices::ChardevOptions::Kind::Stdio; };
+  if (is_stdio(where) && std::ranges::count_if(vm.chardevs, is_stdio) > 1)
+    return bad("--gdb and --console: expected one of them on stdio, found both; send one elsewhere");
+  where.keys.when = devices::ConsoleKeys::When::Never;
+  return {};
+}
+
 /// After all devices are there: on PCI each has a slot, behind the host bridge's.
 Status set_virtio(const RunOptions& o, vmm::VmConfig& vm) {
   using machine::Seat;
@@ -202,6 +224,7 @@ Result<RunRequest> run_request(const RunOptions& o) {
   AV_TRY(set_devices(o, vm));
   AV_TRY(set_consoles(o, vm));
   AV_TRY(set_semihosting(o, vm));
+  AV_TRY(set_debugger(o, vm));
   if (o.virtio) AV_TRY(set_virtio(o, vm));
   if (o.engine) {
     constexpr Choice<const char*> k_engines[] = {{"auto", "auto"}, {"interp", "interp"}, {"jit", "jit"}};

@@ -112,6 +112,12 @@ void add_monitor(Line& line, vmm::VmConfig& vm, Monitor& m, u32 number) {
   vm.monitors.push_back(spec);
 }
 
+void add_gdb(Line& line, vmm::VmConfig& vm) {
+  if (!line.gdb || !use_chardev(line, vm, *line.gdb, "gdb", vm.gdb)) return;
+  line.outcomes.mapped(line.gdb->given.text(),
+                       vm.gdb ? "gdb may connect to " + place_text(vm, vm.gdb) : "gdb cannot connect");
+}
+
 /// What a "mon:" place, or -nographic without more, shares its console with.
 void add_shared_monitor(Line& line, vmm::VmConfig& vm, const std::string& option, Chardev& c) {
   ++c.users;
@@ -168,9 +174,12 @@ void add_consoles(Line& line, vmm::VmConfig& vm) {
     if (c.refers.empty() && c.where.mux && c.index) add_shared_monitor(line, vm, "-serial mon:", c);
   if (default_monitor && !has_shared_monitor(line))
     line.outcomes.ignored("default: -monitor stdio", "standard input and output are a serial line's alone");
-  if (line.stopped && vm.monitors.empty())
-    line.outcomes.refused("-S",
-                          "expected a monitor that can let the machine go (-monitor, -qmp); add one, or leave it out");
+  add_gdb(line, vm);
+  if (line.stopped && vm.monitors.empty() && !vm.gdb)
+    line.outcomes.refused(
+        "-S",
+        "expected a monitor (-monitor, -qmp) or gdb (-gdb) that can let the machine go; add one, or leave it "
+        "out");
 }
 
 }  // namespace armvisor::qemu

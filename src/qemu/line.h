@@ -179,7 +179,8 @@ struct Line {
   Display display = Display::Default;
   Given display_given;
   std::vector<Monitor> monitors;
-  bool defaults = true;  ///< no -nodefaults
+  std::optional<Chardev> gdb;  ///< -gdb, -s: the last of them
+  bool defaults = true;        ///< no -nodefaults
   bool legacy_virtio = true;
   bool reboot = true;
   bool trace = false;  ///< of blocks, by -d

@@ -15,6 +15,20 @@ void read_qmp_pretty(Line& line, const Given& given) {
   line.monitors.push_back({read_place(line, given, given.value), monitor::Monitor::Mode::ControlPretty});
 }
 
+/// As QEMU has it, a socket is a server that does not wait, unless the place says otherwise.
+void read_gdb(Line& line, const Given& given) {
+  if (given.value == "none") {
+    line.gdb.reset();
+    return line.outcomes.mapped(given.text(), "gdb cannot connect");
+  }
+  const bool tcp = given.value.starts_with("tcp:");
+  line.gdb = read_place(line, given, given.value + (tcp ? ",wait=off,nodelay=on,server=on" : ""));
+}
+
+void read_gdb_short(Line& line, const Given& given) {
+  line.gdb = read_place(line, given, "tcp::1234,wait=off,nodelay=on,server=on");
+}
+
 void read_mon(Line& line, const Given& given) {
   auto values = read_list(line, given, "chardev");
   if (!values) return;

@@ -235,7 +235,7 @@ void read_uuid(Line& line, const Given& given) {
 
 void read_stopped(Line& line, const Given& given) {
   line.stopped = true;
-  line.outcomes.mapped(given.text(), "starts when a monitor says so");
+  line.outcomes.mapped(given.text(), "starts when a monitor or gdb says so");
 }
 
 void read_no_shutdown(Line& line, const Given& given) {

@@ -47,6 +47,7 @@ Vm::~Vm() {
   if (chardevs_) chardevs_->stop();
   semihosting_.reset();
   monitors_.clear();
+  debugger_.reset();
   discard_threads();
   {
     const std::lock_guard guard(machine_mutex_);
@@ -170,6 +171,7 @@ Status Vm::use_chardevs() {
     AV_TRY_ASSIGN(devices::Chardev* const line, chardevs_->use(spec.chardev));
     monitor_lines_.push_back(line);
   }
+  AV_TRY_ASSIGN(gdb_line_, chardevs_->use(config_.gdb));
   AV_TRY_ASSIGN(lines_.uart, chardevs_->use(config_.console));
   AV_TRY_ASSIGN(lines_.second_uart, chardevs_->use(config_.second_console));
   for (const machine::DeviceSpec& spec : config_.devices) {
@@ -275,7 +277,9 @@ Status Vm::start_threads() {
   for (u32 i = 0; i < config_.boot.vcpus; ++i)
     threads_.push_back(std::make_unique<VcpuThread>(
         engine.vcpu(i), i, config_.boot.vcpus, [this] { vcpu_runs(); },
-        [this] { end(EndReason::Crashed, "guest-panic", true); }, [this] { end(EndReason::Differs, "host-error"); }));
+        [this] { end(EndReason::Crashed, "guest-panic", true); }, [this] { end(EndReason::Differs, "host-error"); },
+        [this, i] { debug_stop(i); }));
+  if (debugger_) debugger_->machine_made(engine);
   // The one that runs is the last, so a guest begins only when all of its machine is there.
   for (u32 i = config_.boot.vcpus; i-- > 0;) AV_TRY(threads_[i]->start(i == 0, paused));
   return {};
@@ -310,7 +314,7 @@ Result<EndReason> Vm::run() {
     state_ = monitor::RunState::Prelaunch;
     time_->stop();
   }
-  start_monitors();
+  AV_TRY(start_monitors());
   if (Status started = chardevs_->wait_for_peers(stop_->fd()); !started) {
     if (const auto reason = ended_early()) return *reason;
     return started.take_error();
@@ -323,7 +327,10 @@ Result<EndReason> Vm::run() {
     making.unlock();
     const End ended = wait_for_end_or_reset();
     stop_threads();
-    if (!is_reset(ended)) tell_end(ended);
+    if (!is_reset(ended)) {
+      tell_end(ended);
+      if (debugger_) debugger_->ended();
+    }
     machine_->finish_output(!is_reset(ended));
     if (semihosting_) semihosting_->console().finish(!is_reset(ended));
     making.lock();

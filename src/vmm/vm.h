@@ -28,6 +28,7 @@
 #include "vmm/control_server.h"
 #include "vmm/stats_session.h"
 #include "vmm/vcpu_thread.h"
+#include "vmm/vm_debugger.h"
 
 namespace armvisor::vmm {
 
@@ -63,6 +64,7 @@ struct VmConfig {
   devices::ChardevIndex second_console;           ///< of its second one, if it has one
   std::vector<MonitorSpec> monitors;
   std::optional<SemihostingSpec> semihosting{};  ///< nothing: its instructions are what the architecture says
+  devices::ChardevIndex gdb{};                   ///< where gdb may connect
   monitor::VersionInfo version{};                ///< that monitors tell
   std::string title{};                           ///< the machine's name, likewise
   std::string uuid = "00000000-0000-0000-0000-000000000000";
@@ -106,6 +108,7 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   void drain();
 
  private:
+  friend class VmDebugger;
   explicit Vm(VmConfig config) : config_(std::move(config)), devices_(config_.devices) {}
   Status open();
   Status load();
@@ -127,8 +130,11 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   End wait_for_end_or_reset();
   void tell_end(const End& end);
   void tell(const char* event, const std::string& data = {});
-  void stop_as(monitor::RunState state);
-  void start_monitors();
+  void stop_as(monitor::RunState state, bool (VmDebugger::*still)() = nullptr);
+  void stop_for_debugger() { stop_as(monitor::RunState::Debug, &VmDebugger::is_hit); }
+  Status start_monitors();
+  Status go(std::span<const debugger::Go> cpus, bool interrupts);
+  void debug_stop(u32 cpu);
   measure::Snapshot snapshot();
   void signalled();
   void sample_vcpus();
@@ -171,7 +177,7 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   // monitor::MachineControl
   monitor::RunState state() override;
   void stop() override;
-  Status cont() override;
+  Status cont() override { return go({}, true); }
   void reset() override;
   void power_down() override;
   void quit() override { end(EndReason::Interrupted, "host-qmp-quit"); }
@@ -208,7 +214,9 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   std::unique_ptr<machine::Machine> machine_;
   std::unique_ptr<ControlServer> control_;
   std::vector<std::unique_ptr<monitor::Monitor>> monitors_;  ///< made before the machine runs
-  std::mutex state_mutex_;                                   ///< held while vCPUs are stopped or let go
+  devices::Chardev* gdb_line_ = nullptr;
+  std::unique_ptr<VmDebugger> debugger_;  ///< likewise; null: there is none
+  std::mutex state_mutex_;                ///< held while vCPUs are stopped or let go
   std::atomic<monitor::RunState> state_{monitor::RunState::Running};
   std::shared_mutex threads_mutex_;  ///< guards threads_ itself, which a reset replaces
   std::vector<std::unique_ptr<VcpuThread>> threads_;

@@ -8,11 +8,14 @@ namespace armvisor::vmm {
 
 using monitor::RunState;
 
-void Vm::start_monitors() {
+Status Vm::start_monitors() {
   for (std::size_t i = 0; i < config_.monitors.size(); ++i)
     if (monitor_lines_[i])
       monitors_.push_back(std::make_unique<monitor::Monitor>(*monitor_lines_[i], config_.monitors[i].mode,
                                                              static_cast<monitor::MachineControl&>(*this)));
+  if (!gdb_line_) return {};
+  debugger_ = std::make_unique<VmDebugger>(*this, *gdb_line_);
+  return debugger_->start();
 }
 
 void Vm::tell(const char* event, const std::string& data) {
@@ -36,8 +39,10 @@ RunState Vm::state() { return state_; }
 
 void Vm::stop() { stop_as(RunState::Paused); }
 
-void Vm::stop_as(RunState state) {
+/// Nothing if the debugger does not say `still` any more.
+void Vm::stop_as(RunState state, bool (VmDebugger::*still)()) {
   const std::lock_guard one_at_a_time(state_mutex_);
+  if (still && !(debugger_.get()->*still)()) return;
   const bool ran = state_ == RunState::Running;
   if (ran || state == RunState::Shutdown) state_ = state;
   if (!ran) return;
@@ -50,19 +55,35 @@ void Vm::stop_as(RunState state) {
   }
   time_->stop();
   tell("STOP");
+  using Why = debugger::Stop::Why;
+  if (debugger_ && state != RunState::Debug)
+    debugger_->stopped(state == RunState::Shutdown ? Why::Shutdown : Why::Paused);
 }
 
-Status Vm::cont() {
+/// On the vCPU's thread.
+void Vm::debug_stop(u32 cpu) {
+  if (!debugger_) return;
+  debugger_->hit(cpu, machine_->engine().vcpu(cpu).debug_stop());
+  for (auto& thread : threads_) thread->pause();
+}
+
+/// What each vCPU does; without `cpus` all run.
+Status Vm::go(std::span<const debugger::Go> cpus, bool interrupts) {
   const std::lock_guard one_at_a_time(state_mutex_);
   if (state_ == RunState::Running) return {};
   if (state_ == RunState::Shutdown) return Error{ErrorKind::BadArguments, "Resetting the Virtual Machine is required"};
   // The guest's first words are for whoever connected before the command.
   chardevs_->accept_waiting();
   state_ = RunState::Running;
+  if (debugger_) debugger_->goes_on();
   time_->go_on();
   {
     const std::shared_lock guard(threads_mutex_);
-    for (auto& thread : threads_) thread->resume();
+    for (std::size_t i = 0; i < threads_.size(); ++i) {
+      const debugger::Go go = cpus.empty() ? debugger::Go::Run : cpus[i];
+      threads_[i]->step(go == debugger::Go::Step, interrupts);
+      if (go != debugger::Go::Stay) threads_[i]->resume();
+    }
   }
   tell("RESUME");
   return {};

@@ -167,6 +167,23 @@ TEST(RunOptions, ConsolesGoToSockets) {
     EXPECT_FALSE(socket(wrong)) << wrong;
 }
 
+TEST(RunOptions, GdbConnectsWithoutKeepingTheMachineWaiting) {
+  const auto request = [](std::vector<std::string> words) {
+    words.insert(words.end(), {"-k", "z"});
+    return run_request(*parse_run_options(words));
+  };
+  const auto tcp = request({"--gdb", "tcp:127.0.0.1:1234", "--stopped"});
+  ASSERT_TRUE(tcp);
+  EXPECT_TRUE(tcp->vm.stopped);
+  EXPECT_TRUE(tcp->vm.chardevs[*tcp->vm.gdb].socket.server);
+  EXPECT_FALSE(tcp->vm.chardevs[*tcp->vm.gdb].socket.wait);
+  EXPECT_FALSE(request({"--stopped"})) << "nobody could let it go";
+  EXPECT_FALSE(request({"--gdb", "none"}));
+  EXPECT_FALSE(request({"--gdb", "stdio"})) << "the console is there";
+  EXPECT_TRUE(request({"--gdb", "stdio", "--console", "none"}));
+  EXPECT_FALSE(request({"--gdb", "unix:p", "--verify"}));
+}
+
 TEST(RunOptions, ALevelOfTrapsIsChangedByWhatTheEngineIsTold) {
   const auto jit = [](const Arguments& arguments) { return run_request(*parse_run_options(arguments))->vm.jit; };
   EXPECT_FALSE(jit({}).world_switches);

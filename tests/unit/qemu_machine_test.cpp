@@ -82,7 +82,6 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
                              "-cpu cortex-r5f",
                              "-smp 9",
                              "-S",
-                             "-s",
                              "-semihosting-config target=gdb",
                              "-semihosting-config enable=on,chardev=nosuch",
                              "-device e1000",
@@ -108,6 +107,24 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
     const Made m = make(option);
     EXPECT_NE(m.refused().find("expected"), std::string::npos) << option << ": " << m.refused();
   }
+}
+
+TEST(QemuLine, GdbIsAServersClientUnlessThePlaceSaysOtherwise) {
+  const Made s = make("-s -S -nographic");
+  EXPECT_EQ(s.refused(), "");
+  EXPECT_TRUE(s.vm().stopped) << "gdb lets it go";
+  EXPECT_EQ(s.at(s.vm().gdb).socket.text(), "tcp::1234,server=on");
+  EXPECT_FALSE(s.at(s.vm().gdb).socket.wait);
+  const Made path = make("-gdb unix:p,server=on,wait=off");
+  EXPECT_EQ(path.at(path.vm().gdb).socket.text(), "unix:p,server=on");
+  const Made last = make("-s -gdb tcp:localhost:99");
+  EXPECT_EQ(last.at(last.vm().gdb).socket.text(), "tcp:localhost:99,server=on");
+  EXPECT_FALSE(make("-s -gdb none").vm().gdb);
+  const Made named = make("-chardev socket,id=c,path=p,server=on,wait=off -gdb chardev:c");
+  EXPECT_EQ(named.at(named.vm().gdb).socket.text(), "unix:p,server=on");
+  EXPECT_EQ(make("-display none -gdb stdio").refused(), "");
+  EXPECT_NE(make("-gdb tcp:1234").refused().find("expected"), std::string::npos);
+  EXPECT_NE(make("-gdb none -S -display none").refused().find("-S"), std::string::npos);
 }
 
 TEST(QemuLine, WhatCannotChangeTheResultIsIgnored) {
