@@ -62,6 +62,9 @@ struct Board {
       if (devices[k].kind == kind) return true;
     return false;
   }
+  /// How much of `ram_size` bytes of RAM is in reach of 32-bit physical addresses: of code before it turns LPAE on, and
+  /// of kernels without it.
+  constexpr u64 low_ram(u64 ram_size) const { return std::min(ram_size, (u64{1} << 32) - ram.base.value); }
   /// The first region of a device that the board has.
   constexpr GuestPa base(DeviceKind kind, u32 region = 0) const { return find(kind)->first.regions[region].base; }
 };
@@ -77,8 +80,10 @@ constexpr devices::Region whole(const Placement& p, std::size_t n) {
   return {p.first.regions[n].base, p.first.regions[n].size * p.count};
 }
 
-constexpr bool is_in_reach(const devices::Region& r) {
-  return r.size != 0 && r.base.value % k_page_size == 0 && r.base.value + r.size <= u64{1} << 32;
+/// The last part of RAM is for those who use the long descriptors' 40 bits of physical address; all else is for all.
+inline constexpr u32 k_short_address_bits = 32, k_long_address_bits = 40;
+constexpr bool is_in_reach(const devices::Region& r, u32 address_bits = k_short_address_bits) {
+  return r.size != 0 && r.base.value % k_page_size == 0 && r.base.value + r.size <= u64{1} << address_bits;
 }
 
 /// How many SPIs each device of a placement has: a GIC those of its frame for messages, if it has one.
@@ -118,7 +123,9 @@ constexpr bool are_apart(const Placement& p, const Placement& q) {
 /// All boards are: the machine and its device tree count on it.
 constexpr bool is_sound(const Board& board) {
   if (board.max_vcpus < 1 || board.max_vcpus > k_max_vcpus) return false;
-  if (!is_in_reach(board.ram) || board.min_ram > board.ram.size) return false;
+  if (!is_in_reach(board.ram, k_long_address_bits) || board.ram.base.value >= u64{1} << k_short_address_bits ||
+      board.min_ram > board.ram.size)
+    return false;
   if (!board.has(DeviceKind::Gic) || !board.has(DeviceKind::ArchTimer)) return false;
   for (std::size_t i = 0; i < board.devices.size(); ++i) {
     if (!is_sound(board.devices[i], board)) return false;

@@ -174,6 +174,12 @@ Result<std::vector<u8>> complete_fdt(const std::vector<u8>& user, const std::str
   std::vector<u8> blob(user.size() + k_more_room);
   const int opened = fdt_open_into(user.data(), blob.data(), static_cast<int>(blob.size()));
   TreeEditor t(blob);
+  if (opened == 0 && config.ram_size >> 32 != 0 && fdt_size_cells(t.fdt(), 0) < 2)
+    return Error{
+        ErrorKind::BadInput,
+        "device tree " + path +
+            ": expected two cells for sizes (#size-cells), since there is RAM of 4 GiB or more, found fewer; give "
+            "the machine less with --memory, or another device tree"};
   if (opened == 0) {
     complete_memory(t, config);
     complete_chosen(t, config);

@@ -76,6 +76,11 @@ Status add_loaded_files(const BootConfig& config, BootPlan& plan, const StopEven
       plan.segments.push_back(std::move(s));
     }
     if (loaded.vcpu == 0u) {
+      if (loaded.address >> 32 != 0)
+        return Error{ErrorKind::BadInput,
+                     fmt::format("{}: expected an address below 4 GiB for what a CPU starts at, found "
+                                 "{:#x}; load it lower",
+                                 name_of(loaded), loaded.address)};
       plan.entry = image.entry;
       plan.kernel_protocol = false;
     }

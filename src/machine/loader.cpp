@@ -80,7 +80,7 @@ ImageArgument kernel_argument(const BootConfig& config) {
 }
 
 Result<Image> read_kernel(const BootConfig& config, const StopEvent* stop) {
-  ImageRoom room{config.board->ram.base, config.ram_size, {}, stop};
+  ImageRoom room{config.board->ram.base, config.board->low_ram(config.ram_size), {}, stop};
   if (config.qemu_kernels) room.raw_offset = k_kernel_offset;
   return load_image(kernel_argument(config), room);
 }
@@ -98,7 +98,7 @@ bool tree_below_kernel(const BootConfig& config, const Image& image) {
   const auto address = [](const Segment& s) { return s.pa.value; };
   const u64 free = std::ranges::min(image.segments, {}, address).pa.value - ram;
   if (config.qemu_kernels && free >= (config.dtb.empty() ? k_fdt_usual_room : k_fdt_room)) return true;
-  return above_kernel(config, image) + k_fdt_room > ram + config.ram_size && free >= k_fdt_room;
+  return above_kernel(config, image) + k_fdt_room > ram + config.board->low_ram(config.ram_size) && free >= k_fdt_room;
 }
 
 /// Looks at the start of the firmware; all of it is the flash's to read.
@@ -134,7 +134,7 @@ Result<BootPlan> plan_kernel(const BootConfig& config, const StopEvent* stop) {
            k_linux_append);
   const GuestPa ram = config.board->ram.base;
   AV_TRY_ASSIGN(Image image, read_kernel(config, stop));
-  const u64 ram_end = ram.value + config.ram_size;
+  const u64 ram_end = ram.value + config.board->low_ram(config.ram_size);
   const bool below = tree_below_kernel(config, image);
   const u64 fdt_at = below ? ram.value : above_kernel(config, image);
   if (!below && fdt_at + k_fdt_room > ram_end) return no_room("kernel " + config.kernel, config.ram_size);

@@ -112,6 +112,14 @@ void check_memory(Line& line) {
   }
 }
 
+void check_high_memory(Line& line, const machine::Board& board) {
+  if (!line.high_memory && board.low_ram(line.memory) < line.memory)
+    line.outcomes.refused(
+        "-machine highmem=off",
+        "expected at most 3 GiB of RAM without memory above 4 GiB, as QEMU does, found more; change one "
+        "of the two");
+}
+
 void check_background(Line& line, const vmm::VmConfig& vm) {
   using Kind = devices::ChardevOptions::Kind;
   if (line.daemonize && std::ranges::any_of(vm.chardevs, [](const auto& c) { return c.kind == Kind::Stdio; }))
@@ -126,6 +134,7 @@ Machine make_machine(Line& line) {
   Machine m;
   check_memory(line);
   set_boot(line, m.vm.boot);
+  check_high_memory(line, *m.vm.boot.board);
   m.vm.legacy_virtio = line.legacy_virtio;
   add_consoles(line, m.vm);
   add_semihosting(line, m.vm);

@@ -133,6 +133,11 @@ void read_machine(Line& line, const Given& given) {
     line.outcomes.mapped(key_of(given, "dumpdtb", *file), "the device tree is written to " + *file + ", nothing runs");
   }
   read_iommu(line, given, *values);
+  if (const auto high = read_bool(line, given, *values, "highmem")) {
+    line.high_memory = *high;
+    line.outcomes.mapped(key_of(given, "highmem", *high ? "on" : "off"),
+                         *high ? "RAM may go beyond 4 GiB; all of PCI is below" : "RAM ends below 4 GiB");
+  }
   read_flash_nodes(line, given, *values);
   for (const auto& [name, reader] : k_other_names)
     if (const auto value = values->take(name)) reader(line, {std::string(name), *value});
@@ -162,7 +167,7 @@ void read_memory(Line& line, const Given& given) {
   if (line.memory > k_virt.ram.size) {
     line.memory = k_virt.ram.size;
     return line.outcomes.clamped(given.text(), fmt::format("{} MiB of RAM", line.memory / k_mib),
-                                 "RAM ends below 4 GiB of guest addresses");
+                                 "more than a 32-bit kernel can make use of");
   }
   line.outcomes.mapped(given.text(), fmt::format("{} MiB of RAM{}", line.memory / k_mib, usual));
 }

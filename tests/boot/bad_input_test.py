@@ -220,7 +220,7 @@ class BadInput(unittest.TestCase):
         self.check("BadInput", "RAM", "-k", f"{self.file('raw', b'x' * 16)}@0x1000")
 
     def test_more_ram_than_the_board_holds(self):
-        self.check("BadArguments", "3072", "-k", self.kernel(), "-m", "4G")
+        self.check("BadArguments", "31744", "-k", self.kernel(), "-m", "32G")
 
     def test_no_number_of_ram(self):
         self.check("BadArguments", "lots", "-k", self.kernel(), "-m", "lots")

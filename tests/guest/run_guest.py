@@ -16,11 +16,12 @@ def main():
     parser.add_argument("--cpus", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=60, help="seconds")
     parser.add_argument("--status", type=int, default=0, help="exit status expected of armvisor")
+    parser.add_argument("--memory", default="128M", help="as armvisor run takes it")
     parser.add_argument("--folder", action="store_true", help="semihosting has a folder, empty at first")
     parser.add_argument("--option", action="append", default=[], help="a further option for armvisor run")
     args = parser.parse_args()
 
-    command = [args.armvisor, "run", "--kernel", args.kernel, "--cpus", str(args.cpus), "--memory", "128M"]
+    command = [args.armvisor, "run", "--kernel", args.kernel, "--cpus", str(args.cpus), "--memory", args.memory]
     command += args.option
     with tempfile.TemporaryDirectory() as folder:
         return judge(args, command + ([f"--semihosting={folder}"] if args.folder else []))

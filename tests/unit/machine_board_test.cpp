@@ -52,7 +52,7 @@ TEST(Board, IsUnsoundWhenDevicesShareWhatIsOnlyThereOnce) {
   EXPECT_FALSE(sound([](Board& b, Devices&) { b.max_vcpus = 0; }));
   EXPECT_FALSE(sound([](Board& b, Devices&) { b.min_ram = u64{2} << 30; })) << "more than there may be";
   EXPECT_FALSE(sound([](Board& b, Devices&) { b.ram.base = GuestPa(0x2000'0000); })) << "RAM over a device";
-  EXPECT_FALSE(sound([](Board& b, Devices&) { b.ram.size = 0xc000'0000; })) << "RAM over the end";
+  EXPECT_FALSE(sound([](Board& b, Devices&) { b.ram.size = u64{1} << 40; })) << "RAM over the end";
   EXPECT_FALSE(sound([](Board&, Devices& d) { d[1].first.regions[0].base = GuestPa(0x1c13'0000); }));
   EXPECT_FALSE(sound([](Board&, Devices& d) { d[0].first.regions[0].size = 0x10'0000; })) << "the fifth over the RTC";
   EXPECT_FALSE(sound([](Board&, Devices& d) { d[2].first.regions[1].base = GuestPa(0x0880'0000); }));

@@ -301,13 +301,33 @@ TEST_F(Loader, PlanRefusesWhatTheBoardCannotDo) {
   BootConfig c;
   EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments);
   c.kernel = kernel;
-  c.ram_size = 4096 * k_mib;
+  c.ram_size = 32 * 1024 * k_mib;
   EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments);
   c.ram_size = 64 * k_mib + 1;
   EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments);
   c.ram_size = 64 * k_mib;
   c.vcpus = 9;
   EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadArguments);
+}
+
+TEST_F(Loader, WhatIsBootedIsBelow4GibWhateverTheRam) {
+  BootConfig c;
+  c.kernel = file("z", zimage(0x1000, 0x1000));
+  c.initrd = file("i", Bytes(5000, 'i'));
+  c.ram_size = 8192 * k_mib;
+  const auto plan = plan_boot(c);
+  ASSERT_TRUE(plan) << plan.error().message;
+  for (const Segment& s : plan->segments) EXPECT_LE(s.pa.value + s.size(), u64{1} << 32);
+  c.kernel += "@0x100000000";
+  EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadInput);
+  c.kernel.clear();
+  c.initrd.clear();
+  c.empty_flash = true;
+  c.loaded = {{.path = {}, .address = 0x1'0000'0000, .data = Bytes(8, 1)}};
+  ASSERT_TRUE(plan_boot(c));
+  EXPECT_EQ(plan_boot(c)->segments.back().pa.value, 0x1'0000'0000u);
+  c.loaded[0].vcpu = 0;
+  EXPECT_EQ(plan_boot(c).error().kind, ErrorKind::BadInput) << "a CPU cannot start there";
 }
 
 /// What a guest reads of an item.

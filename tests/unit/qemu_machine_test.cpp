@@ -129,10 +129,10 @@ TEST(QemuLine, GdbIsAServersClientUnlessThePlaceSaysOtherwise) {
 
 TEST(QemuLine, WhatCannotChangeTheResultIsIgnored) {
   const Made m = make(
-      "-accel kvm -accel tcg -enable-kvm -machine virt,highmem=off -d guest_errors -smbios type=1,serial=x "
+      "-accel kvm -accel tcg -enable-kvm -machine virt,usb=off -d guest_errors -smbios type=1,serial=x "
       "-device usb-kbd -boot c");
   EXPECT_EQ(m.refused(), "");
-  for (const char* option : {"-accel kvm", "-enable-kvm", "-machine highmem=off", "-d guest_errors", "-device usb-kbd",
+  for (const char* option : {"-accel kvm", "-enable-kvm", "-machine usb=off", "-d guest_errors", "-device usb-kbd",
                              "-boot c", "-smbios type=1,serial=x"})
     EXPECT_EQ(m.fate(option), Fate::Ignored) << option;
 }
@@ -158,9 +158,14 @@ TEST(QemuLine, FilesAndDataAreLoadedAsQemuTakesThem) {
 }
 
 TEST(QemuLine, MoreRamThanThereIsRoomForIsCut) {
-  const Made m = make("-m 4G");
-  EXPECT_EQ(m.fate("-m 4G"), Fate::Clamped);
-  EXPECT_EQ(m.vm().boot.ram_size, u64{3} << 30);
+  EXPECT_EQ(make("-m 4G").fate("-m 4G"), Fate::Mapped);
+  EXPECT_EQ(make("-m 4G").vm().boot.ram_size, u64{4} << 30);
+  const Made m = make("-m 64G");
+  EXPECT_EQ(m.fate("-m 64G"), Fate::Clamped);
+  EXPECT_EQ(m.vm().boot.ram_size, u64{31} << 30);
+  EXPECT_EQ(make("-m 3G -machine virt,highmem=off").refused(), "");
+  EXPECT_NE(make("-m 3073 -machine virt,highmem=off").refused(), "");
+  EXPECT_EQ(make("-m 4G -machine virt,highmem=on").refused(), "");
   EXPECT_EQ(make("-m size=512M,slots=2,maxmem=1G").vm().boot.ram_size, u64{512} << 20);
   EXPECT_EQ(make("-m 1057").vm().boot.ram_size, u64{1057} << 20);
 }
