@@ -220,6 +220,66 @@ TEST_F(MappedFile, RecordsAreNotTheGuests) {
   for (const Entry& e : entries) EXPECT_EQ(e.type, 0) << "a kind that is in a record";
 }
 
+TEST_F(MappedFile, AFileWithoutANameLeavesTheRecordOfAnotherAlone) {
+  ASSERT_EQ(walk(2, 3, {}), 0);
+  ASSERT_EQ(create(3, "file", O_RDWR, 0751), 0);
+  ASSERT_EQ(walk(2, 4, {"file"}), 0) << "and by a fid that is not open";
+  ASSERT_EQ(unlinkat(2, "file"), 0);
+  ASSERT_EQ(walk(2, 5, {}), 0);
+  ASSERT_EQ(create(5, "file", O_RDWR, 0640), 0);
+  const std::string others = record(".virtfs_metadata/file");
+  for (const u32 fid : {3u, 4u}) {
+    EXPECT_EQ(getattr(fid).mode & 07777, fid == 3 ? 0751u : 0400u) << "what was said last of the file";
+    EXPECT_EQ(setattr(fid, {.valid = k_mode, .mode = 0400}), 0);
+    EXPECT_EQ(getattr(fid).mode, 0100400u);
+    EXPECT_EQ(getattr(fid).uid, 1234u);
+  }
+  EXPECT_EQ(record(".virtfs_metadata/file"), others);
+  EXPECT_EQ(getattr(5).mode, 0100640u);
+  ASSERT_EQ(mknod(2, "new", S_IFREG | 0600), 0);
+  ASSERT_EQ(renameat(2, "new", 2, "file"), 0);
+  EXPECT_EQ(setattr(5, {.valid = k_mode, .mode = 0777}), 0) << "nor if it was replaced";
+  ASSERT_EQ(walk(2, 6, {"file"}), 0);
+  EXPECT_EQ(getattr(6).mode, 0100600u);
+}
+
+TEST_F(MappedFile, AFileWithoutANameLeavesNoRecordThatKeepsItsFolder) {
+  ASSERT_EQ(mkdir(2, "folder", 0700), 0);
+  ASSERT_EQ(walk(2, 3, {"folder"}), 0);
+  ASSERT_EQ(create(3, "file", O_RDWR, 0600), 0);
+  ASSERT_EQ(walk(2, 4, {"folder"}), 0);
+  ASSERT_EQ(unlinkat(4, "file"), 0);
+  EXPECT_EQ(setattr(3, {.valid = k_mode, .mode = 0400}), 0);
+  EXPECT_EQ(clunk(3), 0);
+  EXPECT_EQ(unlinkat(2, "folder", k_removedir), 0);
+}
+
+TEST_F(MappedFile, WhatTheHostPutUnderAFilesNameDoesNotGetItsRecord) {
+  ASSERT_EQ(walk(2, 3, {}), 0);
+  ASSERT_EQ(create(3, "file", O_RDWR, 0751), 0);
+  const std::string before = record(".virtfs_metadata/file");
+  SharedTree::put(tree.at("other"), "");
+  fs::rename(tree.at("other"), tree.at("file"));
+  EXPECT_EQ(setattr(3, {.valid = k_mode, .mode = 0777}), ESTALE);
+  EXPECT_EQ(record(".virtfs_metadata/file"), before);
+}
+
+TEST_F(MappedFile, RecordsOfQemuWithNegativeNumbersAreRead) {
+  SharedTree::put(tree.at("file"), "");
+  fs::create_directory(tree.at(".virtfs_metadata"));
+  SharedTree::put(tree.at(".virtfs_metadata/file"), "virtfs.uid=-2\nvirtfs.gid=7\nvirtfs.mode=33188\n");
+  ASSERT_EQ(walk(2, 3, {"file"}), 0);
+  EXPECT_EQ(getattr(3).uid, 0xffff'fffeu);
+  EXPECT_EQ(getattr(3).gid, 7u);
+}
+
+TEST_F(MappedFile, AclsOfTheHostAreNotTheGuests) {
+  SharedTree::put(tree.at("file"), "");
+  ASSERT_EQ(walk(2, 3, {"file"}), 0);
+  EXPECT_EQ(get_xattr(3, "system.posix_acl_access"), "ERROR " + std::to_string(EOPNOTSUPP));
+  EXPECT_EQ(set_xattr(3, "system.posix_acl_access", "any"), EOPNOTSUPP);
+}
+
 TEST_F(MappedFile, WhatTheHostPutsInTheirPlaceIsNotFollowed) {
   SharedTree::put(tree.base() / "fake", "virtfs.uid=77\n");
   fs::create_directory(tree.at(".virtfs_metadata"));

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <set>
@@ -436,6 +437,65 @@ TEST_F(NinePTest, WhatCouldWaitOrHaveADriverIsNotOpened) {
   EXPECT_EQ(mknod(k_root, "strange", 0170000 | 0600), EINVAL);
 }
 
+// A node whose descriptor is closed does not hold its file's number, which the host may give to something else.
+TEST(NineP, ANumberThatIsADevicesOrAFifosByNowIsStale) {
+  Client c({}, {.open = 64, .named = 2});
+  SharedTree::put(c.tree.at("file"), "text");
+  for (int i = 0; i < 8; ++i) SharedTree::put(c.tree.at(std::to_string(i)), "");
+  c.start();
+  ASSERT_EQ(c.walk(k_root, 2, {"file"}), 0);
+  const u64 number = c.getattr(2).qid.path;
+  for (u32 i = 0; i < 8; ++i) ASSERT_EQ(c.walk(k_root, 10 + i, {std::to_string(i)}), 0);
+  fs::remove(c.tree.at("file"));
+  bool again = false;
+  for (int i = 0; i < 256 && !again; ++i) {
+    const std::string fifo = c.tree.at("fifo" + std::to_string(i));
+    ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+    struct stat s {};
+    ASSERT_EQ(::stat(fifo.c_str(), &s), 0);
+    again = s.st_ino == number;
+    if (again) fs::rename(fifo, c.tree.at("file"));
+  }
+  if (!again) GTEST_SKIP() << "the file system of /tmp does not use a number again soon";
+  EXPECT_EQ(c.open(2, O_RDONLY), ESTALE);
+  EXPECT_EQ(c.setattr(2, {.valid = 8, .size = 0}), ESTALE);
+  ASSERT_EQ(c.walk(k_root, 3, {"file"}), 0);
+  EXPECT_EQ(c.open(3, O_RDONLY), ENXIO);
+}
+
+TEST_F(NinePTest, WhatCouldNotBeRemovedOrReplacedKeepsItsName) {
+  for (const char* name : {"a", "b"}) {
+    ASSERT_EQ(mkdir(k_root, name), 0);
+    SharedTree::put(tree.at(std::string(name) + "/in"), "");
+  }
+  ASSERT_EQ(walk(k_root, 2, {"a"}), 0);
+  const auto nodes = server->folder().tree().nodes();
+  EXPECT_EQ(unlinkat(k_root, "a", k_removedir), ENOTEMPTY);
+  EXPECT_EQ(unlinkat(k_root, "a"), EISDIR);
+  EXPECT_EQ(renameat(k_root, "b", k_root, "a"), ENOTEMPTY);
+  ASSERT_EQ(walk(k_root, 3, {"a"}), 0);
+  EXPECT_EQ(server->folder().tree().nodes(), nodes) << "it is the node that was there";
+  EXPECT_EQ(renameat(k_root, "a", k_root, "c"), 0);
+  EXPECT_EQ(rename(2, k_root, "d"), 0) << "its node goes by the new name";
+  EXPECT_TRUE(fs::exists(tree.at("d/in")));
+}
+
+TEST_F(NinePTest, NamesOfOneFileAreToldApart) {
+  SharedTree::put(tree.at("one"), "text");
+  for (const char* name : {"two", "three"}) fs::create_hard_link(tree.at("one"), tree.at(name));
+  ASSERT_EQ(walk(k_root, 2, {"one"}) | walk(k_root, 3, {"two"}) | walk(k_root, 4, {"three"}), 0);
+  EXPECT_EQ(server->folder().tree().nodes(), 4u);
+  EXPECT_EQ(renameat(k_root, "one", k_root, "two"), 0) << "which changes nothing";
+  EXPECT_EQ(rename(2, k_root, "first"), 0);
+  EXPECT_EQ(remove(3), 0);
+  EXPECT_EQ(rename(4, k_root, "third"), 0);
+  EXPECT_TRUE(fs::exists(tree.at("first")));
+  EXPECT_FALSE(fs::exists(tree.at("two")));
+  EXPECT_TRUE(fs::exists(tree.at("third")));
+  EXPECT_EQ(clunk(2) | clunk(4), 0);
+  EXPECT_EQ(server->folder().tree().nodes(), 1u);
+}
+
 TEST_F(NinePTest, ARenameThatWouldPutAFolderIntoItselfLeavesNoLoop) {
   ASSERT_EQ(mkdir(k_root, "a"), 0);
   ASSERT_EQ(walk(k_root, 2, {"a"}), 0);
@@ -535,6 +595,64 @@ TEST(NineP, VeryDeepFoldersAreWalkedAndLetGo) {
   EXPECT_EQ(c.server->folder().tree().nodes(), 601u);
   EXPECT_EQ(c.clunk(fid), 0);
   EXPECT_EQ(c.server->folder().tree().nodes(), 1u);
+}
+
+TEST(NineP, OneFidThatGoesEverDeeperIsBounded) {
+  Client c({}, {.fids = 8, .named = 8});
+  c.start();
+  ASSERT_EQ(c.walk(k_root, 2, {}), 0);
+  int error = 0;
+  for (u32 depth = 0; depth < 20 && !error; ++depth) {
+    const std::string name = std::to_string(depth);
+    error = c.mkdir(2, name);
+    if (!error) error = c.walk(2, 2, {name});
+  }
+  EXPECT_EQ(error, EMFILE);
+  EXPECT_EQ(c.server->folder().tree().nodes(), 16u);
+  EXPECT_EQ(c.clunk(2), 0);
+  EXPECT_EQ(c.server->folder().tree().nodes(), 1u);
+  EXPECT_EQ(c.mkdir(k_root, "more"), 0);
+}
+
+// --- other file systems
+
+u64 own_device(Client& c) { return c.server->folder().root()->id().device; }
+
+TEST(NineP, FilesOfOtherFileSystemsHaveNumbersOfTheirOwn) {
+  Client c({.others = OtherDevices::Remap});
+  SharedFolder& folder = c.server->folder();
+  const u64 own = own_device(c), large = u64{7} << 48;
+  std::set<u64> paths;
+  for (const u64 device : {own, own + 1, own + 2})
+    for (const u64 inode : {u64{5}, large + 5, large + 6}) {
+      Qid qid, again;
+      ASSERT_EQ(folder.qid_of(device, inode, Qid::File, qid), 0);
+      ASSERT_EQ(folder.qid_of(device, inode, Qid::File, again), 0);
+      EXPECT_EQ(qid.path, again.path);
+      paths.insert(qid.path);
+    }
+  EXPECT_EQ(paths.size(), 9u);
+  EXPECT_TRUE(paths.contains(5));
+}
+
+TEST(NineP, OnlySoManyFileSystemsAreNumbered) {
+  Client c({.others = OtherDevices::Remap});
+  const u64 own = own_device(c);
+  Qid qid;
+  for (u64 n = 1; n <= 4096; ++n) ASSERT_EQ(c.server->folder().qid_of(own + n, 5, Qid::File, qid), 0);
+  EXPECT_EQ(c.server->folder().qid_of(own + 4097, 5, Qid::File, qid), ENFILE);
+  EXPECT_EQ(c.server->folder().qid_of(own + 4096, 6, Qid::File, qid), 0);
+  EXPECT_EQ(c.server->folder().qid_of(own, 6, Qid::File, qid), 0);
+}
+
+TEST(NineP, OtherFileSystemsAreForbiddenOrOnlyWarnedOf) {
+  Qid qid;
+  Client forbid({.others = OtherDevices::Forbid});
+  EXPECT_EQ(forbid.server->folder().qid_of(own_device(forbid) + 1, 5, Qid::File, qid), ENODEV);
+  EXPECT_EQ(forbid.server->folder().qid_of(own_device(forbid), u64{1} << 60, Qid::File, qid), 0);
+  Client warn({.others = OtherDevices::Warn});
+  EXPECT_EQ(warn.server->folder().qid_of(own_device(warn) + 1, 5, Qid::File, qid), 0);
+  EXPECT_EQ(qid.path, 5u);
 }
 
 TEST(NineP, AProcessWithFewDescriptorsSharesFewer) {

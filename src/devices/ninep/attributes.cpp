@@ -9,6 +9,9 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <type_traits>
+
+#include "devices/ninep/node_tree.h"
 
 namespace armvisor::devices::ninep {
 namespace {
@@ -31,12 +34,18 @@ int write_one(const std::string& path, const char* name, const std::optional<T>&
   return setxattr(path.c_str(), name, &*value, sizeof *value, 0) == 0 ? 0 : errno;
 }
 
+/// QEMU writes numbers as signed ones: what is 0xfffffffe here is -2 there.
 template <class T>
 void parse_one(std::string_view line, std::string_view key, std::optional<T>& value) {
   if (!line.starts_with(key)) return;
   line.remove_prefix(key.size());
   T number{};
-  if (std::from_chars(line.data(), line.data() + line.size(), number).ec == std::errc()) value = number;
+  std::make_signed_t<T> negative{};
+  const char* const end = line.data() + line.size();
+  if (std::from_chars(line.data(), end, number).ec == std::errc())
+    value = number;
+  else if (std::from_chars(line.data(), end, negative).ec == std::errc())
+    value = static_cast<T>(negative);
 }
 
 Attributes parse_record(std::string_view text) {

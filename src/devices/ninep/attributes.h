@@ -11,9 +11,12 @@
 #include <string>
 #include <string_view>
 
-#include "devices/ninep/node_tree.h"
+#include "base/fd.h"
+#include "base/types.h"
 
 namespace armvisor::devices::ninep {
+
+class NodeTree;
 
 /// What there is to be said; what is not set stays as it is.
 struct Attributes {

@@ -66,23 +66,39 @@ int NodeTree::walk(const NodeRef& folder, std::string_view name, NodeRef& found)
   if (const int error = step(fd, text.c_str(), file)) return error;
   struct stat s {};
   if (fstat(file.get(), &s) != 0) return errno;
-  Node* node = find(folder.get(), name, file_id(s));
+  Node* node = find(*folder, name, file_id(s), s.st_mode & S_IFMT);
   if (!node) {
+    if (nodes_ >= options_.most_nodes) return EMFILE;
     node = new Node(*this, folder.get(), std::move(text), file_id(s), s.st_mode & S_IFMT);
     ++folder->references_;
     ++nodes_;
-    by_id_.emplace(node->id_, node);
+    index(*node);
   }
   found = NodeRef(node);
   if (!node->fd_) opened(*node, std::move(file));
   return 0;
 }
 
-Node* NodeTree::find(const Node* parent, std::string_view name, const FileId& id) {
-  const auto [begin, end] = by_id_.equal_range(id);
+void NodeTree::index(Node& node) {
+  node.indexed_ = index_.emplace(NodeIndex::key_type(node.id_, node.parent_->id_, node.name_, node.parent_), &node);
+}
+
+Node* NodeTree::find(const Node& parent, std::string_view name, const FileId& id, u32 kind) const {
+  const auto [begin, end] = index_.equal_range({id, parent.id_, name, &parent});
   for (auto at = begin; at != end; ++at)
-    if (at->second->parent_ == parent && at->second->name_ == name && !at->second->kept_) return at->second;
+    if (at->second->kind_ == kind) return at->second;
   return nullptr;
+}
+
+/// Those of a file under one of its names; several, if its folder was reached in several ways.
+std::vector<Node*> NodeTree::named(const FileId& folder, std::string_view name, const FileId& file) const {
+  std::vector<Node*> all;
+  for (auto at = index_.lower_bound({file, folder, name, nullptr}); at != index_.end(); ++at) {
+    const Node& node = *at->second;
+    if (node.id_ != file || node.parent_->id_ != folder || node.name_ != name) break;
+    all.push_back(at->second);
+  }
+  return all;
 }
 
 void NodeTree::opened(Node& node, Fd fd) {
@@ -103,7 +119,10 @@ int NodeTree::descriptor(Node& node) {
 int NodeTree::reopen(Node& node) {
   std::vector<const Node*> way;
   const Node* from = &node;
-  for (; !from->fd_; from = from->parent_) way.push_back(from);  // the root's is always open
+  for (; !from->fd_; from = from->parent_) {  // the root's is always open
+    if (!from->named_) return ESTALE;
+    way.push_back(from);
+  }
   Fd at;
   for (auto next = way.rbegin(); next != way.rend(); ++next) {
     Fd found;
@@ -113,7 +132,7 @@ int NodeTree::reopen(Node& node) {
   }
   struct stat s {};
   if (fstat(at.get(), &s) != 0) return errno;
-  if (file_id(s) != node.id_) return ESTALE;
+  if (file_id(s) != node.id_ || (s.st_mode & S_IFMT) != node.kind_) return ESTALE;
   opened(node, std::move(at));
   return 0;
 }
@@ -122,23 +141,23 @@ int NodeTree::open(Node& node, int flags, Fd& opened) {
   if (!can_be_opened(node.kind_)) return ENXIO;
   const int fd = descriptor(node);
   if (fd < 0) return -fd;
-  opened = Fd(openat(descriptors_.get(), std::to_string(fd).c_str(), flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  return open_regular(fd, flags, opened);
+}
+
+/// Of a descriptor that opens nothing: what it is cannot change until it is opened.
+int NodeTree::open_regular(int descriptor, int flags, Fd& opened) const {
+  struct stat s {};
+  if (fstat(descriptor, &s) != 0) return errno;
+  if (!can_be_opened(s.st_mode)) return S_ISLNK(s.st_mode) ? ELOOP : ENXIO;
+  opened =
+      Fd(openat(descriptors_.get(), std::to_string(descriptor).c_str(), flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   return opened ? 0 : errno;
 }
 
 int NodeTree::open_in(int folder, const char* name, int flags, Fd& opened) {
   Fd file;
   if (const int error = step(folder, name, file)) return error;
-  struct stat s {};
-  if (fstat(file.get(), &s) != 0) return errno;
-  if (!can_be_opened(s.st_mode)) return S_ISLNK(s.st_mode) ? ELOOP : ENXIO;
-  opened =
-      Fd(openat(descriptors_.get(), std::to_string(file.get()).c_str(), flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-  return opened ? 0 : errno;
-}
-
-bool NodeTree::is_named(const Node& node, const FileId& folder, std::string_view name) {
-  return node.parent_ && node.parent_->id_ == folder && node.name_ == name && !node.kept_;
+  return open_regular(file.get(), flags, opened);
 }
 
 /// By what is known here, which may be older than what others did to the folder.
@@ -148,28 +167,36 @@ bool NodeTree::is_within(const Node& node, const Node& folder) {
   return false;
 }
 
-void NodeTree::keep(const FileId& folder, std::string_view name, const FileId& file) {
-  const auto [begin, end] = by_id_.equal_range(file);
-  for (auto at = begin; at != end; ++at) {
-    Node& node = *at->second;
-    if (!is_named(node, folder, name)) continue;
-    if (kept_ >= options_.most_open || descriptor(node) < 0) continue;
-    open_.erase(node.place_);
-    node.kept_ = true;
+void NodeTree::prepare_to_lose(const FileId& folder, std::string_view name, const FileId& file) {
+  std::size_t room = options_.most_open - kept_;
+  for (Node* const node : named(folder, name, file)) {
+    if (room == 0) return;
+    if (descriptor(*node) >= 0) --room;
+  }
+}
+
+void NodeTree::lost(const FileId& folder, std::string_view name, const FileId& file, std::shared_ptr<Attributes> said) {
+  for (Node* const node : named(folder, name, file)) {
+    index_.erase(node->indexed_);
+    node->named_ = false;
+    node->said_ = said;
+    if (!node->fd_ || kept_ >= options_.most_open) continue;
+    open_.erase(node->place_);
+    node->kept_ = true;
     ++kept_;
   }
 }
 
 void NodeTree::moved(const FileId& folder, std::string_view name, const FileId& file, Node& new_folder,
                      std::string_view new_name) {
-  const auto [begin, end] = by_id_.equal_range(file);
   std::vector<Node*> left;
-  for (auto at = begin; at != end; ++at) {
-    Node& node = *at->second;
-    if (!is_named(node, folder, name) || is_within(new_folder, node)) continue;
+  for (Node* const node : named(folder, name, file)) {
+    if (is_within(new_folder, *node)) continue;
+    index_.erase(node->indexed_);
     ++new_folder.references_;
-    left.push_back(std::exchange(node.parent_, &new_folder));
-    node.name_ = new_name;
+    left.push_back(std::exchange(node->parent_, &new_folder));
+    node->name_ = new_name;
+    index(*node);
   }
   for (Node* const parent : left) release(parent);
 }
@@ -190,12 +217,7 @@ void NodeTree::release(Node* node) {
       --kept_;
     else if (node->fd_ && parent)
       open_.erase(node->place_);
-    const auto [begin, end] = by_id_.equal_range(node->id_);
-    for (auto at = begin; at != end; ++at)
-      if (at->second == node) {
-        by_id_.erase(at);
-        break;
-      }
+    if (node->named_ && parent) index_.erase(node->indexed_);
     delete node;
     --nodes_;
     node = parent;

@@ -8,16 +8,20 @@
 // openat2(2), it holds us to that as well (RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS).
 //
 // Descriptors are bounded: those used least lately are closed between requests, and opened again by parent and name
-// when they are wanted. What is there then must be the same file, or it is ESTALE. One thread uses a tree; errors are
-// those of errno, 0 for none.
+// when they are wanted. What is there then must be a file of the same number and kind, or it is ESTALE. The host may
+// have given the number to another file meanwhile, so what may be opened is asked of the descriptor itself. One thread
+// uses a tree; errors are those of errno, 0 for none.
 #include <sys/stat.h>
 
+#include <compare>
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -28,10 +32,15 @@ namespace armvisor::devices::ninep {
 /// What tells a file from all others of the host.
 struct FileId {
   u64 device = 0, inode = 0;
-  bool operator==(const FileId&) const = default;
+  auto operator<=>(const FileId&) const = default;
 };
 
+struct Attributes;
+class Node;
 class NodeTree;
+
+/// Nodes by file, then by the file of their folder, their name, and the node of their folder.
+using NodeIndex = std::multimap<std::tuple<FileId, FileId, std::string_view, const Node*>, Node*>;
 
 /// A file that somebody refers to. It keeps those that it is in.
 class Node {
@@ -42,6 +51,9 @@ class Node {
   bool is_regular() const { return S_ISREG(kind_); }
   const Node* parent() const { return parent_; }  ///< null: the shared folder itself
   const std::string& name() const { return name_; }
+  bool has_name() const { return named_; }  ///< false: the guest has taken it away, or given it to another file
+  /// What was said of the file under the name that it has lost; null: nothing.
+  const std::shared_ptr<Attributes>& said() const { return said_; }
 
  private:
   friend class NodeTree;
@@ -52,9 +64,12 @@ class Node {
   const FileId id_;
   const u32 kind_;
   u32 references_ = 0;
+  bool named_ = true;
   bool kept_ = false;  ///< its descriptor stays open: it has lost its name
+  std::shared_ptr<Attributes> said_;
   Fd fd_;
   std::list<Node*>::iterator place_;  ///< among those that are open, if fd_ is, and it is not kept
+  NodeIndex::iterator indexed_;       ///< if it has a name, and is not the root
 
   Node(NodeTree& tree, Node* parent, std::string name, FileId id, u32 kind)
       : tree_(tree), parent_(parent), name_(std::move(name)), id_(id), kind_(kind) {}
@@ -85,7 +100,8 @@ class NodeRef {
 
 struct NodeTreeOptions {
   std::size_t most_open = 1024;  ///< descriptors of nodes between requests, beside those of files without a name
-  bool openat2 = true;           ///< used if the kernel has it
+  std::size_t most_nodes = 262144;
+  bool openat2 = true;  ///< used if the kernel has it
 };
 
 class NodeTree {
@@ -100,7 +116,8 @@ class NodeTree {
   NodeRef root() { return NodeRef(root_); }
   /// The folder that a file is in; the shared one is in itself.
   NodeRef parent(const NodeRef& node) { return NodeRef(node->parent_ ? node->parent_ : node.get()); }
-  /// The file of that name in a folder; "..": the folder that it is in, which of the shared one is itself.
+  /// The file of that name in a folder; "..": the folder that it is in, which of the shared one is itself. EMFILE:
+  /// there are too many nodes.
   int walk(const NodeRef& folder, std::string_view name, NodeRef& found);
   /// A descriptor of a node, until the next trim(). Negative: an error.
   int descriptor(Node& node);
@@ -112,9 +129,10 @@ class NodeTree {
   /// A path for calls that take no descriptor: it leads to the file itself, even if that is a symbolic link.
   std::string path_of(int descriptor) const { return "/proc/self/fd/" + std::to_string(descriptor); }
 
-  /// Before the name of `file`, which is in `folder`, is taken away: those who have the file keep it, if there is room
-  /// for its descriptor.
-  void keep(const FileId& folder, std::string_view name, const FileId& file);
+  /// Before the name of `file`, which is in `folder`, may be taken away: opens what those who have it will keep.
+  void prepare_to_lose(const FileId& folder, std::string_view name, const FileId& file);
+  /// After it was: those who have the file keep it, if there is room for its descriptor, and what was said of it.
+  void lost(const FileId& folder, std::string_view name, const FileId& file, std::shared_ptr<Attributes> said);
   /// After `file` was given another name, and maybe another folder.
   void moved(const FileId& folder, std::string_view name, const FileId& file, Node& new_folder,
              std::string_view new_name);
@@ -127,24 +145,22 @@ class NodeTree {
 
  private:
   friend class NodeRef;
-  struct Hash {
-    std::size_t operator()(const FileId& id) const { return std::hash<u64>()(id.inode ^ id.device << 40); }
-  };
-
   NodeTree(Fd root, Fd descriptors, Options options, FileId id);
   int step(int folder, const char* name, Fd& found) const;
+  int open_regular(int descriptor, int flags, Fd& opened) const;
   int reopen(Node& node);
   void opened(Node& node, Fd fd);
   void release(Node* node);
-  static bool is_named(const Node& node, const FileId& folder, std::string_view name);
+  void index(Node& node);
+  std::vector<Node*> named(const FileId& folder, std::string_view name, const FileId& file) const;
   static bool is_within(const Node& node, const Node& folder);
-  Node* find(const Node* parent, std::string_view name, const FileId& id);
+  Node* find(const Node& parent, std::string_view name, const FileId& id, u32 kind) const;
 
   const Options options_;
   const Fd descriptors_;  ///< /proc/self/fd
   std::size_t nodes_ = 0, kept_ = 0;
   std::list<Node*> open_;  ///< those used most lately first, without the root
-  std::unordered_multimap<FileId, Node*, Hash> by_id_;
+  NodeIndex index_;        ///< of those that have a name, without the root
   Node* root_;
 };
 

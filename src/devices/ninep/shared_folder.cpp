@@ -52,7 +52,7 @@ ShareLimits ShareLimits::of_process() {
 }
 
 Result<std::shared_ptr<SharedFolder>> SharedFolder::create(ShareOptions options, ShareLimits limits) {
-  AV_TRY_ASSIGN(auto tree, NodeTree::create(options.path, {.most_open = limits.named}));
+  AV_TRY_ASSIGN(auto tree, NodeTree::create(options.path, {.most_open = limits.named, .most_nodes = 2 * limits.fids}));
   return std::shared_ptr<SharedFolder>(new SharedFolder(std::move(options), limits, std::move(tree)));
 }
 
@@ -75,6 +75,7 @@ int SharedFolder::check_new_name(std::string_view name) const {
 
 int SharedFolder::check_name(const NodeRef& node) {
   if (!node->parent()) return EBUSY;
+  if (!node->has_name()) return ENOENT;
   const int folder = tree_->descriptor(const_cast<Node&>(*node->parent()));
   if (folder < 0) return -folder;
   struct stat s {};
@@ -91,17 +92,34 @@ int SharedFolder::descriptor(const File& file) {
 Attributes SharedFolder::attributes_of(const Node& node, int descriptor) {
   if (options_.model == SecurityModel::MappedXattr) return read_attribute_xattrs(tree_->path_of(descriptor));
   if (options_.model != SecurityModel::MappedFile) return {};
+  if (!node.has_name()) return node.said() ? *node.said() : Attributes();
   const Node& folder = node.parent() ? *node.parent() : node;
   const int at = tree_->descriptor(const_cast<Node&>(folder));
   return at < 0 ? Attributes() : records_.read(at, node.name());
 }
 
-int SharedFolder::write_attributes(const Node& node, int descriptor, const Attributes& attributes) {
+int SharedFolder::write_attributes(const NodeRef& node, int descriptor, const Attributes& attributes) {
   if (options_.model == SecurityModel::MappedXattr)
     return write_attribute_xattrs(tree_->path_of(descriptor), attributes);
-  const Node& folder = node.parent() ? *node.parent() : node;
-  const int at = tree_->descriptor(const_cast<Node&>(folder));
-  return at < 0 ? -at : records_.write(at, node.name(), attributes);
+  return write_record(node, attributes);
+}
+
+/// A record goes by a name: one that was the file's and is another's by now must not get it.
+int SharedFolder::write_record(const NodeRef& node, const Attributes& attributes) {
+  if (!node->has_name()) {
+    if (node->said()) node->said()->merge(attributes);
+    return 0;
+  }
+  if (node->parent())
+    if (const int unnamed = check_name(node)) return unnamed;
+  const int at = tree_->descriptor(*parent(node).get());
+  return at < 0 ? -at : records_.write(at, node->name(), attributes);
+}
+
+/// What those who have a file keep of its record when it loses that name; null: there are no records.
+std::shared_ptr<Attributes> SharedFolder::said_of(int folder, const std::string& name) {
+  if (options_.model != SecurityModel::MappedFile) return nullptr;
+  return std::make_shared<Attributes>(records_.read(folder, name));
 }
 
 int SharedFolder::stat(const File& file, struct stat& s) {
@@ -122,8 +140,8 @@ int SharedFolder::qid(const struct stat& s, Qid& qid) {
 
 int SharedFolder::qid_of(u64 device, u64 inode, u8 type, Qid& qid) {
   qid = {.type = type, .version = 0, .path = inode};
-  const u64 own = tree_->root()->id().device;
-  if (device == own && !(inode >> k_inode_bits && options_.others == OtherDevices::Remap)) return 0;
+  const u64 own = tree_->root()->id().device, upper = inode >> k_inode_bits;
+  if (device == own && (!upper || options_.others != OtherDevices::Remap)) return 0;
   switch (options_.others) {
     case OtherDevices::Forbid: return ENODEV;
     case OtherDevices::Warn:
@@ -134,13 +152,13 @@ int SharedFolder::qid_of(u64 device, u64 inode, u8 type, Qid& qid) {
       return 0;
     case OtherDevices::Remap: break;
   }
-  if (inode >> k_inode_bits) return ENFILE;
-  auto known = devices_.find(device);
+  const std::pair part(device, upper);
+  auto known = devices_.find(part);
   if (known == devices_.end()) {
     if (devices_.size() >= k_most_devices) return ENFILE;
-    known = devices_.emplace(device, devices_.size() + 1).first;
+    known = devices_.emplace(part, devices_.size() + 1).first;
   }
-  qid.path = known->second << k_inode_bits | inode;
+  qid.path = known->second << k_inode_bits | (inode & ((u64{1} << k_inode_bits) - 1));
   return 0;
 }
 
@@ -194,7 +212,7 @@ int SharedFolder::finish_new(const NodeRef& folder, const std::string& name, int
   if (descriptor < 0) descriptor = tree_->descriptor(*node);
   if (descriptor < 0) return -descriptor;
   if (!is_mapped(options_.model)) return give_away(descriptor, as, kind);
-  return write_attributes(*node, descriptor, {as.uid, as.gid, (as.mode & k_permissions) | kind, rdev});
+  return write_attributes(node, descriptor, {as.uid, as.gid, (as.mode & k_permissions) | kind, rdev});
 }
 
 int SharedFolder::create(const NodeRef& folder, std::string_view name, int flags, const NewFile& as, Fd& opened,
@@ -285,7 +303,9 @@ int SharedFolder::link(const NodeRef& file, const NodeRef& folder, std::string_v
   if (options_.model != SecurityModel::MappedFile || !file->parent()) return 0;
   Undo undo(to, text, 0);
   const int parent = tree_->descriptor(const_cast<Node&>(*file->parent()));
-  const int error = parent < 0 ? -parent : records_.link(parent, file->name(), to, text);
+  const int error = parent < 0         ? -parent
+                    : file->has_name() ? records_.link(parent, file->name(), to, text)
+                                       : records_.write(to, text, attributes_of(*file, from));
   if (!error) undo.done();
   return error;
 }
@@ -302,9 +322,12 @@ int SharedFolder::rename(const NodeRef& folder, std::string_view name, const Nod
   struct stat s {
   }, replaced{};
   if (fstatat(from, old_text.c_str(), &s, AT_SYMLINK_NOFOLLOW) != 0) return errno;
-  if (fstatat(to, new_text.c_str(), &replaced, AT_SYMLINK_NOFOLLOW) == 0 && file_id(replaced) != file_id(s))
-    tree_->keep(new_folder->id(), new_name, file_id(replaced));
+  const bool replaces = fstatat(to, new_text.c_str(), &replaced, AT_SYMLINK_NOFOLLOW) == 0;
+  const auto said = replaces ? said_of(to, new_text) : nullptr;
+  if (replaces) tree_->prepare_to_lose(new_folder->id(), new_name, file_id(replaced));
   if (renameat(from, old_text.c_str(), to, new_text.c_str()) != 0) return errno;
+  if (replaces && file_id(replaced) == file_id(s)) return 0;  // of two names of a file neither changes
+  if (replaces) tree_->lost(new_folder->id(), new_name, file_id(replaced), said);
   tree_->moved(folder->id(), name, file_id(s), *new_folder, new_name);
   if (options_.model != SecurityModel::MappedFile) return 0;
   return records_.rename(from, old_text, to, new_text);
@@ -318,12 +341,14 @@ int SharedFolder::unlink(const NodeRef& folder, std::string_view name, bool is_f
   const std::string text(name);
   struct stat s {};
   if (fstatat(fd, text.c_str(), &s, AT_SYMLINK_NOFOLLOW) != 0) return errno;
-  tree_->keep(folder->id(), name, file_id(s));
+  tree_->prepare_to_lose(folder->id(), name, file_id(s));
+  const auto said = said_of(fd, text);
   const bool has_record = options_.model == SecurityModel::MappedFile;
   Fd own;
   if (has_record && is_folder && tree_->open_in(fd, text.c_str(), O_RDONLY | O_DIRECTORY, own) == 0)
     AttributeRecords::remove_folder(own.get());
   if (unlinkat(fd, text.c_str(), is_folder ? AT_REMOVEDIR : 0) != 0) return errno;
+  tree_->lost(folder->id(), name, file_id(s), said);
   if (has_record) records_.remove(fd, text);
   return 0;
 }
@@ -336,13 +361,13 @@ int SharedFolder::set_mode(const File& file, u32 mode) {
   if (!is_mapped(options_.model)) return chmod(tree_->path_of(fd).c_str(), mode & k_permissions) == 0 ? 0 : errno;
   struct stat s {};
   if (const int error = stat(file, s)) return error;
-  return write_attributes(*file.node, fd, {.mode = (mode & k_permissions) | (s.st_mode & S_IFMT)});
+  return write_attributes(file.node, fd, {.mode = (mode & k_permissions) | (s.st_mode & S_IFMT)});
 }
 
 int SharedFolder::set_owner(const File& file, std::optional<u32> uid, std::optional<u32> gid) {
   const int fd = descriptor(file);
   if (fd < 0) return -fd;
-  if (is_mapped(options_.model) && (uid || gid)) return write_attributes(*file.node, fd, {.uid = uid, .gid = gid});
+  if (is_mapped(options_.model) && (uid || gid)) return write_attributes(file.node, fd, {.uid = uid, .gid = gid});
   const int flags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW;
   return fchownat(fd, "", uid.value_or(~0u), gid.value_or(~0u), flags) == 0 ? 0 : errno;
 }

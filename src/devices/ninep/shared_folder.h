@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "devices/ninep/attributes.h"
@@ -94,7 +95,9 @@ class SharedFolder {
   int check_new_name(std::string_view name) const;
   int descriptor(const File& file);
   Attributes attributes_of(const Node& node, int descriptor);
-  int write_attributes(const Node& node, int descriptor, const Attributes& attributes);
+  int write_attributes(const NodeRef& node, int descriptor, const Attributes& attributes);
+  int write_record(const NodeRef& node, const Attributes& attributes);
+  std::shared_ptr<Attributes> said_of(int folder, const std::string& name);
   int finish_new(const NodeRef& folder, const std::string& name, int descriptor, const NewFile& as, u32 kind,
                  std::optional<u64> rdev, NodeRef& node);
   int give_away(int descriptor, const NewFile& as, u32 kind);
@@ -105,7 +108,8 @@ class SharedFolder {
   const ShareLimits limits_;
   std::unique_ptr<NodeTree> tree_;
   AttributeRecords records_{*tree_};
-  std::map<u64, u64> devices_;  ///< other file systems than the folder's own, numbered from 1
+  /// Other file systems than the folder's own, and parts of them by the upper 16 bits of their inodes, numbered from 1.
+  std::map<std::pair<u64, u64>, u64> devices_;
 };
 
 /// The most bytes of a name, and of an extended attribute.

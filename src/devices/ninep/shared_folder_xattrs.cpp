@@ -17,10 +17,12 @@ bool is_acl(std::string_view name) { return name == k_acls[0] || name == k_acls[
 }  // namespace
 
 /// The host's name of an attribute; nothing for one that the guest may not have. With permissions in attributes, ACLs
-/// are in some too: they mean nothing to the host then.
+/// are in some too: they mean nothing to the host then. With permissions in files there are none: those of the host
+/// change its permissions.
 std::optional<std::string> SharedFolder::xattr_name(std::string_view name) const {
   if (name.size() > k_longest_name || name.find('\0') != name.npos) return std::nullopt;
   const bool mapped = options_.model == SecurityModel::MappedXattr;
+  if (is_acl(name) && options_.model == SecurityModel::MappedFile) return std::nullopt;
   if (is_acl(name)) return mapped ? std::string(k_ours) + std::string(name) : std::string(name);
   if (!name.starts_with(k_users) || (mapped && name.starts_with(k_ours))) return std::nullopt;
   return std::string(name);
