@@ -85,6 +85,13 @@ TEST(ModelPassthrough, AttributesAreTheGuestsToSet) {
   ASSERT_EQ(c.walk(k_root, 3, {"file"}), 0);
   EXPECT_EQ(c.set_xattr(3, "user.x", ""), 0) << "no value removes it";
   EXPECT_EQ(c.get_xattr(2, "user.x"), "ERROR " + std::to_string(ENODATA));
+  for (const u32 flags : {0u, u32{XATTR_REPLACE}}) {  // the latter is how Linux says removexattr
+    ASSERT_EQ(setxattr(c.tree.at("file").c_str(), "user.x", "x", 1, 0), 0);
+    const u32 fid = 4 + flags;
+    ASSERT_EQ(c.walk(k_root, fid, {"file"}), 0);
+    EXPECT_EQ(c.set_xattr(fid, "user.x", "", flags), 0);
+    EXPECT_EQ(getxattr(c.tree.at("file").c_str(), "user.x", nullptr, 0), -1) << "with the flags " << flags;
+  }
 }
 
 // --- mapped-xattr

@@ -232,7 +232,7 @@ int Server::clunk(u32 number) {
     const File file{f->node};
     if (x.value.size() != x.size)
       error = EINVAL;
-    else if (x.size == 0 && x.flags == 0)  // as QEMU takes it
+    else if (x.size == 0)  // as QEMU takes it, and with the flag XATTR_REPLACE as Linux means it
       error = folder_->remove_xattr(file, x.name);
     else
       error = folder_->write_xattr(file, x.name, x.value, static_cast<int>(x.flags));
