@@ -5,7 +5,7 @@
 #   u-boot.bin                       firmware of u-boot-qemu (qemu_arm)
 #   uefi.fd                          firmware of qemu-efi-arm, to its full 64 MiB, most of it a hole
 #   initrd.img                       busybox, guest/init, and the modules it loads, for both kernels
-#   initrd-scsi.img                  the same with modules for SCSI disks and CD-ROMs, which nothing loads by itself
+#   initrd-pci.img                  the same with modules for SCSI and the e1000, which nothing loads by itself
 #   disk.img                         a small ext4 file system
 # usage: scripts/guest_assets.sh [--refresh]
 set -euo pipefail
@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 root=$PWD
 out=$root/build/guest
 stamp=$out/.packages
-scsi_modules=(virtio_scsi sd_mod sr_mod)
+pci_modules=(virtio_scsi sd_mod sr_mod e1000)
 modules=(virtio_mmio virtio_pci virtio_blk virtio_net virtio_rng virtio_console af_packet crc32c_generic ext4 9p 9pnet_virtio)
 
 fail() {
@@ -89,7 +89,7 @@ unpack_packages() {
 [ "${1:-}" = --refresh ] && rm -rf "$stamp" "$out/debs"
 mkdir -p "$out"
 [ -e "$stamp" ] && [ -e "$out/uefi.fd" ] || unpack_packages
-if [ ! -e "$out/initrd.img" ] || [ ! -e "$out/initrd-scsi.img" ] || [ guest/init -nt "$out/initrd.img" ] || [ guest/udhcpc.script -nt "$out/initrd.img" ] ||
+if [ ! -e "$out/initrd.img" ] || [ ! -e "$out/initrd-pci.img" ] || [ guest/init -nt "$out/initrd.img" ] || [ guest/udhcpc.script -nt "$out/initrd.img" ] ||
   [ "$stamp" -nt "$out/initrd.img" ] || [ scripts/guest_assets.sh -nt "$out/initrd.img" ]; then
   tree=$out/initramfs
   rm -rf "$tree"
@@ -97,8 +97,8 @@ if [ ! -e "$out/initrd.img" ] || [ ! -e "$out/initrd-scsi.img" ] || [ guest/init
   PATH=$PATH:/sbin:/usr/sbin
   for flavour in armmp armmp-lpae; do copy_modules "$out/linux-$flavour"; done
   make_initrd initrd.img
-  modules+=("${scsi_modules[@]}")
+  modules+=("${pci_modules[@]}")
   for flavour in armmp armmp-lpae; do copy_modules "$out/linux-$flavour"; done
-  make_initrd initrd-scsi.img
+  make_initrd initrd-pci.img
 fi
 [ -e "$out/disk.img" ] || make_disk

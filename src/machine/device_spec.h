@@ -28,6 +28,7 @@ struct FlashSpec : devices::DiskSource {
 /// A network device on the user-mode network, on a tap interface of the host, at an end of a link over a socket, or
 /// with nothing at the other end of its cable.
 struct NetworkSpec : devices::NetworkOptions {
+  enum class Card : u8 { Virtio, E1000 } card = Card::Virtio;  ///< the second is on PCI
   bool unplugged = false;
   std::string name{};  ///< by which a monitor knows the network; empty: it has none
   bool is_user() const { return !unplugged && !tap && !link; }

@@ -10,6 +10,7 @@
 #include "devices/backends/network_options.h"
 #include "devices/backends/no_network.h"
 #include "devices/backends/slirp_network.h"
+#include "devices/ethernet/e1000.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
@@ -173,7 +174,8 @@ Status Machine::add_virtio(const Placement& slots) {
   const std::vector<Seat> seats = seats_of(options_);
   for (std::size_t i = 0; i < seats.size(); ++i) {
     if (seats[i].bus != Seat::Bus::Mmio) continue;
-    AV_TRY(add_transport(slots, seats[i].slot, std::move(devices_[i])));
+    if (!devices_[i].device) return Error{ErrorKind::Internal, "a device of PCI was given a slot of virtio-mmio"};
+    AV_TRY(add_transport(slots, seats[i].slot, std::move(devices_[i].device)));
     filled[seats[i].slot] = true;
   }
   for (u32 slot = 0; slot < slots.count; ++slot)
@@ -197,7 +199,7 @@ Status Machine::add_pci(const Placement& placement) {
   AV_TRY(bus_.add_window(ports, pci_ports_));
   const std::vector<Seat> seats = seats_of(options_);
   for (std::size_t i = 0; i < seats.size(); ++i)
-    if (seats[i].bus == Seat::Bus::Pci) add_transport(seats[i], std::move(devices_[i]));
+    if (seats[i].bus == Seat::Bus::Pci) AV_TRY(add_function(seats[i], std::move(devices_[i])));
   return {};
 }
 
@@ -248,6 +250,7 @@ Machine::MadeDevice Machine::make_device(const NetworkSpec& spec) {
         std::move(network), std::vector<std::shared_ptr<devices::PacketDump>>(own.begin(), own.end()));
   }
   const auto mac = spec.network.mac.value_or(devices::default_mac(networks_++));
+  if (spec.card == NetworkSpec::Card::E1000) return MadeDevice(Card{std::move(network), mac});
   AV_TRY_ASSIGN(auto device, devices::virtio::Net::create(std::move(network), mac, io));
   return MadeDevice(std::move(device));
 }
@@ -283,13 +286,21 @@ Status Machine::add_transport(const Placement& slots, u32 slot, std::unique_ptr<
   return bus_.add(site.regions[0], *transports_.back());
 }
 
-void Machine::add_transport(const Seat& seat, std::unique_ptr<devices::virtio::Device> device) {
-  std::string label = fmt::format("{} in PCI slot {}", device->name(), seat.slot);
+Status Machine::add_function(const Seat& seat, Made made) {
   const devices::pci::Wires wires{pci_->intx(seat.slot, seat.function), *this};
-  auto& transport = *pci_transports_.emplace_back(
-      std::make_unique<devices::virtio::PciTransport>(std::move(device), ram_, wires, seat.form, std::move(label)));
-  if (seat.multifunction) transport.config().set(devices::pci::HeaderType, 1, devices::pci::k_multifunction);
-  pci_->plug(seat.slot, seat.function, transport);
+  std::unique_ptr<devices::pci::Function> function;
+  if (made.device) {
+    std::string label = fmt::format("{} in PCI slot {}", made.device->name(), seat.slot);
+    function = std::make_unique<devices::virtio::PciTransport>(std::move(made.device), ram_, wires, seat.form,
+                                                               std::move(label));
+  } else {
+    AV_TRY_ASSIGN(function, devices::e1000::Controller::create(std::move(made.card.network), made.card.mac, ram_,
+                                                               wires.intx));
+  }
+  if (seat.multifunction) function->config().set(devices::pci::HeaderType, 1, devices::pci::k_multifunction);
+  pci_->plug(seat.slot, seat.function, *function);
+  functions_.push_back(std::move(function));
+  return {};
 }
 
 Status Machine::start(const BootPlan& plan, const BootConfig& config) {

@@ -5,11 +5,14 @@
 #include <initializer_list>
 #include <memory>
 #include <span>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "devices/arch_timer.h"
 #include "devices/backends/disk.h"
+#include "devices/backends/network.h"
 #include "devices/fw_cfg.h"
 #include "devices/gic.h"
 #include "devices/gic_v2m.h"
@@ -136,7 +139,21 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   Status make_devices();
   Status add_virtio(const Placement& placement);
   Status add_pci(const Placement& placement);
-  using MadeDevice = Result<std::unique_ptr<devices::virtio::Device>>;
+  /// A network card that is none of virtio's, before it has its place.
+  struct Card {
+    std::unique_ptr<devices::NetworkBackend> network;
+    devices::MacAddress mac{};
+  };
+  /// One of both.
+  struct Made {
+    template <class Device>
+      requires std::is_base_of_v<devices::virtio::Device, Device>
+    Made(std::unique_ptr<Device> d) : device(std::move(d)) {}
+    Made(Card c) : card(std::move(c)) {}
+    std::unique_ptr<devices::virtio::Device> device;
+    Card card{};
+  };
+  using MadeDevice = Result<Made>;
   MadeDevice make_device(const DiskSpec& spec);
   MadeDevice make_device(const NetworkSpec& spec);
   MadeDevice make_device(const EntropySpec& spec);
@@ -144,7 +161,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   MadeDevice make_device(const ScsiSpec& spec);
   MadeDevice make_device(const ShareSpec& spec);
   Status add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device);
-  void add_transport(const Seat& seat, std::unique_ptr<devices::virtio::Device> device);
+  Status add_function(const Seat& seat, Made made);
   Status start(const BootPlan& plan, const BootConfig& config);
   void irq_changed(u32 vcpu, bool level);
 
@@ -184,8 +201,8 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   const std::shared_ptr<const devices::FwCfgItems> items_;
   std::unique_ptr<devices::FwCfg> fw_cfg_;
   std::vector<std::unique_ptr<devices::virtio::MmioTransport>> transports_;
-  std::vector<std::unique_ptr<devices::virtio::PciTransport>> pci_transports_;
-  std::vector<std::unique_ptr<devices::virtio::Device>> devices_;  ///< made, and without a transport yet
+  std::vector<std::unique_ptr<devices::pci::Function>> functions_;
+  std::vector<Made> devices_;                                                      ///< without a place yet
   u32 networks_ = 0, disks_ = 0, ports_ = 0, links_ = 0, dumps_ = 0, shares_ = 0;  ///< made so far
   std::vector<devices::SlirpNetwork*> user_networks_;
 };

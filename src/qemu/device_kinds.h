@@ -10,6 +10,7 @@ namespace armvisor::qemu {
 enum class DeviceKind : u8 {
   Disk,
   Card,
+  Ethernet,  ///< a card that is none of virtio's
   Entropy,
   Ports,    ///< virtio-serial
   Console,  ///< on it

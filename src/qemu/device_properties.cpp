@@ -9,7 +9,8 @@ namespace armvisor::qemu {
 namespace {
 
 /// Sets of devices.
-constexpr u32 Disk = 1, Card = 2, Entropy = 4, Ports = 8, ScsiHost = 16, ScsiUnit = 32, Pci = 64, Share = 128;
+constexpr u32 Disk = 1, Card = 2, Entropy = 4, Ports = 8, ScsiHost = 16, ScsiUnit = 32, Pci = 64, Share = 128,
+              Ethernet = 256;
 constexpr u32 All = Disk | Card | Entropy | Ports | ScsiHost | Share;
 
 struct PropertyRow {
@@ -27,6 +28,7 @@ u32 classes_of(const DeviceRow& row) {
   switch (row.kind) {
     case DeviceKind::Disk: return Disk | bus;
     case DeviceKind::Card: return Card | bus;
+    case DeviceKind::Ethernet: return Ethernet | bus;
     case DeviceKind::Entropy: return Entropy | bus;
     case DeviceKind::Ports: return Ports | bus;
     case DeviceKind::ScsiHost: return ScsiHost | bus;

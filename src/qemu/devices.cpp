@@ -25,8 +25,7 @@ class Adder {
   using Place = Result<machine::Seat>;
   /// False, with an outcome: there is no place for it.
   bool add(const Given& given, const std::string& what, const Place& place, machine::DeviceSpec spec);
-  void add_card(const Given& given, const std::string& netdev, std::optional<devices::MacAddress> mac,
-                const Place& place);
+  void add_card(const Nic& nic, const Place& place);
   void add_dumps(const Netdev& netdev, machine::NetworkSpec& spec);
   void add_device(Device& device, const DeviceRow& row);
   Drive* take_drive(Device& device);
@@ -85,9 +84,12 @@ std::string network_text(const Netdev& netdev) {
   return "tap interface" + (netdev.tap.interface.empty() ? "" : " " + netdev.tap.interface);
 }
 
-void Adder::add_card(const Given& given, const std::string& netdev, std::optional<devices::MacAddress> mac,
-                     const Place& place) {
+void Adder::add_card(const Nic& nic, const Place& place) {
+  const Given& given = nic.given;
+  const std::string& netdev = nic.netdev;
+  const auto mac = nic.mac;
   machine::NetworkSpec spec;
+  spec.card = nic.card;
   if (netdev.empty()) {
     spec.unplugged = true;
     spec.network.mac = mac;
@@ -110,7 +112,8 @@ void Adder::add_card(const Given& given, const std::string& netdev, std::optiona
   spec.network.mac = mac;
   add_dumps(*found, spec);
   if (found->given.name == "netdev") out_.mapped(found->given.text(), network_text(*found));
-  add(given, "network card", place, std::move(spec));
+  add(given, nic.card == machine::NetworkSpec::Card::E1000 ? "network card (e1000)" : "network card", place,
+      std::move(spec));
 }
 
 void Adder::add_dumps(const Netdev& netdev, machine::NetworkSpec& spec) {
@@ -126,16 +129,16 @@ void Adder::add_dumps(const Netdev& netdev, machine::NetworkSpec& spec) {
 void Adder::add_cards_of_board() {
   std::size_t on_hub = 0;
   for (const Nic& nic : line_.nics) {
-    std::string netdev = nic.netdev;
-    if (netdev.empty() && line_.hub) {
+    Nic made = nic;
+    if (made.netdev.empty() && line_.hub) {
       if (++on_hub > 1) {
         out_.refused(nic.given.text(), "expected one card by -net: cards are not connected to each other; use -nic");
         continue;
       }
-      netdev = line_.hub->id = "#hub";
+      made.netdev = line_.hub->id = "#hub";
       line_.netdevs.push_back(*line_.hub);
     }
-    add_card(nic.given, netdev, nic.mac, seats_.next(DeviceBus::Pci));
+    add_card(made, seats_.next(DeviceBus::Pci));
   }
   if (line_.hub && !line_.hub->refused) {
     if (on_hub)
@@ -148,7 +151,7 @@ void Adder::add_cards_of_board() {
   usual.given = {"nic", "user"};
   usual.id = "#default";
   usual.kind = "user";
-  add_card({"nic", "user (default)"}, "#default", std::nullopt, seats_.next(DeviceBus::Pci));
+  add_card({{"nic", "user (default)"}, "#default", {}, {}}, seats_.next(DeviceBus::Pci));
 }
 
 void Adder::add_card_device(Device& device, const DeviceRow& row) {
@@ -156,7 +159,8 @@ void Adder::add_card_device(Device& device, const DeviceRow& row) {
   const auto netdev = device.properties.take("netdev");
   if (netdev && netdev->empty())
     return out_.refused(key_of(device.given, "netdev", {}), "expected the id of a -netdev, found nothing; name one");
-  add_card(device.given, netdev.value_or(""), mac, seats_.of(line_, device, row.bus));
+  const auto card = row.kind == DeviceKind::Ethernet ? machine::NetworkSpec::Card::E1000 : machine::NetworkSpec::Card{};
+  add_card({device.given, netdev.value_or(""), mac, card}, seats_.of(line_, device, row.bus));
   finish(device, row);
 }
 
@@ -338,7 +342,8 @@ void Adder::add_device(Device& device, const DeviceRow& row) {
     (void)seats_.of(line_, device, row.bus);
   switch (row.kind) {
     case Disk: return add_disk_device(device, row);
-    case Card: return add_card_device(device, row);
+    case Card:
+    case Ethernet: return add_card_device(device, row);
     case Entropy: return add_entropy_device(device, row);
     case Ports: return add_controller(device, row);
     case Console:

@@ -46,6 +46,7 @@ void set_link(Json& j, const devices::FrameLinkOptions& link) {
 
 Json device_json(const Machine&, const machine::NetworkSpec& spec) {
   Json j{{"kind", "network"}, {"connected", spec.unplugged ? "no" : spec.tap ? "tap" : spec.link ? "socket" : "user"}};
+  if (spec.card == machine::NetworkSpec::Card::E1000) j["card"] = "e1000";
   if (spec.tap && !spec.tap->interface.empty()) j["interface"] = spec.tap->interface;
   if (spec.tap && !spec.tap->helper.empty()) {
     j["helper"] = spec.tap->helper;

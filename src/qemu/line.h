@@ -11,6 +11,7 @@
 #include "devices/backends/network_options.h"
 #include "devices/chardev/chardevs.h"
 #include "devices/ninep/share_options.h"
+#include "machine/device_spec.h"
 #include "machine/firmware_items.h"
 #include "monitor/monitor.h"
 #include "qemu/ids.h"
@@ -51,6 +52,7 @@ struct Nic {
   Given given;
   std::string netdev;  ///< empty: on the network that -net names, if any
   std::optional<devices::MacAddress> mac;
+  machine::NetworkSpec::Card card{};
 };
 
 struct Chardev {

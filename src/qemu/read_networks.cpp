@@ -162,10 +162,12 @@ Nic read_card(Line& line, const Given& given, KeyValues& values) {
   nic.given = given;
   const auto model = values.take("model");
   if (model && is_help(*model)) line.help = "device";
-  if (model && !is_virtio_card(*model))
+  if (model && (*model == "e1000" || *model == "e1000-82540em"))
+    nic.card = machine::NetworkSpec::Card::E1000;
+  else if (model && !is_virtio_card(*model))
     line.outcomes.refused(
         key_of(given, "model", *model),
-        "expected virtio: there is no other card here; change it if the guest has a driver for virtio");
+        "expected virtio or e1000: there is no other card here; change it if the guest has a driver for one");
   for (const std::string_view key : {"mac", "macaddr"})
     if (const auto mac = read_mac(line, given, values, key)) nic.mac = mac;
   ignore_keys(line, given, values, {"addr", "vectors", "name"}, "about a card on PCI");

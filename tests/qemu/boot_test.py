@@ -4,7 +4,9 @@ import hashlib
 import random
 import re
 import shutil
+import socket
 import subprocess
+import threading
 import unittest
 
 from support import GUEST, Folder, load_boot_support
@@ -137,7 +139,7 @@ class Boot(unittest.TestCase):
         self.assertEqual([image.read_bytes(), (self.folder.path / "plain").read_bytes()], kept)
 
     def test_a_disk_and_a_cd_rom_on_scsi(self):
-        (self.folder.path / "initrd-scsi").symlink_to(GUEST / "initrd-scsi.img")
+        (self.folder.path / "initrd-pci").symlink_to(GUEST / "initrd-pci.img")
         self.disk("hd", "raw1", 8 << 20)
         (self.folder.path / "cd").write_bytes(b"on the CD\n".ljust(300 * 2048))
         before = (self.folder.path / "cd").read_bytes()
@@ -146,13 +148,61 @@ class Boot(unittest.TestCase):
                     "dd if=/dev/urandom of=/tmp/a bs=64k count=8; dd if=/tmp/a of=/dev/sda bs=64k seek=1 conv=fsync; "
                     "echo 3 > /proc/sys/vm/drop_caches; dd if=/dev/sda of=/tmp/b bs=64k skip=1 count=8; cmp /tmp/a /tmp/b && echo SAME; "
                     "head -c 9 /dev/sr0; echo; dd if=/tmp/a of=/dev/sr0 bs=2k count=1; dd if=/dev/sda bs=4 count=1")
-        output = self.run_line("-M", "virt", "-nographic", "-no-reboot", "-nic", "none", "-kernel", "zImage", "-initrd", "initrd-scsi",
+        output = self.run_line("-M", "virt", "-nographic", "-no-reboot", "-nic", "none", "-kernel", "zImage", "-initrd", "initrd-pci",
                                "-append", append(commands), "-drive", "if=none,id=hd,file=hd,format=raw", "-drive",
                                "if=none,id=cd,media=cdrom,file=cd,format=raw", "-device", "virtio-scsi-pci", "-device",
                                "scsi-hd,drive=hd", "-device", "scsi-cd,drive=cd").stdout
         for text in ("SCSI sda 16384 0 QEMU HARDDISK 512", "SCSI sr0 1200 1 QEMU CD-ROM 2048", "SAME", "on the CD", "raw1"):
             self.assertIn(text, output)
         self.assertEqual((self.folder.path / "cd").read_bytes(), before)
+
+    def test_an_e1000_under_linux(self):
+        """What is sent in segments and with checksums by the card, and received by it, is what it was."""
+        (self.folder.path / "initrd-pci").symlink_to(GUEST / "initrd-pci.img")
+        (self.folder.path / "files").mkdir()
+        sent = random.Random(1).randbytes(1_000_000)
+        (self.folder.path / "files" / "blob").write_bytes(sent)
+        server = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(server.close)
+
+        def echo():  # what has come, once it is all there
+            connection, _ = server.accept()
+            with connection:
+                got = b""
+                while len(got) < len(sent) and (data := connection.recv(65536)):
+                    got += data
+                connection.sendall(got)
+
+        threading.Thread(target=echo, daemon=True).start()
+        commands = ("modprobe e1000; while [ ! -e /sys/class/net/eth0 ]; do usleep 100000; done; cat /sys/class/net/eth0/address; "
+                    f"{NETWORK}; tftp -g -r blob -b 1400 10.0.2.2; nc 10.0.2.2 {server.getsockname()[1]} < blob > echoed; md5sum blob echoed; "
+                    "echo SPEED $(cat /sys/class/net/eth0/speed /sys/class/net/eth0/duplex)")
+        output = self.run_line("-M", "virt", "-nographic", "-no-reboot", "-kernel", "zImage", "-initrd", "initrd-pci", "-append",
+                               append(commands), "-device", "e1000,netdev=n,mac=52:54:00:12:34:99", "-netdev",
+                               "user,id=n,tftp=files").stdout
+        self.assertIn("52:54:00:12:34:99", output)
+        self.assertIn("ADDRESS 10.0.2.15/24", output)
+        self.assertEqual(re.findall(r"([0-9a-f]{32})  (\w+)", output),
+                         [(hashlib.md5(sent).hexdigest(), name) for name in ("blob", "echoed")])
+        self.assertIn("SPEED 1000 full", output)
+
+    def test_an_e1000_under_u_boot(self):
+        (self.folder.path / "files").mkdir()
+        (self.folder.path / "files" / "greeting").write_text("by TFTP\n")
+        with boot_support.Session("qemu", "-nographic", "-netdev", "user,id=net0,tftp=files", "-device", "e1000,netdev=net0",
+                                  "-device", "virtio-rng-pci", "-M", "virt", "-bios", "u-boot.bin",
+                                  cwd=self.folder.path) as machine:
+            machine.expect("Hit any key to stop autoboot")
+            machine.send(" \n")
+            for line, answer in {"setenv autoload no; dhcp": "bound to address 10.0.2.15",
+                                 "setenv serverip 10.0.2.2; tftpboot 0x42000000 greeting": "Bytes transferred = 8 ",
+                                 "md.b 0x42000000 7": "by TFTP", "ping 10.0.2.2": "host 10.0.2.2 is alive"}.items():
+                machine.expect("=> ")
+                machine.send(line + "\n")
+                machine.expect(answer)
+            machine.expect("=> ")
+            machine.send("poweroff\n")
+            self.assertEqual(machine.finish(), 0)
 
     def test_modern_virtio_and_a_second_console(self):
         output = self.run_line("-M", "virt", "-global", "virtio-mmio.force-legacy=false", "-nographic", "-nic", "none", "-kernel",

@@ -84,7 +84,7 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
                              "-S",
                              "-semihosting-config target=gdb",
                              "-semihosting-config enable=on,chardev=nosuch",
-                             "-device e1000",
+                             "-device e1000e",
                              "-drive file=d,format=floppy",
                              "-drive file=ssh://host/d",
                              "-drive file=nbd://host/d,format=qcow2",
