@@ -349,6 +349,27 @@ TEST_F(E1000, FramesWaitForDescriptorsAndNotWithoutEnd) {
   EXPECT_EQ(read(Rdh), 0u) << "a reset forgets them";
 }
 
+TEST_F(E1000, AFrameThatNoRingHoldsKeepsNoOtherWaiting) {
+  start(k_rctl_long | k_rctl_strip_crc | 3u << 16);  // buffers of 256 bytes
+  receive(frame_to(k_mac, 256 * k_count));
+  receive(frame_to(k_mac, 256));
+  EXPECT_EQ(read(Rdh), 1u);
+  EXPECT_EQ(read(Mpc), 1u);
+}
+
+TEST_F(E1000, SegmentsOfAByteAreFramesOfABurst) {
+  start();
+  for (u32 n = 0; n < 3; ++n) {
+    transmit(k_context, k_tx_extended | k_tx_context_tcp | k_tx_context_ipv4, 54u << 8 | 1u << 16);
+    transmit(k_buffers, 1054 | k_tx_extended | k_tx_data | k_tx_segments | k_tx_end, k_options);
+  }
+  write(Tdt, tail);
+  EXPECT_TRUE(wire->client->transmit_pending());
+  EXPECT_EQ(wire->sent.size(), 1000u) << "it is the sockets' turn after one";
+  pump();
+  EXPECT_EQ(wire->sent.size(), 3000u);
+}
+
 TEST_F(E1000, WithoutTheBusNothingMoves) {
   start();
   controller->config_write(pci::Command, 2, pci::k_command_memory);

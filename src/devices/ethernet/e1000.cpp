@@ -200,9 +200,13 @@ Controller::Descriptor Controller::descriptor(GuestPa at) const {
   return d;
 }
 
+void Controller::raise_causes() {
+  if (causes_) raise(std::exchange(causes_, 0));
+}
+
 void Controller::received_all() {
   const std::lock_guard lock(mutex_);
-  if (causes_) raise(std::exchange(causes_, 0));
+  raise_causes();
 }
 
 }  // namespace armvisor::devices::e1000

@@ -82,6 +82,7 @@ class Controller final : public pci::Function, private NetworkClient {
   void reset();
   void control(u32 value);
   void raise(u32 causes);
+  void raise_causes();
   void update_intx();
   void count(u32 low, u64 n, bool wide = false);
   Ring ring(u32 first) const;

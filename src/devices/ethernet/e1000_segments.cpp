@@ -69,12 +69,16 @@ void finish(std::vector<u8>& frame, const Outgoing& out, const std::function<voi
 }
 }  // namespace
 
-void send_as_told(Outgoing& out, const std::function<void(std::span<const u8>)>& send) {
+u32 send_as_told(Outgoing& out, const std::function<void(std::span<const u8>)>& send) {
   const u32 header = out.context.header_bytes, most = out.context.segment_bytes;
-  if (!out.segments || most == 0 || header == 0 || out.bytes.size() <= header) return finish(out.bytes, out, send);
+  if (!out.segments || most == 0 || header == 0 || out.bytes.size() <= header) {
+    finish(out.bytes, out, send);
+    return 1;
+  }
   const std::size_t data = out.bytes.size() - header;
   std::vector<u8> frame;
-  for (u32 n = 0, offset = 0; offset < data; ++n, offset += most) {
+  u32 n = 0;
+  for (u32 offset = 0; offset < data; ++n, offset += most) {
     const std::size_t size = std::min<std::size_t>(most, data - offset);
     const auto from = out.bytes.begin() + header + offset;
     frame.assign(out.bytes.begin(), out.bytes.begin() + header);
@@ -82,6 +86,7 @@ void send_as_told(Outgoing& out, const std::function<void(std::span<const u8>)>&
     fix_headers(frame, out.context, n, offset, offset + size == data);
     finish(frame, out, send);
   }
+  return n;
 }
 
 }  // namespace armvisor::devices::e1000

@@ -41,7 +41,7 @@ struct Outgoing {
   }
 };
 
-/// Calls `send` for each frame that `out` becomes; changes its bytes.
-void send_as_told(Outgoing& out, const std::function<void(std::span<const u8>)>& send);
+/// Calls `send` for each frame that `out` becomes, and returns how many there were; changes its bytes.
+u32 send_as_told(Outgoing& out, const std::function<void(std::span<const u8>)>& send);
 
 }  // namespace armvisor::devices::e1000

@@ -28,18 +28,21 @@ SegmentContext context_of(u64 address, u32 command, u32 last_word) {
 bool Controller::transmit_pending() {
   Outgoing out;
   u32 descriptors = k_burst_descriptors;
-  for (u32 frames = 0; frames < k_burst_frames; ++frames) {
+  for (u32 frames = 0; frames < k_burst_frames;) {
     bool loops_back = false;
     {
       const std::lock_guard lock(mutex_);
       deliver_waiting();
-      const bool found = next_frame(out, descriptors);
-      if (!found || frames + 1 == k_burst_frames) raise(std::exchange(causes_, 0));
-      if (!found) return descriptors == 0;
+      if (!next_frame(out, descriptors)) {
+        raise_causes();
+        return descriptors == 0;
+      }
       loops_back = (reg(Rctl) & k_rctl_loopback) || phy_.loops_back();
     }
-    send_as_told(out, [&](std::span<const u8> frame) { loops_back ? receive(frame) : backend_->send(frame); });
+    frames +=
+        send_as_told(out, [&](std::span<const u8> frame) { loops_back ? receive(frame) : backend_->send(frame); });
   }
+  received_all();
   return true;
 }
 
