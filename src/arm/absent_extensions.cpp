@@ -22,7 +22,8 @@ constexpr Pattern k_cp15[] = {
     {0x0fef0fff, 0x0e010f31, k_security},        // SDER
     {0x0fef0fff, 0x0e0c0f30, k_security},        // MVBAR
 };
-// MRS and MSR of Banked registers (B9.2.3): SYSm<4:1> is 0b1111 for those of Hyp mode, 0b1110 for those of Monitor mode.
+// MRS and MSR of Banked registers (B9.2.3): SYSm<4:1> is 0b1111 for those of Hyp mode, 0b1110 for those of Monitor
+// mode.
 constexpr Pattern k_a32[] = {
     {0x0fffffff, 0x0160006e, k_virtualization},  // ERET
     {0x0fbe0fff, 0x010e0300, k_virtualization},  // MRS

@@ -37,8 +37,8 @@ class GuestMemory final : public Claimer, private arm::WalkMemory, private mmu::
   // --- Translations
   /// What the tables in force say. Nothing is kept.
   arm::Fault walk(u32 va, arm::Access access, bool privileged, arm::Translation& out);
-  /// The instruction at `pc`, of T32 the first halfword of two above the second; nothing where it cannot be fetched from
-  /// RAM or ROM. For messages.
+  /// The instruction at `pc`, of T32 the first halfword of two above the second; nothing where it cannot be fetched
+  /// from RAM or ROM. For messages.
   std::optional<u32> instruction(u32 pc, bool thumb);
   /// The page of an address.
   struct Page {

@@ -294,8 +294,8 @@ Status Machine::add_function(const Seat& seat, Made made) {
     function = std::make_unique<devices::virtio::PciTransport>(std::move(made.device), ram_, wires, seat.form,
                                                                std::move(label));
   } else {
-    AV_TRY_ASSIGN(function, devices::e1000::Controller::create(std::move(made.card.network), made.card.mac, ram_,
-                                                               wires.intx));
+    AV_TRY_ASSIGN(function,
+                  devices::e1000::Controller::create(std::move(made.card.network), made.card.mac, ram_, wires.intx));
   }
   if (seat.multifunction) function->config().set(devices::pci::HeaderType, 1, devices::pci::k_multifunction);
   pci_->plug(seat.slot, seat.function, *function);
@@ -333,9 +333,7 @@ bool Machine::hypercall(arm::CpuState& s, u32 vcpu, bool, u32) {
   return true;
 }
 
-bool Machine::semihosting(arm::CpuState& s, u32 vcpu) {
-  return world_.semihosting->call(s, vcpu, ram_, &world_.flash);
-}
+bool Machine::semihosting(arm::CpuState& s, u32 vcpu) { return world_.semihosting->call(s, vcpu, ram_, &world_.flash); }
 
 measure::Snapshot Machine::stats() const {
   measure::Snapshot out = engine_->stats();

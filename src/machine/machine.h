@@ -147,8 +147,8 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   /// One of both.
   struct Made {
     template <class Device>
-      requires std::is_base_of_v<devices::virtio::Device, Device>
-    Made(std::unique_ptr<Device> d) : device(std::move(d)) {}
+    requires std::is_base_of_v<devices::virtio::Device, Device> Made(std::unique_ptr<Device> d)
+        : device(std::move(d)) {}
     Made(Card c) : card(std::move(c)) {}
     std::unique_ptr<devices::virtio::Device> device;
     Card card{};

@@ -1,8 +1,8 @@
-#include "arm/absent_extensions.h"
-
 #include <gtest/gtest.h>
 
 #include <string>
+
+#include "arm/absent_extensions.h"
 
 namespace armvisor::arm {
 namespace {
@@ -14,10 +14,10 @@ std::string mode_of(u32 insn, bool thumb) {
 
 TEST(AbsentExtensions, KnowsWhatOnlyHypModeHas) {
   for (const u32 insn : {
-           0xee910f11u,            // mrc p15, 4, r0, c1, c1, 0: HCR
-           0xee8c0f10u,            // mcr p15, 4, r0, c12, c0, 0: HVBAR
-           0xec410f62u,            // mcrr p15, 6, r0, r1, c2: VTTBR
-           0xec510f4eu,            // mrrc p15, 4, r0, r1, c14: CNTVOFF
+           0xee910f11u,  // mrc p15, 4, r0, c1, c1, 0: HCR
+           0xee8c0f10u,  // mcr p15, 4, r0, c12, c0, 0: HVBAR
+           0xec410f62u,  // mcrr p15, 6, r0, r1, c2: VTTBR
+           0xec510f4eu,  // mrrc p15, 4, r0, r1, c14: CNTVOFF
        }) {
     EXPECT_EQ(mode_of(insn, false), "Hyp") << std::hex << insn;
     EXPECT_EQ(mode_of(insn, true), "Hyp") << std::hex << insn;

@@ -382,10 +382,11 @@ TEST_F(E1000, WithoutTheBusNothingMoves) {
 
 TEST_F(E1000, EndsWithAnyDriver) {
   std::mt19937 random(1);
-  const u32 offsets[] = {Ctrl,  Eecd,  Mdic,  Ics,   Ims, Imc, Rctl, Tctl,   Rdbal,  Rdlen, Rdh,
-                         Rdt,   Tdbal, Tdbah, Tdlen, Tdh, Tdt, Icr,  Rdbah, Rxcsum, Vet};
+  const u32 offsets[] = {Ctrl, Eecd,  Mdic,  Ics,   Ims, Imc, Rctl, Tctl,  Rdbal,  Rdlen, Rdh,
+                         Rdt,  Tdbal, Tdbah, Tdlen, Tdh, Tdt, Icr,  Rdbah, Rxcsum, Vet};
   for (u32 n = 0; n < 20000; ++n) {
-    const u32 offset = random() % 4 ? offsets[random() % std::size(offsets)] : random() % Controller::k_region_size & ~3u;
+    const u32 offset =
+        random() % 4 ? offsets[random() % std::size(offsets)] : random() % Controller::k_region_size & ~3u;
     u32 value = random() >> random() % 32;
     if (offset == Rdbal || offset == Tdbal) value = static_cast<u32>(k_ram + value % (2 * k_ram_size));
     if (offset == Rdbah || offset == Tdbah) value &= random() % 8 ? 0 : ~0u;

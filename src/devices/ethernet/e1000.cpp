@@ -19,29 +19,25 @@ constexpr u32 k_pba_at_reset = 0x00100030;  // 48 KiB of the packet buffer recei
 
 bool is_in_table(u32 offset, u32 first, u32 words) { return offset >= first && offset < first + 4 * words; }
 
-/// Bits that the guest may write of a register which does nothing by being written; 0: it is none of these.
-u32 plain_bits(u32 offset) {
-  switch (offset) {
-    case CtrlExt: case FlowAddressLow: case FlowAddressHigh: case Itr: case Tipg: case Ait: case Ledctl: case Txcw:
-    case FlowTimer: case FlowLow: case FlowHigh: case Rdtr: case Radv: case Rxdctl: case Rsrpd: case Tidv: case Tadv:
-    case Txdctl: case Tspmt: case Rxcsum: case Wuc: case Wufc: case Manc: case Swsm: case SwFwSync: case Pba: case Rdbah: case Tdbah:
-      return ~u32{0};
-    case FlowType: case Vet: case Rdh: case Tdh: return 0xffff;
-    case Rdbal: case Tdbal: return ~u32{15};
-    case Rdlen: case Tdlen: return 0xfff80;
-    default: break;
-  }
-  const bool table = is_in_table(offset, MulticastTable, k_multicast_words) ||
-                     is_in_table(offset, ReceiveAddresses, 2 * k_receive_addresses) ||
-                     is_in_table(offset, VlanTable, k_vlan_words);
-  return table ? ~u32{0} : 0;
+struct RegisterRow {
+  u32 offset, writable;
+  bool readable;
+};
+constexpr RegisterRow k_registers[] = {
+#define REGISTER(name, offset, writable, readable) {offset, writable, readable},
+#include "devices/ethernet/e1000_registers.inc"
+#undef REGISTER
+};
+
+bool is_in_tables(u32 offset) {
+  return is_in_table(offset, MulticastTable, k_multicast_words) ||
+         is_in_table(offset, ReceiveAddresses, 2 * k_receive_addresses) || is_in_table(offset, VlanTable, k_vlan_words);
 }
 
-bool is_readable(u32 offset) {
-  switch (offset) {
-    case Ctrl: case DeviceStatus: case Eerd: case Mdic: case Ims: case Rctl: case Tctl: case Rdt: case Tdt: return true;
-    default: return plain_bits(offset) != 0;
-  }
+/// Of a register that is in no table; else null.
+const RegisterRow* find_register(u32 offset) {
+  const auto row = std::ranges::find(k_registers, offset, &RegisterRow::offset);
+  return row == std::end(k_registers) ? nullptr : row;
 }
 
 }  // namespace
@@ -125,7 +121,8 @@ u32 Controller::read(u32 offset) {
     if (offset == Icr) update_intx();
     return value;
   }
-  return is_readable(offset) ? reg(offset) : 0;
+  const RegisterRow* const row = find_register(offset);
+  return is_in_tables(offset) || (row && row->readable) ? reg(offset) : 0;
 }
 
 void Controller::write(u32 offset, u32 value) {
@@ -142,16 +139,10 @@ void Controller::write(u32 offset, u32 value) {
       reg(Mdic) = phy_.access(value, link);
       return raise((value & k_mdic_interrupt ? k_irq_mdio : 0) | (link ? k_irq_link : 0));
     }
-    case Icr:
-      reg(Icr) &= ~value;
-      return update_intx();
+    case Icr: reg(Icr) &= ~value; return update_intx();
     case Ics: return raise(value & k_irqs);
-    case Ims:
-      reg(Ims) |= value & k_irqs;
-      return update_intx();
-    case Imc:
-      reg(Ims) &= ~value;
-      return update_intx();
+    case Ims: reg(Ims) |= value & k_irqs; return update_intx();
+    case Imc: reg(Ims) &= ~value; return update_intx();
     case Rctl:
       if (!(value & k_rctl_enable)) {
         waiting_.clear();
@@ -163,7 +154,9 @@ void Controller::write(u32 offset, u32 value) {
     case Rdt:
     case Tdt: reg(offset) = value & 0xffff; break;
     default:
-      if (const u32 bits = offset < RegistersEnd ? plain_bits(offset) : 0) reg(offset) = value & bits;
+      if (is_in_tables(offset)) reg(offset) = value;
+      if (const RegisterRow* const row = find_register(offset); row && row->writable)
+        reg(offset) = value & row->writable;
       return;
   }
   lock.unlock();

@@ -108,8 +108,8 @@ class Controller final : public pci::Function, private NetworkClient {
   std::array<u32, RegistersEnd / 4> registers_{};
   Eeprom eeprom_;
   Phy phy_;
-  Outgoing outgoing_;      ///< begun, its last descriptor not there yet
-  SegmentContext context_; ///< of the last context descriptor
+  Outgoing outgoing_;                    ///< begun, its last descriptor not there yet
+  SegmentContext context_;               ///< of the last context descriptor
   std::deque<std::vector<u8>> waiting_;  ///< for descriptors
   std::size_t waiting_bytes_ = 0;
   u32 causes_ = 0;  ///< of the interrupt at the end of what is being done

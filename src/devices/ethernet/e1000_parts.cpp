@@ -9,16 +9,39 @@ constexpr u32 k_command_size = 9, k_read = 0b110;
 constexpr u16 k_device = 0x100e, k_intel = 0x8086, k_checksum = 0xbaba;
 enum Word : u32 { Control1 = 0x0a, Subsystem, SubsystemVendor, Device, Vendor, Control2, Checksum = 0x3f };
 
-enum PhyRegister : u32 { Control = 0, Status = 1, Id1 = 2, Id2 = 3, Advertised = 4, Partner = 5, Expansion = 6,
-                         GigabitControl = 9, GigabitStatus = 10, ExtendedStatus = 15, Specific = 16, SpecificStatus = 17,
-                         InterruptEnable = 18, ExtendedSpecific = 20, Led = 24, PageSelect = 29, Page = 30 };
+enum PhyRegister : u32 {
+  Control = 0,
+  Status = 1,
+  Id1 = 2,
+  Id2 = 3,
+  Advertised = 4,
+  Partner = 5,
+  Expansion = 6,
+  GigabitControl = 9,
+  GigabitStatus = 10,
+  ExtendedStatus = 15,
+  Specific = 16,
+  SpecificStatus = 17,
+  InterruptEnable = 18,
+  ExtendedSpecific = 20,
+  Led = 24,
+  PageSelect = 29,
+  Page = 30
+};
 constexpr u16 k_phy_reset = 0x8000, k_phy_loopback = 0x4000, k_phy_negotiate = 0x1000, k_phy_restart = 0x0200;
 constexpr u32 k_phy_address = 1;
 
 bool is_writable(u32 reg) {
   switch (reg) {
-    case Control: case Advertised: case GigabitControl: case Specific: case InterruptEnable: case ExtendedSpecific:
-    case Led: case PageSelect: case Page: return true;
+    case Control:
+    case Advertised:
+    case GigabitControl:
+    case Specific:
+    case InterruptEnable:
+    case ExtendedSpecific:
+    case Led:
+    case PageSelect:
+    case Page: return true;
     default: return false;
   }
 }

@@ -6,8 +6,8 @@
 
 namespace armvisor::devices::e1000 {
 
-/// 64 words by the Microwire protocol (317453 section 5.3). A command is a 1, the two bits of the operation and six of the
-/// address, each taken when the clock rises; of a read the word follows, from its highest bit on, after a 0.
+/// 64 words by the Microwire protocol (317453 section 5.3). A command is a 1, the two bits of the operation and six of
+/// the address, each taken when the clock rises; of a read the word follows, from its highest bit on, after a 0.
 class Eeprom {
  public:
   explicit Eeprom(const MacAddress& mac);

@@ -6,49 +6,9 @@
 namespace armvisor::devices::e1000 {
 
 enum Reg : u32 {
-  Ctrl = 0x0000,
-  DeviceStatus = 0x0008,
-  Eecd = 0x0010,
-  Eerd = 0x0014,
-  CtrlExt = 0x0018,
-  Mdic = 0x0020,
-  FlowAddressLow = 0x0028,
-  FlowAddressHigh = 0x002c,
-  FlowType = 0x0030,
-  Vet = 0x0038,  ///< EtherType of VLAN tags
-  Icr = 0x00c0,
-  Itr = 0x00c4,
-  Ics = 0x00c8,
-  Ims = 0x00d0,
-  Imc = 0x00d8,
-  Rctl = 0x0100,
-  FlowTimer = 0x0170,
-  Txcw = 0x0178,
-  Tctl = 0x0400,
-  Tipg = 0x0410,
-  Ait = 0x0458,
-  Ledctl = 0x0e00,
-  Pba = 0x1000,
-  FlowLow = 0x2160,
-  FlowHigh = 0x2168,
-  Rdbal = 0x2800,
-  Rdbah = 0x2804,
-  Rdlen = 0x2808,
-  Rdh = 0x2810,
-  Rdt = 0x2818,
-  Rdtr = 0x2820,
-  Rxdctl = 0x2828,
-  Radv = 0x282c,
-  Rsrpd = 0x2c00,
-  Tdbal = 0x3800,
-  Tdbah = 0x3804,
-  Tdlen = 0x3808,
-  Tdh = 0x3810,
-  Tdt = 0x3818,
-  Tidv = 0x3820,
-  Txdctl = 0x3828,
-  Tadv = 0x382c,
-  Tspmt = 0x3830,
+#define REGISTER(name, offset, writable, readable) name = offset,
+#include "devices/ethernet/e1000_registers.inc"
+#undef REGISTER
   // Statistics, which reading clears: these, and zeros between them.
   StatsBegin = 0x4000,
   Mpc = 0x4010,    ///< frames for which there was no room
@@ -63,16 +23,9 @@ enum Reg : u32 {
   Tpr = 0x40d0,
   Tpt = 0x40d4,
   StatsEnd = 0x4128,
-  Rxcsum = 0x5000,
-  MulticastTable = 0x5200,  ///< 128 words
+  MulticastTable = 0x5200,    ///< 128 words
   ReceiveAddresses = 0x5400,  ///< 16 of two words
-  VlanTable = 0x5600,  ///< 128 words
-  Wuc = 0x5800,
-  Wufc = 0x5808,
-  Manc = 0x5820,
-  // Semaphores of later controllers, which drivers of the whole family (U-Boot's) take here too, and QEMU has.
-  Swsm = 0x5b50,
-  SwFwSync = 0x5b5c,
+  VlanTable = 0x5600,         ///< 128 words
   RegistersEnd = 0x6000,
 };
 inline constexpr u32 k_multicast_words = 128, k_vlan_words = 128, k_receive_addresses = 16;
