@@ -23,6 +23,17 @@ struct Host final : machine::SemihostingHost {
   void wake_in_call(u32) override {}
 };
 
+/// RAM as it lies, without translation.
+struct Memory final : engine::CallMemory {
+  explicit Memory(GuestRam& r) : ram(r) {}
+  bool access(u32 va, u32 size, arm::Access, const Touch& touch) override {
+    if (!ram.contains(GuestPa(va), size)) return false;
+    touch({ram.host(GuestPa(va)), size});
+    return true;
+  }
+  GuestRam& ram;
+};
+
 fs::path make_folder() {
   std::string name = (fs::temp_directory_path() / "fuzz-semihosting-XXXXXX").string();
   if (!::mkdtemp(name.data())) std::abort();
@@ -56,6 +67,7 @@ int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
   for (const auto& entry : fs::directory_iterator(world.folder)) fs::remove_all(entry);
   world.calls->restart({}, world.ram);
   fuzz::Input in(data, size);
+  Memory memory(world.ram);
   arm::CpuState s = arm::reset_state(0, 1);
   while (!in.empty()) {
     const u8 operation = in.get<u8>();
@@ -67,7 +79,7 @@ int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
     }
     s.r[0] = operation;
     s.r[1] = operation == 0x7f ? in.get<u32>() : at;
-    (void)world.calls->call(s, 0, world.ram, nullptr);
+    (void)world.calls->call(s, 0, memory);
   }
   std::string secret;
   std::ifstream(world.outer / "secret") >> secret;

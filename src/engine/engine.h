@@ -21,6 +21,8 @@ struct Block;
 
 namespace armvisor::engine {
 
+class CallMemory;
+
 /// What a vCPU needs of the machine while it runs. Called on the vCPU's own thread; implementations are thread-safe.
 class MachinePort {
  public:
@@ -32,10 +34,10 @@ class MachinePort {
   virtual const u8* rom_page(GuestPa pa) = 0;
   /// HVC or SMC (SMCCC; R0 holds the function). May change `s`. False: no such conduit, Undefined Instruction.
   virtual bool hypercall(arm::CpuState& s, u32 vcpu, bool smc, u32 comment) = 0;
-  /// A semihosting call, where EngineConfig::semihosting has them. May change `s`. False: nothing has changed, and the
-  /// call is to be made again when run() is called next, which returns as kicked.
-  virtual bool semihosting(arm::CpuState& s, u32 vcpu) {
-    (void)s, (void)vcpu;
+  /// A semihosting call, where EngineConfig::semihosting has them. May change `s`; guest memory is touched by way of
+  /// `memory`. False: the call is to be made again when run() is called next, which returns as kicked.
+  virtual bool semihosting(arm::CpuState& s, u32 vcpu, CallMemory& memory) {
+    (void)s, (void)vcpu, (void)memory;
     return true;
   }
   virtual u64 counter() = 0;  ///< system counter in ticks of CNTFRQ

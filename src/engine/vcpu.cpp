@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/log_once.h"
 #include "engine/uop_functions.h"
+#include "engine/vcpu_call_memory.h"
 
 namespace armvisor::engine {
 
@@ -344,8 +345,8 @@ std::optional<Exit> TranslatingVcpu::hypercall(bool smc) {
   context_.dispatch.block = nullptr;
   bool done;
   {
-    const OutsideGuest outside(inbox_, OutsideGuest::Holds::Current);
-    done = comment == arm::k_semihosting_comment ? shared_.port.semihosting(context_.guest, index_)
+    VcpuCallMemory memory(context_.guest, shared_.ram, inbox_, memory_);
+    done = comment == arm::k_semihosting_comment ? shared_.port.semihosting(context_.guest, index_, memory)
                                                  : shared_.port.hypercall(context_.guest, index_, smc, comment);
   }
   if (!done && comment == arm::k_semihosting_comment) {

@@ -333,7 +333,9 @@ bool Machine::hypercall(arm::CpuState& s, u32 vcpu, bool, u32) {
   return true;
 }
 
-bool Machine::semihosting(arm::CpuState& s, u32 vcpu) { return world_.semihosting->call(s, vcpu, ram_, &world_.flash); }
+bool Machine::semihosting(arm::CpuState& s, u32 vcpu, engine::CallMemory& memory) {
+  return world_.semihosting->call(s, vcpu, memory);
+}
 
 measure::Snapshot Machine::stats() const {
   measure::Snapshot out = engine_->stats();

@@ -173,7 +173,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   bool mmio_write(GuestPa pa, u32 size, u64 value) override { return bus_.write(pa, size, value); }
   const u8* rom_page(GuestPa pa) override { return world_.flash.page(pa); }
   bool hypercall(arm::CpuState& s, u32 vcpu, bool smc, u32 comment) override;
-  bool semihosting(arm::CpuState& s, u32 vcpu) override;
+  bool semihosting(arm::CpuState& s, u32 vcpu, engine::CallMemory& memory) override;
   u64 counter() override { return counter_.ticks(); }
   void timer_changed(u32 vcpu, const arm::CpuState& s, bool virtual_timer) override;
   void send_event() override;

@@ -45,7 +45,6 @@ Vm::~Vm() {
   control_.reset();
   stop_threads();
   if (chardevs_) chardevs_->stop();
-  semihosting_.reset();
   monitors_.clear();
   debugger_.reset();
   discard_threads();
@@ -55,6 +54,7 @@ Vm::~Vm() {
   }
   links_.clear();  // their scripts may take long: a signal still ends that
   if (loop_) loop_->stop();
+  semihosting_.reset();  // to which the loop's handlers speak (give_up_output())
 }
 
 Status Vm::open() {
@@ -165,13 +165,17 @@ Status Vm::open_chardevs() {
   return use_chardevs();
 }
 
-/// Of several users of one chardev the last has the focus: the serial line, unless a virtio port shares it.
+/// Of several users of one chardev the last has the focus: the serial line, also before semihosting's console, as with
+/// QEMU, unless a virtio port shares it.
 Status Vm::use_chardevs() {
   for (const MonitorSpec& spec : config_.monitors) {
     AV_TRY_ASSIGN(devices::Chardev* const line, chardevs_->use(spec.chardev));
     monitor_lines_.push_back(line);
   }
   AV_TRY_ASSIGN(gdb_line_, chardevs_->use(config_.gdb));
+  if (config_.semihosting) {
+    AV_TRY_ASSIGN(semihosting_line_, chardevs_->use(config_.semihosting->console));
+  }
   AV_TRY_ASSIGN(lines_.uart, chardevs_->use(config_.console));
   AV_TRY_ASSIGN(lines_.second_uart, chardevs_->use(config_.second_console));
   for (const machine::DeviceSpec& spec : config_.devices) {
@@ -187,11 +191,11 @@ Status Vm::use_chardevs() {
 
 Status Vm::open_semihosting() {
   if (!config_.semihosting) return {};
-  AV_TRY_ASSIGN(devices::Chardev* const line, chardevs_->use(config_.semihosting->console));
   const bool stdin_taken = std::ranges::any_of(
       config_.chardevs, [](const auto& c) { return c.kind == devices::ChardevOptions::Kind::Stdio; });
-  AV_TRY_ASSIGN(auto opened, machine::Semihosting::create(config_.semihosting->options,
-                                                          {.line = line, .read_stdin = !stdin_taken}, *this));
+  AV_TRY_ASSIGN(auto opened,
+                machine::Semihosting::create(config_.semihosting->options,
+                                             {.line = semihosting_line_, .read_stdin = !stdin_taken}, *this));
   const std::lock_guard guard(mutex_);
   semihosting_ = std::move(opened);
   if (given_up_) semihosting_->console().give_up();
@@ -207,7 +211,7 @@ machine::Semihosting* Vm::semihosting() {
 /// Who waits for a reader of output on a vCPU's thread does not, until it is over.
 void Vm::hurry(bool begin) {
   chardevs_->hurry(begin);
-  if (semihosting_) semihosting_->console().hurry(begin);
+  if (semihosting_) semihosting_->hurry(begin);
 }
 
 /// null: they are not open yet.

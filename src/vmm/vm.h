@@ -51,7 +51,7 @@ struct MonitorSpec {
 
 struct SemihostingSpec {
   machine::SemihostingOptions options;
-  devices::ChardevIndex console;  ///< nothing: standard input, output and error
+  devices::ChardevIndex console;  ///< nothing: standard error and input
 };
 
 struct VmConfig {
@@ -215,6 +215,7 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   std::unique_ptr<ControlServer> control_;
   std::vector<std::unique_ptr<monitor::Monitor>> monitors_;  ///< made before the machine runs
   devices::Chardev* gdb_line_ = nullptr;
+  devices::Chardev* semihosting_line_ = nullptr;
   std::unique_ptr<VmDebugger> debugger_;  ///< likewise; null: there is none
   std::mutex state_mutex_;                ///< held while vCPUs are stopped or let go
   std::atomic<monitor::RunState> state_{monitor::RunState::Running};

@@ -111,6 +111,9 @@ static void test_console(void) {
   // (Elsewhere standard output is also where what is printed goes, by another way.)
   if (careful) CHECK_EQ(sys(WRITE, out, (u32) "to output\n", 10), 0);
   CHECK_EQ(sys(WRITE, err, (u32) "to error\n", 9), 0);
+  // Pipes, whose length is none.
+  CHECK_EQ(sys(FLEN, out, 0, 0), 0);
+  CHECK_EQ(sys(FLEN, err, 0, 0), 0);
   CHECK_EQ(sys(CLOSE, out, 0, 0), 0);
   CHECK_EQ(sys(CLOSE, err, 0, 0), 0);
   test_end();

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "machine/semihosting/semihosting.h"
 
@@ -42,15 +43,37 @@ class Line final : public devices::Chardev {
     tell_writable();
   }
   std::string written;
-  std::atomic<bool> full{false};
+  std::atomic<bool> full{false}, asked{false};
 
  private:
   bool do_offer(std::span<const u8> bytes) override {
+    asked = true;
     if (full) return false;
     written.append(bytes.begin(), bytes.end());
     return true;
   }
   void do_write(std::span<const u8> bytes) override { written.append(bytes.begin(), bytes.end()); }
+};
+
+/// RAM by the tables in force.
+class Memory final : public engine::CallMemory, private arm::WalkMemory {
+ public:
+  Memory(const arm::CpuState& s, GuestRam& ram) : s_(s), ram_(ram) {}
+  bool access(u32 va, u32 size, arm::Access access, const Touch& touch) override {
+    if (before_access) before_access();
+    EXPECT_LE((va & k_page_mask) + size, k_page_size);
+    arm::Translation found;
+    if (arm::translate(s_, *this, va, access, s_.privileged(), found) || !ram_.contains(found.pa, size)) return false;
+    touch({ram_.host(found.pa), size});
+    return true;
+  }
+  std::function<void()> before_access;
+
+ private:
+  bool read32(GuestPa pa, u32& value) override { return ram_.read(pa, {reinterpret_cast<u8*>(&value), 4}); }
+  bool read64(GuestPa pa, u64& value) override { return ram_.read(pa, {reinterpret_cast<u8*>(&value), 8}); }
+  const arm::CpuState& s_;
+  GuestRam& ram_;
 };
 
 class SemihostingTest : public testing::Test {
@@ -76,7 +99,7 @@ class SemihostingTest : public testing::Test {
   std::optional<u32> call(u32 operation, u32 parameter) {
     s_.r[0] = operation;
     s_.r[1] = parameter;
-    if (calls_->call(s_, 3, ram_, nullptr)) return s_.r[0];
+    if (calls_->call(s_, 3, memory_)) return s_.r[0];
     EXPECT_EQ(s_.r[0], operation);
     EXPECT_EQ(s_.r[1], parameter);
     return std::nullopt;
@@ -118,6 +141,7 @@ class SemihostingTest : public testing::Test {
   GuestRam ram_ = *GuestRam::create(GuestPa(k_ram), k_ram_size);
   BootPlan plan_;
   arm::CpuState s_ = arm::reset_state(0, 1);
+  Memory memory_{s_, ram_};
   std::unique_ptr<Semihosting> calls_;
 };
 
@@ -229,6 +253,61 @@ TEST_F(SemihostingTest, OutputThatNobodyTakesIsHeldBackInBoundsAndKeepsNoVcpuTha
   line_.make_room();
   EXPECT_GT(line_.written.size(), 60'000u);
   EXPECT_LE(line_.written.size(), semihosting::ConsoleOutput::k_most_held);
+}
+
+TEST_F(SemihostingTest, ALongTransferEndsWhenVcpusAreToStopAndOthersComeLater) {
+  const u32 file = *open("made", 6);
+  u32 pages = 0;
+  memory_.before_access = [&] {
+    if (++pages == 1000) calls_->hurry(true);
+  };
+  s_.cp15.ttbr0 = k_ram + 0x4000;
+  s_.cp15.dacr = 1;
+  for (u32 n = 0; n < 4096; ++n) put(k_ram + 0x4000 + n * 4, (k_ram + (n % 2 << 20)) | 3u << 10 | 2);
+  s_.cp15.sctlr |= 1;
+  // Each MiB of the address space is one of the two of RAM.
+  const u32 left = *call(kWrite, {file, 0x5000'0000, 0x4000'0000});
+  EXPECT_GE(0x4000'0000 - left, Semihosting::k_whole);
+  EXPECT_LT(0x4000'0000 - left, 8u << 20);
+  EXPECT_EQ(call(kTime, 0u), std::nullopt);
+  calls_->hurry(false);
+  EXPECT_EQ(call(kTime, 0u), 7u);
+}
+
+TEST_F(SemihostingTest, OtherCallsGoOnWhileOneWaitsForItsReader) {
+  line_.full = true;
+  put_text("waits", k_data);
+  std::thread writer([this] {
+    arm::CpuState s = s_;
+    Memory memory(s, ram_);
+    s.r[0] = kWrite0;
+    s.r[1] = k_data;
+    EXPECT_TRUE(calls_->call(s, 1, memory));
+  });
+  while (!line_.asked) std::this_thread::yield();
+  EXPECT_EQ(call(kTime, 0u), 7u);
+  line_.make_room();
+  writer.join();
+  EXPECT_EQ(line_.written, "waits");
+}
+
+TEST_F(SemihostingTest, NamesEndWithAZeroAndThoseOfNoFileHaveAnyLength) {
+  put_text(":tt");
+  EXPECT_NE(call(kOpen, {k_text, 4, 0}), k_failed);
+  EXPECT_NE(call(kOpen, {k_text, 4, 100}), k_failed);
+  put_text("inside/file");
+  EXPECT_EQ(call(kOpen, {k_text, 0, 6}), k_failed);
+  EXPECT_EQ(error(), u32{EINVAL});
+  EXPECT_EQ(call(kRemove, {k_text, 6}), k_failed);
+  EXPECT_EQ(error(), u32{EINVAL});
+}
+
+TEST_F(SemihostingTest, ThatStandardStreamsAreNoFilesIsSeenByTheirLength) {
+  for (const u32 mode : {0u, 4u, 8u}) {
+    struct stat st {};
+    ASSERT_EQ(::fstat(static_cast<int>(mode / 4), &st), 0);
+    EXPECT_EQ(call(kFlen, {*open(":tt", mode)}), static_cast<u32>(st.st_size));
+  }
 }
 
 TEST_F(SemihostingTest, TheProgramsStatus) {

@@ -9,6 +9,7 @@
 #include <chrono>
 
 #include "base/thread.h"
+#include "devices/backends/terminal.h"
 
 namespace armvisor::machine::semihosting {
 
@@ -156,15 +157,21 @@ Console::~Console() {
   thread_.join();
 }
 
+/// In the background of its terminal the process must not read it, and looks again now and then: nobody tells it when
+/// it is in the foreground.
 void Console::read_stdin() {
+  constexpr int k_look_again_ms = 200;
   while (!stopping_) {
-    std::array<pollfd, 2> fds = {{{stdin_.is_wanted() ? STDIN_FILENO : -1, POLLIN, 0}, {wake_->fd(), POLLIN, 0}}};
-    if (::poll(fds.data(), fds.size(), -1) < 0) continue;
+    const bool wanted = stdin_.is_wanted(), waits = wanted && devices::in_background(STDIN_FILENO);
+    std::array<pollfd, 2> fds = {{{wanted && !waits ? STDIN_FILENO : -1, POLLIN, 0}, {wake_->fd(), POLLIN, 0}}};
+    if (::poll(fds.data(), fds.size(), waits ? k_look_again_ms : -1) < 0) continue;
     if (fds[1].revents) wake_->take();
     if (!fds[0].revents || stopping_) continue;
     std::array<u8, ConsoleInput::k_most_waiting> bytes;
     const ssize_t n = ::read(STDIN_FILENO, bytes.data(), bytes.size());
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    // The process may have gone to the background a moment ago.
+    if (n < 0 && errno == EIO && devices::in_background(STDIN_FILENO)) continue;
     if (n <= 0) return stdin_.end();
     stdin_.arrive(std::span(bytes).first(static_cast<std::size_t>(n)));
   }

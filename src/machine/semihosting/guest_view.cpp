@@ -1,51 +1,41 @@
 #include "machine/semihosting/guest_view.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace armvisor::machine::semihosting {
+namespace {
 
-std::optional<GuestPa> GuestView::find(u32 va, arm::Access access) {
-  arm::Translation found;
-  if (arm::translate(state_, *this, va, access, state_.privileged(), found)) return std::nullopt;
-  return found.pa;
-}
+/// How much of `size` bytes at `va` is in the first page.
+std::size_t in_page(u32 va, std::size_t size) { return std::min<std::size_t>(size, k_page_size - (va & k_page_mask)); }
 
-std::span<const u8> GuestView::rest_of_page(u32 va, u64 most) {
-  const auto pa = find(va, arm::Access::Read);
-  if (!pa) return {};
-  const u32 offset = va & k_page_mask;
-  const auto size = static_cast<std::size_t>(std::min<u64>(most, k_page_size - offset));
-  if (ram_.contains(*pa, size)) return {ram_.host(*pa), size};
-  const u8* const page = flash_ ? flash_->page(GuestPa(pa->value & ~u64{k_page_mask})) : nullptr;
-  return page ? std::span<const u8>(page + offset, size) : std::span<const u8>();
-}
+}  // namespace
 
 bool GuestView::read(u32 va, std::span<u8> out) {
   while (!out.empty()) {
-    const std::span<const u8> there = rest_of_page(va, out.size());
-    if (there.empty()) return false;
-    std::ranges::copy(there, out.begin());
-    out = out.subspan(there.size());
-    va += static_cast<u32>(there.size());
+    const auto part = out.first(in_page(va, out.size()));
+    const auto size = static_cast<u32>(part.size());
+    const auto copy = [part](std::span<u8> there) { std::ranges::copy(there, part.begin()); };
+    if (!memory_.access(va, size, arm::Access::Read, copy)) return false;
+    out = out.subspan(size);
+    va += size;
   }
   return true;
 }
 
 bool GuestView::write(u32 va, std::span<const u8> in) {
   while (!in.empty()) {
-    const auto pa = find(va, arm::Access::Write);
-    const std::size_t size = std::min<std::size_t>(in.size(), k_page_size - (va & k_page_mask));
-    if (!pa || !ram_.write(*pa, in.first(size))) return false;
+    const auto part = in.first(in_page(va, in.size()));
+    const auto size = static_cast<u32>(part.size());
+    const auto copy = [part](std::span<u8> there) { std::ranges::copy(part, there.begin()); };
+    if (!memory_.access(va, size, arm::Access::Write, copy)) return false;
     in = in.subspan(size);
-    va += static_cast<u32>(size);
+    va += size;
   }
   return true;
 }
 
 bool GuestView::may_write(u32 va) {
-  const auto pa = find(va, arm::Access::Write);
-  return pa && ram_.contains(*pa);
+  return memory_.access(va, 1, arm::Access::Write, [](std::span<u8>) {});
 }
 
 bool GuestView::read_words(u32 va, std::span<u32> words) {
@@ -54,8 +44,16 @@ bool GuestView::read_words(u32 va, std::span<u32> words) {
 
 bool GuestView::write_word(u32 va, u32 word) { return write(va, {reinterpret_cast<const u8*>(&word), sizeof word}); }
 
-bool GuestView::read32(GuestPa pa, u32& value) { return ram_.read(pa, {reinterpret_cast<u8*>(&value), sizeof value}); }
-
-bool GuestView::read64(GuestPa pa, u64& value) { return ram_.read(pa, {reinterpret_cast<u8*>(&value), sizeof value}); }
+std::optional<bool> GuestView::read_string(u32 va, std::string& text) {
+  bool ended = false;
+  const auto copy = [&](std::span<u8> there) {
+    const std::string part(there.begin(), there.end());
+    const std::size_t size = part.find('\0');
+    ended = size != std::string::npos;
+    text.append(part, 0, size);
+  };
+  if (!memory_.access(va, static_cast<u32>(in_page(va, k_page_size)), arm::Access::Read, copy)) return std::nullopt;
+  return ended;
+}
 
 }  // namespace armvisor::machine::semihosting

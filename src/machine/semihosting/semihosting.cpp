@@ -103,9 +103,14 @@ void Semihosting::restart(const BootPlan& plan, const GuestRam& ram) {
   std::tie(heap_base_, heap_end_) = largest_gap(plan, ram);
 }
 
-bool Semihosting::call(arm::CpuState& s, u32 vcpu, GuestRam& ram, const FlashBanks* flash) {
-  const std::lock_guard lock(mutex_);
-  Caller c{.view = {s, ram, flash}, .vcpu = vcpu, .parameter = s.r[1]};
+void Semihosting::hurry(bool begin) {
+  hurried_ += begin ? 1 : -1;
+  console_->hurry(begin);
+}
+
+bool Semihosting::call(arm::CpuState& s, u32 vcpu, engine::CallMemory& memory) {
+  Caller c{.view = semihosting::GuestView(memory), .lock = std::unique_lock(mutex_), .vcpu = vcpu, .parameter = s.r[1]};
+  if (hurried_ > 0) return false;
   const Answer answer = serve(s.r[0], c);
   if (answer) s.r[0] = *answer;
   return answer.has_value();
@@ -128,12 +133,24 @@ Semihosting::Answer Semihosting::fail(int error) {
   return k_failed;
 }
 
-/// A name of `length` bytes and a zero; nothing: it cannot be read, or is no such name.
+/// A name of `length` bytes and a zero, as QEMU wants it; nothing, with an error: it cannot be read, or is no such
+/// name.
 std::optional<std::string> Semihosting::text(Caller& c, u32 va, u32 length) {
-  if (length > semihosting::Folder::k_longest_path) return std::nullopt;
-  std::string name(length, '\0');
-  if (!c.view.read(va, {reinterpret_cast<u8*>(name.data()), name.size()})) return std::nullopt;
+  std::string name(std::min<std::size_t>(length, semihosting::Folder::k_longest_path) + 1, '\0');
+  const int error = length > semihosting::Folder::k_longest_path                          ? ENAMETOOLONG
+                    : !c.view.read(va, {reinterpret_cast<u8*>(name.data()), name.size()}) ? EFAULT
+                    : name.back() != '\0'                                                 ? EINVAL
+                                                                                          : 0;
+  if (error) return fail(error), std::nullopt;
   return name.substr(0, name.find('\0'));
+}
+
+/// What is at `va` up to a zero; empty: there is none within a page or two.
+std::string Semihosting::short_string(Caller& c, u32 va) {
+  std::string string;
+  auto ended = c.view.read_string(va, string);
+  if (ended == false) ended = c.view.read_string(va + static_cast<u32>(string.size()), string);
+  return ended.value_or(false) ? string : std::string();
 }
 
 // --- handles
@@ -150,7 +167,7 @@ Semihosting::Answer Semihosting::open_as(HandleKind kind, Fd file) {
   const auto n = static_cast<u32>(at - handles_.begin());
   if (n >= k_most_handles) return fail(EMFILE);
   if (at == handles_.end()) handles_.emplace_back();
-  handles_[n] = {kind, std::move(file), 0};
+  handles_[n] = {.kind = kind, .file = std::make_shared<const Fd>(std::move(file))};
   return n;
 }
 
@@ -164,11 +181,14 @@ ConsoleOutput* Semihosting::output_of(HandleKind kind) {
 
 Semihosting::Answer Semihosting::Open(Caller& c) {
   const auto [name_at, mode, length] = std::tuple{c.words[0], c.words[1], c.words[2]};
-  const auto name = text(c, name_at, length);
-  if (!name) return fail(length > semihosting::Folder::k_longest_path ? ENAMETOOLONG : EFAULT);
   if (mode >= k_open_flags.size()) return fail(EINVAL);
-  if (*name == ":tt") return open_as(mode < 4 ? HandleKind::Input : mode < 8 ? HandleKind::Output : HandleKind::Error);
-  if (*name == ":semihosting-features") return mode < 2 ? open_as(HandleKind::Features) : fail(EACCES);
+  // Of these names QEMU takes no notice of the length.
+  const std::string special = short_string(c, name_at);
+  if (special == ":tt")
+    return open_as(mode < 4 ? HandleKind::Input : mode < 8 ? HandleKind::Output : HandleKind::Error);
+  if (special == ":semihosting-features") return mode < 2 ? open_as(HandleKind::Features) : fail(EACCES);
+  const auto name = text(c, name_at, length);
+  if (!name) return k_failed;
   if (!folder_) return fail(EACCES);
   Fd file;
   if (const int error = folder_->open_file(*name, k_open_flags[mode], file)) return fail(error);
@@ -190,21 +210,29 @@ Semihosting::Answer Semihosting::Write(Caller& c) {
     fail(EBADF);
     return length;
   }
+  const std::shared_ptr<const Fd> file = handle->file;
+  c.lock.unlock();
+  return length - write_pieces(c, output, file.get());
+}
+
+/// How much was written.
+u32 Semihosting::write_pieces(Caller& c, ConsoleOutput* output, const Fd* file) {
+  const u32 length = c.words[2];
   std::vector<u8> bytes(std::min<std::size_t>(length, k_piece));
   u32 done = 0;
-  while (done < length) {
+  while (done < length && !is_to_end(done)) {
     const auto piece = std::span(bytes).first(std::min<std::size_t>(length - done, k_piece));
     if (!c.view.read(c.words[1] + done, piece)) {
       fail(EFAULT);
       break;
     }
     const auto n =
-        output ? static_cast<ssize_t>(output->write(piece)) : ::write(handle->file.get(), piece.data(), piece.size());
+        output ? static_cast<ssize_t>(output->write(piece)) : ::write(file->get(), piece.data(), piece.size());
     if (n < 0) fail(errno);
     if (n <= 0) break;
     done += static_cast<u32>(n);
   }
-  return length - done;
+  return done;
 }
 
 Semihosting::Answer Semihosting::Read(Caller& c) {
@@ -212,17 +240,21 @@ Semihosting::Answer Semihosting::Read(Caller& c) {
   switch (handle ? handle->kind : HandleKind::Free) {
     case HandleKind::Input: return read_input(c);
     case HandleKind::Features: return read_features(c, *handle);
-    case HandleKind::File: return read_file(c, *handle);
+    case HandleKind::File: {
+      const std::shared_ptr<const Fd> file = handle->file;
+      c.lock.unlock();
+      return read_file(c, *file);
+    }
     default: fail(EBADF); return c.words[2];
   }
 }
 
-Semihosting::Answer Semihosting::read_file(Caller& c, Handle& handle) {
+Semihosting::Answer Semihosting::read_file(Caller& c, const Fd& file) {
   const u32 length = c.words[2];
   std::vector<u8> bytes(std::min<std::size_t>(length, k_piece));
   u32 done = 0;
-  while (done < length) {
-    const ssize_t n = ::read(handle.file.get(), bytes.data(), std::min<std::size_t>(length - done, k_piece));
+  while (done < length && !is_to_end(done)) {
+    const ssize_t n = ::read(file.get(), bytes.data(), std::min<std::size_t>(length - done, k_piece));
     if (n < 0) fail(errno);
     if (n <= 0) break;
     if (!c.view.write(c.words[1] + done, std::span(bytes).first(static_cast<std::size_t>(n)))) {
@@ -264,15 +296,19 @@ Semihosting::Answer Semihosting::read_input(Caller& c) {
 
 Semihosting::Answer Semihosting::Istty(Caller& c) {
   const Handle* const handle = find(c.words[0]);
-  switch (handle ? handle->kind : HandleKind::Free) {
-    case HandleKind::Free: return fail(EBADF);
-    case HandleKind::Input: return ::isatty(STDIN_FILENO) == 1;
-    case HandleKind::Output: return ::isatty(STDOUT_FILENO) == 1;
-    case HandleKind::Error: return ::isatty(STDERR_FILENO) == 1;
-    case HandleKind::Features:
-    case HandleKind::File: return 0;
+  if (!handle) return fail(EBADF);
+  const int fd = standard_fd(handle->kind);
+  return fd >= 0 && ::isatty(fd) == 1;
+}
+
+/// Of the process, for what ":tt" is; -1: it is none of these.
+int Semihosting::standard_fd(HandleKind kind) {
+  switch (kind) {
+    case HandleKind::Input: return STDIN_FILENO;
+    case HandleKind::Output: return STDOUT_FILENO;
+    case HandleKind::Error: return STDERR_FILENO;
+    default: return -1;
   }
-  return 0;
 }
 
 Semihosting::Answer Semihosting::Seek(Caller& c) {
@@ -284,16 +320,20 @@ Semihosting::Answer Semihosting::Seek(Caller& c) {
     return 0;
   }
   if (handle->kind != HandleKind::File) return fail(ESPIPE);
-  return done_or(::lseek(handle->file.get(), c.words[1], SEEK_SET) < 0 ? errno : 0);
+  return done_or(::lseek(handle->file->get(), c.words[1], SEEK_SET) < 0 ? errno : 0);
 }
 
 Semihosting::Answer Semihosting::Flen(Caller& c) {
   const Handle* const handle = find(c.words[0]);
   if (!handle) return fail(EBADF);
   if (handle->kind == HandleKind::Features) return static_cast<u32>(k_features.size());
-  if (handle->kind != HandleKind::File) return fail(ENOTTY);
+  return length_of(handle->kind == HandleKind::File ? handle->file->get() : standard_fd(handle->kind));
+}
+
+/// As the host says it: 0 for a terminal or a pipe.
+Semihosting::Answer Semihosting::length_of(int fd) {
   struct stat st {};
-  if (::fstat(handle->file.get(), &st) != 0) return fail(errno);
+  if (::fstat(fd, &st) != 0) return fail(errno);
   if (st.st_size > 0x7fff'ffff) return fail(EOVERFLOW);
   return static_cast<u32>(st.st_size);
 }
@@ -302,13 +342,13 @@ Semihosting::Answer Semihosting::Flen(Caller& c) {
 
 Semihosting::Answer Semihosting::Remove(Caller& c) {
   const auto name = text(c, c.words[0], c.words[1]);
-  if (!name) return fail(EFAULT);
+  if (!name) return k_failed;
   return folder_ ? done_or(folder_->remove(*name)) : fail(EACCES);
 }
 
 Semihosting::Answer Semihosting::Rename(Caller& c) {
   const auto from = text(c, c.words[0], c.words[1]), to = text(c, c.words[2], c.words[3]);
-  if (!from || !to) return fail(EFAULT);
+  if (!from || !to) return k_failed;
   return folder_ ? done_or(folder_->rename(*from, *to)) : fail(EACCES);
 }
 
@@ -324,6 +364,7 @@ Semihosting::Answer Semihosting::System(Caller&) { return fail(ENOSYS); }
 // --- the console
 
 Semihosting::Answer Semihosting::Writec(Caller& c) {
+  c.lock.unlock();
   u8 byte = 0;
   if (c.view.read(c.parameter, {&byte, 1}))
     console_->output().write({&byte, 1});
@@ -333,14 +374,14 @@ Semihosting::Answer Semihosting::Writec(Caller& c) {
 }
 
 Semihosting::Answer Semihosting::Write0(Caller& c) {
-  u32 done = 0;
-  while (done < k_most_string) {
-    const auto there = c.view.rest_of_page(c.parameter + done, k_page_size);
-    if (there.empty()) fail(EFAULT);
-    const std::vector<u8> bytes(there.begin(), std::find(there.begin(), there.end(), u8{0}));
-    console_->output().write(bytes);
-    if (there.empty() || bytes.size() < there.size()) break;
-    done += static_cast<u32>(bytes.size());
+  c.lock.unlock();
+  for (u32 done = 0; done < k_most_string;) {
+    std::string part;
+    const auto ended = c.view.read_string(c.parameter + done, part);
+    if (!ended) fail(EFAULT);
+    console_->output().write({reinterpret_cast<const u8*>(part.data()), part.size()});
+    if (ended.value_or(true)) break;
+    done += static_cast<u32>(part.size());
   }
   return k_corrupted;
 }
@@ -356,7 +397,7 @@ Semihosting::Answer Semihosting::Readc(Caller& c) {
 
 Semihosting::Answer Semihosting::Iserror(Caller& c) { return static_cast<s32>(c.words[0]) < 0; }
 
-Semihosting::Answer Semihosting::Errno(Caller&) { return static_cast<u32>(error_); }
+Semihosting::Answer Semihosting::Errno(Caller&) { return static_cast<u32>(error_.load()); }
 
 u64 Semihosting::elapsed_ns() { return host_.host_time().monotonic_ns - started_ns_; }
 

@@ -5,9 +5,11 @@
 //
 // R0 is the operation, R1 its parameter or the address of a block of them; R0 returns the result. All that the guest
 // gives is read once and checked (GuestView); lengths, handles and names are bounded. Files are those of one folder or
-// none at all. A call is carried out with the lock held, but no call waits for anybody outside: the console's input is
-// come back for, and its output gives way when vCPUs are to stop.
+// none at all. No call waits for anybody outside: the console's input is come back for, its output gives way when vCPUs
+// are to stop, and so do long transfers of files. Handles are looked up with the lock held, but what is written to and
+// read from the host is not: calls of other vCPUs go on meanwhile.
 #include <array>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -50,6 +52,8 @@ class Semihosting {
  public:
   static constexpr std::size_t k_most_handles = 128;
   static constexpr u32 k_most_string = 1u << 20;  ///< bytes that one SYS_WRITE0 writes at most
+  /// Bytes of a SYS_READ or SYS_WRITE that are moved even if vCPUs are to stop. A call that is cut has moved more.
+  static constexpr u32 k_whole = 1u << 20;
 
   static Result<std::unique_ptr<Semihosting>> create(const SemihostingOptions& options,
                                                      semihosting::Console::Place console, SemihostingHost& host);
@@ -57,20 +61,22 @@ class Semihosting {
   /// Before a machine runs, again after each reset: no file is open. The largest part of RAM where the plan puts
   /// nothing is for heap and stack.
   void restart(const BootPlan& plan, const GuestRam& ram);
-  /// The call that R0 and R1 of `s` say. False: nothing has changed, and the vCPU is to make it again when it has
-  /// slept.
-  bool call(arm::CpuState& s, u32 vcpu, GuestRam& ram, const FlashBanks* flash);
+  /// The call that R0 and R1 of `s` say. False: `s` is as it was, and the vCPU is to make the call again when it has
+  /// slept, or when it runs again. (any vCPU's thread)
+  bool call(arm::CpuState& s, u32 vcpu, engine::CallMemory& memory);
+  void hurry(bool begin);  ///< (any thread) as of Chardev: until all who began it have ended it, no call goes on
   semihosting::Console& console() { return *console_; }
 
  private:
   enum class HandleKind : u8 { Free, Input, Output, Error, Features, File };
   struct Handle {
     HandleKind kind = HandleKind::Free;
-    Fd file;
-    u64 position = 0;  ///< in the list of features
+    std::shared_ptr<const Fd> file{};  ///< shared with the calls that are under way
+    u64 position = 0;                  ///< in the list of features
   };
   struct Caller {
     semihosting::GuestView view;
+    std::unique_lock<std::mutex> lock;  ///< of mutex_; let go for what may take long
     u32 vcpu;
     u32 parameter;               ///< R1
     std::array<u32, 4> words{};  ///< of its parameter block
@@ -86,10 +92,16 @@ class Semihosting {
   Answer fail(int error);
   Answer done_or(int error) { return error ? fail(error) : Answer(0); }
   std::optional<std::string> text(Caller& c, u32 va, u32 length);
+  std::string short_string(Caller& c, u32 va);
+  u32 write_pieces(Caller& c, semihosting::ConsoleOutput* output, const Fd* file);
+  static int standard_fd(HandleKind kind);
+  Answer length_of(int fd);
   Handle* find(u32 handle);
   Answer open_as(HandleKind kind, Fd file = {});
+  /// A transfer that has moved `done` bytes goes no further.
+  bool is_to_end(u32 done) const { return hurried_ > 0 && done >= k_whole; }
   semihosting::ConsoleOutput* output_of(HandleKind kind);
-  Answer read_file(Caller& c, Handle& handle);
+  Answer read_file(Caller& c, const Fd& file);
   Answer read_features(Caller& c, Handle& handle);
   Answer read_input(Caller& c);
   u64 elapsed_ns();
@@ -98,9 +110,10 @@ class Semihosting {
   SemihostingHost& host_;
   std::optional<semihosting::Folder> folder_;
   std::unique_ptr<semihosting::Console> console_;
+  std::atomic<int> hurried_{0};
+  std::atomic<int> error_{0};    ///< of SYS_ERRNO
   std::mutex mutex_;             // guards what follows
   std::vector<Handle> handles_;  ///< by number; 0 is none, as with QEMU
-  int error_ = 0;
   u64 started_ns_ = 0;
   u64 heap_base_ = 0, heap_end_ = 0;
 };
