@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <set>
 
 #include "devices/backends/image_format.h"
 #include "devices/backends/nbd_disk.h"
@@ -102,9 +103,12 @@ Status set_devices(const RunOptions& o, vmm::VmConfig& vm) {
     ++networks;
     vm.devices.emplace_back(machine::NetworkSpec{std::move(network)});
   }
+  std::set<std::string> tags;
   for (const std::string& text : o.shares) {
     auto share = devices::ninep::parse_share_option(text);
     if (!share) return bad("--share: " + share.error().message);
+    if (!tags.insert(share->tag).second)
+      return bad(fmt::format("--share: expected a tag for each folder, found '{}' twice; say FOLDER:TAG", share->tag));
     vm.devices.emplace_back(machine::ShareSpec{*std::move(share)});
   }
   vm.devices.emplace_back(machine::EntropySpec{});

@@ -128,10 +128,14 @@ Status Vm::open_links() {
 }
 
 Status Vm::open_shares() {
+  const auto shares = std::ranges::count_if(
+      config_.devices, [](const auto& spec) { return std::holds_alternative<machine::ShareSpec>(spec); });
+  if (shares == 0) return {};
+  const auto limits = devices::ninep::ShareLimits::of_process(static_cast<std::size_t>(shares));
   for (const machine::DeviceSpec& spec : config_.devices) {
     const auto* const share = std::get_if<machine::ShareSpec>(&spec);
     if (!share) continue;
-    AV_TRY_ASSIGN(auto folder, devices::ninep::SharedFolder::create(*share));
+    AV_TRY_ASSIGN(auto folder, devices::ninep::SharedFolder::create(*share, limits));
     shares_.push_back(std::move(folder));
   }
   return {};

@@ -17,9 +17,13 @@ TEST(RunOptions, FoldersAreShared) {
   EXPECT_EQ(std::get<machine::ShareSpec>(r->vm.devices[0]).tag, "tag");
   EXPECT_EQ(std::get<machine::ShareSpec>(r->vm.devices[1]).path, "b");
   EXPECT_TRUE(std::get<machine::ShareSpec>(r->vm.devices[1]).read_only);
-  const auto wrong = parse_run_options({"-k", "z", "--share", ":tag"});
-  ASSERT_TRUE(wrong);
-  EXPECT_FALSE(run_request(*wrong));
+  for (const auto& shares : {std::vector<std::string>{"--share", ":tag"}, {"--share", "a", "--share", "b:share"}}) {
+    std::vector<std::string> line = {"-k", "z"};
+    line.insert(line.end(), shares.begin(), shares.end());
+    const auto wrong = parse_run_options(line);
+    ASSERT_TRUE(wrong);
+    EXPECT_FALSE(run_request(*wrong)) << shares.back();
+  }
 }
 
 TEST(RunOptions, AreReadByLongAndShortName) {

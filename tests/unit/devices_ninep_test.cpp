@@ -660,12 +660,16 @@ TEST(NineP, AProcessWithFewDescriptorsSharesFewer) {
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
   const struct rlimit few { 256, before.rlim_max };
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
-  const auto limits = ShareLimits::of_process();
+  const auto limits = ShareLimits::of_process(), one_of_four = ShareLimits::of_process(4),
+             one_of_eight = ShareLimits::of_process(8);
   struct rlimit after {};
   getrlimit(RLIMIT_NOFILE, &after);
   setrlimit(RLIMIT_NOFILE, &before);
   EXPECT_EQ(after.rlim_cur, std::max<rlim_t>(256, std::min<rlim_t>(before.rlim_max, 65536)));
   EXPECT_LE(limits.open + limits.named, after.rlim_cur / 4);
+  EXPECT_EQ(one_of_four.open, limits.open);
+  EXPECT_EQ(one_of_eight.open, std::max<std::size_t>(limits.open / 2, 8)) << "eight have what four have";
+  EXPECT_EQ(one_of_eight.named, std::max<std::size_t>(limits.named / 2, 8));
 }
 
 // --- read-only

@@ -97,6 +97,28 @@ TEST(QueueWorker, OneThatWasNotStartedOrNeverActiveServesNothing) {
   EXPECT_EQ(log.all(), Entries{"ended"});
 }
 
+TEST(QueueWorker, AResetDoesNotWaitForWhatIsForgottenBeforeMoreIsServed) {
+  Log log;
+  std::latch forgetting(1), may_end(1);
+  QueueWorker::Work work = logging(log);
+  work.forget = [&] {
+    forgetting.count_down();
+    may_end.wait();
+    log.add("forgotten");
+  };
+  QueueWorker worker(1, std::move(work));
+  ASSERT_TRUE(worker.start("test"));
+  worker.activate();
+  log.wait_for(1);
+  worker.reset();
+  forgetting.wait();
+  worker.activate();
+  worker.notify(0);
+  EXPECT_EQ(log.all(), Entries{"served 0"});
+  may_end.count_down();
+  EXPECT_EQ(log.wait_for(3), (Entries{"served 0", "forgotten", "served 0"}));
+}
+
 TEST(QueueWorker, WhatCannotBeDoneInPlaceIsTheThreads) {
   Log log;
   u32 tried = 0;  // of the test's thread

@@ -17,6 +17,7 @@ constexpr u32 k_permissions = 07777;
 constexpr unsigned k_inode_bits = 48;  ///< of those that can be told apart by file system
 constexpr std::size_t k_most_devices = 4096;
 constexpr rlim_t k_wanted_descriptors = 65536;
+constexpr std::size_t k_full_shares = 4;  ///< so many have 3/16 of all descriptors each; more have 3/4 together
 
 /// What takes a half-made file away again unless all went well.
 class Undo {
@@ -36,7 +37,7 @@ class Undo {
 
 }  // namespace
 
-ShareLimits ShareLimits::of_process() {
+ShareLimits ShareLimits::of_process(std::size_t shares) {
   ShareLimits limits;
   struct rlimit descriptors {};
   if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return limits;
@@ -45,7 +46,8 @@ ShareLimits ShareLimits::of_process() {
     more.rlim_cur = std::min(descriptors.rlim_max, k_wanted_descriptors);
     if (setrlimit(RLIMIT_NOFILE, &more) == 0) descriptors = more;
   }
-  const std::size_t all = std::min(descriptors.rlim_cur, k_wanted_descriptors);
+  const std::size_t all =
+      std::min(descriptors.rlim_cur, k_wanted_descriptors) * k_full_shares / std::max(shares, k_full_shares);
   limits.open = std::max<std::size_t>(all / 8, 8);
   limits.named = std::max<std::size_t>(all / 32, 8);
   return limits;

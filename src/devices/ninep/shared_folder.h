@@ -41,9 +41,9 @@ struct ShareLimits {
   u32 message = 1u << 20;          ///< bytes of a message, at most; the guest may ask for less
   std::size_t named = 256;         ///< descriptors of files that are not open (NodeTree)
 
-  /// With parts of the descriptors that this process may have, so that some are left for all else; that limit is raised
-  /// as far as it may be.
-  static ShareLimits of_process();
+  /// Of one of so many shares (1 at least), which together have parts of the descriptors that this process may have, so
+  /// that some are left for all else; that limit is raised as far as it may be.
+  static ShareLimits of_process(std::size_t shares = 1);
 };
 
 class SharedFolder {

@@ -21,10 +21,12 @@ Result<std::unique_ptr<NineP>> NineP::create(std::shared_ptr<ninep::SharedFolder
 /// struct virtio_9p_config: the tag's length and the tag, without an end.
 NineP::NineP(std::shared_ptr<ninep::SharedFolder> folder)
     : server_(std::move(folder)),
-      worker_(1, {.serve = [this](u16 index) {
-                serve(
-                    index, chain_, [this] { return worker_.active(); }, [this](const Chain& c) { return answer(c); });
-              }}) {
+      worker_(1, {.serve =
+                      [this](u16 index) {
+                        const auto active = [this] { return worker_.active(); };
+                        serve(index, chain_, active, [this](const Chain& c) { return answer(c); });
+                      },
+                  .forget = [this] { server_.reset(); }}) {
   const std::string& tag = server_.folder().options().tag;
   config_ = {static_cast<u8>(tag.size()), static_cast<u8>(tag.size() >> 8)};
   config_.insert(config_.end(), tag.begin(), tag.end());
@@ -33,11 +35,6 @@ NineP::NineP(std::shared_ptr<ninep::SharedFolder> folder)
 std::span<const u16> NineP::queue_sizes() const { return k_queue_sizes; }
 
 void NineP::read_config(u32 offset, std::span<u8> out) { copy_config(config_, offset, out); }
-
-void NineP::reset() {
-  worker_.reset();
-  server_.reset();
-}
 
 std::optional<u32> NineP::answer(const Chain& chain) {
   list(request_, chain.readable);

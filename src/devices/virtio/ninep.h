@@ -1,7 +1,8 @@
 #pragma once
 // A virtio 9P transport (virtio id 9; Linux's net/9p/trans_virtio.c): a folder of the host that the guest mounts by a
 // tag. One queue, of which each chain is a request and room for its answer. Requests may wait for the host's disk, so a
-// thread serves them, one after the other; a vCPU never does.
+// thread serves them, one after the other. A vCPU waits only when it resets the device, for the request at hand
+// (queue_worker.h); the files that were open are closed by the thread.
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,7 +25,7 @@ class NineP final : public Device {
   u32 config_bytes() const override { return static_cast<u32>(config_.size()); }
   void read_config(u32 offset, std::span<u8> out) override;
   void activate(u64) override { worker_.activate(); }
-  void reset() override;
+  void reset() override { worker_.reset(); }
   void notify(u16 queue) override { worker_.notify(queue); }
 
  private:

@@ -10,6 +10,7 @@ namespace armvisor::devices::virtio {
 
 QueueWorker::QueueWorker(u16 queues, Work work) : work_(std::move(work)) {
   AV_ASSERT(queues >= 1 && queues <= k_max_queues);
+  AV_ASSERT(!work_.forget || !work_.serve_in_place);
   all_ = ~u64{0} >> (k_max_queues - queues);
 }
 
@@ -40,7 +41,10 @@ void QueueWorker::reset() {
   std::unique_lock lock(mutex_);
   active_ = false;
   notified_ = 0;
+  forgets_ = work_.forget != nullptr;
   idle_.wait(lock, [this] { return !serving_; });
+  lock.unlock();
+  wake_.notify_one();
 }
 
 void QueueWorker::notify(u16 queue) {
@@ -66,7 +70,13 @@ void QueueWorker::notify(u16 queue) {
 void QueueWorker::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return !serving_ && (stopping_ || (notified_ && active_)); });
+    wake_.wait(lock, [this] { return !serving_ && (stopping_ || forgets_ || (notified_ && active_)); });
+    if (std::exchange(forgets_, false)) {
+      lock.unlock();
+      work_.forget();
+      lock.lock();
+      continue;
+    }
     if (!notified_ || !active_) break;  // stopping, with nothing outstanding
     const u64 queues = std::exchange(notified_, 0);
     serving_ = true;

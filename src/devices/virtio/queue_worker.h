@@ -3,11 +3,15 @@
 // program. The device says what serving is, and passes on what the transport tells it:
 //
 //   void activate(u64) override { worker_.activate(); }
-//   void reset() override { worker_.reset(); }  // and then forgets what it knows of the driver
+//   void reset() override { worker_.reset(); }  // and then forgets what it knows of the driver, or has Work::forget
 //   void notify(u16 queue) override { worker_.notify(queue); }
 //
 // One thread at a time serves: the worker, or a vCPU that notifies, if the device can do something without waiting. So
 // what only serving touches needs no lock. A worker is the last member of its device: it ends before what it uses.
+//
+// A reset and the end wait for the request at hand, since it is answered in RAM that is the driver's again afterwards
+// (virtio 1.2, 2.4.1: a device that was reset leaves its queues alone). So a request that the host does not finish
+// holds up the vCPU that resets its device, and the end of the machine; a second signal ends the process.
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -31,6 +35,9 @@ class QueueWorker {
     /// Serves on the vCPU that notifies, which must not wait for anybody. False: something is left for `serve`. Not
     /// set: all is.
     std::function<bool(u16 queue)> serve_in_place = nullptr;
+    /// After a reset, before anything else is served: forgets what serving knows of the driver, on the thread, for whom
+    /// that may wait too (to close a file). Not together with `serve_in_place`.
+    std::function<void()> forget = nullptr;
     /// The last that the thread does.
     std::function<void()> end = nullptr;
   };
@@ -65,6 +72,7 @@ class QueueWorker {
   std::condition_variable wake_, idle_;
   u64 notified_ = 0;  ///< queues in which there may be something that nobody serves
   bool serving_ = false;
+  bool forgets_ = false;  ///< there is something to forget
   bool stopping_ = false;
   std::atomic<bool> active_{false};  ///< changed with mutex_ held
   std::thread thread_;
