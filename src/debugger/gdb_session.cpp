@@ -162,6 +162,7 @@ GdbSession::Answer GdbSession::answer(std::string_view packet) {
 
 std::string GdbSession::detach() {
   clear_stops();
+  target_.accept_waiting();
   target_.go(std::vector(target_.cpu_count(), Go::Run), true);
   return "OK";
 }
@@ -181,6 +182,7 @@ GdbSession::Answer GdbSession::extended(Words words) {
 
 void GdbSession::go(const std::vector<Go>& cpus) {
   owes_stop_ = true;
+  target_.accept_waiting();
   if (!target_.go(cpus, (step_flags_ & k_no_interrupts) == 0)) {
     owes_stop_ = false;
     send(stop_text({.why = Stop::Why::Shutdown, .cpu = cpu_}));

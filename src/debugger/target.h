@@ -33,6 +33,9 @@ class DebugTarget {
   virtual bool cpu_is_on(u32 cpu) = 0;
   virtual bool running() = 0;
   virtual void stop() = 0;  ///< nothing if it is stopped
+  /// Whoever waits to connect to a chardev is there when it returns, so that the guest's first words are not lost. Not
+  /// from GdbSession::opened() and closed(), which have the lock of who accepts.
+  virtual void accept_waiting() = 0;
   /// Lets the machine go, what each vCPU does by its number. `interrupts`: steps may take some. False: it was turned
   /// off, and must be reset first.
   virtual bool go(std::span<const Go> cpus, bool interrupts) = 0;

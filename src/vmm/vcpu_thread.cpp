@@ -81,7 +81,7 @@ void VcpuThread::pause() {
 
 void VcpuThread::wait_until_paused() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return stop_ || !running_ || !paused_; });
+  changed_.wait(lock, [this] { return !running_ || !paused_; });
 }
 
 void VcpuThread::resume() {

@@ -44,6 +44,7 @@ Result<std::unique_ptr<Vm>> Vm::create(VmConfig config) {
 Vm::~Vm() {
   control_.reset();
   stop_threads();
+  if (debugger_) debugger_->stop_thread();  // which uses what goes next
   if (chardevs_) chardevs_->stop();
   monitors_.clear();
   debugger_.reset();

@@ -177,7 +177,7 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   // monitor::MachineControl
   monitor::RunState state() override;
   void stop() override;
-  Status cont() override { return go({}, true); }
+  Status cont() override;
   void reset() override;
   void power_down() override;
   void quit() override { end(EndReason::Interrupted, "host-qmp-quit"); }

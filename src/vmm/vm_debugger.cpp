@@ -74,7 +74,7 @@ VmDebugger::VmDebugger(Vm& vm, devices::Chardev& line) : vm_(vm) {
   });
 }
 
-VmDebugger::~VmDebugger() {
+void VmDebugger::stop_thread() {
   {
     const std::lock_guard guard(mutex_);
     end_ = true;
@@ -154,6 +154,7 @@ bool VmDebugger::cpu_is_on(u32 cpu) {
 
 bool VmDebugger::running() { return vm_.state_ == RunState::Running; }
 void VmDebugger::stop() { vm_.stop(); }
+void VmDebugger::accept_waiting() { vm_.chardevs_->accept_waiting(); }
 bool VmDebugger::go(std::span<const Go> cpus, bool interrupts) { return static_cast<bool>(vm_.go(cpus, interrupts)); }
 void VmDebugger::quit() { vm_.quit(); }
 

@@ -27,8 +27,9 @@ class VmDebugger final : public debugger::DebugTarget {
  public:
   /// Listens on `line`; both outlive it.
   VmDebugger(Vm& vm, devices::Chardev& line);
-  ~VmDebugger();
+  ~VmDebugger() { stop_thread(); }
   Status start();
+  void stop_thread();  ///< no stop is told any more; no vCPU runs
 
   /// The machine's vCPUs are about to be started for the first time.
   void machine_made(engine::Engine& engine);
@@ -50,6 +51,7 @@ class VmDebugger final : public debugger::DebugTarget {
   bool running() override;
   std::optional<debugger::Stop> take_stop() override;
   void stop() override;
+  void accept_waiting() override;
   bool go(std::span<const debugger::Go> cpus, bool interrupts) override;
   void quit() override;
   bool read_state(u32 cpu, arm::CpuState& state) override;

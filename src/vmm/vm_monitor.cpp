@@ -67,13 +67,18 @@ void Vm::debug_stop(u32 cpu) {
   for (auto& thread : threads_) thread->pause();
 }
 
+/// The guest's first words are for whoever connected before the command. Whoever is accepted may be a debugger, who
+/// stops the machine: so no lock of the machine's is held.
+Status Vm::cont() {
+  chardevs_->accept_waiting();
+  return go({}, true);
+}
+
 /// What each vCPU does; without `cpus` all run.
 Status Vm::go(std::span<const debugger::Go> cpus, bool interrupts) {
   const std::lock_guard one_at_a_time(state_mutex_);
   if (state_ == RunState::Running) return {};
   if (state_ == RunState::Shutdown) return Error{ErrorKind::BadArguments, "Resetting the Virtual Machine is required"};
-  // The guest's first words are for whoever connected before the command.
-  chardevs_->accept_waiting();
   state_ = RunState::Running;
   if (debugger_) debugger_->goes_on();
   time_->go_on();

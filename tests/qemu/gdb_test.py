@@ -62,6 +62,12 @@ class Remote:
         self.send(text)
         return self.packet()
 
+    def ask_for_running(self, qmp):
+        deadline = time.monotonic() + END
+        while qmp.status() != "running":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
     def close(self):
         self.socket.close()
 
@@ -103,6 +109,28 @@ class Stub(Machines):
         self.assertEqual(gdb.packet(), "T02thread:01;")
         gdb.send("k")
         self.assertEqual(process.wait(timeout=END), 0)
+
+    def test_a_gdb_that_goes_without_a_word_leaves_a_machine_that_runs(self):
+        self.start(*self.guest(LOOP), *SERVER, *QMP)
+        qmp = self.qmp()
+        for _ in range(3):
+            gdb = self.remote()
+            gdb.ask("?")
+            self.assertEqual(gdb.ask(f"Z0,{BASE + 28:x},4"), "OK")
+            gdb.send("vCont;c")
+            gdb.ask_for_running(qmp)
+            gdb.close()
+        self.assertEqual(self.remote().ask("?"), "T05thread:01;")
+
+    def test_a_gdb_that_waits_is_let_in_by_cont(self):
+        self.start(*self.guest(LOOP), *SERVER, *QMP, "-S")
+        qmp = self.qmp()
+        for _ in range(20):
+            gdb = self.remote()
+            self.assertEqual(qmp.ask("cont"), {})
+            self.assertEqual(gdb.ask("?"), "T05thread:01;")
+            gdb.close()
+        self.assertEqual(qmp.ask("cont"), {})
 
     def test_a_stopped_machine_waits_for_gdb_and_its_end_is_told(self):
         process = self.start(*self.guest(POWER_OFF), *SERVER, "-S")

@@ -25,6 +25,7 @@ struct FakeTarget final : DebugTarget {
     if (runs) told += "stop ";
     runs = false;
   }
+  void accept_waiting() override {}
   bool go(std::span<const Go> cpus, bool interrupts) override {
     if (off) return false;
     told += interrupts ? "go![" : "go[";

@@ -177,6 +177,23 @@ TEST_F(VcpuThreadTest, WhoPausesItCanWaitUntilNothingRuns) {
   EXPECT_TRUE(vcpu_.wait_for_runs(runs + 1));
 }
 
+TEST_F(VcpuThreadTest, WhoPausesOneThatIsToStopWaitsToo) {
+  ASSERT_TRUE(thread_.start(true));
+  std::promise<void> entered, let_go;
+  vcpu_.then([&] {
+    entered.set_value();
+    let_go.get_future().wait();
+    return Exit::Yield;
+  });
+  entered.get_future().wait();
+  thread_.request_stop();
+  thread_.pause();
+  auto paused = std::async(std::launch::async, [this] { thread_.wait_until_paused(); });
+  EXPECT_EQ(paused.wait_for(50ms), std::future_status::timeout);
+  let_go.set_value();
+  paused.get();
+}
+
 TEST_F(VcpuThreadTest, PausedWhileItSleepsOrIsOffNobodyWaits) {
   vcpu_.then([] { return Exit::Wait; });
   ASSERT_TRUE(thread_.start(true));

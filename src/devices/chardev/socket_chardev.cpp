@@ -121,6 +121,8 @@ void SocketChardev::look_for_peer() {
 
 /// If there is no peer, and one is waiting. 0, or why it is not there.
 int SocketChardev::accept() {
+  // Without the lock first: a handler of this chardev's input asks too, and who makes a connection waits for handlers.
+  if (connected()) return 0;
   const std::lock_guard lock(accept_mutex_);
   if (connected()) return 0;
   Fd socket(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
