@@ -56,6 +56,7 @@ std::size_t GdbSession::take(std::string_view bytes) {
     if (event == Event::Interrupt) target_.stop();
     if (event == Event::Damaged && acknowledges_) say_("-");
     if (event == Event::Again && acknowledges_ && !last_.empty()) say_(last_);
+    return n + 1;  // before more is answered, what was said has to find room
   }
   return bytes.size();
 }

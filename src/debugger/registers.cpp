@@ -114,10 +114,13 @@ std::string system_xml() {
   return text + "</feature>";
 }
 
-/// A mode that the CPU does not have is not entered.
+/// A mode that the CPU does not have is not entered; the program counter stays one of the instruction set, and only
+/// Thumb code has an IT block.
 void write_cpsr(arm::CpuState& state, u32 value) {
   if (!arm::mode_is_valid(value)) value = (value & ~arm::k_psr_mode) | state.mode();
   arm::set_cpsr(state, value);
+  state.r[k_pc] &= state.thumb() ? ~1u : ~3u;
+  if (!state.thumb()) state.it = 0;
 }
 
 }  // namespace

@@ -310,13 +310,13 @@ std::optional<Exit> TranslatingVcpu::leave_block(Leave why) {
     case Leave::Smc: return hypercall(true);
     case Leave::Wfi:
       s.r[15] = static_cast<u32>(context_.dispatch.at->imm);
-      if (stops_.ends_step(s.r[15])) return stop_for_debugger(s.r[15], 0);
+      if (stops_.ends_step(s.r[15])) return stop_for_debugger(s.r[15], s.it);
       waited_ = !line_pending();
       if (waited_) return Exit::Wait;
       break;
     case Leave::Wfe:
       s.r[15] = static_cast<u32>(context_.dispatch.at->imm);
-      if (stops_.ends_step(s.r[15])) return stop_for_debugger(s.r[15], 0);
+      if (stops_.ends_step(s.r[15])) return stop_for_debugger(s.r[15], s.it);
       if ((context_.dispatch.event.exchange(0) | s.event) == 0 && !line_pending()) return Exit::WaitEvent;
       s.event = 0;
       break;

@@ -121,6 +121,14 @@ TEST_F(Gdb, FramesAreCheckedAndAcknowledged) {
   EXPECT_EQ(type("$!#21"), "+$OK#9a") << "the next to connect begins anew";
 }
 
+TEST_F(Gdb, EachAnswerFindsRoomBeforeTheNext) {
+  type("$!#21");
+  said.clear();
+  EXPECT_EQ(session.take("----"), 1u);
+  EXPECT_EQ(said, "$OK#9a");
+  EXPECT_EQ(session.take("$!#22$!#22"), 5u);
+}
+
 TEST_F(Gdb, APacketThatIsTooLongIsDropped) {
   const std::string most = "X" + std::string(k_max_packet - 1, 'x');
   EXPECT_EQ(ask(most), "E22");

@@ -47,12 +47,13 @@ std::pair<u64, u64> largest_gap(const BootPlan& plan, const GuestRam& ram) {
   std::vector<std::pair<u64, u64>> taken;
   for (const Segment& s : plan.segments) taken.emplace_back(s.pa.value, s.pa.value + s.size());
   std::ranges::sort(taken);
-  const u64 end = ram.base().value + ram.size();
+  const u64 end = std::min(ram.base().value + ram.size(), u64{1} << 32);  // what a 32-bit address names
   taken.emplace_back(end, end);
   std::pair<u64, u64> best{ram.base().value, ram.base().value};
   u64 at = ram.base().value;
   for (const auto& [first, last] : taken) {
-    if (first > at && first - at > best.second - best.first) best = {at, first};
+    if (first > at && at < end && std::min(first, end) - at > best.second - best.first)
+      best = {at, std::min(first, end)};
     at = std::max(at, last);
   }
   return best;
