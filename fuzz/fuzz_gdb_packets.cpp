@@ -63,6 +63,7 @@ struct Target final : debugger::DebugTarget {
     std::ranges::copy(in, memory.begin() + static_cast<std::ptrdiff_t>(address));
     return true;
   }
+  void accept_waiting() override {}
   bool set_stops(const arm::ExternalStops& stops) override {
     if (runs) fuzz::fail("breakpoints in a machine that runs");
     if (!std::ranges::is_sorted(stops.breakpoints)) fuzz::fail("breakpoints out of order");
