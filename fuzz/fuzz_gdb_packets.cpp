@@ -7,6 +7,7 @@
 
 #include "debugger/gdb_session.h"
 #include "input.h"
+#include "line.h"
 #include "monitor/monitor.h"
 
 using namespace armvisor;
@@ -74,21 +75,7 @@ struct Target final : debugger::DebugTarget {
   std::string human_command(const std::string& line) override { return line + "\r\n"; }
 };
 
-struct Line final : devices::Chardev {
-  bool full = false, there = true;
-  std::string said;
-  using Chardev::give;
-  using Chardev::tell_opened;
-  using Chardev::tell_writable;
-  bool connected() const override { return there; }
-  std::string filename() const override { return "fuzz"; }
-  bool do_offer(std::span<const u8> bytes) override {
-    if (full) return false;
-    said.append(bytes.begin(), bytes.end());
-    return true;
-  }
-  void do_write(std::span<const u8>) override {}
-};
+using fuzz::Line;
 
 /// What is said is packets with the right sums, and '+' and '-' between them.
 void check_said(std::string_view said) {

@@ -3,6 +3,7 @@
 #include "devices/chardev/mux.h"
 #include "devices/chardev/telnet.h"
 #include "input.h"
+#include "line.h"
 #include "monitor/monitor.h"
 #include "monitor/qmp.h"
 
@@ -33,22 +34,7 @@ struct Machine final : monitor::MachineControl {
   Status remove_forward(const std::string&, const std::string&) override { return {}; }
 };
 
-/// Keeps what was said since the peer came, as far as it is of interest.
-struct Line final : devices::Chardev {
-  bool full = false, there = true;
-  std::string said;
-  using Chardev::give;
-  using Chardev::tell_opened;
-  using Chardev::tell_writable;
-  bool connected() const override { return there; }
-  std::string filename() const override { return "fuzz"; }
-  bool do_offer(std::span<const u8> bytes) override {
-    if (full) return false;
-    said.append(bytes.begin(), bytes.end());
-    return true;
-  }
-  void do_write(std::span<const u8>) override {}
-};
+using fuzz::Line;
 
 /// Every line of a QMP server is a JSON object of one of four kinds.
 void check_qmp(std::string_view said) {

@@ -1,13 +1,12 @@
 """gdb on machines: Debian's gdb-multiarch drives a bare-metal guest and a kernel that boots; a client of our own comes and goes."""
 import shutil
-import socket
 import subprocess
 import time
 import unittest
 
 from boot_test import append
 from monitor_test import END, Machines, POWER_OFF, QMP, SLEEP
-from support import GUEST
+from support import GUEST, connect
 
 GDB = "gdb-multiarch"
 BASE = 0x40010000  # where raw binaries go
@@ -30,17 +29,7 @@ class Remote:
     """A client of the protocol."""
 
     def __init__(self, path):
-        deadline = time.monotonic() + END
-        while True:
-            self.socket = socket.socket(socket.AF_UNIX)
-            try:
-                self.socket.connect(str(path))
-                break
-            except OSError:
-                self.socket.close()
-                assert time.monotonic() < deadline, f"nobody listens on {path}"
-                time.sleep(0.02)
-        self.socket.settimeout(END)
+        self.socket = connect(str(path), END)
         self.data = b""
 
     def send(self, text):

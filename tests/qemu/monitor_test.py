@@ -13,7 +13,7 @@ from pathlib import Path
 import support
 from boot_test import append
 from contract_test import ECHO
-from support import GUEST, Folder
+from support import GUEST, Folder, connect
 
 boot_support = support.load_boot_support()
 POWER_OFF, RESET, SLEEP, CRASH, PUT_A = (getattr(boot_support, name) for name in ("POWER_OFF", "RESET", "SLEEP", "CRASH", "PUT_A"))
@@ -28,17 +28,7 @@ class Connection:
     """A socket of the machine's, once it is there."""
 
     def __init__(self, path, family=socket.AF_UNIX):
-        deadline = time.monotonic() + END
-        while True:
-            self.socket = socket.socket(family)
-            try:
-                self.socket.connect(path)
-                break
-            except OSError:
-                self.socket.close()
-                assert time.monotonic() < deadline, f"nobody listens on {path}"
-                time.sleep(0.02)
-        self.socket.settimeout(END)
+        self.socket = connect(path, END, family)
         self.data = b""
 
     def send(self, data):

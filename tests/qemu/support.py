@@ -1,8 +1,10 @@
 """What the tests of "armvisor qemu" share."""
 import importlib.util
 import os
+import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -16,6 +18,22 @@ def load_boot_support():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def connect(path, limit, family=socket.AF_UNIX):
+    """A connection to who listens there, once somebody does; `limit` in seconds, also for what is read from it."""
+    deadline = time.monotonic() + limit
+    while True:
+        connection = socket.socket(family)
+        try:
+            connection.connect(path)
+            break
+        except OSError:
+            connection.close()
+            assert time.monotonic() < deadline, f"nobody listens on {path}"
+            time.sleep(0.02)
+    connection.settimeout(limit)
+    return connection
 
 
 class Folder:

@@ -2,15 +2,14 @@
 
 #include <algorithm>
 
+#include "devices/frame_bytes.h"
+
 namespace armvisor::devices {
 namespace {
 
 constexpr u32 k_type_ipv4 = 0x0800, k_type_arp = 0x0806;
 constexpr u8 k_icmp = 1, k_tcp = 6, k_udp = 17, k_icmp_echo = 8;
 constexpr u32 k_option_end = 0, k_option_nop = 1, k_option_max_segment = 2;
-
-u16 be16(std::span<const u8> s, std::size_t at) { return static_cast<u16>(s[at] << 8 | s[at + 1]); }
-u32 be32(std::span<const u8> s, std::size_t at) { return u32{be16(s, at)} << 16 | be16(s, at + 2); }
 
 /// The smallest maximum segment size that the options name.
 u32 max_segment(std::span<const u8> options) {
@@ -20,7 +19,7 @@ u32 max_segment(std::span<const u8> options) {
     if (options[0] != k_option_nop) {
       if (options.size() < 2 || options[1] < 2 || options[1] > options.size()) break;
       size = options[1];
-      if (options[0] == k_option_max_segment && size == 4) result = std::min<u32>(result, be16(options, 2));
+      if (options[0] == k_option_max_segment && size == 4) result = std::min<u32>(result, get16(options, 2));
     }
     options = options.subspan(size);
   }
@@ -31,10 +30,10 @@ bool parse_tcp(std::span<const u8> s, GuestPacket& p) {
   if (s.size() < 20) return false;
   const std::size_t header = std::size_t{s[12]} >> 4 << 2;
   if (header < 20 || header > s.size()) return false;
-  p.source_port = be16(s, 0);
-  p.destination_port = be16(s, 2);
-  p.seq = be32(s, 4);
-  p.ack = be32(s, 8);
+  p.source_port = get16(s, 0);
+  p.destination_port = get16(s, 2);
+  p.seq = get32(s, 4);
+  p.ack = get32(s, 8);
   p.flags = s[13] & 0x3f;
   p.payload_bytes = static_cast<u32>(s.size() - header);
   if (p.flags & k_tcp_syn) p.max_segment = max_segment(s.first(header).subspan(20));
@@ -43,9 +42,9 @@ bool parse_tcp(std::span<const u8> s, GuestPacket& p) {
 }
 
 bool parse_udp(std::span<const u8> s, GuestPacket& p) {
-  if (s.size() < 8 || be16(s, 4) < 8 || be16(s, 4) > s.size()) return false;
-  p.source_port = be16(s, 0);
-  p.destination_port = be16(s, 2);
+  if (s.size() < 8 || get16(s, 4) < 8 || get16(s, 4) > s.size()) return false;
+  p.source_port = get16(s, 0);
+  p.destination_port = get16(s, 2);
   p.kind = GuestPacket::Kind::Udp;
   return true;
 }
@@ -60,14 +59,14 @@ bool parse_icmp(std::span<const u8> s, GuestPacket& p) {
 bool parse_ipv4(std::span<const u8> s, GuestPacket& p) {
   if (s.size() < 20 || s[0] >> 4 != 4) return false;
   p.header_bytes = u32{s[0] & 0xfu} * 4;
-  const u32 total = be16(s, 2);
+  const u32 total = get16(s, 2);
   if (p.header_bytes < 20 || total < p.header_bytes || total > s.size()) return false;
   p.protocol = s[9];
-  p.source = be32(s, 12);
-  p.destination = be32(s, 16);
+  p.source = get32(s, 12);
+  p.destination = get32(s, 16);
   p.payload_bytes = total - p.header_bytes;
-  p.id = be16(s, 4);
-  const u32 fragment = be16(s, 6);
+  p.id = get16(s, 4);
+  const u32 fragment = get16(s, 6);
   p.offset = (fragment & 0x1fff) * 8;
   p.more = (fragment & 0x2000) != 0;
   if (p.more || p.offset) {
@@ -88,7 +87,7 @@ bool parse_ipv4(std::span<const u8> s, GuestPacket& p) {
 GuestPacket parse_guest_packet(std::span<const u8> frame) {
   GuestPacket p;
   if (frame.size() < k_ethernet_header) return p;
-  const u32 type = be16(frame, 12);
+  const u32 type = get16(frame, 12);
   if (type == k_type_arp) p.kind = GuestPacket::Kind::Arp;
   if (type == k_type_ipv4 && !parse_ipv4(frame.subspan(k_ethernet_header), p)) p.kind = GuestPacket::Kind::Refused;
   return p;
@@ -96,7 +95,7 @@ GuestPacket parse_guest_packet(std::span<const u8> frame) {
 
 u16 internet_checksum(std::span<const u8> bytes, u32 sum) {
   u64 total = sum;
-  for (std::size_t i = 0; i + 1 < bytes.size(); i += 2) total += be16(bytes, i);
+  for (std::size_t i = 0; i + 1 < bytes.size(); i += 2) total += get16(bytes, i);
   if (bytes.size() % 2) total += u32{bytes.back()} << 8;
   while (total >> 16) total = (total & 0xffff) + (total >> 16);
   return static_cast<u16>(~total);

@@ -12,6 +12,7 @@
 
 #include "base/log_once.h"
 #include "devices/backends/slirp_network.h"
+#include "devices/frame_bytes.h"
 
 namespace armvisor::devices {
 namespace {
@@ -28,15 +29,6 @@ constexpr u64 k_accept_pause_ms = 250;
 /// libslirp keeps a SYN until the connection is made, and later sends segments of the size that it names.
 constexpr std::size_t k_max_syn_frame = 2048;
 constexpr u32 k_min_max_segment = 256;
-
-void put16(std::span<u8> s, std::size_t at, u32 v) {
-  s[at] = static_cast<u8>(v >> 8);
-  s[at + 1] = static_cast<u8>(v);
-}
-void put32(std::span<u8> s, std::size_t at, u32 v) {
-  put16(s, at, v >> 16);
-  put16(s, at + 2, v);
-}
 
 /// Ethernet, IPv4 and TCP headers of a RST segment of the guest's.
 std::array<u8, 54> reset_frame(const NetworkFlows::Reset& r) {

@@ -99,7 +99,6 @@ void Controller::reset() {
   outgoing_.clear();
   context_ = {};
   waiting_.clear();
-  waiting_bytes_ = 0;
   causes_ = 0;
   update_intx();
 }
@@ -144,10 +143,7 @@ void Controller::write(u32 offset, u32 value) {
     case Ims: reg(Ims) |= value & k_irqs; return update_intx();
     case Imc: reg(Ims) &= ~value; return update_intx();
     case Rctl:
-      if (!(value & k_rctl_enable)) {
-        waiting_.clear();
-        waiting_bytes_ = 0;
-      }
+      if (!(value & k_rctl_enable)) waiting_.clear();
       reg(Rctl) = value;
       break;
     case Tctl: reg(Tctl) = value; break;

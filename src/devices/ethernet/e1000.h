@@ -6,7 +6,6 @@
 // Registers are under mutex_. Rings are walked by the backend's thread; the write of a tail wakes it. The thread sends
 // without the mutex, since what the backend answers at once comes back through receive().
 #include <array>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -17,6 +16,7 @@
 #include "devices/ethernet/e1000_registers.h"
 #include "devices/ethernet/e1000_segments.h"
 #include "devices/pci/function.h"
+#include "devices/waiting_frames.h"
 #include "memory/guest_ram.h"
 
 namespace armvisor::devices::e1000 {
@@ -108,11 +108,10 @@ class Controller final : public pci::Function, private NetworkClient {
   std::array<u32, RegistersEnd / 4> registers_{};
   Eeprom eeprom_;
   Phy phy_;
-  Outgoing outgoing_;                    ///< begun, its last descriptor not there yet
-  SegmentContext context_;               ///< of the last context descriptor
-  std::deque<std::vector<u8>> waiting_;  ///< for descriptors
-  std::size_t waiting_bytes_ = 0;
-  u32 causes_ = 0;  ///< of the interrupt at the end of what is being done
+  Outgoing outgoing_;       ///< begun, its last descriptor not there yet
+  SegmentContext context_;  ///< of the last context descriptor
+  WaitingFrames waiting_;   ///< for descriptors
+  u32 causes_ = 0;          ///< of the interrupt at the end of what is being done
 };
 
 }  // namespace armvisor::devices::e1000

@@ -3,15 +3,14 @@
 #include <utility>
 
 #include "devices/ethernet/e1000.h"
+#include "devices/frame_bytes.h"
 #include "memory/fence.h"
 
 namespace armvisor::devices::e1000 {
 namespace {
 constexpr std::size_t k_min_frame = 60, k_addresses = 12, k_header = 14, k_tag = 4, k_checksum = 4;
 constexpr std::size_t k_longest = 1518, k_longest_of_all = 16384;  ///< without tag and FCS
-constexpr std::size_t k_max_waiting_frames = 512, k_max_waiting_bytes = 512 * 1024;
 
-u32 get16(std::span<const u8> b, std::size_t at) { return u32{b[at]} << 8 | b[at + 1]; }
 bool is_broadcast(std::span<const u8> frame) {
   return std::all_of(frame.begin(), frame.begin() + 6, [](u8 byte) { return byte == 0xff; });
 }
@@ -67,21 +66,16 @@ void Controller::keep_or_deliver(std::span<const u8> frame) {
   deliver_waiting();
   if (waiting_.empty() && deliver(frame)) return;
   causes_ |= k_irq_overrun;
-  if (waiting_.size() >= k_max_waiting_frames || waiting_bytes_ + frame.size() > k_max_waiting_bytes) {
+  if (waiting_.has_room(frame.size()))
+    waiting_.add({{frame.begin(), frame.end()}});
+  else
     count(Mpc, 1);
-    return;
-  }
-  waiting_.emplace_back(frame.begin(), frame.end());
-  waiting_bytes_ += frame.size();
 }
 
 void Controller::deliver_waiting() {
   if (waiting_.empty()) return;
   const bool receives = (reg(Rctl) & k_rctl_enable) && is_master();
-  while (receives && !waiting_.empty() && deliver(waiting_.front())) {
-    waiting_bytes_ -= waiting_.front().size();
-    waiting_.pop_front();
-  }
+  while (receives && !waiting_.empty() && deliver(waiting_.front().bytes)) waiting_.pop();
 }
 
 /// False: there are too few descriptors, so far.

@@ -1,35 +1,26 @@
 #include "devices/ethernet/e1000_segments.h"
 
 #include <algorithm>
-#include <cstring>
 
-#include "devices/virtio/segments.h"
+#include "devices/frame_bytes.h"
 
 namespace armvisor::devices::e1000 {
 namespace {
 constexpr std::size_t k_min_frame = 60, k_addresses = 12;
 constexpr u8 k_tcp_fin_and_push = 0x09;
 
-u32 get16(std::span<const u8> b, std::size_t at) { return u32{b[at]} << 8 | b[at + 1]; }
-void put16(std::span<u8> b, std::size_t at, u32 value) {
-  b[at] = static_cast<u8>(value >> 8);
-  b[at + 1] = static_cast<u8>(value);
-}
 bool has(std::span<const u8> b, std::size_t at, std::size_t size) { return at + size <= b.size(); }
 
 /// Adds to a checksum that has not been complemented.
 void add16(std::span<u8> b, std::size_t at, u32 value) {
   if (!has(b, at, 2)) return;
-  const u32 sum = get16(b, at) + value;
+  const u32 sum = u32{get16(b, at)} + value;
   put16(b, at, (sum & 0xffff) + (sum >> 16));
 }
 
 void put_checksum(std::span<u8> frame, const ChecksumPlace& c) {
   const std::size_t end = c.last ? std::min<std::size_t>(c.last + 1, frame.size()) : frame.size();
-  if (c.start >= end || !has(frame, c.place, 2)) return;
-  u16 sum = static_cast<u16>(~virtio::ones_complement_sum(frame.subspan(c.start, end - c.start)));
-  if (sum == 0) sum = 0xffff;  // for UDP 0 means none; the two are the same number
-  std::memcpy(frame.data() + c.place, &sum, sizeof sum);
+  if (c.start < end) (void)complete_checksum(frame, c.start, end, c.place);
 }
 
 /// Lengths, numbers and flags of segment `n`, whose data begins at `offset` of all data (317453 section 3.5.7).
@@ -45,9 +36,7 @@ void fix_headers(std::span<u8> frame, const SegmentContext& c, u32 n, u32 offset
   if (payload > size) return;
   const u32 length = static_cast<u32>(size - payload);
   if (c.tcp && has(frame, payload, 14)) {
-    const u32 sequence = (get16(frame, payload + 4) << 16 | get16(frame, payload + 6)) + offset;
-    put16(frame, payload + 4, sequence >> 16);
-    put16(frame, payload + 6, sequence);
+    put32(frame, payload + 4, get32(frame, payload + 4) + offset);
     if (!last) frame[payload + 13] &= static_cast<u8>(~k_tcp_fin_and_push);
   } else if (!c.tcp && has(frame, payload, 6)) {
     put16(frame, payload + 4, length);

@@ -37,6 +37,23 @@ int host_flags(u32 flags) {
 
 bool writes(int flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags & (O_TRUNC | O_APPEND)); }
 
+/// Reads or writes by `call` (preadv(2), pwritev(2)) until all of `left` is done, or no more can be: `done` is how
+/// much. An error is that of the first call.
+template <class Call>
+int transfer(Call call, const Fd& file, u64 offset, std::span<iovec> left, u64& done) {
+  done = 0;
+  while (!left.empty()) {
+    const auto some = left.first(std::min<std::size_t>(left.size(), IOV_MAX));
+    const ssize_t n = call(file.get(), some.data(), static_cast<int>(some.size()), static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && done == 0) return errno;
+    if (n <= 0) break;
+    done += static_cast<u64>(n);
+    advance(left, static_cast<std::size_t>(n));
+  }
+  return 0;
+}
+
 u8 qid_type(u8 entry_type) {
   return entry_type == DT_DIR ? Qid::Folder : entry_type == DT_LNK ? Qid::Symlink : Qid::File;
 }
@@ -118,18 +135,9 @@ int Server::read_file(const Fd& file, u64 offset, u32 count, Writer& out) {
   const std::size_t header = out.size();
   advance(to, header);
   copy_first(to, std::min<std::size_t>(count, out.room()), parts_);
-  std::span<iovec> left = parts_;
-  u64 at = offset;
-  while (!left.empty()) {
-    const auto some = left.first(std::min<std::size_t>(left.size(), IOV_MAX));
-    const ssize_t n = preadv(file.get(), some.data(), static_cast<int>(some.size()), static_cast<off_t>(at));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && at == offset) return errno;
-    if (n <= 0) break;
-    at += static_cast<u64>(n);
-    advance(left, static_cast<std::size_t>(n));
-  }
-  data_out_ = bytes_read_ = at - offset;
+  u64 done = 0;
+  if (const int error = transfer(preadv, file, offset, parts_, done)) return error;
+  data_out_ = bytes_read_ = done;
   out.patch(header - sizeof(u32), static_cast<u32>(data_out_));
   return 0;
 }
@@ -161,18 +169,8 @@ int Server::do_write(Reader& in, Writer& out) {
   }
   if (!f->file) return f->folder ? EISDIR : EBADF;
   copy_first(data_in_, count, rest_);
-  std::span<iovec> left = rest_;
-  u64 at = offset;
-  while (!left.empty()) {
-    const auto some = left.first(std::min<std::size_t>(left.size(), IOV_MAX));
-    const ssize_t n = pwritev(f->file.get(), some.data(), static_cast<int>(some.size()), static_cast<off_t>(at));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && at == offset) return errno;
-    if (n <= 0) break;
-    at += static_cast<u64>(n);
-    advance(left, static_cast<std::size_t>(n));
-  }
-  bytes_written_ = at - offset;
+  error = transfer(pwritev, f->file, offset, rest_, bytes_written_);
+  if (error) return error;
   if (folder_->options().write_out)
     (void)sync_file_range(f->file.get(), static_cast<off_t>(offset), 0,
                           SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE);

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "devices/frame_bytes.h"
+
 namespace armvisor::devices::virtio {
 namespace {
 
@@ -40,18 +42,6 @@ constexpr u8 k_gso_tcpv4 = 1;
 constexpr std::size_t k_min_frame = 14;
 constexpr std::size_t k_max_frame = 65550;
 constexpr int k_transmit_burst = 256;  // then the sockets get their turn
-constexpr std::size_t k_max_waiting_frames = 512;
-constexpr std::size_t k_max_waiting_bytes = 512 * 1024;
-
-/// 5.1.6.2: the checksum field holds the pseudo header's sum; the device adds the rest. False: it lies outside.
-bool complete_checksum(std::span<u8> frame, u16 start, u16 offset) {
-  const std::size_t at = std::size_t{start} + offset;
-  if (start > frame.size() || at + 2 > frame.size()) return false;
-  u16 sum = static_cast<u16>(~ones_complement_sum(frame.subspan(start)));
-  if (sum == 0) sum = 0xffff;  // for UDP 0 means none; the two are the same number
-  std::memcpy(frame.data() + at, &sum, 2);
-  return true;
-}
 
 }  // namespace
 
@@ -94,7 +84,6 @@ void Net::reset() {
   active_ = false;
   negotiated_ = 0;
   waiting_.clear();
-  waiting_bytes_ = 0;
   segments_.clear();
   held_ = 0;
   held_bytes_ = 0;
@@ -132,8 +121,10 @@ bool Net::transmit(Chain& chain) {
   if (size < k_min_frame || size > k_max_frame || !may_send(header.gso_type)) return false;
   frame_.resize(size);
   chain.read(skip, frame_);
+  // 5.1.6.2: the checksum field holds the pseudo header's sum; the device adds the rest.
+  const std::size_t checksum_at = std::size_t{header.csum_start} + header.csum_offset;
   if ((header.flags & k_needs_csum) &&
-      (!(negotiated_ & k_csum) || !complete_checksum(frame_, header.csum_start, header.csum_offset)))
+      (!(negotiated_ & k_csum) || !complete_checksum(frame_, header.csum_start, size, checksum_at)))
     return false;
   counters_.bytes_from_guest.add(size);
   // What the backend answers at once comes back through receive(), which must not find the mutex held by this thread.
@@ -177,19 +168,19 @@ void Net::deliver_segments() {
 
 void Net::deliver_or_keep(const Frame& frame) {
   if (waiting_.empty() && deliver(frame)) return;
-  if (waiting_.size() >= k_max_waiting_frames || waiting_bytes_ + frame.bytes.size() > k_max_waiting_bytes) {
+  if (!waiting_.has_room(frame.bytes.size())) {
     counters_.dropped.add();
     return;
   }
-  waiting_.push_back({{frame.bytes.begin(), frame.bytes.end()}, frame.header_bytes, frame.segment_bytes});
-  waiting_bytes_ += frame.bytes.size();
+  waiting_.add({{frame.bytes.begin(), frame.bytes.end()}, frame.header_bytes, frame.segment_bytes});
 }
 
 void Net::deliver_waiting() {
-  while (!waiting_.empty() && deliver(waiting_.front().frame())) {
-    waiting_bytes_ -= waiting_.front().bytes.size();
-    waiting_.pop_front();
-  }
+  const auto first = [this] {
+    const WaitingFrame& f = waiting_.front();
+    return Frame{f.bytes, f.header_bytes, f.segment_bytes};
+  };
+  while (!waiting_.empty() && deliver(first())) waiting_.pop();
   interrupt(k_receive);
 }
 

@@ -6,7 +6,6 @@
 // through its network stack, so the device does what can be done for several at once: it takes TCP segments of up to 64
 // KiB, which the backend does not cut either, and joins those that it gives to the guest. It computes transmit
 // checksums for the guest and vouches for received ones.
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "devices/io_options.h"
 #include "devices/virtio/device.h"
 #include "devices/virtio/segments.h"
+#include "devices/waiting_frames.h"
 
 namespace armvisor::devices::virtio {
 
@@ -57,15 +57,9 @@ class Net final : public Device, private NetworkClient {
   std::mutex mutex_;  // guards all of the below; held by the backend's thread while it works on queues
   bool active_ = false;
   u64 negotiated_ = 0;
-  struct Waiting {
-    std::vector<u8> bytes;
-    u16 header_bytes, segment_bytes;
-    Frame frame() const { return {bytes, header_bytes, segment_bytes}; }
-  };
-  std::deque<Waiting> waiting_;  ///< for receive buffers
-  std::size_t waiting_bytes_ = 0;
-  Segments segments_;     ///< received in this round, and not yet delivered
-  bool sending_ = false;  ///< the backend's thread is inside send(), with the mutex held
+  WaitingFrames waiting_;  ///< for receive buffers
+  Segments segments_;      ///< received in this round, and not yet delivered
+  bool sending_ = false;   ///< the backend's thread is inside send(), with the mutex held
   Chain transmit_chain_;
   std::vector<Chain> receive_chains_;  ///< the first held_ were taken and wait for a frame
   std::size_t held_ = 0;

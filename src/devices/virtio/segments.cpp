@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "devices/frame_bytes.h"
+
 namespace armvisor::devices::virtio {
 namespace {
 
@@ -28,13 +30,6 @@ enum Offset : std::size_t {
 constexpr u8 k_psh = 8, k_ack = 16;
 constexpr std::size_t k_most_bytes = 65535 + IpVersion;
 
-u16 get16(std::span<const u8> f, std::size_t at) { return static_cast<u16>(f[at] << 8 | f[at + 1]); }
-u32 get32(std::span<const u8> f, std::size_t at) { return u32{get16(f, at)} << 16 | get16(f, at + 2); }
-void put16(std::span<u8> f, std::size_t at, u16 value) {
-  f[at] = static_cast<u8>(value >> 8);
-  f[at + 1] = static_cast<u8>(value);
-}
-
 std::size_t tcp_end(std::span<const u8> f) { return TcpPorts + (f[TcpOffset] >> 4) * std::size_t{4}; }
 
 /// An IPv4 frame, whole and without options, of a TCP segment with data and no flags but ACK and PSH.
@@ -51,23 +46,6 @@ bool same(std::span<const u8> a, std::span<const u8> b, std::size_t from, std::s
 }
 
 }  // namespace
-
-u16 ones_complement_sum(std::span<const u8> data) {
-  u64 sum = 0;
-  std::size_t i = 0;
-  for (; i + 4 <= data.size(); i += 4) {
-    u32 word;
-    std::memcpy(&word, data.data() + i, 4);
-    sum += word;
-  }
-  u8 tail[4] = {};
-  std::memcpy(tail, data.data() + i, data.size() - i);
-  u32 word;
-  std::memcpy(&word, tail, 4);
-  sum += word;
-  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<u16>(sum);
-}
 
 void Segments::clear() {
   frame_.clear();

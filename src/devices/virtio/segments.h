@@ -7,9 +7,6 @@
 
 namespace armvisor::devices::virtio {
 
-/// The Internet checksum of `data` (RFC 1071), folded but not complemented, in memory's byte order.
-u16 ones_complement_sum(std::span<const u8> data);
-
 /// A frame for the driver.
 struct Frame {
   std::span<const u8> bytes;
