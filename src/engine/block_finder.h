@@ -26,7 +26,7 @@ class BlockFinder {
   /// The vCPU, as its finder sees it.
   class Owner {
    public:
-    /// Translates the page of `va` for execution. False: the Prefetch Abort has been taken.
+    /// Translates the page of `va` for execution. False: the Prefetch Abort has been taken, or a debugger's step ends.
     virtual bool fetch_page(u32 va, CodePage& page) = 0;
     /// A block with k_key_window was made, or is being made.
     virtual void window_block_made() = 0;
@@ -38,11 +38,11 @@ class BlockFinder {
   BlockFinder(Owner& owner, Context& context, Inbox& inbox, Shared& shared, Claimer& claimer)
       : owner_(owner), context_(context), inbox_(inbox), shared_(shared), maker_(shared, claimer) {}
 
-  /// The block at r15, or null when r15 is to be looked at again: a Prefetch Abort was taken, or there is attention to
-  /// pay. ITSTATE is in the block from then on.
+  /// The block at r15, or null when r15 is to be looked at again: a Prefetch Abort was taken, a debugger's step
+  /// ends, or there is attention to pay. ITSTATE is in the block from then on.
   Block* find();
   /// A loop has come back to r15 many times: it becomes a region, if it is worth it, now or later. False: a Prefetch
-  /// Abort was taken.
+  /// Abort was taken, or a step ends.
   bool make_region();
   /// No block is remembered.
   void forget();

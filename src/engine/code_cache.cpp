@@ -175,12 +175,13 @@ bool CodeCache::invalidate(GuestPa pa, u64 size) {
   return kill_range(pa, size);
 }
 
-void CodeCache::drop_page(u32 va) {
+void CodeCache::drop_pages(std::span<const u32> pages) {
   const std::lock_guard guard(lock_);
   for (const u64 frame : pages_.frames()) {
     const u64 first = frame << k_page_bits;
     std::vector<Block*> there = pages_.on(first, first | k_page_mask);
-    std::erase_if(there, [va](const Block* block) { return (block->pc ^ va) >> k_page_bits != 0; });
+    std::erase_if(there,
+                  [&](const Block* block) { return !std::ranges::binary_search(pages, block->pc >> k_page_bits); });
     kill_all(there);
   }
   dead_.end_epoch();

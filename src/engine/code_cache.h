@@ -79,8 +79,8 @@ class CodeCache {
   bool written(GuestPa pa, u32 size);
   /// Kills the blocks on [pa, pa + size), RAM or not.
   bool invalidate(GuestPa pa, u64 size);
-  /// Kills the blocks that begin in the page of the virtual address `va`, wherever it is mapped.
-  void drop_page(u32 va);
+  /// Kills the blocks that begin in virtual pages, wherever these are mapped: `pages` are their numbers, in order.
+  void drop_pages(std::span<const u32> pages);
   /// Drops blocks where there are too many: those of some frames, going round all of them from one call to the next, if
   /// all is full; and interpreted ones that have not run for a while. True: it is to be freed soon.
   bool make_room();

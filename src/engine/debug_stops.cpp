@@ -10,7 +10,8 @@ namespace armvisor::engine {
 std::vector<u32> DebugStops::differing_pages(const arm::ExternalStops& a, const arm::ExternalStops& b) {
   std::vector<u32> pages;
   std::ranges::set_symmetric_difference(a.breakpoints, b.breakpoints, std::back_inserter(pages));
-  const auto same = std::ranges::unique(pages, {}, [](u32 va) { return va >> k_page_bits; });
+  for (u32& page : pages) page >>= k_page_bits;
+  const auto same = std::ranges::unique(pages);
   pages.erase(same.begin(), same.end());
   return pages;
 }

@@ -27,7 +27,7 @@ class DebugStops {
   const arm::ExternalStops& now() const { return now_; }
   u64 changes() const { return changes_; }
 
-  /// No vCPU runs. Calls drop(va) for an address of each page whose blocks have to go.
+  /// No vCPU runs. Calls drop(pages) with the numbers of the virtual pages whose blocks have to go, in order.
   template <class F>
   void change(arm::ExternalStops next, F drop) {
     const std::lock_guard guard(mutex_);
@@ -35,7 +35,7 @@ class DebugStops {
     now_.breakpoints.swap(next.breakpoints);
     now_.watchpoints.swap(next.watchpoints);
     ++changes_;
-    for (const u32 va : differing_pages(now_, next)) drop(va);
+    if (const std::vector<u32> pages = differing_pages(now_, next); !pages.empty()) drop(pages);
   }
 
  private:
@@ -56,7 +56,7 @@ class VcpuStops {
     interrupts_ = interrupts;
   }
   bool stepping() const { return step_ != Step::None; }
-  bool takes_interrupts() const { return step_ == Step::None || interrupts_; }
+  bool takes_interrupts() const { return step_ == Step::None || (step_ == Step::Wanted && interrupts_); }
 
   /// Before the vCPU runs: DebugState::external becomes what is asked for now. True: that is something else than
   /// before.
@@ -69,7 +69,10 @@ class VcpuStops {
   bool stops_at(u32 pc);
   /// The access is about to be made. True: it is not.
   bool stops_access(u32 va, u32 size, bool write);
-  /// What counts as the step's instruction was done without one that asked: an exception on fetching it.
+  /// The instruction at `pc` cannot be fetched. True: the step was made before, and ends there. Otherwise the exception
+  /// is what a step makes.
+  bool stops_fetch(u32 pc) { return step_ == Step::Begun ? ends_step(pc) : (stepped(), false); }
+  /// An exception was taken instead of the step's instruction.
   void stepped() {
     if (step_ == Step::Wanted) step_ = Step::Begun;
   }

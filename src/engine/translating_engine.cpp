@@ -32,7 +32,7 @@ class TranslatingEngine final : public Engine, private WriteWatch {
   }
 
   void set_debug_stops(arm::ExternalStops stops) override {
-    shared_.stops.change(std::move(stops), [this](u32 va) { shared_.code.drop_page(va); });
+    shared_.stops.change(std::move(stops), [this](std::span<const u32> pages) { shared_.code.drop_pages(pages); });
   }
 
   void await_compiler() override {

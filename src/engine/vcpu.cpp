@@ -125,6 +125,7 @@ Exit TranslatingVcpu::run() {
     Link* const link = context_.dispatch.link;
     context_.dispatch.link = nullptr;
     if (!block) {
+      if (stops_.pending()) return stop_for_debugger(context_.guest.r[15], context_.guest.it);
       views_.sync();
       continue;
     }
@@ -187,9 +188,9 @@ bool TranslatingVcpu::fetch_page(u32 va, CodePage& page) {
   } else {
     GuestMemory::Page found;
     if (const arm::Fault fault = memory_.find_page(va, arm::Access::Execute, s.privileged(), found)) {
+      if (stops_.stops_fetch(s.r[15])) return false;
       count(Counter::TrueExec);
       count(Counter::PrefetchAbort);
-      stops_.stepped();
       arm::take_prefetch_abort(s, fault, s.r[15]);
       return false;
     }
@@ -201,8 +202,8 @@ bool TranslatingVcpu::fetch_page(u32 va, CodePage& page) {
   arm::Fault external;
   external.type = arm::FaultType::SyncExternal;
   external.va = va;
+  if (stops_.stops_fetch(s.r[15])) return false;
   count(Counter::PrefetchAbort);
-  stops_.stepped();
   arm::take_prefetch_abort(s, external, s.r[15]);
   return false;
 }
@@ -221,6 +222,7 @@ void TranslatingVcpu::take_interrupts() {
   } else {
     return;
   }
+  stops_.stepped();
   context_.dispatch.link = nullptr;
   views_.sync();
 }

@@ -115,6 +115,22 @@ TEST(EngineExternalDebug, ABreakpointElsewhereChangesNothing) {
   EXPECT_EQ(w.m.engine->stats()[measure::MachineCounter::BlocksKilled], killed);
 }
 
+TEST(EngineExternalDebug, BreakpointsInManyPagesAreMetAndGo) {
+  World w;
+  std::vector<u32> breakpoints;
+  for (u32 page = 0; page < 64; ++page) {
+    w.m.words(k_code + (page << 12), {0xe2800001, 0xe2811001, k_stop});
+    w.run(k_code + (page << 12));
+    if (page % 3 != 1) breakpoints.push_back(k_code + (page << 12) + 4);
+  }
+  w.stops(breakpoints);
+  for (u32 page = 0; page < 64; ++page)
+    EXPECT_EQ(w.run(k_code + (page << 12)), page % 3 != 1 ? Exit::Debug : Exit::Kicked) << page;
+  w.stops({k_code + 4});
+  for (u32 page = 0; page < 64; ++page)
+    EXPECT_EQ(w.run(k_code + (page << 12)), page == 0 ? Exit::Debug : Exit::Kicked) << page;
+}
+
 TEST(EngineExternalDebug, AConditionThatFailsIsNoMatter) {
   World w;
   w.m.words(k_code, {0xe3500001, 0x03a01001, 0x13a02001, k_stop});  // cmp r0, #1; moveq r1, #1; movne r2, #1
@@ -182,6 +198,35 @@ TEST(EngineExternalDebug, AStepIntoAnExceptionEndsAtTheVector) {
   EXPECT_EQ(w.m.reg(15), k_ram + 0xc);
 }
 
+TEST(EngineExternalDebug, AStepToWhereNothingIsMappedIsTheJumpAlone) {
+  World w;
+  w.m.words(k_code, {0xe12fff10, 0xe12fff11});  // bx r0; bx r1
+  w.m.reg(0) = 0x100;                           // no section there
+  w.m.reg(1) = 0x201;                           // nor there, in Thumb
+  w.m.state().psr &= ~arm::k_psr_i;
+  const u32 psr = arm::cpsr(w.m.state());
+  for (const u32 target : {0x100u, 0x200u}) {
+    w.m.reg(15) = k_code + (target == 0x100 ? 0 : 4);
+    EXPECT_EQ(w.step(), Exit::Debug);
+    EXPECT_EQ(w.vcpu().debug_stop().why, Why::Step);
+    EXPECT_EQ(w.vcpu().debug_stop().address, target);
+    EXPECT_EQ(w.m.reg(15), target);
+    EXPECT_EQ(arm::cpsr(w.m.state()), target == 0x100 ? psr : psr | arm::k_psr_t);
+    EXPECT_EQ(w.step(), Exit::Debug) << "the abort is the next step's";
+    EXPECT_EQ(w.m.reg(15), k_ram + 0xc);
+    EXPECT_EQ(w.m.reg(14), target + 4);
+    arm::write_cpsr_by_instr(w.m.state(), psr, 15, true);
+    w.vcpu().state_changed();
+  }
+  // Vectors that are not mapped abort for ever, but each is a step.
+  w.m.state().cp15.vbar = 0;
+  w.m.reg(15) = 0x100;
+  for (u32 k = 0; k < 3; ++k) {
+    EXPECT_EQ(w.step(), Exit::Debug);
+    EXPECT_EQ(w.m.reg(15), 0xcu);
+  }
+}
+
 TEST(EngineExternalDebug, AStepWaitsForNothingAndTakesInterruptsOnRequest) {
   World w;
   w.m.words(k_code, {0xe320f003, 0xe320f002, 0xe1a00000, k_stop});  // wfi; wfe; nop
@@ -196,7 +241,7 @@ TEST(EngineExternalDebug, AStepWaitsForNothingAndTakesInterruptsOnRequest) {
   EXPECT_EQ(w.m.reg(15), k_code + 12);
   w.m.reg(15) = k_code + 8;
   w.step(true);
-  EXPECT_EQ(w.m.reg(15) & ~0xffu, k_ram) << "in the handler";
+  EXPECT_EQ(w.m.reg(15), k_ram + 0x18) << "of which nothing is executed yet";
 }
 
 TEST(EngineExternalDebug, StepsGoOverExclusives) {
