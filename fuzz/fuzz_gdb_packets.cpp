@@ -65,12 +65,12 @@ struct Target final : debugger::DebugTarget {
     return true;
   }
   void accept_waiting() override {}
-  bool set_stops(const arm::ExternalStops& stops) override {
-    if (runs) fuzz::fail("breakpoints in a machine that runs");
+  void release() override {}
+  void set_stops(const arm::ExternalStops& stops) override {
+    runs = false;
     if (!std::ranges::is_sorted(stops.breakpoints)) fuzz::fail("breakpoints out of order");
     for (const arm::ExternalWatch& watch : stops.watchpoints)
       if (watch.size == 0 || (!watch.read && !watch.write)) fuzz::fail("a watchpoint for nothing");
-    return true;
   }
   std::string human_command(const std::string& line) override { return line + "\r\n"; }
 };

@@ -30,15 +30,13 @@ void GdbSession::opened() {
   target_.stop();
 }
 
-/// The machine stays as it is, as QEMU has it, but nobody would let it go on from a breakpoint.
+/// A machine that is stopped stays so, as QEMU has it, but nobody would let one that runs go on from a breakpoint.
 void GdbSession::closed() {
   const std::lock_guard guard(mutex_);
   open_ = owes_stop_ = false;
-  if (breakpoints_.empty() && watchpoints_.empty()) return;
-  const bool ran = target_.running();
-  if (ran) target_.stop();
-  clear_stops();
-  if (ran) target_.go(std::vector(target_.cpu_count(), Go::Run), true);
+  breakpoints_.clear();
+  watchpoints_.clear();
+  target_.release();
 }
 
 std::size_t GdbSession::take(std::string_view bytes) {
@@ -71,8 +69,10 @@ void GdbSession::stopped() {
   const auto stop = target_.take_stop();
   if (!stop || !open_ || !owes_stop_) return;
   owes_stop_ = false;
-  cpu_ = step_cpu_ = std::min(stop->cpu, target_.cpu_count() - 1);
-  send(stop_text(*stop));
+  const bool of_cpu = stop->why == Stop::Why::Debug || stop->why == Stop::Why::Watch;
+  if (of_cpu) step_cpu_ = std::min(stop->cpu, target_.cpu_count() - 1);
+  cpu_ = step_cpu_;
+  send(stop_text({stop->why, cpu_, stop->watch}));
 }
 
 void GdbSession::ended() {
@@ -326,7 +326,8 @@ bool GdbSession::change_breakpoint(u32 va, bool insert) {
     if (at == breakpoints_.end()) return false;
     breakpoints_.erase(at);
   }
-  return apply_stops();
+  apply_stops();
+  return true;
 }
 
 bool GdbSession::change_watchpoint(const arm::ExternalWatch& watch, bool insert) {
@@ -338,19 +339,19 @@ bool GdbSession::change_watchpoint(const arm::ExternalWatch& watch, bool insert)
     if (at == watchpoints_.end()) return false;
     watchpoints_.erase(at);
   }
-  return apply_stops();
+  apply_stops();
+  return true;
 }
 
-bool GdbSession::apply_stops() {
+void GdbSession::apply_stops() {
   arm::ExternalStops stops{breakpoints_, watchpoints_};
   std::ranges::sort(stops.breakpoints);
   const auto twice = std::ranges::unique(stops.breakpoints);
   stops.breakpoints.erase(twice.begin(), twice.end());
-  return target_.set_stops(stops);
+  target_.set_stops(stops);
 }
 
 void GdbSession::clear_stops() {
-  if (breakpoints_.empty() && watchpoints_.empty()) return;
   breakpoints_.clear();
   watchpoints_.clear();
   apply_stops();

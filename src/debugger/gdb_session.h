@@ -59,7 +59,7 @@ class GdbSession final : public monitor::Session {
   std::string change_stop(Words words, bool insert);
   bool change_breakpoint(u32 va, bool insert);
   bool change_watchpoint(const arm::ExternalWatch& watch, bool insert);
-  bool apply_stops();
+  void apply_stops();
   void clear_stops();
   std::string detach();
   Answer query(std::string_view packet);

@@ -49,8 +49,11 @@ class DebugTarget {
   /// asked as by a load or store. False: some of it is not there; writes may be done in part.
   virtual bool read_memory(u32 cpu, bool physical, u64 address, std::span<u8> out) = 0;
   virtual bool write_memory(u32 cpu, bool physical, u64 address, std::span<const u8> in) = 0;
-  /// Where all vCPUs stop from now on, whatever becomes of the machine.
-  virtual bool set_stops(const arm::ExternalStops& stops) = 0;
+  /// Where all vCPUs stop from now on, whatever becomes of the machine, which stops for that if it runs.
+  virtual void set_stops(const arm::ExternalStops& stops) = 0;
+  /// Nobody is there any more: vCPUs stop nowhere, and in a machine that runs all of them do. One that is stopped stays
+  /// so.
+  virtual void release() = 0;
   /// What the monitor for people says to a command.
   virtual std::string human_command(const std::string& line) = 0;
 

@@ -281,8 +281,9 @@ Status Vm::build_machine() {
 
 Status Vm::start_threads() {
   engine::Engine& engine = machine_->engine();
+  const std::lock_guard one_at_a_time(state_mutex_);
   const std::unique_lock guard(threads_mutex_);
-  const bool paused = state_ != monitor::RunState::Running;
+  const bool runs = state_ == monitor::RunState::Running;
   for (u32 i = 0; i < config_.boot.vcpus; ++i)
     threads_.push_back(std::make_unique<VcpuThread>(
         engine.vcpu(i), i, config_.boot.vcpus, [this] { vcpu_runs(); },
@@ -290,7 +291,10 @@ Status Vm::start_threads() {
         [this, i] { debug_stop(i); }));
   if (debugger_) debugger_->machine_made(engine);
   // The one that runs is the last, so a guest begins only when all of its machine is there.
-  for (u32 i = config_.boot.vcpus; i-- > 0;) AV_TRY(threads_[i]->start(i == 0, paused));
+  for (u32 i = config_.boot.vcpus; i-- > 0;) {
+    threads_[i]->step(runs && going(i) == debugger::Go::Step, steps_take_interrupts_);
+    AV_TRY(threads_[i]->start(i == 0, !runs || going(i) == debugger::Go::Stay));
+  }
   return {};
 }
 

@@ -131,6 +131,12 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   void tell_end(const End& end);
   void tell(const char* event, const std::string& data = {});
   void stop_as(monitor::RunState state, bool (VmDebugger::*still)() = nullptr);
+  // --- with state_mutex_
+  void stop_now(monitor::RunState state);
+  void halt();
+  void let_go(std::span<const debugger::Go> cpus, bool interrupts);
+  debugger::Go going(u32 cpu) const { return going_.empty() ? debugger::Go::Run : going_[cpu]; }
+
   void stop_for_debugger() { stop_as(monitor::RunState::Debug, &VmDebugger::is_hit); }
   Status start_monitors();
   Status go(std::span<const debugger::Go> cpus, bool interrupts);
@@ -219,7 +225,9 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   std::unique_ptr<VmDebugger> debugger_;  ///< likewise; null: there is none
   std::mutex state_mutex_;                ///< held while vCPUs are stopped or let go
   std::atomic<monitor::RunState> state_{monitor::RunState::Running};
-  std::shared_mutex threads_mutex_;  ///< guards threads_ itself, which a reset replaces
+  std::vector<debugger::Go> going_;  ///< what each vCPU does while the machine runs; empty: they run. With state_mutex_
+  bool steps_take_interrupts_ = true;  ///< likewise
+  std::shared_mutex threads_mutex_;    ///< guards threads_ itself, which a reset replaces
   std::vector<std::unique_ptr<VcpuThread>> threads_;
   machine::EventLoop::Id timeout_timer_ = 0, sample_timer_ = 0;
   std::atomic<bool> sampling_{false};

@@ -1,6 +1,7 @@
 #include "vmm/vm_debugger.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "arm/page_walk.h"
@@ -46,22 +47,30 @@ bool write_physical(machine::Machine& machine, GuestPa pa, std::span<const u8> i
   return true;
 }
 
+/// Tables are in RAM, or in flash while it reads as an array: a device would do something when it is read.
 class Tables final : public arm::WalkMemory {
  public:
-  explicit Tables(machine::Machine& machine) : machine_(machine) {}
+  Tables(GuestRam& ram, machine::FlashBanks& flash) : ram_(ram), flash_(flash) {}
   bool read32(GuestPa pa, u32& value) override { return get(pa, value); }
   bool read64(GuestPa pa, u64& value) override { return get(pa, value); }
 
  private:
   template <class T>
   bool get(GuestPa pa, T& value) {
-    u8 bytes[sizeof value];
-    if (!read_physical(machine_, pa, bytes)) return false;
+    std::array<u8, sizeof value> bytes{};
+    if (ram_.contains(pa, sizeof value)) {
+      if (!ram_.read(pa, bytes)) return false;
+    } else {
+      const u8* const page = flash_.page(pa);
+      if (!page) return false;
+      std::copy_n(page + (pa.value & k_page_mask), sizeof value, bytes.begin());
+    }
     value = 0;
     for (std::size_t k = 0; k < sizeof value; ++k) value |= static_cast<T>(T{bytes[k]} << (8 * k));
     return true;
   }
-  machine::Machine& machine_;
+  GuestRam& ram_;
+  machine::FlashBanks& flash_;
 };
 
 }  // namespace
@@ -91,6 +100,9 @@ Status VmDebugger::start() {
 void VmDebugger::machine_made(engine::Engine& engine) {
   const std::lock_guard guard(mutex_);
   engine.set_debug_stops(stops_);
+  if (!running()) return;
+  stop_.reset();  // of a vCPU of the machine before
+  is_hit_ = false;
 }
 
 void VmDebugger::stopped(Stop::Why why) {
@@ -181,12 +193,14 @@ bool VmDebugger::write_state(u32 cpu, const arm::CpuState& state) {
   });
 }
 
-/// Calls access(machine, physical address, bytes) for each page of [address, address + size).
+/// Calls access(machine, physical address, bytes) for each page of [address, address + size). A device does not wait
+/// meanwhile for who reads its output: others want the machine.
 template <class Byte, class F>
 bool VmDebugger::by_pages(u32 cpu, bool physical, u64 address, std::span<Byte> bytes, F access) {
   return while_stopped([&](machine::Machine& machine) {
-    Tables tables(machine);
+    Tables tables(machine.ram(), *vm_.flash_);
     machine::Bus::set_accessing_vcpu(cpu);
+    vm_.hurry(true);
     bool done = true;
     for (u64 at = address; done && !bytes.empty();) {
       const std::size_t size = std::min<std::size_t>(bytes.size(), k_page_size - (at & k_page_mask));
@@ -199,6 +213,7 @@ bool VmDebugger::by_pages(u32 cpu, bool physical, u64 address, std::span<Byte> b
       bytes = bytes.subspan(size);
       at += size;
     }
+    vm_.hurry(false);
     machine::Bus::set_accessing_vcpu(0);
     return done;
   });
@@ -212,14 +227,27 @@ bool VmDebugger::write_memory(u32 cpu, bool physical, u64 address, std::span<con
   return by_pages(cpu, physical, address, in, write_physical);
 }
 
-bool VmDebugger::set_stops(const arm::ExternalStops& stops) {
-  const std::lock_guard made(vm_.making_mutex_);
-  const std::lock_guard state(vm_.state_mutex_);
-  if (running()) return false;
+/// With making_mutex_ and state_mutex_ of the machine, no vCPU of which runs.
+void VmDebugger::put_stops(const arm::ExternalStops& stops) {
   const std::lock_guard guard(mutex_);
   stops_ = stops;
   if (vm_.machine_) vm_.machine_->engine().set_debug_stops(stops);
-  return true;
+}
+
+/// A monitor may have let the machine go since gdb's packet came.
+void VmDebugger::set_stops(const arm::ExternalStops& stops) {
+  const std::lock_guard made(vm_.making_mutex_);
+  const std::lock_guard state(vm_.state_mutex_);
+  vm_.stop_now(RunState::Paused);
+  put_stops(stops);
+}
+
+void VmDebugger::release() {
+  const std::lock_guard made(vm_.making_mutex_);
+  const std::lock_guard state(vm_.state_mutex_);
+  if (running()) vm_.halt();
+  put_stops({});
+  if (running()) vm_.let_go({}, true);
 }
 
 std::string VmDebugger::human_command(const std::string& line) {

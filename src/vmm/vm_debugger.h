@@ -31,9 +31,9 @@ class VmDebugger final : public debugger::DebugTarget {
   Status start();
   void stop_thread();  ///< no stop is told any more; no vCPU runs
 
+  // --- with the lock under which the machine is stopped and let go
   /// The machine's vCPUs are about to be started for the first time.
   void machine_made(engine::Engine& engine);
-  // --- with the lock under which the machine is stopped and let go
   /// The machine was stopped by somebody else.
   void stopped(debugger::Stop::Why why);
   /// It goes on: what stopped it before is nobody's concern any more.
@@ -58,7 +58,8 @@ class VmDebugger final : public debugger::DebugTarget {
   bool write_state(u32 cpu, const arm::CpuState& state) override;
   bool read_memory(u32 cpu, bool physical, u64 address, std::span<u8> out) override;
   bool write_memory(u32 cpu, bool physical, u64 address, std::span<const u8> in) override;
-  bool set_stops(const arm::ExternalStops& stops) override;
+  void set_stops(const arm::ExternalStops& stops) override;
+  void release() override;
   std::string human_command(const std::string& line) override;
 
  private:
@@ -66,6 +67,7 @@ class VmDebugger final : public debugger::DebugTarget {
   bool while_stopped(F f);
   template <class Byte, class F>
   bool by_pages(u32 cpu, bool physical, u64 address, std::span<Byte> bytes, F access);
+  void put_stops(const arm::ExternalStops& stops);
   void main();
 
   Vm& vm_;

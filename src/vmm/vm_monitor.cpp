@@ -43,21 +43,31 @@ void Vm::stop() { stop_as(RunState::Paused); }
 void Vm::stop_as(RunState state, bool (VmDebugger::*still)()) {
   const std::lock_guard one_at_a_time(state_mutex_);
   if (still && !(debugger_.get()->*still)()) return;
+  stop_now(state);
+}
+
+/// Nothing but for Shutdown, if the machine is stopped.
+void Vm::stop_now(RunState state) {
   const bool ran = state_ == RunState::Running;
   if (ran || state == RunState::Shutdown) state_ = state;
   if (!ran) return;
-  {
-    const std::shared_lock guard(threads_mutex_);
-    for (auto& thread : threads_) thread->pause();
-    hurry(true);
-    for (auto& thread : threads_) thread->wait_until_paused();
-    hurry(false);
-  }
+  halt();
+  // A vCPU may have met a breakpoint meanwhile: gdb is told of that.
+  if (state == RunState::Paused && debugger_ && debugger_->is_hit()) state_ = state = RunState::Debug;
   time_->stop();
   tell("STOP");
   using Why = debugger::Stop::Why;
   if (debugger_ && state != RunState::Debug)
     debugger_->stopped(state == RunState::Shutdown ? Why::Shutdown : Why::Paused);
+}
+
+/// No vCPU runs when it returns, nor does one until let_go().
+void Vm::halt() {
+  const std::shared_lock guard(threads_mutex_);
+  for (auto& thread : threads_) thread->pause();
+  hurry(true);
+  for (auto& thread : threads_) thread->wait_until_paused();
+  hurry(false);
 }
 
 /// On the vCPU's thread.
@@ -80,18 +90,22 @@ Status Vm::go(std::span<const debugger::Go> cpus, bool interrupts) {
   if (state_ == RunState::Running) return {};
   if (state_ == RunState::Shutdown) return Error{ErrorKind::BadArguments, "Resetting the Virtual Machine is required"};
   state_ = RunState::Running;
-  if (debugger_) debugger_->goes_on();
   time_->go_on();
-  {
-    const std::shared_lock guard(threads_mutex_);
-    for (std::size_t i = 0; i < threads_.size(); ++i) {
-      const debugger::Go go = cpus.empty() ? debugger::Go::Run : cpus[i];
-      threads_[i]->step(go == debugger::Go::Step, interrupts);
-      if (go != debugger::Go::Stay) threads_[i]->resume();
-    }
-  }
+  let_go(cpus, interrupts);
   tell("RESUME");
   return {};
+}
+
+/// What vCPUs do is what they do after a reset of the machine, too.
+void Vm::let_go(std::span<const debugger::Go> cpus, bool interrupts) {
+  going_.assign(cpus.begin(), cpus.end());
+  steps_take_interrupts_ = interrupts;
+  if (debugger_) debugger_->goes_on();
+  const std::shared_lock guard(threads_mutex_);
+  for (u32 i = 0; i < threads_.size(); ++i) {
+    threads_[i]->step(going(i) == debugger::Go::Step, interrupts);
+    if (going(i) != debugger::Go::Stay) threads_[i]->resume();
+  }
 }
 
 void Vm::reset() {

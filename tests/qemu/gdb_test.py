@@ -5,7 +5,7 @@ import time
 import unittest
 
 from boot_test import append
-from monitor_test import END, Machines, POWER_OFF, QMP, SLEEP
+from monitor_test import END, Machines, POWER_OFF, PUT_A, QMP, SLEEP
 from support import GUEST, connect
 
 GDB = "gdb-multiarch"
@@ -22,6 +22,11 @@ LOOP = [
     0xE1A00000,
     0,
 ]
+UART = 0x09000000
+RESETS = [0xE3A00009, 0xE3800484, 0xE1400070]  # mov r0, #9; orr r0, r0, #0x84000000; hvc #0: PSCI's SYSTEM_RESET
+COUNTS = PUT_A[:3] + [0xE5812000, 0xE2833001, 0xEAFFFFFC]  # 1: str r2, [r1]; add r3, r3, #1; b 1b
+# Translation tables where the UART is: TTBR0, DACR and SCTLR.M are set.
+TABLES_OF_A_DEVICE = [0xE3A00409, 0xEE020F10, 0xE3E01000, 0xEE031F10, 0xEE112F10, 0xE3822001, 0xEE012F10, 0xEAFFFFFE]
 SERVER = ["-gdb", "unix:gdb,server=on,wait=off"]
 
 
@@ -50,6 +55,9 @@ class Remote:
     def ask(self, text):
         self.send(text)
         return self.packet()
+
+    def value(self, text):
+        return int.from_bytes(bytes.fromhex(self.ask(text)), "little")
 
     def ask_for_running(self, qmp):
         deadline = time.monotonic() + END
@@ -140,6 +148,58 @@ class Stub(Machines):
             self.assertLess(time.monotonic(), deadline)
         self.assertEqual(gdb.ask("vCont;c"), "T05thread:01;")
         self.assertEqual(gdb.ask("p0"), "01000000")
+
+    def test_a_step_over_a_reset_goes_on_in_the_new_machine(self):
+        self.start(*self.guest(RESETS), *SERVER, "-S")
+        gdb = self.remote()
+        gdb.ask("?")
+        for pc in (4, 8, 4, 8, 4):  # after 8 the machine is reset, and its first instruction is the step's
+            self.assertEqual(gdb.ask("vCont;s:1"), "T05thread:01;")
+            self.assertEqual(gdb.value("pf"), BASE + pc)
+
+    def test_a_cpu_that_gdb_holds_stays_held_over_a_reset(self):
+        self.start(*self.guest(LOOP), *SERVER, *QMP, "-S", "-smp", "2")
+        qmp = self.qmp()
+        gdb = self.remote()
+        gdb.ask("?")
+        gdb.send("vCont;s:2")  # which is off
+        gdb.ask_for_running(qmp)
+        qmp.ask("system_reset")
+        qmp.event("RESET")
+        for _ in range(20):
+            qmp.status()
+        gdb.socket.sendall(b"\3")
+        self.assertEqual(gdb.packet(), "T02thread:01;")
+        self.assertEqual(gdb.value("pf"), BASE)
+
+    def test_gdb_does_not_wait_for_who_reads_a_uart(self):
+        self.start(*self.guest(COUNTS), *SERVER, "-serial", "unix:serial,server=on,wait=off")
+        self.connect("serial")  # and reads nothing
+        gdb = self.remote()
+        counts = [-100, 0]
+        while counts[-1] > counts[-2] + 3:  # until the guest waits
+            gdb.send("vCont;c")
+            time.sleep(0.1)
+            gdb.socket.sendall(b"\3")
+            self.assertEqual(gdb.packet(), "T02thread:01;")
+            counts.append(gdb.value("p3"))
+        for _ in range(100):
+            self.assertEqual(gdb.ask(f"M{UART:x},4:42000000"), "OK")
+
+    def test_tables_that_are_a_devices_are_not_read(self):
+        self.start(*self.guest(TABLES_OF_A_DEVICE), *SERVER, "-S", "-serial", "unix:serial,server=on,wait=off")
+        gdb = self.remote()
+        gdb.ask("?")
+        self.connect("serial").send(b"x")
+        self.assertEqual(gdb.ask(f"M{UART + 0x30:x},4:01030000"), "OK")  # UARTCR: it receives
+        deadline = time.monotonic() + END
+        while gdb.value(f"m{UART + 0x18:x},4") & 0x10:  # UARTFR.RXFE
+            self.assertLess(time.monotonic(), deadline)
+        for _ in TABLES_OF_A_DEVICE[:-1]:
+            self.assertEqual(gdb.ask("vCont;s:1"), "T05thread:01;")
+        self.assertEqual(gdb.ask("m0,4"), "E14")
+        self.assertEqual(gdb.ask("Qqemu.PhyMemMode:1"), "OK")
+        self.assertEqual(gdb.value(f"m{UART:x},4"), ord("x"))
 
     def test_steps_are_as_many_as_the_instructions(self):
         self.start(*self.guest(LOOP), *SERVER, "-S")

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <utility>
 
 #include "debugger/gdb_session.h"
@@ -12,8 +13,9 @@ namespace {
 
 struct FakeTarget final : DebugTarget {
   bool runs = true;
-  bool off = false;  ///< it cannot go on
-  std::string told;  ///< "stop go[rs-] "
+  bool off = false;                    ///< it cannot go on
+  std::function<void()> after_packet;  ///< somebody else does it between a packet's coming and what is done for it
+  std::string told;                    ///< "stop go[rs-] "
   std::vector<arm::CpuState> states{arm::reset_state(0, 2), arm::reset_state(1, 2)};
   std::vector<u8> ram = std::vector<u8>(0x1000);
   arm::ExternalStops stops;
@@ -58,9 +60,14 @@ struct FakeTarget final : DebugTarget {
     std::ranges::copy(in, ram.begin() + static_cast<std::ptrdiff_t>(address));
     return true;
   }
-  bool set_stops(const arm::ExternalStops& wanted) override {
+  void set_stops(const arm::ExternalStops& wanted) override {
+    if (after_packet) std::exchange(after_packet, nullptr)();
+    stop();
     stops = wanted;
-    return !runs;
+  }
+  void release() override {
+    told += "release ";
+    stops = {};
   }
   std::string human_command(const std::string& line) override { return "did " + line + "\r\n"; }
 };
@@ -164,6 +171,10 @@ TEST_F(Gdb, TheMachineGoesOnAndWhatStopsItIsTold) {
   target.runs = false;
   target.told.clear();
   EXPECT_EQ(ask("qC"), "QC02") << "the one that stopped is the current one";
+  ask("c");
+  EXPECT_EQ(stop({.why = Stop::Why::Paused}), "T02thread:02;") << "and stays that when none stopped by itself";
+  target.runs = false;
+  target.told.clear();
   EXPECT_EQ(ask("vCont;s:2"), "");
   EXPECT_EQ(target.told, "go[-s] ");
   EXPECT_EQ(stop({.why = Stop::Why::Watch, .cpu = 0, .watch = {0x1234, 4, false, true}}), "T05thread:01;watch:1234;");
@@ -319,7 +330,24 @@ TEST_F(Gdb, WhoLeavesTakesBreakpointsAlong) {
   target.told.clear();
   session.closed();
   EXPECT_EQ(target.stops, arm::ExternalStops());
-  EXPECT_EQ(target.told, "stop go![rr] ") << "it ran, and runs";
+  EXPECT_EQ(target.told, "release ") << "in one step: a monitor may let it go at any time";
+  session.opened();
+  ask("Z0,2000,4");
+  EXPECT_EQ(target.stops.breakpoints, std::vector<u32>{0x2000}) << "those of the next are its own";
+}
+
+TEST_F(Gdb, BreakpointsAreSetAlsoWhenAMonitorLetsTheMachineGoMeanwhile) {
+  const auto somebody_continues = [&] { target.runs = true; };
+  target.after_packet = somebody_continues;
+  EXPECT_EQ(ask("Z0,1000,4"), "OK");
+  EXPECT_FALSE(target.runs);
+  EXPECT_EQ(target.stops.breakpoints, std::vector<u32>{0x1000});
+  target.after_packet = somebody_continues;
+  EXPECT_EQ(ask("z0,1000,4"), "OK");
+  EXPECT_EQ(target.stops, arm::ExternalStops());
+  target.after_packet = somebody_continues;
+  EXPECT_EQ(ask("Z2,1000,4"), "OK");
+  EXPECT_EQ(target.stops.watchpoints.size(), 1u);
 }
 
 TEST_F(Gdb, StepsTakeInterruptsIfGdbWantsThem) {
