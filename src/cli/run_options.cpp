@@ -116,28 +116,32 @@ Status set_devices(const RunOptions& o, vmm::VmConfig& vm) {
   return {};
 }
 
+using Kind = devices::ChardevOptions::Kind;
+
 /// The chardev that an option says, as the last of the list; nothing for "none".
 Result<devices::ChardevIndex> add_chardev(vmm::VmConfig& vm, const std::string& option, const std::string& text) {
   AV_TRY_ASSIGN(auto where, devices::ChardevOptions::parse(option, text));
-  if (where.kind == devices::ChardevOptions::Kind::None) return devices::ChardevIndex();
-  vm.chardevs.push_back(std::move(where));
-  return devices::ChardevIndex(static_cast<u32>(vm.chardevs.size() - 1));
+  if (where.kind == Kind::None) return devices::ChardevIndex();
+  return vm.add_chardev(std::move(where));
 }
 
+std::ptrdiff_t on_stdio(const vmm::VmConfig& vm) {
+  return std::ranges::count(vm.chardevs, Kind::Stdio, &devices::ChardevOptions::kind);
+}
+
+/// After semihosting's: the board's console is on standard input and output unless another is.
 Status set_consoles(const RunOptions& o, vmm::VmConfig& vm) {
-  const auto is_stdio = [&vm](devices::ChardevIndex index) {
-    return index && vm.chardevs[*index].kind == devices::ChardevOptions::Kind::Stdio;
-  };
-  bool stdio_is_taken = false;
   if (o.virtio_console) {
     AV_TRY_ASSIGN(const auto where, add_chardev(vm, "--virtio-console", *o.virtio_console));
-    stdio_is_taken = is_stdio(where);
     vm.devices.emplace_back(machine::ConsoleSpec{{machine::PortSpec{.chardev = where}}});
   }
-  if (!o.console && stdio_is_taken) return {};
-  AV_TRY_ASSIGN(vm.console, add_chardev(vm, "--console", o.console.value_or("stdio")));
-  if (stdio_is_taken && is_stdio(vm.console))
-    return bad("--console and --virtio-console: expected one of them on stdio, found both; send one elsewhere");
+  if (o.console || on_stdio(vm) == 0) {
+    AV_TRY_ASSIGN(vm.console, add_chardev(vm, "--console", o.console.value_or("stdio")));
+  }
+  if (on_stdio(vm) > 1)
+    return bad(
+        "--console, --virtio-console and --semihosting-console: expected one of them on stdio, found more; send the "
+        "others elsewhere");
   return {};
 }
 
@@ -155,7 +159,8 @@ Status set_semihosting(const RunOptions& o, vmm::VmConfig& vm) {
   spec.options.command_line = o.arguments.empty() ? machine::kernel_command_line(vm.boot.kernel, o.append.value_or(""))
                                                   : machine::joined(o.arguments);
   if (o.semihosting_console) {
-    AV_TRY_ASSIGN(spec.console, add_chardev(vm, "--semihosting-console", *o.semihosting_console));
+    AV_TRY_ASSIGN(auto where, devices::ChardevOptions::parse("--semihosting-console", *o.semihosting_console));
+    spec.console = vm.add_chardev(std::move(where));  // "none", too: without any it is the process's own
   }
   vm.semihosting = std::move(spec);
   return {};
@@ -171,12 +176,11 @@ Status set_debugger(const RunOptions& o, vmm::VmConfig& vm) {
   if (!vm.gdb) return bad("--gdb: expected a place, found none; name one, or leave it out");
   devices::ChardevOptions& where = vm.chardevs[*vm.gdb];
   where.label = "gdb";
-  if (where.kind == devices::ChardevOptions::Kind::Socket) {
+  if (where.kind == Kind::Socket) {
     where.socket.server = !where.socket.reconnect_ms;
     where.socket.wait = false;
   }
-  const auto is_stdio = [](const auto& c) { return c.kind == devices::ChardevOptions::Kind::Stdio; };
-  if (is_stdio(where) && std::ranges::count_if(vm.chardevs, is_stdio) > 1)
+  if (where.kind == Kind::Stdio && on_stdio(vm) > 1)
     return bad("--gdb and --console: expected one of them on stdio, found both; send one elsewhere");
   where.keys.when = devices::ConsoleKeys::When::Never;
   return {};
@@ -226,8 +230,8 @@ Result<RunRequest> run_request(const RunOptions& o) {
   AV_TRY(set_machine(o, request.vm));
   vmm::VmConfig& vm = request.vm;
   AV_TRY(set_devices(o, vm));
-  AV_TRY(set_consoles(o, vm));
   AV_TRY(set_semihosting(o, vm));
+  AV_TRY(set_consoles(o, vm));
   AV_TRY(set_debugger(o, vm));
   if (o.virtio) AV_TRY(set_virtio(o, vm));
   if (o.engine) {

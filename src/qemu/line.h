@@ -173,6 +173,7 @@ struct Line {
   std::optional<Reference> memory_backend, numa_memory;  ///< what RAM is to be
 
   struct Semihosting {
+    KeyValues said;  ///< by all -semihosting-config so far: a later one adds to earlier ones
     bool on = false, userspace = false;
     Chardev console;                     ///< what it refers to, if anything
     std::vector<std::string> arguments;  ///< empty: the kernel and its command line

@@ -84,6 +84,12 @@ struct VmConfig {
   std::function<Status()> on_start;
   /// Called when the user insists (a second signal) while the machine is still ending. Does not return.
   std::function<void()> force_end;
+
+  /// The place of `options` among chardevs, which they are put into.
+  devices::ChardevIndex add_chardev(devices::ChardevOptions options) {
+    chardevs.push_back(std::move(options));
+    return static_cast<u32>(chardevs.size() - 1);
+  }
 };
 
 class Vm final : private machine::MachineHost, private machine::SemihostingHost, private monitor::MachineControl {

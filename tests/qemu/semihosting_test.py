@@ -6,7 +6,7 @@ import time
 import unittest
 from pathlib import Path
 
-from support import Folder
+from support import ARMVISOR, Folder
 
 GUESTS = Path(os.environ.get("ARMVISOR_GUESTS", "."))
 QEMU = shutil.which("qemu-system-arm")
@@ -36,6 +36,26 @@ ECHOES = assemble([
     0x00020026,
     0x00000000,  # the same word, wherever the pc points
     0x00000000,
+])
+
+# Writes what GET_CMDLINE says, and ends.
+SAYS_ITS_COMMAND_LINE = assemble([
+    0xe28f1028,  # add r1, pc, #40: block
+    0xe28f2030,  # add r2, pc, #48: buffer
+    0xe5812000,  # str r2, [r1]
+    0xe3a00015,  # mov r0, #0x15: GET_CMDLINE
+    0xef123456,  # svc
+    0xe3a00004,  # mov r0, #4: WRITE0
+    0xe5911000,  # ldr r1, [r1]
+    0xef123456,  # svc
+    0xe59f1010,  # ldr r1, =ADP_Stopped_ApplicationExit
+    0xe3a00018,  # mov r0, #0x18
+    0xef123456,  # svc
+    0xeafffffe,  # b .
+    0x00000000,  # block: buffer, length
+    0x00000100,
+    0x00020026,
+    # buffer
 ])
 
 
@@ -72,11 +92,21 @@ class Semihosting(unittest.TestCase):
         self.assertEqual(ours, self.program(QEMU, self.folder.path / "qemu"))
 
     def test_the_arguments_are_those_of_the_kernel_if_there_are_no_others(self):
-        with open(self.folder.path / "input", "wb") as made:
-            made.write(b"")
-        run = self.folder.qemu(*self.line("-serial", "none", "-semihosting", "-append", "a b", "-kernel",
-                                          self.kernel(ECHOES)))
+        self.kernel(SAYS_ITS_COMMAND_LINE)
+        for more, wanted in ((["-semihosting"], "code"), (["-semihosting", "-append", "a  b"], "code a b"),
+                             (["-semihosting-config", "arg=x,arg=y z", "-append", "a b"], "x y z"),
+                             (["-semihosting-config", "arg=x", "-semihosting-config", "arg=y"], "x x y")):
+            run = self.folder.qemu(*self.line("-serial", "none", "-kernel", "code", *more))
+            self.assertEqual((run.returncode, run.stdout, run.stderr), (0, "", wanted), more)
+
+    def test_a_console_that_is_nowhere_is_not_the_standard_error(self):
+        self.kernel(SAYS_ITS_COMMAND_LINE)
+        run = self.folder.qemu(*self.line("-serial", "none", "-kernel", "code", "-chardev", "null,id=n", "-semihosting-config",
+                                          "chardev=n"))
         self.assertEqual((run.returncode, run.stdout, run.stderr), (0, "", ""))
+        run = subprocess.run([ARMVISOR, "run", "-k", "code@0x40010000", "--semihosting", "--semihosting-console", "none"],
+                             cwd=self.folder.path, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+        self.assertEqual((run.returncode, run.stdout, run.stderr), (0, b"", b""))
 
     def test_input_comes_from_the_standard_input_to_its_end(self):
         self.kernel(ECHOES)

@@ -131,7 +131,9 @@ TEST(RunOptions, RefuseWhatTheyCannotMean) {
                             {"--unknown"},
                             {"--kernel"},
                             {"stray"},
-                            {"--console", "stdio", "--virtio-console", "stdio"}};
+                            {"--console", "stdio", "--virtio-console", "stdio"},
+                            {"--console", "stdio", "--semihosting", "--semihosting-console", "stdio"},
+                            {"--virtio-console", "stdio", "--semihosting", "--semihosting-console", "stdio"}};
   for (const Arguments& row : rows) {
     auto o = parse_run_options(row);
     if (!o) {
@@ -157,6 +159,8 @@ TEST(RunOptions, TheVirtioConsoleTakesStandardInputAndOutputFromTheUart) {
   EXPECT_EQ(uart({"--virtio-console", "pty"}), Kind::Stdio);
   EXPECT_EQ(uart({"--virtio-console", "stdio"}), Kind::None);
   EXPECT_EQ(uart({"--virtio-console", "stdio", "--console", "pty"}), Kind::Pty);
+  EXPECT_EQ(uart({"--semihosting", "--semihosting-console", "stdio"}), Kind::None);
+  EXPECT_EQ(uart({"--semihosting", "--semihosting-console", "pty"}), Kind::Stdio);
 }
 
 TEST(RunOptions, ConsolesGoToSockets) {

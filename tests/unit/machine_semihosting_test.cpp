@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -190,10 +192,34 @@ TEST_F(SemihostingTest, WithoutAFolderThereAreNoFiles) {
 
 TEST_F(SemihostingTest, WhatIsNoRegularFileIsNotOpened) {
   ASSERT_EQ(::mkfifo((folder_ / "fifo").c_str(), 0600), 0);
-  for (const u32 mode : {0u, 2u, 4u}) EXPECT_EQ(open("fifo", mode), k_failed);
+  const Fd reader(::open((folder_ / "fifo").c_str(), O_RDONLY | O_NONBLOCK));
+  for (const u32 mode : {0u, 2u, 4u, 8u}) EXPECT_EQ(open("fifo", mode), k_failed);
+  EXPECT_EQ(error(), u32{EACCES});
+  pollfd p{reader.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&p, 1, 0), 0) << "POLLHUP: there was a writer";
   EXPECT_EQ(open("inside", 0), k_failed);
   EXPECT_EQ(error(), u32{EISDIR});
   EXPECT_EQ(open("", 0), k_failed);
+}
+
+TEST_F(SemihostingTest, FilesOfTheKernelAreNotOpened) {
+  start({.folder = "/proc/self"});
+  EXPECT_EQ(open("status", 0), k_failed);
+  EXPECT_EQ(error(), u32{EACCES});
+}
+
+TEST_F(SemihostingTest, FilesAreMadeAndEmptiedAlsoByALinksName) {
+  fs::create_symlink("made", folder_ / "link");
+  const u32 made = *open("link", 4);
+  ASSERT_NE(made, k_failed);
+  EXPECT_TRUE(fs::is_regular_file(folder_ / "made"));
+  put_text("abc", k_data);
+  EXPECT_EQ(call(kWrite, {made, k_data, 3}), 0u);
+  EXPECT_EQ(fs::file_size(folder_ / "made"), 3u);
+  EXPECT_NE(open("link", 8), k_failed);
+  EXPECT_EQ(fs::file_size(folder_ / "made"), 3u);
+  EXPECT_NE(open("link", 4), k_failed);
+  EXPECT_EQ(fs::file_size(folder_ / "made"), 0u);
 }
 
 TEST_F(SemihostingTest, HandlesAreBoundedAndComeBack) {

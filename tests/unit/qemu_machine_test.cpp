@@ -84,6 +84,13 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
                              "-S",
                              "-semihosting-config target=gdb",
                              "-semihosting-config enable=on,chardev=nosuch",
+                             "-semihosting-config enable=on,chardev=",
+                             "-semihosting-config on",
+                             "-semihosting-config on=on",
+                             "-semihosting-config bogus=1",
+                             "-semihosting-config target=bogus",
+                             "-semihosting-config native",
+                             "-semihosting-config enable=perhaps",
                              "-device e1000e",
                              "-drive file=d,format=floppy",
                              "-drive file=ssh://host/d",
@@ -107,6 +114,35 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
     const Made m = make(option);
     EXPECT_NE(m.refused().find("expected"), std::string::npos) << option << ": " << m.refused();
   }
+}
+
+TEST(QemuLine, ListsOfSemihostingAreOne) {
+  const auto options = [](const std::string& text) {
+    const Made m = make(text);
+    EXPECT_EQ(m.refused(), "") << text;
+    return m.vm().semihosting ? std::optional(m.vm().semihosting->options) : std::nullopt;
+  };
+  for (const char* on : {"-semihosting", "-semihosting-config enable", "-semihosting-config enable=yes",
+                         "-semihosting-config enable=off -semihosting", "-semihosting-config userspace=on",
+                         "-semihosting-config noenable -semihosting-config enable"})
+    EXPECT_TRUE(options(on)) << on;
+  for (const char* off :
+       {"-semihosting-config enable=off", "-semihosting-config noenable", "-semihosting -semihosting-config enable=off",
+        "-semihosting-config enable=off -semihosting-config userspace=on",
+        "-semihosting-config enable=off -semihosting -semihosting-config arg=a"})
+    EXPECT_FALSE(options(off)) << off;
+  EXPECT_TRUE(options("-semihosting-config userspace -semihosting-config target=native")->everybody);
+  EXPECT_EQ(options("-semihosting-config arg=a,arg=b")->command_line, "a b");
+  EXPECT_EQ(options("-semihosting-config arg=a -semihosting-config arg=b")->command_line, "a a b") << "as QEMU has it";
+  EXPECT_EQ(options("-semihosting -append b")->command_line, "z b");
+}
+
+TEST(QemuLine, AConsoleOfSemihostingThatIsNowhereIsNotTheProcesssOwn) {
+  const Made m = make("-chardev null,id=n -semihosting-config chardev=n");
+  EXPECT_EQ(m.refused(), "");
+  ASSERT_TRUE(m.vm().semihosting && m.vm().semihosting->console);
+  EXPECT_EQ(m.at(m.vm().semihosting->console).kind, devices::ChardevOptions::Kind::None);
+  EXPECT_FALSE(make("-semihosting").vm().semihosting->console);
 }
 
 TEST(QemuLine, GdbIsAServersClientUnlessThePlaceSaysOtherwise) {
@@ -283,6 +319,16 @@ TEST(QemuLine, FoldersAreShared) {
   EXPECT_EQ(two.others, devices::ninep::OtherDevices::Remap);
   EXPECT_EQ(m.vm().seats[0].bus, machine::Seat::Bus::Mmio);
   EXPECT_EQ(m.vm().seats[1].bus, machine::Seat::Bus::Pci);
+  // Devices of one tag are made, as by QEMU; what becomes of the second is the guest's choice.
+  for (const char* second : {"fsdev=f", "fsdev=g"}) {
+    const Made twice =
+        make(std::string("-nodefaults -fsdev local,id=f,path=a,security_model=none -fsdev "
+                         "local,id=g,path=b,security_model=none -device virtio-9p-pci,fsdev=f,mount_tag=t "
+                         "-device virtio-9p-device,mount_tag=t,") +
+             second);
+    EXPECT_EQ(twice.refused(), "");
+    EXPECT_EQ(twice.vm().devices.size(), 2u);
+  }
 }
 
 TEST(QemuLine, FoldersThatQemuDoesNotShareAreRefused) {

@@ -1,12 +1,16 @@
 #include "machine/semihosting/folder.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -29,6 +33,24 @@ int open_beneath(int folder, const char* path, int flags) {
   }
   return fd;
 }
+
+/// Of the host's kernel: what looks like regular files there may do something when it is read.
+bool is_kernels(int fd) {
+  constexpr std::array<u64, 11> k_kernels = {PROC_SUPER_MAGIC,   SYSFS_MAGIC,         DEBUGFS_MAGIC,    TRACEFS_MAGIC,
+                                             CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, SECURITYFS_MAGIC, SELINUX_MAGIC,
+                                             SMACK_MAGIC,        EFIVARFS_MAGIC,      BPF_FS_MAGIC};
+  struct statfs fs {};
+  return ::fstatfs(fd, &fs) != 0 || std::ranges::find(k_kernels, static_cast<u64>(fs.f_type)) != k_kernels.end();
+}
+
+/// 0: `fd` is a regular file, which `st` tells of; or an errno value.
+int look_at(int fd, struct stat& st) {
+  if (::fstat(fd, &st) != 0) return errno;
+  if (S_ISDIR(st.st_mode)) return EISDIR;
+  return !S_ISREG(st.st_mode) || is_kernels(fd) ? EACCES : 0;
+}
+
+int inside_only(int error) { return error == EXDEV ? EACCES : error; }
 
 std::string absolute(const std::string& path) {
   if (path.starts_with('/')) return path;
@@ -74,12 +96,18 @@ int Folder::open_file(const std::string& path, int flags, Fd& file) const {
   if (path.empty()) return ENOENT;
   const std::string name = inside(path);
   if (name.empty()) return EACCES;
-  Fd opened(open_beneath(fd_.get(), name.c_str(), flags | O_NONBLOCK | O_NOCTTY));
-  if (!opened) return errno == EXDEV ? EACCES : errno;
-  struct stat st {};
-  if (::fstat(opened.get(), &st) != 0) return errno;
-  if (S_ISDIR(st.st_mode)) return EISDIR;
-  if (!S_ISREG(st.st_mode)) return EACCES;
+  // A device or a FIFO would notice being opened, so what it is is seen before.
+  struct stat seen {
+  }, st{};
+  const Fd there(open_beneath(fd_.get(), name.c_str(), O_PATH));
+  if (!there && (errno != ENOENT || !(flags & O_CREAT))) return inside_only(errno);
+  if (there)
+    if (const int error = look_at(there.get(), seen)) return error;
+  Fd opened(open_beneath(fd_.get(), name.c_str(), (flags & ~O_TRUNC) | O_NONBLOCK | O_NOCTTY));
+  if (!opened) return inside_only(errno);
+  if (const int error = look_at(opened.get(), st)) return error;
+  if (there && (st.st_dev != seen.st_dev || st.st_ino != seen.st_ino)) return ESTALE;
+  if ((flags & O_TRUNC) && ::ftruncate(opened.get(), 0) != 0) return errno;
   file = std::move(opened);
   return 0;
 }
@@ -93,7 +121,7 @@ int Folder::open_parent(std::string& path, Fd& parent) const {
   if (path == "." || path == "..") return EINVAL;
   const std::string before = slash == std::string::npos ? "." : name.substr(0, slash);
   parent = Fd(open_beneath(fd_.get(), before.empty() ? "/" : before.c_str(), O_PATH | O_DIRECTORY));
-  return parent ? 0 : errno == EXDEV ? EACCES : errno;
+  return parent ? 0 : inside_only(errno);
 }
 
 int Folder::remove(const std::string& path) const {

@@ -21,7 +21,8 @@ class Folder {
   static Result<Folder> open(const std::string& option, const std::string& path);
 
   // Each says by an errno value why it was not done; 0: it was.
-  /// A regular file; `flags` as of open(2). No other kind is opened, so nothing done with it waits for anybody.
+  /// A regular file, which is none of the kernel's own (procfs, sysfs...); `flags` as of open(2). No other kind is
+  /// opened, so nothing done with it waits for anybody, and nobody notices that it was tried.
   int open_file(const std::string& path, int flags, Fd& file) const;
   int remove(const std::string& path) const;  ///< a file or an empty folder
   int rename(const std::string& from, const std::string& to) const;
