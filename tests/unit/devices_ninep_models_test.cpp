@@ -209,6 +209,22 @@ TEST_F(MappedFile, RecordsFollowTheirFiles) {
   EXPECT_EQ(unlinkat(2, "folder", k_removedir), 0) << "though there was a folder of records in it";
 }
 
+/// As QEMU has it: only the removal of a folder looks behind the records.
+TEST_F(MappedFile, AFolderWithRecordsIsReplacedByNone) {
+  ASSERT_EQ(mkdir(2, "from", 0700), 0);
+  ASSERT_EQ(mkdir(2, "to", 0750), 0);
+  ASSERT_EQ(mkdir(2, "fresh", 0750), 0);
+  ASSERT_EQ(walk(2, 3, {"to"}), 0);
+  ASSERT_EQ(mknod(3, "file", S_IFREG | 0640), 0);
+  ASSERT_EQ(unlinkat(3, "file"), 0);
+  EXPECT_EQ(renameat(2, "from", 2, "to"), ENOTEMPTY);
+  EXPECT_EQ(getattr(3).mode, u32{S_IFDIR | 0750});
+  EXPECT_EQ(renameat(2, "from", 2, "fresh"), 0);
+  ASSERT_EQ(walk(2, 4, {"fresh"}), 0);
+  EXPECT_EQ(getattr(4).mode, u32{S_IFDIR | 0700});
+  EXPECT_EQ(unlinkat(2, "to", k_removedir), 0);
+}
+
 TEST_F(MappedFile, RecordsAreNotTheGuests) {
   ASSERT_EQ(mkdir(2, "folder"), 0);
   for (const char* name : {".virtfs_metadata", ".virtfs_metadata_root"}) {
