@@ -13,7 +13,7 @@ using devices::NetworkFlows;
 namespace {
 
 /// Headers that mostly hold, over bytes of the input: Ethernet and IPv4, few addresses and ports.
-std::vector<u8> frame_from(fuzz::Input& in) {
+std::vector<u8> ipv4_from(fuzz::Input& in) {
   const auto bytes = in.bytes(in.get<u8>());
   std::vector<u8> frame(14 + 20, 0);
   frame.insert(frame.end(), bytes.begin(), bytes.end());
@@ -30,9 +30,44 @@ std::vector<u8> frame_from(fuzz::Input& in) {
   frame[23] = std::array<u8, 4>{6, 17, 1, 6}[in.get<u8>() & 3];
   frame[29] = in.get<u8>() & 3;
   frame[33] = in.get<u8>() & 3;
+  return frame;
+}
+
+/// The same of IPv6, with extension headers now and then.
+std::vector<u8> ipv6_from(fuzz::Input& in) {
+  const auto bytes = in.bytes(in.get<u8>());
+  std::vector<u8> frame(14 + 40, 0);
+  frame.insert(frame.end(), bytes.begin(), bytes.end());
+  frame[12] = 0x86;
+  frame[13] = 0xdd;
+  frame[14] = 0x60;
+  frame[19] = static_cast<u8>(bytes.size());
+  frame[20] = std::array<u8, 8>{6, 17, 58, 58, 0, 44, 60, 6}[in.get<u8>() & 7];
+  frame[21] = 0xff;
+  const u8 addresses = in.get<u8>();
+  frame[22] = frame[38] = 0xfe;
+  if (addresses & 0x80) frame[22] = 0;
+  if (addresses & 0x40) frame[38] = 0;
+  if (addresses & 0x20) frame[32] = frame[33] = 0xff;
+  frame[37] = addresses & 3;
+  frame[53] = addresses >> 2 & 3;
+  return frame;
+}
+
+std::vector<u8> frame_from(fuzz::Input& in, bool ipv6) {
+  std::vector<u8> frame = ipv6 ? ipv6_from(in) : ipv4_from(in);
   const u8 lie = in.get<u8>();
   if (lie) frame[lie % frame.size()] ^= in.get<u8>();
   return frame;
+}
+
+/// What the network relies on, as libslirp does not check all of it.
+void check_packet(const GuestPacket& p, std::span<const u8> frame) {
+  if (p.kind == GuestPacket::Kind::Refused || p.kind == GuestPacket::Kind::Arp) return;
+  if (p.packet_bytes + 14 > frame.size()) fuzz::fail("a packet longer than its frame");
+  if (p.source.is_ipv4()) return;
+  if (p.packet_bytes > 1500 || p.source.is_multicast6() || p.destination.is_ipv4()) fuzz::fail("a packet of IPv6");
+  if (p.source.is_unspecified() && p.kind != GuestPacket::Kind::Neighbor) fuzz::fail("a packet from nowhere");
 }
 
 }  // namespace
@@ -46,8 +81,9 @@ int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
   while (!in.empty()) {
     now += in.get<u8>() * 100;
     const u8 choice = in.get<u8>();
-    const auto frame = frame_from(in);
+    const auto frame = frame_from(in, (choice & 0x80) != 0);
     GuestPacket p = devices::parse_guest_packet(frame);
+    check_packet(p, frame);
     std::span<const u8> whole = frame;
     if (p.kind == GuestPacket::Kind::Fragment) {
       whole = fragments.add(frame, p, now);

@@ -65,6 +65,42 @@ inline std::string tcp(std::string_view to_mac, u32 from, u32 destination, u32 t
   return ipv4(to_mac, k_guest_ip, destination, 6, p);
 }
 
+/// Addresses of IPv6 are 16 bytes.
+inline const std::string k_guest_ip6("\xfe\xc0\0\0\0\0\0\0\0\0\0\0\0\0\0\x0f", 16);
+inline const std::string k_host_ip6("\xfe\xc0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02", 16);
+inline std::string ipv6(std::string_view source, std::string_view destination, u8 next, std::string_view payload) {
+  return ethernet(k_broadcast, 0x86dd,
+                  be32(0x60000000) + be16(static_cast<u32>(payload.size())) + static_cast<char>(next) + '\xff' +
+                      std::string(source) + std::string(destination) + std::string(payload));
+}
+/// `p` in a packet, with its checksum at `at`.
+inline std::string ipv6_checked(std::string_view source, std::string_view destination, u8 next, std::string p,
+                                std::size_t at) {
+  const std::string pseudo =
+      std::string(source) + std::string(destination) + be32(static_cast<u32>(p.size())) + be32(next);
+  p.replace(at, 2, be16(checksum(pseudo + p)));
+  return ipv6(source, destination, next, p);
+}
+inline std::string udp6(std::string_view source, u32 from, std::string_view destination, u32 to,
+                        std::string_view data) {
+  return ipv6_checked(source, destination, 17,
+                      be16(from) + be16(to) + be16(static_cast<u32>(8 + data.size())) + be16(0) + std::string(data), 6);
+}
+inline std::string tcp6(u32 from, std::string_view destination, u32 to, u32 seq, u32 ack, u8 flags,
+                        std::string_view data = {}) {
+  return ipv6_checked(
+      k_guest_ip6, destination, 6,
+      be16(from) + be16(to) + be32(seq) + be32(ack) + be16(0x5000u | flags) + be16(32000) + be32(0) + std::string(data),
+      16);
+}
+inline std::string icmp6(std::string_view source, std::string_view destination, u8 type, std::string_view rest) {
+  return ipv6_checked(source, destination, 58, static_cast<char>(type) + std::string(3, '\0') + std::string(rest), 2);
+}
+inline std::string neighbor_solicitation(std::string_view source, std::string_view who) {
+  const std::string group = std::string("\xff\x02\0\0\0\0\0\0\0\0\0\x01\xff", 13) + std::string(who.substr(13));
+  return icmp6(source, group, 135, std::string(4, '\0') + std::string(who) + "\x01\x01" + std::string(k_guest_mac));
+}
+
 /// What a test looks at in a TCP segment.
 struct TcpView {
   bool valid = false;
@@ -73,21 +109,24 @@ struct TcpView {
   u8 flags = 0;
   std::string data;
 };
+/// Of IPv4 or IPv6; source_ip is that of IPv4.
 inline TcpView parse_tcp(std::string_view f) {
   TcpView v;
-  if (f.size() < 54 || get16(f, 12) != 0x0800 || static_cast<u8>(f[23]) != 6) return v;
-  const std::size_t total = get16(f, 16), t = 34;
+  const bool v6 = f.size() >= 74 && get16(f, 12) == 0x86dd && static_cast<u8>(f[20]) == 6;
+  if (!v6 && (f.size() < 54 || get16(f, 12) != 0x0800 || static_cast<u8>(f[23]) != 6)) return v;
+  const std::size_t t = v6 ? 54 : 34, size = v6 ? get16(f, 18) : get16(f, 16) - 20;
+  const std::string_view addresses = v6 ? f.substr(22, 32) : f.substr(26, 8);
   const std::size_t header = static_cast<std::size_t>(static_cast<u8>(f[t + 12]) >> 4) * 4;
-  v.valid = checksum(std::string(f.substr(26, 8)) + be16(6) + be16(static_cast<u32>(total - 20)) +
-                     std::string(f.substr(t, total - 20))) == 0;
+  v.valid =
+      checksum(std::string(addresses) + be16(6) + be16(static_cast<u32>(size)) + std::string(f.substr(t, size))) == 0;
   v.mac = f.substr(6, 6);
-  v.source_ip = get32(f, 26);
+  if (!v6) v.source_ip = get32(f, 26);
   v.source = get16(f, t);
   v.destination = get16(f, t + 2);
   v.seq = get32(f, t + 4);
   v.ack = get32(f, t + 8);
   v.flags = static_cast<u8>(f[t + 13]);
-  v.data = f.substr(t + header, total - 20 - header);
+  v.data = f.substr(t + header, size - header);
   return v;
 }
 

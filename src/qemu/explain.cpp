@@ -44,6 +44,12 @@ void set_link(Json& j, const devices::FrameLinkOptions& link) {
   if (link.reconnect_ms) j["reconnect-ms"] = *link.reconnect_ms;
 }
 
+void set_user(Json& j, const devices::UserNetworkOptions& user) {
+  j["dhcpstart"] = devices::ipv4_text(user.first_lease);
+  if (!user.ipv4) j["ipv4"] = false;
+  if (user.ipv6) j["ipv6-net"] = fmt::format("{}/{}", devices::ip_text(user.network6), user.network6_bits);
+}
+
 Json device_json(const Machine&, const machine::NetworkSpec& spec) {
   Json j{{"kind", "network"}, {"connected", spec.unplugged ? "no" : spec.tap ? "tap" : spec.link ? "socket" : "user"}};
   if (spec.card == machine::NetworkSpec::Card::E1000) j["card"] = "e1000";
@@ -56,14 +62,14 @@ Json device_json(const Machine&, const machine::NetworkSpec& spec) {
   if (spec.network.restricted) j["restrict"] = true;
   if (!spec.network.tftp_folder.empty()) j["tftp"] = spec.network.tftp_folder;
   if (spec.link) set_link(j, *spec.link);
-  if (!spec.unplugged && !spec.tap && !spec.link) j["dhcpstart"] = devices::ipv4_text(spec.network.first_lease);
+  if (spec.is_user()) set_user(j, spec.network);
   for (const devices::GuestForward& f : spec.network.guest_forwards)
     j["guestfwd"].push_back(fmt::format("tcp:{}:{}-cmd:{}", devices::ipv4_text(f.address), f.port, f.command));
   for (const devices::DumpOptions& dump : spec.dumps)
     j["dumps"].push_back({{"file", dump.path}, {"maxlen", dump.most_bytes}});
   for (const devices::HostForward& f : spec.network.forwards)
-    j["hostfwd"].push_back(fmt::format("{}:{}:{}-{}:{}", f.udp ? "udp" : "tcp", devices::ipv4_text(f.host_address),
-                                       f.host_port, devices::ipv4_text(f.guest_address), f.guest_port));
+    j["hostfwd"].push_back(fmt::format("{}:{}:{}-{}:{}", f.udp ? "udp" : "tcp", devices::ip_text(f.host_address),
+                                       f.host_port, devices::ip_text(f.guest_address), f.guest_port));
   return j;
 }
 

@@ -48,14 +48,52 @@ void read_forwards(Line& line, Netdev& netdev, KeyValues& values) {
   }
 }
 
-void read_family(Line& line, Netdev& netdev, KeyValues& values) {
-  if (const auto on = read_bool(line, netdev.given, values, "ipv4"); on && !*on)
-    refuse(line, netdev, key_of(netdev.given, "ipv4", "off"), "expected on: there is no IPv6; leave it out");
-  if (const auto on = read_bool(line, netdev.given, values, "ipv6"); on && *on)
-    refuse(line, netdev, key_of(netdev.given, "ipv6", "on"), "expected off: there is no IPv6; leave it out");
-  for (const std::string_view key : {"ipv6-net", "ipv6-prefix", "ipv6-prefixlen", "ipv6-host", "ipv6-dns"})
-    if (const auto value = values.take(key))
-      refuse(line, netdev, key_of(netdev.given, key, *value), "expected IPv4 alone: there is no IPv6; leave it out");
+/// One of ipv4= and ipv6= alone that is on turns the other off, as in QEMU.
+void read_versions(Line& line, Netdev& netdev, KeyValues& values) {
+  const auto ipv4 = read_bool(line, netdev.given, values, "ipv4"), ipv6 = read_bool(line, netdev.given, values, "ipv6");
+  netdev.user.ipv4 = ipv4.value_or(!ipv6.value_or(false));
+  netdev.user.ipv6 = ipv6.value_or(!ipv4.value_or(false));
+  if (!netdev.user.ipv4 && !netdev.user.ipv6)
+    refuse(line, netdev, netdev.given.text(), "expected IPv4 or IPv6, found neither; leave one on");
+  const auto refuse_keys = [&](std::initializer_list<std::string_view> keys, std::string_view version) {
+    for (const std::string_view key : keys)
+      if (values.find(key))
+        refuse(line, netdev, key_of(netdev.given, key, *values.find(key)),
+               "expected none without " + std::string(version) + "; leave it out or turn that on");
+  };
+  if (!netdev.user.ipv4) refuse_keys({"net", "host", "dns"}, "IPv4");
+  if (!netdev.user.ipv6) refuse_keys({"ipv6-net", "ipv6-prefix", "ipv6-host", "ipv6-dns"}, "IPv6");
+}
+
+/// ipv6-net=PREFIX/BITS, or its parts.
+void read_subnet6(Line& line, Netdev& netdev, KeyValues& values) {
+  const auto net = values.take("ipv6-net"), prefix = values.take("ipv6-prefix"), bits = values.take("ipv6-prefixlen");
+  if (!net && !prefix && !bits) return;
+  const std::string text = net ? *net : prefix.value_or("fec0::") + '/' + bits.value_or("64");
+  if (!devices::set_network6(netdev.user, text))
+    refuse(line, netdev,
+           key_of(netdev.given,
+                  net      ? "ipv6-net"
+                  : prefix ? "ipv6-prefix"
+                           : "ipv6-prefixlen",
+                  text),
+           "expected PREFIX/BITS, as fec0::/64, with 0 to 126 bits; change it");
+}
+
+/// The name server may be anywhere, as in QEMU.
+void read_addresses6(Line& line, Netdev& netdev, KeyValues& values) {
+  if (const auto host = values.take("ipv6-host"); host && !devices::set_host6(netdev.user, *host))
+    refuse(line, netdev, key_of(netdev.given, "ipv6-host", *host),
+           "expected an IPv6 address in the guest's network; change it");
+  const auto server = values.take("ipv6-dns");
+  if (!server) return;
+  if (const auto address = devices::parse_ipv6(*server))
+    netdev.user.name_server6 = *address;
+  else
+    refuse(line, netdev, key_of(netdev.given, "ipv6-dns", *server), "expected an IPv6 address; change it");
+}
+
+void refuse_shares(Line& line, Netdev& netdev, KeyValues& values) {
   for (const std::string_view key : {"smb", "smbserver"})
     if (const auto value = values.take(key))
       refuse(line, netdev, key_of(netdev.given, key, *value),
@@ -64,10 +102,13 @@ void read_family(Line& line, Netdev& netdev, KeyValues& values) {
 
 void read_user(Line& line, Netdev& netdev, KeyValues& values) {
   devices::UserNetworkOptions& user = netdev.user;
+  read_versions(line, netdev, values);
   if (const auto net = values.take("net")) read_subnet(line, netdev, *net);
   read_address(line, netdev, values, "host", user.host);
   read_address(line, netdev, values, "dns", user.name_server);
   read_address(line, netdev, values, "dhcpstart", user.first_lease);
+  read_subnet6(line, netdev, values);
+  read_addresses6(line, netdev, values);
   user.host_name = values.take("hostname").value_or("");
   user.domain = values.take("domainname").value_or("");
   user.search_domains = values.take_all("dnssearch");
@@ -76,7 +117,7 @@ void read_user(Line& line, Netdev& netdev, KeyValues& values) {
   user.tftp_server = values.take("tftp-server-name").value_or("");
   read_forwards(line, netdev, values);
   if (const auto on = read_bool(line, netdev.given, values, "restrict")) user.restricted = *on;
-  read_family(line, netdev, values);
+  refuse_shares(line, netdev, values);
   refuse_unknown_keys(line, netdev.given, values);
 }
 

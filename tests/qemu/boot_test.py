@@ -1,6 +1,7 @@
 """Real systems started by command lines of qemu-system-arm, by way of a link of that name."""
 import base64
 import hashlib
+import http.server
 import random
 import re
 import shutil
@@ -212,16 +213,48 @@ class Boot(unittest.TestCase):
         self.assertIn("VIRTIO 0x0003 01.0 1", output)
         self.assertIn("to the console", (self.folder.path / "hvc.log").read_text())
 
-    def test_a_second_serial_line_and_files_by_tftp(self):
+    def test_a_second_serial_line_and_files_by_tftp_and_ipv6(self):
         (self.folder.path / "files").mkdir()
         (self.folder.path / "files" / "greeting").write_text("by TFTP\n")
+        commands = (f"{NETWORK}; tftp -g -r greeting 192.168.5.2; cat greeting; echo second line > /dev/ttyAMA1; sleep 1; "
+                    "n=0; until ping6 -c 1 -W 1 fd05::2 || [ $((n += 1)) = 30 ]; do sleep 0.3; done; ip -6 addr show eth0; ip -6 route")
+        server = self.server_of_ipv6()
+        if server:
+            commands += f"; wget -q -O - http://[fd05::2]:{server.server_port}/page"
         output = self.run_line("-M", "virt", "-nographic", "-serial", "mon:stdio", "-serial", "file:second.log", "-kernel", "zImage",
-                               "-initrd", "initrd", "-append",
-                               append(f"{NETWORK}; tftp -g -r greeting 192.168.5.2; cat greeting; echo second line > /dev/ttyAMA1; sleep 1"),
-                               "-nic", "user,net=192.168.5.0/24,dhcpstart=192.168.5.40,tftp=files").stdout
+                               "-initrd", "initrd", "-append", append(commands), "-nic",
+                               "user,net=192.168.5.0/24,dhcpstart=192.168.5.40,tftp=files,ipv6-net=fd05::/64").stdout
         self.assertIn("ADDRESS 192.168.5.40/24", output)
         self.assertIn("by TFTP", output)
         self.assertIn("second line", (self.folder.path / "second.log").read_text())
+        self.assertIn("inet6 fd05::5054:ff:fe12:3456/64 scope global", output, "by the router's advertisement")
+        self.assertRegex(output, r"default via fe80::2 ")
+        self.assertIn("1 packets received", output)
+        if server:
+            self.assertIn("the page /page\n", output)
+
+    def server_of_ipv6(self):
+        """A web server on the host's ::1; nothing where the host has none."""
+        class Page(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(f"the page {self.path}\n".encode())
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.HTTPServer):
+            address_family = socket.AF_INET6
+
+        try:
+            server = Server(("::1", 0), Page)
+        except OSError:
+            return None
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return server
 
     def test_firmware(self):
         process = self.folder.start("-M", "virt", "-nographic", "-bios", "u-boot.bin")

@@ -41,7 +41,7 @@ TEST(GuestPackets, HeadersThatHold) {
 }
 
 TEST(GuestPackets, WhatNeedsNoStateIsRefused) {
-  for (const u32 type : {0x86ddu, 0x88f8u, 0x8100u})  // IPv6, NC-SI, VLAN
+  for (const u32 type : {0x86ddu, 0x88f8u, 0x8100u})  // no IPv6, NC-SI, VLAN
     EXPECT_EQ(parse(ethernet(k_broadcast, type, std::string(60, 'E'))).kind, Kind::Refused);
   EXPECT_EQ(parse(ipv4(k_broadcast, k_guest_ip, k_host_ip, 47, std::string(60, 'g'))).kind, Kind::Refused);
   EXPECT_EQ(parse(ipv4(k_broadcast, k_guest_ip, k_host_ip, 1, std::string(8, '\0'))).kind, Kind::Refused);
@@ -64,18 +64,78 @@ TEST(GuestPackets, HeadersThatLieAreRefused) {
   for (std::size_t size = 0; size < 54; ++size) EXPECT_EQ(parse(good.substr(0, size)).kind, Kind::Refused) << size;
 }
 
+TEST(GuestPackets, HeadersOfIpv6ThatHold) {
+  GuestPacket p = parse(tcp6(1000, k_host_ip6, 80, 5, 6, k_syn, "abc"));
+  EXPECT_EQ(p.kind, Kind::Tcp);
+  EXPECT_EQ(p.source, *parse_ipv6("fec0::f"));
+  EXPECT_EQ(p.destination, *parse_ipv6("fec0::2"));
+  EXPECT_EQ(p.source_port, 1000);
+  EXPECT_EQ(p.sequence_length(), 4u);
+  EXPECT_EQ(p.packet_bytes, 63u);
+  EXPECT_EQ(parse(udp6(k_guest_ip6, 7, k_host_ip6, 53, "data")).kind, Kind::Udp);
+  const std::string nobody(16, '\0');
+  EXPECT_EQ(parse(icmp6(k_guest_ip6, k_host_ip6, 128, "ping")).kind, Kind::Echo);
+  EXPECT_EQ(parse(neighbor_solicitation(k_guest_ip6, k_host_ip6)).kind, Kind::Neighbor);
+  EXPECT_EQ(parse(neighbor_solicitation(nobody, k_guest_ip6)).kind, Kind::Neighbor) << "is my address another's?";
+  EXPECT_EQ(parse(icmp6(nobody, k_host_ip6, 133, "rs..")).kind, Kind::Neighbor);
+  // The pseudo header's sum is that by which these frames were made.
+  const std::string frame = tcp6(1000, k_host_ip6, 80, 5, 6, k_syn, "abcd");
+  EXPECT_EQ(internet_checksum(bytes(frame).subspan(54), pseudo_header_sum(p.source, p.destination, 6, 24)), 0);
+}
+
+TEST(GuestPackets, WhatOfIpv6NobodyAnswersIsRefused) {
+  const std::string nobody(16, '\0'), all("\xff\x02" + std::string(13, '\0') + '\x01');
+  const std::string mapped(std::string(10, '\0') + "\xff\xff\x0a" + std::string("\0\x02\x0f", 3));
+  const std::string segment = tcp6(1, k_host_ip6, 2, 3, 4, k_ack, "data").substr(54);
+  EXPECT_EQ(parse(ipv6(k_guest_ip6, k_host_ip6, 6, segment)).kind, Kind::Tcp);
+  for (const std::string& source : {nobody, all, mapped})
+    EXPECT_EQ(parse(ipv6(source, k_host_ip6, 6, segment)).kind, Kind::Refused);
+  EXPECT_EQ(parse(ipv6(k_guest_ip6, mapped, 6, segment)).kind, Kind::Refused);
+  EXPECT_EQ(parse(icmp6(nobody, k_host_ip6, 128, "ping")).kind, Kind::Refused) << "libslirp would end the process";
+  for (const u8 type : {1, 2, 3, 4, 129, 130, 134, 137, 143})
+    EXPECT_EQ(parse(icmp6(k_guest_ip6, k_host_ip6, type, std::string(40, 'x'))).kind, Kind::Refused) << int{type};
+  // Extension headers: hop-by-hop options, routing, a fragment, destination options, none, and those of IPsec.
+  for (const u8 next : {0, 43, 44, 60, 59, 50, 51})
+    EXPECT_EQ(parse(ipv6(k_guest_ip6, k_host_ip6, next, std::string("\6\0\1\4\0\0\0\0", 8) + segment)).kind,
+              Kind::Refused);
+  EXPECT_EQ(parse(udp6(k_guest_ip6, 1, k_host_ip6, 2, std::string(1452, 'u'))).kind, Kind::Udp);
+  EXPECT_EQ(parse(udp6(k_guest_ip6, 1, k_host_ip6, 2, std::string(1453, 'u'))).kind, Kind::Refused);
+}
+
+TEST(GuestPackets, HeadersOfIpv6ThatLieAreRefused) {
+  const std::string good = tcp6(1, k_host_ip6, 2, 3, 4, k_ack, "data");
+  const std::pair<std::size_t, char> lies[] = {{14, 0x40}, {14, 0x70}, {18, 1},     {19, 19},
+                                               {19, 25},   {66, 0x40}, {66, '\xf0'}};
+  for (const auto& [at, value] : lies) {
+    std::string f = good;
+    f[at] = value;
+    EXPECT_EQ(parse(f).kind, Kind::Refused) << at;
+  }
+  for (std::size_t size = 0; size < good.size(); ++size) EXPECT_EQ(parse(good.substr(0, size)).kind, Kind::Refused);
+}
+
+TEST(IpAddresses, BothVersions) {
+  EXPECT_EQ(ip_text(0x0a00020f), "10.0.2.15");
+  EXPECT_EQ(ip_text(*parse_ipv6("FEC0:0::2")), "[fec0::2]");
+  EXPECT_EQ(ip_text(*parse_ipv6("::")), "[::]");
+  EXPECT_FALSE(parse_ipv6("::ffff:10.0.2.15")) << "no packet has it";
+  for (const char* bad : {"", "10.0.2.15", "fec0", "[::1]", "::1%lo", "1:2:3:4:5:6:7:8:9"})
+    EXPECT_FALSE(parse_ipv6(bad)) << bad;
+  EXPECT_NE(IpAddress(1u), *parse_ipv6("::1"));
+}
+
 TEST(NetworkFlows, CountsWhatIsOpen) {
   NetworkFlows flows(2);
   const auto key = NetworkFlows::key_from_guest(from_guest(0, 0, k_syn));
   flows.opened(5, key, 1);
   EXPECT_TRUE(flows.has(key));
-  flows.opened(6, {NetworkFlows::Kind::Datagram, 1, 0, 2, 0}, 10);
+  flows.opened(6, {NetworkFlows::Kind::Datagram, 1u, {}, 2, 0}, 10);
   flows.opened(7, {}, 11);
   EXPECT_EQ(flows.streams(), 1u);
   EXPECT_TRUE(flows.datagrams_full());
   EXPECT_EQ(flows.datagram_used_ms(0), 10u);
   EXPECT_EQ(flows.datagram_used_ms(1), 11u);
-  flows.used({NetworkFlows::Kind::Datagram, 1, 0, 2, 0}, 12);
+  flows.used({NetworkFlows::Kind::Datagram, 1u, {}, 2, 0}, 12);
   EXPECT_EQ(flows.datagram_used_ms(0), 11u);
   flows.opened(5, key, 20);  // the number is used again though nobody said that it was closed
   EXPECT_EQ(flows.streams(), 1u);

@@ -424,7 +424,7 @@ TEST(NetworkOption, IsParsed) {
   ASSERT_TRUE(o) << o.error().message;
   const UserNetworkOptions& user = o->network;
   ASSERT_EQ(user.forwards.size(), 2u);
-  EXPECT_EQ(user.forwards[0], (HostForward{false, 0, 2222, 0x0a00020f, 22}));
+  EXPECT_EQ(user.forwards[0], (HostForward{false, {}, 2222, 0x0a00020f, 22}));
   EXPECT_EQ(user.forwards[1], (HostForward{true, 0x7f000001, 53, 0x0a000210, 5353}));
   EXPECT_EQ(user.mac, (MacAddress{0x52, 0x54, 0, 0xab, 0xcd, 0xef}));
   EXPECT_TRUE(user.restricted);
@@ -493,7 +493,7 @@ TEST(NetworkOption, TheUserNetworkIsAsItsOptionsSay) {
   EXPECT_EQ(ipv4_text(user.host), "192.168.5.2");
   EXPECT_EQ(ipv4_text(user.name_server), "192.168.5.9");
   EXPECT_EQ(ipv4_text(user.first_lease), "192.168.5.20");
-  EXPECT_EQ(ipv4_text(user.forwards.at(0).guest_address), "192.168.5.20") << "follows DHCP";
+  EXPECT_EQ(ip_text(user.forwards.at(0).guest_address), "192.168.5.20") << "follows DHCP";
   EXPECT_EQ(user.search_domains, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(user.tftp_server, "boot");
   EXPECT_EQ(user.guest_forwards.at(0), (GuestForward{0xc0a80564, 80, "cat -u"}));
@@ -558,6 +558,30 @@ TEST(NetworkOption, ForwardsWithoutAnAddressGoToTheFirstThatDhcpGives) {
   ASSERT_TRUE(forward);
   settle_forward(parse_network_option(net + "restrict=on")->network, *forward);
   EXPECT_EQ(forward->guest_address, 0xc0a8051eu);
+}
+
+TEST(NetworkOption, Ipv6) {
+  const auto parse = [](const std::string& text) { return parse_network_option("user," + text)->network; };
+  const UserNetworkOptions usual = parse("flows=1");
+  EXPECT_TRUE(usual.ipv4 && usual.ipv6);
+  EXPECT_EQ(ip_text(usual.host6) + ip_text(usual.name_server6), "[fec0::2][fec0::3]");
+  EXPECT_FALSE(parse("ipv6=off").ipv6);
+  EXPECT_FALSE(parse("ipv4=off").ipv4);
+  const UserNetworkOptions user =
+      parse("ipv6-net=fd00:1::/48,ipv6-host=fd00:1:0:7::9,hostfwd=tcp:[::1]:1-[fd00:1::5]:2");
+  EXPECT_EQ(ip_text(user.network6), "[fd00:1::]");
+  EXPECT_EQ(user.network6_bits, 48u);
+  EXPECT_EQ(ip_text(user.host6), "[fd00:1:0:7::9]");
+  EXPECT_EQ(ip_text(user.name_server6), "[fd00:1::3]");
+  EXPECT_EQ(parse("ipv6-net=fd00::").network6_bits, 64u);
+  EXPECT_EQ(user.forwards.at(0), (HostForward{false, {0, 1}, 1, {0xfd00'0001'0000'0000, 5}, 2}));
+  EXPECT_EQ(ip_text(parse("hostfwd=udp::1-[fec0::5]:2").forwards.at(0).host_address), "[::]");
+  EXPECT_EQ(ip_text(parse("hostfwd=udp:[::1]:1-:2").forwards.at(0).guest_address), "[::]");
+  for (const char* wrong : {"ipv4=off,ipv6=off", "ipv6=maybe", "ipv6-net=10.0.0.0/8", "ipv6-net=fec0::/127",
+                            "ipv6-net=fec0::/", "ipv6-net=fec0::/6x", "ipv6-host=fec1::2", "ipv6-host=10.0.2.2",
+                            "ipv6-dns=x", "hostfwd=tcp:[::1]:1-10.0.2.15:2", "hostfwd=tcp:127.0.0.1:1-[fec0::5]:2",
+                            "hostfwd=tcp:[::1:1-:2", "hostfwd=tcp:[1.2.3.4]:1-:2", "hostfwd=tcp:[::1]x:1-:2"})
+    EXPECT_FALSE(parse_network_option(std::string("user,") + wrong)) << wrong;
 }
 
 // The user-mode network, end to end.

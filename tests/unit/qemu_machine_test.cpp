@@ -569,6 +569,30 @@ TEST(QemuLine, NetworksAreNamedInManyWays) {
   EXPECT_EQ(m.fate("-netdev user,id=unused"), Fate::Ignored);
 }
 
+TEST(QemuLine, TheUserNetworkHasBothVersionsOfIpAsInQemu) {
+  const auto network = [](const char* options) {
+    const Made m = make(std::string("-nic user") + options);
+    EXPECT_EQ(m.refused(), "") << options;
+    return std::get<machine::NetworkSpec>(m.vm().devices.at(0)).network;
+  };
+  const auto versions = [&](const char* options) {
+    const auto n = network(options);
+    return std::string(n.ipv4 ? "4" : "") + (n.ipv6 ? "6" : "");
+  };
+  EXPECT_EQ(versions(""), "46");
+  EXPECT_EQ(versions(",ipv6=off"), "4");
+  EXPECT_EQ(versions(",ipv4=off"), "6");
+  EXPECT_EQ(versions(",ipv4=on"), "4") << "who names one wants that one";
+  EXPECT_EQ(versions(",ipv6=on"), "6");
+  EXPECT_EQ(versions(",ipv4=on,ipv6=on"), "46");
+  const auto n = network(",ipv6-prefix=fd00::,ipv6-prefixlen=48,ipv6-host=fd00:0:0:1::9,ipv6-dns=2001:db8::1");
+  EXPECT_EQ(devices::ip_text(n.network6), "[fd00::]");
+  EXPECT_EQ(n.network6_bits, 48u);
+  EXPECT_EQ(devices::ip_text(n.host6), "[fd00:0:0:1::9]");
+  EXPECT_EQ(devices::ip_text(n.name_server6), "[2001:db8::1]");
+  EXPECT_EQ(devices::ip_text(network(",ipv6-net=fd01::/64").host6), "[fd01::2]");
+}
+
 TEST(QemuLine, TheUserNetworkIsAsItsOptionsSay) {
   const Made m = make(
       "-nic user,net=192.168.5.0/24,dhcpstart=192.168.5.20,hostname=vm,tftp=folder,dnssearch=a,dnssearch=b,"
@@ -581,13 +605,15 @@ TEST(QemuLine, TheUserNetworkIsAsItsOptionsSay) {
   EXPECT_EQ(devices::ipv4_text(network.host), "192.168.5.2");
   EXPECT_EQ(devices::ipv4_text(network.name_server), "192.168.5.3");
   EXPECT_EQ(devices::ipv4_text(network.first_lease), "192.168.5.20");
-  EXPECT_EQ(devices::ipv4_text(network.forwards[0].guest_address), "192.168.5.20");
-  EXPECT_EQ(devices::ipv4_text(network.forwards[1].guest_address), "192.168.5.30");
+  EXPECT_EQ(devices::ip_text(network.forwards[0].guest_address), "192.168.5.20");
+  EXPECT_EQ(devices::ip_text(network.forwards[1].guest_address), "192.168.5.30");
   EXPECT_EQ(network.tftp_folder, "folder");
   EXPECT_EQ(network.tftp_server, "boot");
   EXPECT_EQ(network.guest_forwards.at(0).command, "cat");
   for (const char* wrong :
-       {"guestfwd=tcp:10.0.2.100:80-tcp:h:80", "guestfwd=x", "smb=/f", "ipv6-net=fd00::/64", "ipv6=on"})
+       {"guestfwd=tcp:10.0.2.100:80-tcp:h:80", "guestfwd=x", "smb=/f", "ipv6-net=fd00::/127", "ipv4=off,ipv6=off",
+        "ipv6=on,net=10.0.3.0/24", "ipv6=off,ipv6-host=fec0::2", "ipv4=on,ipv6-dns=fec0::3", "ipv6-host=fd00::2",
+        "ipv6-prefixlen=x", "ipv6-prefix=10.0.0.0"})
     EXPECT_NE(make(std::string("-nic user,") + wrong).refused().find("expected"), std::string::npos) << wrong;
   EXPECT_EQ(network.search_domains, (std::vector<std::string>{"a", "b"}));
 }

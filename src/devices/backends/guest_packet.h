@@ -4,25 +4,30 @@
 #include <span>
 
 #include "base/types.h"
+#include "devices/backends/ip_address.h"
 
 namespace armvisor::devices {
 
 inline constexpr u8 k_tcp_fin = 1, k_tcp_syn = 2, k_tcp_rst = 4, k_tcp_ack = 16, k_tcp_urg = 32;
-inline constexpr std::size_t k_ethernet_header = 14;
+inline constexpr u8 k_protocol_tcp = 6, k_protocol_icmp6 = 58;
+inline constexpr u8 k_neighbor_advertisement = 136;  ///< a type of ICMPv6
+inline constexpr std::size_t k_ethernet_header = 14, k_ipv6_header = 40;
 
 struct GuestPacket {
   enum class Kind : u8 {
-    Refused,   ///< neither ARP nor IPv4 of a known protocol, or headers that do not hold
+    Refused,   ///< neither ARP nor IP of a known protocol, or headers that do not hold
     Arp,       //
+    Neighbor,  ///< solicitations and advertisements of neighbours, and solicitations of routers (RFC 4861)
     Fragment,  ///< of an IPv4 packet: the fields up to `more`
     Tcp,
     Udp,
-    Echo,  ///< an ICMP echo request
+    Echo,  ///< an ICMP or ICMPv6 echo request
   };
   Kind kind = Kind::Refused;
   u8 protocol = 0;
-  u32 source = 0, destination = 0;
-  u32 header_bytes = 0;   ///< of the IPv4 header
+  IpAddress source, destination;
+  u32 header_bytes = 0;   ///< of the IP header
+  u32 packet_bytes = 0;   ///< of the IP header and what it says is behind it: no more of the frame means anything
   u32 payload_bytes = 0;  ///< behind it, or with TCP behind the TCP header
   u16 id = 0;             ///< a fragment's
   u32 offset = 0;         ///< of a fragment, in bytes
@@ -37,8 +42,12 @@ struct GuestPacket {
   }
 };
 
+/// Of IPv6, packets have no extension headers, and are no longer than the network's 1,500 bytes: libslirp takes no
+/// others.
 GuestPacket parse_guest_packet(std::span<const u8> frame);
 
+/// The sum of the pseudo header (RFC 9293 3.1, RFC 8200 8.1), for internet_checksum.
+u32 pseudo_header_sum(const IpAddress& source, const IpAddress& destination, u8 protocol, std::size_t bytes);
 /// The Internet checksum (RFC 1071) of `bytes`, to be stored in network byte order; `sum` is added to it.
 u16 internet_checksum(std::span<const u8> bytes, u32 sum = 0);
 

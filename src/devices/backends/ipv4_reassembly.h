@@ -25,7 +25,7 @@ class Ipv4Reassembly {
   static constexpr u32 k_max_payload = 65535 - 20;
   struct Packet {
     bool used = false;
-    u32 source = 0, destination = 0;
+    IpAddress source, destination;
     u16 id = 0;
     u8 protocol = 0;
     u64 started_ms = 0;

@@ -14,16 +14,18 @@ s32 ahead(u32 a, u32 b) { return static_cast<s32>(a - b); }
 }  // namespace
 
 std::size_t NetworkFlows::KeyHash::operator()(const Key& k) const {
-  const u64 addresses = u64{k.guest} << 32 | k.far;
+  constexpr u64 k_odd = 0x9e3779b97f4a7c15;
+  const u64 guest = k.guest.high * k_odd ^ k.guest.low, far = k.far.high * k_odd ^ k.far.low;
+  const u64 addresses = guest * k_odd ^ far;
   const u64 ports = u64{k.guest_port} << 32 | u64{k.far_port} << 8 | static_cast<u64>(k.kind);
-  const u64 mixed = (addresses * 0x9e3779b97f4a7c15 ^ ports) * 0xd6e8feb86659fd93;
+  const u64 mixed = (addresses * k_odd ^ ports) * 0xd6e8feb86659fd93;
   return static_cast<std::size_t>(mixed ^ mixed >> 32);
 }
 
 NetworkFlows::Key NetworkFlows::key_from_guest(const GuestPacket& p) {
   switch (p.kind) {
     case GuestPacket::Kind::Tcp: return {Kind::Stream, p.source, p.destination, p.source_port, p.destination_port};
-    case GuestPacket::Kind::Udp: return {Kind::Datagram, p.source, 0, p.source_port, 0};
+    case GuestPacket::Kind::Udp: return {Kind::Datagram, p.source, {}, p.source_port, 0};
     default: return {};
   }
 }

@@ -21,10 +21,11 @@ class NetworkFlows {
     Datagram,  ///< a UDP port of the guest's, with whatever it sends to
     Echo,      ///< an echo request that waits for its reply; counted with the datagrams
   };
-  /// What packets belong to one flow. Of a datagram flow the far side is 0; of an echo all is.
+  /// What packets belong to one flow. Of a datagram flow the far side is 0.0.0.0 and port 0; of
+  /// an echo all is.
   struct Key {
     Kind kind = Kind::Echo;
-    u32 guest = 0, far = 0;
+    IpAddress guest, far;
     u16 guest_port = 0, far_port = 0;
     bool operator==(const Key&) const = default;
   };

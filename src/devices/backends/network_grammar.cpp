@@ -119,6 +119,18 @@ Result<bool> user_key(NetworkOptions& o, const Word& word) {
   } else if (word.key == "dnssearch") {
     AV_TRY(word.check(false));
     user.search_domains.push_back(word.text());
+  } else if (word.key == "ipv6-net") {
+    if (!set_network6(user, word.value)) return wrong(word.key, "PREFIX/BITS, as fec0::/64", word.value);
+  } else if (word.key == "ipv6-host") {
+    if (!set_host6(user, word.value)) return wrong(word.key, "an IPv6 address in the guest's network", word.value);
+  } else if (word.key == "ipv6-dns") {
+    const auto server = parse_ipv6(word.value);
+    if (!server) return wrong(word.key, "an IPv6 address", word.value);
+    user.name_server6 = *server;
+  } else if (word.key == "ipv4") {
+    AV_TRY_ASSIGN(user.ipv4, parse_on_or_off(word));
+  } else if (word.key == "ipv6") {
+    AV_TRY_ASSIGN(user.ipv6, parse_on_or_off(word));
   } else if (word.key == "restrict") {
     AV_TRY_ASSIGN(user.restricted, parse_on_or_off(word));
   } else if (word.key == "flows") {
@@ -127,6 +139,11 @@ Result<bool> user_key(NetworkOptions& o, const Word& word) {
     return false;
   }
   return true;
+}
+
+Status check_user(const NetworkOptions& o) {
+  if (o.network.ipv4 || o.network.ipv6) return {};
+  return bad("network options ipv4=off and ipv6=off: expected one of the two on; leave one out");
 }
 
 Status begin_tap(NetworkOptions& o, const Word& word) {
@@ -247,8 +264,9 @@ constexpr NetworkKind k_kinds[] = {
     {"user",
      "user[,hostfwd=tcp|udp:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT]...[,guestfwd=tcp:ADDRESS:PORT-cmd:COMMAND]..."
      "[,net=ADDRESS/BITS][,host=...][,dns=...][,dhcpstart=...][,hostname=...][,domainname=...][,dnssearch=...]..."
-     "[,tftp=FOLDER][,tftp-server-name=...][,bootfile=...][,restrict=on|off][,flows=N]",
-     begin_user, user_key, check_nothing},
+     "[,tftp=FOLDER][,tftp-server-name=...][,bootfile=...][,ipv4=on|off][,ipv6=on|off][,ipv6-net=PREFIX/BITS]"
+     "[,ipv6-host=...][,ipv6-dns=...][,restrict=on|off][,flows=N]",
+     begin_user, user_key, check_user},
     {"tap", "tap[=NAME][,script=FILE][,downscript=FILE] or tap,fd=N", begin_tap, tap_key, check_nothing},
     {"bridge", "bridge[=NAME][,helper=PROGRAM]", begin_bridge, bridge_key, check_nothing},
     {"stream", "stream=tcp:HOST:PORT|unix:PATH|fd:N[,server][,reconnect=SECONDS]", begin_stream, stream_key,

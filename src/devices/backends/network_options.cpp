@@ -1,10 +1,10 @@
 #include "devices/backends/network_options.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace armvisor::devices {
@@ -29,11 +29,17 @@ std::optional<u16> parse_port(std::string_view text) {
   return port;
 }
 
-/// [ADDRESS]:PORT
-Status parse_endpoint(std::string_view text, std::string_view whole, u32& address, u16& port) {
-  const std::size_t colon = text.find(':');
+/// [ADDRESS]:PORT, with an address of IPv6 in brackets.
+Status parse_endpoint(std::string_view text, std::string_view whole, IpAddress& address, u16& port) {
+  const std::size_t bracket = text.starts_with('[') ? text.find(']') : 0;
+  const std::size_t colon = bracket == std::string_view::npos ? bracket : text.find(':', bracket);
   if (colon == std::string_view::npos) return bad(fmt::format("hostfwd={}: expected {}", whole, k_forward_form));
-  if (const std::string_view a = text.substr(0, colon); !a.empty()) {
+  const std::string_view a = text.substr(0, colon);
+  if (bracket) {
+    const auto parsed = a.ends_with(']') ? parse_ipv6(a.substr(1, a.size() - 2)) : std::nullopt;
+    if (!parsed) return bad(fmt::format("hostfwd={}: '{}' is not an IPv6 address", whole, a));
+    address = *parsed;
+  } else if (!a.empty()) {
     const auto parsed = parse_ipv4(a);
     if (!parsed) return bad(fmt::format("hostfwd={}: '{}' is not an IPv4 address", whole, a));
     address = *parsed;
@@ -42,6 +48,20 @@ Status parse_endpoint(std::string_view text, std::string_view whole, u32& addres
   if (!parsed) return bad(fmt::format("hostfwd={}: '{}' is not a port (1 to 65535)", whole, text.substr(colon + 1)));
   port = *parsed;
   return {};
+}
+
+/// Of whichever end names no address: that of the version of IP that the other end has.
+void settle_versions(HostForward& f) {
+  const IpAddress any6(0, 0);
+  if (f.host_address.is_unspecified() && !f.guest_address.is_ipv4()) f.host_address = any6;
+  if (f.guest_address.is_unspecified() && !f.host_address.is_ipv4()) f.guest_address = any6;
+}
+
+/// The bits of `address` that name its network.
+IpAddress network_bits(const IpAddress& address, u32 bits) {
+  const u64 high = bits == 0 ? 0 : bits >= 64 ? ~u64{0} : ~u64{0} << (64 - bits);
+  const u64 low = bits <= 64 ? 0 : ~u64{0} << (128 - bits);
+  return {address.high & high, address.low & low};
 }
 
 MacAddress random_mac() {
@@ -65,6 +85,9 @@ Result<HostForward> parse_host_forward(std::string_view text) {
   if (dash == std::string_view::npos) return bad(fmt::format("hostfwd={}: expected {}", whole, k_forward_form));
   AV_TRY(parse_endpoint(text.substr(0, dash), whole, f.host_address, f.host_port));
   AV_TRY(parse_endpoint(text.substr(dash + 1), whole, f.guest_address, f.guest_port));
+  settle_versions(f);
+  if (f.host_address.is_ipv4() != f.guest_address.is_ipv4())
+    return bad(fmt::format("hostfwd={}: expected addresses of one version of IP, found both", whole));
   return f;
 }
 
@@ -115,8 +138,33 @@ bool set_address(const UserNetworkOptions& options, std::string_view text, u32& 
   return true;
 }
 
+bool set_network6(UserNetworkOptions& options, std::string_view text) {
+  const std::size_t slash = std::min(text.find('/'), text.size());
+  u32 bits = 64;
+  const char* const end = text.data() + text.size();
+  if (slash < text.size()) {
+    const auto [at, error] = std::from_chars(text.data() + slash + 1, end, bits);
+    if (error != std::errc{} || at != end || bits > 126) return false;
+  }
+  const auto address = parse_ipv6(text.substr(0, slash));
+  if (!address) return false;
+  options.network6 = *address;
+  options.network6_bits = bits;
+  options.host6 = {address->high, address->low | 2};
+  options.name_server6 = {address->high, address->low | 3};
+  return true;
+}
+
+bool set_host6(UserNetworkOptions& options, std::string_view text) {
+  const auto parsed = parse_ipv6(text);
+  const u32 bits = options.network6_bits;
+  if (!parsed || network_bits(*parsed, bits) != network_bits(options.network6, bits)) return false;
+  options.host6 = *parsed;
+  return true;
+}
+
 void settle_forward(const UserNetworkOptions& options, HostForward& forward) {
-  if (forward.guest_address == 0) forward.guest_address = options.first_lease;
+  if (forward.guest_address == IpAddress()) forward.guest_address = options.first_lease;
 }
 
 void settle_forwards(UserNetworkOptions& options) {
@@ -151,19 +199,6 @@ MacAddress switch_mac(std::string_view switch_name, std::string_view machine, u3
   MacAddress mac = {0x52, 0x54};
   for (std::size_t i = 2; i < mac.size(); ++i) mac[i] = static_cast<u8>(hash >> (8 * i));
   return mac;
-}
-
-std::optional<u32> parse_ipv4(std::string_view text) {
-  in_addr address = {};
-  if (inet_pton(AF_INET, std::string(text).c_str(), &address) != 1) return std::nullopt;
-  return ntohl(address.s_addr);
-}
-
-std::string ipv4_text(u32 address) {
-  const in_addr a = {htonl(address)};
-  char buffer[INET_ADDRSTRLEN] = {};
-  inet_ntop(AF_INET, &a, buffer, sizeof buffer);
-  return buffer;
 }
 
 }  // namespace armvisor::devices

@@ -7,18 +7,20 @@
 
 #include "base/result.h"
 #include "devices/backends/frame_link.h"
+#include "devices/backends/ip_address.h"
 #include "devices/backends/network.h"
 #include "devices/backends/packet_dump.h"
 #include "devices/backends/tap_link.h"
 
 namespace armvisor::devices {
 
-/// hostfwd=tcp|udp:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT. Addresses are IPv4, in host byte order.
+/// hostfwd=tcp|udp:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT. Both addresses are of the same version of IP; those of
+/// IPv6 are in brackets.
 struct HostForward {
   bool udp = false;
-  u32 host_address = 0;  ///< 0.0.0.0: every address of the host
+  IpAddress host_address;  ///< 0.0.0.0, or ::, every address of the host
   u16 host_port = 0;
-  u32 guest_address = 0;  ///< 0: not said; settle_forward() says which it is
+  IpAddress guest_address;  ///< 0.0.0.0: not said; settle_forward() says which it is
   u16 guest_port = 0;
   bool operator==(const HostForward&) const = default;
   /// Whether both are of one port of the host's: one of them at most can be.
@@ -36,12 +38,16 @@ struct GuestForward {
   bool operator==(const GuestForward&) const = default;
 };
 
-/// The user-mode network. Unless it is said otherwise: guest 10.0.2.15 (by DHCP), host 10.0.2.2, name server 10.0.2.3.
+/// The user-mode network. Unless it is said otherwise: guest 10.0.2.15 (by DHCP), host 10.0.2.2, name server 10.0.2.3;
+/// and with IPv6 an address of fec0::/64 that the guest makes itself, host fec0::2, name server fec0::3.
 struct UserNetworkOptions {
+  bool ipv4 = true, ipv6 = true;
   // IPv4, in host byte order.
   u32 network = 0x0a000200, netmask = 0xffffff00;
   u32 host = 0x0a000202, name_server = 0x0a000203;
   u32 first_lease = 0x0a00020f;  ///< the first address that DHCP gives out
+  IpAddress network6{0xfec0'0000'0000'0000, 0}, host6{0xfec0'0000'0000'0000, 2}, name_server6{0xfec0'0000'0000'0000, 3};
+  u32 network6_bits = 64;  ///< up to 126
   // What DHCP tells the guest; empty: nothing.
   std::string host_name, domain, boot_file, tftp_server;
   std::vector<std::string> search_domains;
@@ -71,7 +77,12 @@ Result<GuestForward> parse_guest_forward(std::string_view text);
 bool set_network(UserNetworkOptions& options, std::string_view text);
 /// Sets one of the addresses of `options`. False: it is none of its network.
 bool set_address(const UserNetworkOptions& options, std::string_view text, u32& address);
-/// A forward that names no address of the guest goes to the first that DHCP gives out.
+/// ipv6-net=PREFIX[/BITS] (0 to 126; 64 unless said), from which the addresses of IPv6 are derived that are not said
+/// themselves. False: it is none.
+bool set_network6(UserNetworkOptions& options, std::string_view text);
+/// Sets host6. False: it is no address of its network.
+bool set_host6(UserNetworkOptions& options, std::string_view text);
+/// A forward of IPv4 that names no address of the guest goes to the first that DHCP gives out.
 void settle_forward(const UserNetworkOptions& options, HostForward& forward);
 /// All that are in `options`; to be called when its addresses are known.
 void settle_forwards(UserNetworkOptions& options);
@@ -82,7 +93,5 @@ MacAddress default_mac(u32 index);
 /// That of a machine's index-th network device, which is on a switch: the same each time that a machine of this name is
 /// on this switch, and random for one without a name. Most likely no other machine has it; locally administered.
 MacAddress switch_mac(std::string_view switch_name, std::string_view machine, u32 index);
-std::string ipv4_text(u32 address);
-std::optional<u32> parse_ipv4(std::string_view text);
 
 }  // namespace armvisor::devices

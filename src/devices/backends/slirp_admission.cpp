@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
+#include <vector>
 
 #include "base/log_once.h"
 #include "devices/backends/slirp_network.h"
@@ -18,7 +20,8 @@ namespace armvisor::devices {
 namespace {
 
 constexpr u32 k_broadcast = 0xffffffff;
-constexpr u16 k_dhcp_server = 67;
+constexpr u16 k_dhcp_server = 67, k_dhcp6_server = 547;
+constexpr IpAddress k_dhcp6_servers(0xff02'0000'0000'0000, 0x1'0002);  // RFC 8415 7.1
 /// How long libslirp keeps an idle UDP flow or an unanswered ping (its SO_EXPIRE), and the steps of it by which its
 /// clock is put forward when that was not enough.
 constexpr u64 k_datagram_life_ms = 240'000, k_expiry_step_ms = 15'000;
@@ -30,24 +33,56 @@ constexpr u64 k_accept_pause_ms = 250;
 constexpr std::size_t k_max_syn_frame = 2048;
 constexpr u32 k_min_max_segment = 256;
 
-/// Ethernet, IPv4 and TCP headers of a RST segment of the guest's.
-std::array<u8, 54> reset_frame(const NetworkFlows::Reset& r) {
-  std::array<u8, 54> frame{};
-  put16(frame, 12, 0x0800);
-  const std::span<u8> ip = std::span(frame).subspan(14, 20), tcp = std::span(frame).subspan(34);
-  put16(ip, 0, 0x4500);
-  put16(ip, 2, 40);
-  put16(ip, 8, 0x4006);  // time to live 64, TCP
-  put32(ip, 12, r.key.guest);
-  put32(ip, 16, r.key.far);
-  put16(ip, 10, internet_checksum(ip));
+/// Ethernet type and IPv6 header of a packet that goes no further than to its neighbour.
+void put_ipv6_header(std::span<u8> frame, const IpAddress& source, const IpAddress& destination, u8 protocol,
+                     u32 payload) {
+  put16(frame, 12, 0x86dd);
+  const std::span<u8> ip = frame.subspan(k_ethernet_header);
+  ip[0] = 0x60;
+  put16(ip, 4, payload);
+  ip[6] = protocol;
+  ip[7] = 255;
+  put_ipv6(ip, 8, source);
+  put_ipv6(ip, 24, destination);
+}
+
+/// Ethernet, IP and TCP headers of a RST segment of the guest's.
+std::vector<u8> reset_frame(const NetworkFlows::Reset& r) {
+  constexpr u32 k_tcp_header = 20;
+  const bool ipv4 = r.key.guest.is_ipv4();
+  std::vector<u8> frame(k_ethernet_header + (ipv4 ? 20 : k_ipv6_header) + k_tcp_header);
+  const std::span<u8> ip = std::span(frame).subspan(k_ethernet_header);
+  const std::span<u8> tcp = ip.last(k_tcp_header);
+  if (ipv4) {
+    put16(frame, 12, 0x0800);
+    put16(ip, 0, 0x4500);
+    put16(ip, 2, 20 + k_tcp_header);
+    put16(ip, 8, 0x4000 | k_protocol_tcp);  // time to live 64
+    put32(ip, 12, r.key.guest.ipv4());
+    put32(ip, 16, r.key.far.ipv4());
+    put16(ip, 10, internet_checksum(ip.first(20)));
+  } else {
+    put_ipv6_header(frame, r.key.guest, r.key.far, k_protocol_tcp, k_tcp_header);
+  }
   put16(tcp, 0, r.key.guest_port);
   put16(tcp, 2, r.key.far_port);
   put32(tcp, 4, r.seq);
   put16(tcp, 12, 0x5000 | k_tcp_rst);
-  constexpr u32 k_protocol_and_length = 6 + 20;  // with the addresses, the pseudo header (RFC 9293 3.1)
-  put16(tcp, 16, internet_checksum(std::span(frame).subspan(26), k_protocol_and_length));
+  put16(tcp, 16, internet_checksum(tcp, pseudo_header_sum(r.key.guest, r.key.far, k_protocol_tcp, k_tcp_header)));
   return frame;
+}
+
+/// Address and port of one end of a socket, as getsockname or getpeername names it.
+std::pair<IpAddress, u16> socket_end(int fd, int (*name)(int, sockaddr*, socklen_t*)) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  name(fd, reinterpret_cast<sockaddr*>(&storage), &size);
+  if (storage.ss_family == AF_INET6) {
+    const auto& in = reinterpret_cast<const sockaddr_in6&>(storage);
+    return {get_ipv6(std::span(in.sin6_addr.s6_addr), 0), ntohs(in.sin6_port)};
+  }
+  const auto& in = reinterpret_cast<const sockaddr_in&>(storage);
+  return {ntohl(in.sin_addr.s_addr), ntohs(in.sin_port)};
 }
 
 /// An ARP reply by which `address` is at the MAC that `frame` comes from.
@@ -61,27 +96,51 @@ std::array<u8, 42> arp_frame(std::span<const u8> frame, u32 address) {
   return reply;
 }
 
+/// The same of IPv6: an advertisement that nobody asked for (RFC 4861 4.4).
+std::array<u8, 78> neighbor_frame(std::span<const u8> frame, const IpAddress& address, const IpAddress& host) {
+  std::array<u8, 78> reply{};
+  constexpr u32 k_bytes = 24;
+  std::copy_n(frame.begin() + 6, 6, reply.begin() + 6);
+  put_ipv6_header(reply, address, host, k_protocol_icmp6, k_bytes);
+  const std::span<u8> icmp = std::span(reply).subspan(k_ethernet_header + k_ipv6_header);
+  icmp[0] = k_neighbor_advertisement;
+  put_ipv6(icmp, 8, address);
+  put16(icmp, 2, internet_checksum(icmp, pseudo_header_sum(address, host, k_protocol_icmp6, k_bytes)));
+  return reply;
+}
+
 }  // namespace
 
 /// Whether libslirp has room for what it would keep of the packet.
 bool SlirpNetwork::admit(const GuestPacket& p, std::size_t frame_bytes) {
   switch (p.kind) {
-    case GuestPacket::Kind::Arp: return true;
+    case GuestPacket::Kind::Arp:
+    case GuestPacket::Kind::Neighbor: return true;
     case GuestPacket::Kind::Tcp: {
       if ((p.flags & k_tcp_syn) && (frame_bytes > k_max_syn_frame || p.max_segment < k_min_max_segment)) return false;
       constexpr u8 k_all = k_tcp_syn | k_tcp_fin | k_tcp_rst | k_tcp_urg | k_tcp_ack;
       return (p.flags & k_all) == k_tcp_syn ? admit_connection(p) : flows_.admit_segment(p, frame_bytes);
     }
-    case GuestPacket::Kind::Udp:
-    case GuestPacket::Kind::Echo: return admit_datagram(p);
+    case GuestPacket::Kind::Echo: return p.source.is_ipv4() ? admit_datagram(p) : answers_echo(p.destination);
+    case GuestPacket::Kind::Udp: return admit_datagram(p);
     case GuestPacket::Kind::Fragment:  // they are given whole
     case GuestPacket::Kind::Refused: return false;
   }
   return false;
 }
 
+/// libslirp sends no echo requests of IPv6 to anybody else, but complains of them, without a bound.
+bool SlirpNetwork::answers_echo(const IpAddress& address) const {
+  constexpr u64 k_link_local = 0xfe80'0000'0000'0000;
+  for (const IpAddress& own : {options_.host6, options_.name_server6})
+    if (address == own || address == IpAddress(k_link_local, own.low)) return true;
+  return false;
+}
+
 bool SlirpNetwork::admit_connection(const GuestPacket& p) {
   if (flows_.has(NetworkFlows::key_from_guest(p))) return true;
+  // What the guest may reach when it is restricted, libslirp looks for among addresses of IPv4 only.
+  if (options_.restricted && !p.destination.is_ipv4()) return false;
   if (flows_.streams_full() || descriptors_are_scarce()) close_ended_streams();
   if (!flows_.streams_full() && !descriptors_are_scarce()) return true;
   if (flows_.streams_full())
@@ -92,12 +151,18 @@ bool SlirpNetwork::admit_connection(const GuestPacket& p) {
   return false;
 }
 
+/// DHCP is answered at once, without a flow.
+bool SlirpNetwork::is_dhcp(const GuestPacket& p) const {
+  if (p.destination.is_ipv4())
+    return p.destination_port == k_dhcp_server && (p.destination == options_.host || p.destination == k_broadcast);
+  return p.destination_port == k_dhcp6_server && (p.destination == options_.host6 || p.destination == k_dhcp6_servers);
+}
+
 bool SlirpNetwork::admit_datagram(const GuestPacket& p) {
   const u64 now = now_ms();
   if (p.kind == GuestPacket::Kind::Udp) {
-    // DHCP is answered at once, without a flow.
-    if (p.destination_port == k_dhcp_server && (p.destination == options_.host || p.destination == k_broadcast))
-      return true;
+    if (is_dhcp(p)) return true;
+    if (options_.restricted && !p.destination.is_ipv4() && !flows_.has(NetworkFlows::key_from_guest(p))) return false;
     const NetworkFlows::Key key = NetworkFlows::key_from_guest(p);
     flows_.used(key, now);
     if (flows_.has(key)) return true;
@@ -109,8 +174,9 @@ bool SlirpNetwork::admit_datagram(const GuestPacket& p) {
 }
 
 void SlirpNetwork::input(std::span<const u8> frame, const GuestPacket& p) {
-  if (p.kind == GuestPacket::Kind::Arp)
-    taught_.reset();
+  const bool neighbors = p.kind == GuestPacket::Kind::Arp || p.kind == GuestPacket::Kind::Neighbor;
+  if (neighbors)
+    forget_address(p);
   else
     teach_address(frame, p);
   opening_ = NetworkFlows::key_from_guest(p);
@@ -120,13 +186,18 @@ void SlirpNetwork::input(std::span<const u8> frame, const GuestPacket& p) {
 }
 
 /// libslirp keeps packets for an address whose MAC it does not know, without a bound, for a second. So it learns that
-/// of each packet's source first: the answer then leaves at once. Its table is small, so a guest with many addresses,
-/// or one that sends ARP, may make it forget.
+/// of each packet's source first: the answer then leaves at once. Its tables are small, so a guest with many addresses,
+/// or one that sends ARP or its like of IPv6, may make it forget.
 void SlirpNetwork::teach_address(std::span<const u8> frame, const GuestPacket& p) {
-  if (taught_ == p.source) return;
-  const auto reply = arp_frame(frame, p.source);
-  slirp_input(slirp_, reply.data(), reply.size());
-  taught_ = p.source;
+  const auto teach = [&](std::optional<IpAddress>& taught, const auto& reply) {
+    slirp_input(slirp_, reply.data(), static_cast<int>(reply.size()));
+    taught = p.source;
+  };
+  if (p.source.is_ipv4()) {
+    if (taught_ != p.source) teach(taught_, arp_frame(frame, p.source.ipv4()));
+  } else if (taught6_ != p.source) {
+    teach(taught6_, neighbor_frame(frame, p.source, options_.host6));
+  }
 }
 
 /// Lets go of the quarter of the datagram flows that was idle for longest. libslirp has no call for that, but lets go
@@ -160,7 +231,7 @@ void SlirpNetwork::close_ended_streams() {
   for (auto ended = flows_.ended_stream(); ended; ended = flows_.ended_stream()) {
     const u32 before = flows_.streams();
     const auto frame = reset_frame(*ended);
-    slirp_input(slirp_, frame.data(), frame.size());
+    slirp_input(slirp_, frame.data(), static_cast<int>(frame.size()));
     if (flows_.streams() == before) return;
   }
 }
@@ -176,17 +247,16 @@ void SlirpNetwork::opened(int fd) { flows_.opened(fd, opening_ ? *opening_ : acc
 
 /// The flow of a connection to a forwarded port. The guest sees the host's loopback addresses as its host.
 NetworkFlows::Key SlirpNetwork::accepted_key(int fd) const {
-  NetworkFlows::Key key{NetworkFlows::Kind::Stream};
-  sockaddr_in own{}, peer{};
-  socklen_t own_size = sizeof own, peer_size = sizeof peer;
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &own_size);
-  ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size);
-  key.far = ntohl(peer.sin_addr.s_addr);
-  if (key.far == 0 || key.far >> 24 == 127) key.far = options_.host;
-  key.far_port = ntohs(peer.sin_port);
-  const u32 own_address = ntohl(own.sin_addr.s_addr);
+  NetworkFlows::Key key{NetworkFlows::Kind::Stream, {}, {}, 0, 0};
+  const auto [own, own_port] = socket_end(fd, ::getsockname);
+  const auto [peer, peer_port] = socket_end(fd, ::getpeername);
+  key.far = peer;
+  key.far_port = peer_port;
+  if (peer.is_unspecified() || (peer.is_ipv4() && peer.ipv4() >> 24 == 127) || peer == IpAddress(0, 1))
+    key.far = own.is_ipv4() ? IpAddress(options_.host) : options_.host6;
   for (const HostForward& f : forwards_)
-    if (!f.udp && f.host_port == ntohs(own.sin_port) && (f.host_address == 0 || f.host_address == own_address)) {
+    if (!f.udp && f.host_port == own_port && f.host_address.is_ipv4() == own.is_ipv4() &&
+        (f.host_address.is_unspecified() || f.host_address == own)) {
       key.guest = f.guest_address;
       key.guest_port = f.guest_port;
     }

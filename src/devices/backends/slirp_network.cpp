@@ -21,6 +21,38 @@ namespace {
 
 in_addr network_order(u32 address) { return {htonl(address)}; }
 
+in6_addr network_order(const IpAddress& address) {
+  in6_addr a;
+  put_ipv6(std::span(a.s6_addr), 0, address);
+  return a;
+}
+
+/// A socket's address of either version of IP.
+struct SocketName {
+  sockaddr_storage storage{};
+  socklen_t size;
+
+  SocketName(const IpAddress& address, u16 port)
+      : size(address.is_ipv4() ? sizeof(sockaddr_in) : sizeof(sockaddr_in6)) {
+    if (address.is_ipv4()) {
+      auto& in = reinterpret_cast<sockaddr_in&>(storage);
+      in.sin_family = AF_INET;
+      in.sin_port = htons(port);
+      in.sin_addr = network_order(address.ipv4());
+    } else {
+      auto& in = reinterpret_cast<sockaddr_in6&>(storage);
+      in.sin6_family = AF_INET6;
+      in.sin6_port = htons(port);
+      in.sin6_addr = network_order(address);
+    }
+  }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+int forward_flags(const HostForward& f) {
+  return (f.udp ? SLIRP_HOSTFWD_UDP : 0) | (f.host_address.is_ipv4() ? 0 : SLIRP_HOSTFWD_V6ONLY);
+}
+
 /// libslirp's way to say that there is none.
 const char* text_or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
 
@@ -144,12 +176,17 @@ Status SlirpNetwork::open(const UserNetworkOptions& options) {
   SlirpConfig config = {};
   config.version = 1;
   config.restricted = options.restricted;
-  config.in_enabled = true;
+  config.in_enabled = options.ipv4;
   config.vnetwork = network_order(options.network);
   config.vnetmask = network_order(options.netmask);
   config.vhost = network_order(options.host);
   config.vdhcp_start = network_order(options.first_lease);
   config.vnameserver = network_order(options.name_server);
+  config.in6_enabled = options.ipv6;
+  config.vprefix_addr6 = network_order(options.network6);
+  config.vprefix_len = static_cast<u8>(options.network6_bits);
+  config.vhost6 = network_order(options.host6);
+  config.vnameserver6 = network_order(options.name_server6);
   config.vhostname = text_or_null(options.host_name);
   config.vdomainname = text_or_null(options.domain);
   config.bootfile = text_or_null(options.boot_file);
@@ -166,20 +203,31 @@ Status SlirpNetwork::open(const UserNetworkOptions& options) {
   return {};
 }
 
+Status SlirpNetwork::check(const HostForward& f) const {
+  if (!f.guest_address.is_ipv4()) {
+    if (!options_.ipv6 || f.guest_address.is_unspecified())
+      return Error{ErrorKind::BadArguments,
+                   "hostfwd: expected the guest's address, as the guest has IPv6 ones of its "
+                   "own making, and ipv6=on; name it, as [fec0::15]:22"};
+    return {};
+  }
+  if ((f.guest_address.ipv4() & options_.netmask) == options_.network) return {};
+  return Error{ErrorKind::BadArguments, "hostfwd: the guest address " + ip_text(f.guest_address) +
+                                            " is not in the guest's network " + ipv4_text(options_.network) +
+                                            ", mask " + ipv4_text(options_.netmask)};
+}
+
 Status SlirpNetwork::forward(const HostForward& f) {
-  if ((f.guest_address & options_.netmask) != options_.network)
-    return Error{ErrorKind::BadArguments, "hostfwd: the guest address " + ipv4_text(f.guest_address) +
-                                              " is not in the guest's network " + ipv4_text(options_.network) +
-                                              ", mask " + ipv4_text(options_.netmask)};
+  AV_TRY(check(f));
+  const SocketName host(f.host_address, f.host_port), guest(f.guest_address, f.guest_port);
   errno = 0;
-  if (slirp_add_hostfwd(slirp_, f.udp, network_order(f.host_address), f.host_port, network_order(f.guest_address),
-                        f.guest_port) == 0) {
+  if (slirp_add_hostxfwd(slirp_, host.get(), host.size, guest.get(), guest.size, forward_flags(f)) == 0) {
     forwards_.push_back(f);
     return {};
   }
   const int error = errno;
   const std::string port = fmt::format("{} port {}{} of the host", f.udp ? "UDP" : "TCP", f.host_port,
-                                       f.host_address ? " of " + ipv4_text(f.host_address) : "");
+                                       f.host_address.is_unspecified() ? "" : " of " + ip_text(f.host_address));
   if (error == EADDRINUSE)
     return Error{ErrorKind::HostResource, "hostfwd: " + port + " is in use already; choose another one"};
   return host_error("hostfwd: expected to open " + port, error, "choose another one");
@@ -215,9 +263,10 @@ void SlirpNetwork::make_changes(bool last) {
   const std::lock_guard lock(changes_mutex_);
   for (Change* const change : std::exchange(changes_, {})) {
     const HostForward& f = change->forward;
+    const SocketName host(f.host_address, f.host_port);
     if (change->add)
       change->result = this->forward(f);
-    else if (slirp_remove_hostfwd(slirp_, f.udp, network_order(f.host_address), f.host_port) == 0)
+    else if (slirp_remove_hostxfwd(slirp_, host.get(), host.size, forward_flags(f)) == 0)
       std::erase_if(forwards_, [&f](const HostForward& other) { return other.same_port(f); });
     else
       change->result = Error{ErrorKind::BadInput, "hostfwd: expected a port that is forwarded; check it"};
@@ -234,7 +283,10 @@ void SlirpNetwork::send(std::span<const u8> frame) {
     frame = fragments_.add(frame, p, now_ms());
     p = parse_guest_packet(frame);
   }
-  if (admit(p, frame.size())) input(frame, p);
+  if (!admit(p, frame.size())) return;
+  // What an IPv6 packet has behind its end, libslirp would take for data.
+  if (p.packet_bytes) frame = frame.first(k_ethernet_header + p.packet_bytes);
+  input(frame, p);
 }
 
 void SlirpNetwork::run() {

@@ -59,6 +59,7 @@ class SlirpNetwork final : public ThreadNetwork {
   SlirpNetwork(WakeEvent event, const UserNetworkOptions& options)
       : ThreadNetwork(std::move(event)), options_(options), flows_(options.flows) {}
   Status open(const UserNetworkOptions& options);
+  Status check(const HostForward& f) const;
   Status forward(const HostForward& f);
   Status forward(const GuestForward& f);
   void run() override;
@@ -71,8 +72,11 @@ class SlirpNetwork final : public ThreadNetwork {
   bool admit(const GuestPacket& p, std::size_t frame_bytes);
   bool admit_connection(const GuestPacket& p);
   bool admit_datagram(const GuestPacket& p);
+  bool is_dhcp(const GuestPacket& p) const;
+  bool answers_echo(const IpAddress& address) const;
   void input(std::span<const u8> frame, const GuestPacket& p);
   void teach_address(std::span<const u8> frame, const GuestPacket& p);
+  void forget_address(const GuestPacket& p) { (p.kind == GuestPacket::Kind::Arp ? taught_ : taught6_).reset(); }
   void expire_datagrams();
   void look_at_clock();
   void close_ended_streams();
@@ -85,8 +89,9 @@ class SlirpNetwork final : public ThreadNetwork {
   const UserNetworkOptions options_;
   NetworkFlows flows_;
   Ipv4Reassembly fragments_;
-  std::optional<NetworkFlows::Key> opening_;       ///< the flow of the packet that libslirp looks at now
-  std::optional<u32> taught_;                      ///< the guest's address that libslirp certainly knows the MAC of
+  std::optional<NetworkFlows::Key> opening_;  ///< the flow of the packet that libslirp looks at now
+  /// The guest's address of each version of IP that libslirp certainly knows the MAC of.
+  std::optional<IpAddress> taught_, taught6_;
   std::vector<HostForward> forwards_;              ///< those that are there now
   std::unordered_map<int, bool> forward_accepts_;  ///< sockets of forwards that were looked at: whether they listen
   u64 accept_again_ms_ = 0;                        ///< connections to forwarded ports wait until then; 0: they do not
