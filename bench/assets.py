@@ -57,14 +57,16 @@ def debian_sources(components, backports):
 
 
 class Apt:
-    """apt for one architecture, with its state in a directory of its own."""
+    """apt for one architecture, and perhaps another release than the host's, with its state in a directory of its own."""
 
-    def __init__(self, name, architecture=None, components="main", backports=False):
+    def __init__(self, name, architecture=None, components="main", backports=False, release=None):
         self.directory = BENCH / name
         for part in ("state/lists/partial", "cache/archives/partial", "debs"):
             (self.directory / part).mkdir(parents=True, exist_ok=True)
         options = f"[arch={architecture}] " if architecture else ""
         sources = debian_sources(components, backports)
+        if release:  # of the repository that the host uses, whichever release it uses of it
+            sources = [f"{line.split()[0]} {release} {components}" for line in sources if "security" not in line][:1]
         if not sources:
             raise Missing("expected a Debian repository in the host's apt sources, found none; add one")
         (self.directory / "sources.list").write_text("".join(f"deb {options}{line}\n" for line in sources))

@@ -13,6 +13,13 @@ MEMORY_MIB = 512
 
 
 @dataclass(frozen=True)
+class Net:
+    """A network, as armvisor's --net and QEMU's -netdev say it."""
+    ours: str
+    qemu: str
+
+
+@dataclass(frozen=True)
 class Guest:
     """What is booted, on whatever machine."""
     kernel: Path
@@ -20,6 +27,8 @@ class Guest:
     append: str
     disk: Path
     cpus: int = 1
+    disk_format: str = "raw"
+    net: Net = Net("user", "user")
 
 
 def append_running(commands):
@@ -49,7 +58,7 @@ class Armvisor:
     def command(self, guest):
         return [self.path, "run", "--engine", self.engine, "--kernel", str(guest.kernel), "--initrd", str(guest.initrd),
                 "--append", guest.append, "--memory", f"{MEMORY_MIB}M", "--cpus", str(guest.cpus), "--disk",
-                str(guest.disk), "--net", "user", "--no-reboot"] + self.options
+                f"{guest.disk},format={guest.disk_format}", "--net", guest.net.ours, "--no-reboot"] + self.options
 
 
 class Qemu:
@@ -74,8 +83,8 @@ class Qemu:
                 "-machine", "virt,highmem=off,gic-version=2,memory-backend=ram", "-cpu", "cortex-a15",
                 "-accel", "tcg,thread=multi", "-m", f"{MEMORY_MIB}M", "-smp", str(guest.cpus),
                 "-kernel", str(guest.kernel), "-initrd", str(guest.initrd), "-append", guest.append,
-                "-drive", f"if=none,id=disk,format=raw,file={guest.disk}", "-device", "virtio-blk-device,drive=disk",
-                "-netdev", "user,id=net", "-device", "virtio-net-device,netdev=net", "-device", "virtio-rng-device"]
+                "-drive", f"if=none,id=disk,format={guest.disk_format},file={guest.disk}", "-device", "virtio-blk-device,drive=disk",
+                "-netdev", f"{guest.net.qemu},id=net", "-device", "virtio-net-device,netdev=net", "-device", "virtio-rng-device"]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The host's end of the network measurements: a server on the loopback, which guests reach as 10.0.2.2."""
+"""The host's end of the network measurements: a server that guests reach as 10.0.2.2."""
 import socket
 import threading
 
@@ -44,8 +44,11 @@ def serve(connection):
 class Peer:
     """with Peer() as port: a server thread per connection."""
 
+    def __init__(self, address="127.0.0.1"):
+        self.address = address
+
     def __enter__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server((self.address, 0))
         threading.Thread(target=self.accept, daemon=True).start()
         return self.listener.getsockname()[1]
 
