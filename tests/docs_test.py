@@ -74,6 +74,11 @@ def bounds():
     return wrong
 
 
+def exec_statuses():
+    there = set(re.findall(r"^EXEC_STATUS\(\w+,\s*(\d+)", table("exec/outcomes.inc"), re.MULTILINE))
+    return compare("docs/exec.md", there, set(re.findall(r"^\| (\d+) \|", section("exec.md", "Exit status of exec"), re.MULTILINE)))
+
+
 def documents():
     return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -134,7 +139,7 @@ def main():
     rows = re.search(r"^## Exit statuses\n(.*?)^## ", guide, re.MULTILINE | re.DOTALL)[1]
     numbers = set(re.findall(r"^\| (\d+) \|", rows, re.MULTILINE))
     wrong = compare("docs/guide.md", options, described) + compare("docs/guide.md", statuses, numbers)
-    wrong += memory_map() + counters() + hypercalls() + cost_model() + requests() + bounds() + links() + names()
+    wrong += memory_map() + counters() + hypercalls() + cost_model() + requests() + exec_statuses() + bounds() + links() + names()
     print("\n".join(wrong))
     return 1 if wrong else 0
 

@@ -27,6 +27,11 @@ constexpr OptionRow k_stat_options[] = {
 #include "cli/option_rows.inc"
 #undef OPTION_TABLE
 };
+constexpr OptionRow k_exec_options[] = {
+#define OPTION_TABLE "cli/exec_options.inc"
+#include "cli/option_rows.inc"
+#undef OPTION_TABLE
+};
 constexpr OptionRow k_calibrate_options[] = {
 #define OPTION_TABLE "cli/calibrate_options.inc"
 #include "cli/option_rows.inc"
@@ -45,6 +50,7 @@ constexpr OptionRow k_disasm_options[] = {
 
 std::span<const OptionRow> options_of(std::string_view command) {
   if (command == "run") return k_run_options;
+  if (command == "exec") return k_exec_options;
   if (command == "stat") return k_stat_options;
   if (command == "calibrate") return k_calibrate_options;
   if (command == "model") return k_model_options;
@@ -70,6 +76,14 @@ constexpr StatusRow k_statuses[] = {
 #include "cli/exit_status.inc"
 #undef STATUS
 };
+
+constexpr StatusRow k_exec_statuses[] = {
+#define EXEC_STATUS(name, value, word, meaning) {value, meaning},
+#include "exec/outcomes.inc"
+#undef EXEC_STATUS
+};
+constexpr std::string_view k_exec_status =
+    "The status of armvisor exec is the command's, or 128 + N if signal N ended it. A command may end with one of the following, too.";
 
 constexpr std::string_view k_keys =
     "On a terminal, Ctrl-A x ends the machine, Ctrl-A b sends a break, Ctrl-A Ctrl-A sends one Ctrl-A to the guest, and Ctrl-A h shows this.";
@@ -103,10 +117,17 @@ std::string command_help(const CommandRow& c) {
   const std::span<const OptionRow> options = options_of(c.name);
   if (!options.empty()) text += "\nOptions:\n";
   for (const OptionRow& o : options) text += "  " + option_title(o) + "\n        " + option_help(o) + "\n";
-  if (c.name != "run") return text;
-  text += "\n" + std::string(k_keys) + "\n\nExit statuses:\n";
-  for (const StatusRow& s : k_statuses) {
-    text += fmt::format("  {:3}  {}\n", s.value, s.meaning);
+  const auto list = [&text](std::span<const StatusRow> rows) {
+    text += "\nExit statuses:\n";
+    for (const StatusRow& s : rows) text += fmt::format("  {:3}  {}\n", s.value, s.meaning);
+  };
+  if (c.name == "exec") {
+    text += "\n" + std::string(k_exec_status) + "\n";
+    list(k_exec_statuses);
+  }
+  if (c.name == "run") {
+    text += "\n" + std::string(k_keys) + "\n";
+    list(k_statuses);
   }
   return text;
 }
@@ -149,9 +170,12 @@ std::string manual_page() {
   }
   text += ".SH KEYS\n" + roff(k_keys) + "\n.SH EXIT STATUS\n";
   for (const StatusRow& s : k_statuses) text += ".TP\n.B " + std::to_string(s.value) + "\n" + roff(s.meaning) + "\n";
+  text += ".SH EXIT STATUS OF EXEC\n" + roff(k_exec_status) + "\n";
+  for (const StatusRow& s : k_exec_statuses)
+    text += ".TP\n.B " + std::to_string(s.value) + "\n" + roff(s.meaning) + "\n";
   text +=
       ".SH EXAMPLES\n.nf\narmvisor run \\-k zImage \\-i initrd.img \\-a console=ttyAMA0 \\-d disk.img \\-n user\n"
-      "armvisor run \\-\\-firmware u\\-boot.bin\narmvisor disasm e3a00001 e12fff1e\n.fi\n";
+      "armvisor run \\-\\-firmware u\\-boot.bin\narmvisor exec ./debian\\-armhf \\-\\- uname \\-m\narmvisor disasm e3a00001 e12fff1e\n.fi\n";
   return text;
 }
 

@@ -140,7 +140,8 @@ Result<BootPlan> plan_kernel(const BootConfig& config, const StopEvent* stop) {
   if (!below && fdt_at + k_fdt_room > ram_end) return no_room("kernel " + config.kernel, config.ram_size);
   const u64 initrd_at =
       below && config.qemu_kernels ? std::min(above_kernel(config, image), ram_end) : fdt_at + k_fdt_room;
-  std::vector<u8> initrd;
+  std::vector<u8> initrd = config.initrd_bytes;
+  if (initrd_at + initrd.size() > ram_end) return no_room("initramfs", config.ram_size);
   if (!config.initrd.empty()) {
     AV_TRY_ASSIGN(
         initrd, read_file(config.initrd, "initrd", ram_end - initrd_at,

@@ -158,7 +158,8 @@ std::string place_text(const vmm::VmConfig& vm, devices::ChardevIndex index) {
     case Kind::File: return "the file " + where.path;
     case Kind::Pipe: return "the pipe " + where.path;
     case Kind::Socket: return "the socket " + where.socket.text();
-    case Kind::None: break;
+    case Kind::None:
+    case Kind::Own: break;
   }
   return "nowhere";
 }

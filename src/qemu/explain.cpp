@@ -19,7 +19,8 @@ Json chardev_json(const Machine& m, devices::ChardevIndex index) {
     case Kind::File: return "file:" + where.path;
     case Kind::Pipe: return "pipe:" + where.path;
     case Kind::Socket: return where.socket.text();
-    case Kind::None: break;
+    case Kind::None:
+    case Kind::Own: break;
   }
   return "none";
 }

@@ -7,30 +7,32 @@
 
 namespace armvisor::vmm {
 
-sigset_t watched_signals() {
+sigset_t watched_signals(std::span<const int> more) {
   sigset_t set;
   sigemptyset(&set);
-  for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH}) {
+  const auto add = [&set](int s) {
     struct sigaction action {};
     if (sigaction(s, nullptr, &action) != 0 || action.sa_handler != SIG_IGN) sigaddset(&set, s);
-  }
+  };
+  for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH}) add(s);
+  for (const int s : more) add(s);
   return set;
 }
 
-void block_watched_signals() {
-  const sigset_t set = watched_signals();
+void block_watched_signals(std::span<const int> more) {
+  const sigset_t set = watched_signals(more);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
-void forget_watched_signals() {
-  const sigset_t set = watched_signals();
+void forget_watched_signals(std::span<const int> more) {
+  const sigset_t set = watched_signals(more);
   const timespec now{};
   while (sigtimedwait(&set, nullptr, &now) > 0) {
   }
 }
 
-void unblock_watched_signals() {
-  const sigset_t set = watched_signals();
+void unblock_watched_signals(std::span<const int> more) {
+  const sigset_t set = watched_signals(more);
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 

@@ -226,7 +226,7 @@ devices::Chardevs* Vm::chardevs() {
 }
 
 Status Vm::watch_signals() {
-  const sigset_t set = watched_signals();
+  const sigset_t set = watched_signals(config_.more_signals);
   signals_ = Fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_) return host_error("signals: expected a signalfd", errno, "end other programs");
   loop_->watch(signals_.get(), EPOLLIN, [this](u32) { signalled(); });
@@ -236,6 +236,7 @@ Status Vm::watch_signals() {
 void Vm::signalled() {
   signalfd_siginfo info;
   while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    if (config_.signalled && config_.signalled(static_cast<int>(info.ssi_signo))) continue;
     if (info.ssi_signo == SIGWINCH) {
       if (auto* const all = chardevs()) all->look_at_sizes();
       continue;
@@ -415,6 +416,7 @@ void Vm::give_up_output() {
   if (auto* const all = chardevs()) all->give_up();
   if (auto* const calls = semihosting()) calls->console().give_up();
   give_up_messages();
+  if (config_.give_up) config_.give_up();
   const std::lock_guard guard(mutex_);
   given_up_ = true;
   for (const auto& dump : dumps_) dump->give_up();

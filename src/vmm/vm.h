@@ -41,6 +41,7 @@ enum class EndReason {
   Differs,      ///< --verify found a difference
   GuestExit,    ///< the guest asked for it, with a status (docs/hypercalls.md)
   ProgramExit,  ///< the guest's program ended, by semihosting; the status is its own
+  Finished,     ///< finish() was called
 };
 
 /// A monitor on a chardev.
@@ -82,6 +83,11 @@ struct VmConfig {
   bool reboot = true;       ///< a reset by the guest boots again
   /// Called once, when the machine has been built and is about to run, with its consoles at their places.
   std::function<Status()> on_start;
+  std::vector<int> more_signals{};  ///< beside those of watched_signals(), of which it does what SIGTERM does
+  /// Called on the event loop's thread with each signal that came; true: it was taken, and nothing else is done.
+  std::function<bool(int)> signalled{};
+  /// Called when nobody is to wait for readers of output any more, maybe more than once. (any thread)
+  std::function<void()> give_up{};
   /// Called when the user insists (a second signal) while the machine is still ending. Does not return.
   std::function<void()> force_end;
 
@@ -105,6 +111,8 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   Status write_fdt(OutputFile file);
   /// Builds the machine, from disks, networks and consoles that the configuration names, and runs until it ends. Once.
   Result<EndReason> run();
+  /// (any thread, once run() was called) What the machine was for is done.
+  void finish() { end(EndReason::Finished, "host-ui"); }
   u32 guest_status() const { return end_->guest_status; }  ///< after EndReason::GuestExit and ProgramExit
   Stats stats();                                           ///< (any thread)
   /// Writes a file that is complete at the end. Waits for its reader, if it has one, while the machine's time lasts and

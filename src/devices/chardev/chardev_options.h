@@ -1,5 +1,7 @@
 #pragma once
 // Where a character device goes on the host, as options say it.
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,6 +11,8 @@
 #include "devices/backends/socket_address.h"
 
 namespace armvisor::devices {
+
+class Chardev;
 
 /// What of a console's input is for the program and not for the guest.
 struct ConsoleKeys {
@@ -30,12 +34,13 @@ struct SocketOptions {
 };
 
 struct ChardevOptions {
-  enum class Kind { Stdio, Pty, File, Pipe, Socket, None };
+  enum class Kind { Stdio, Pty, File, Pipe, Socket, None, Own };
   Kind kind = Kind::Stdio;
   std::string path;     ///< of File; of Pipe: PATH.in and PATH.out, or PATH alone
   std::string input;    ///< of File: where input comes from; empty: there is none
   bool append = false;  ///< File is not emptied
   SocketOptions socket{};
+  std::function<std::unique_ptr<Chardev>()> make{};  ///< of Own: what the program itself has at the other end
   std::string log_file{};  ///< a copy of the output goes there
   bool log_append = false;
   ConsoleKeys keys{};

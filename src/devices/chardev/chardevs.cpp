@@ -67,6 +67,7 @@ Result<std::unique_ptr<Chardev>> Chardevs::make(Item& item, const World& world, 
   const ChardevOptions& options = item.options;
   switch (options.kind) {
     case Kind::None: break;
+    case Kind::Own: return options.make();
     case Kind::Stdio:
       return made(DescriptorChardev::create({.input = STDIN_FILENO,
                                              .output = {{}, STDOUT_FILENO, {}},

@@ -32,6 +32,9 @@ struct ShareOptions {
   bool write_out = false;  ///< what is written is on its way to the host's disk at once
   u32 file_mode = 0600;    ///< permissions on the host of new files, where the guest's are elsewhere
   u32 folder_mode = 0700;  ///< likewise of new folders
+  /// The user and the group that this process runs as are the guest's root: what is theirs on the host is shown as
+  /// root's, and what the guest gives to root becomes theirs. Not where the guest's owners are kept apart.
+  bool own_is_root = false;
 };
 
 inline constexpr std::size_t k_longest_tag = 31;

@@ -129,8 +129,16 @@ int SharedFolder::stat(const File& file, struct stat& s) {
   if (fd < 0) return -fd;
   if (fstat(fd, &s) != 0) return errno;
   if (is_mapped(options_.model)) attributes_of(*file.node, fd).apply_to(s);
+  if (owns_as_root()) {
+    if (s.st_uid == geteuid()) s.st_uid = 0;
+    if (s.st_gid == getegid()) s.st_gid = 0;
+  }
   return 0;
 }
+
+bool SharedFolder::owns_as_root() const { return options_.own_is_root && !is_mapped(options_.model); }
+u32 SharedFolder::host_uid(u32 uid) const { return owns_as_root() && uid == 0 ? geteuid() : uid; }
+u32 SharedFolder::host_gid(u32 gid) const { return owns_as_root() && gid == 0 ? getegid() : gid; }
 
 int SharedFolder::qid(const struct stat& s, Qid& qid) {
   const u8 type = S_ISDIR(s.st_mode) ? Qid::Folder : S_ISLNK(s.st_mode) ? Qid::Symlink : Qid::File;
@@ -202,7 +210,8 @@ int SharedFolder::make_file(int folder, const std::string& name, int flags, u32 
 int SharedFolder::give_away(int descriptor, const NewFile& as, u32 kind) {
   const std::string path = tree_->path_of(descriptor);
   const bool must = options_.model == SecurityModel::Passthrough;
-  if (fchownat(descriptor, "", as.uid, as.gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0 && must) return errno;
+  const int flags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW;
+  if (fchownat(descriptor, "", host_uid(as.uid), host_gid(as.gid), flags) != 0 && must) return errno;
   if (kind == S_IFLNK) return 0;  // which has no permissions
   return chmod(path.c_str(), as.mode & k_permissions) == 0 || !must ? 0 : errno;
 }
@@ -371,7 +380,7 @@ int SharedFolder::set_owner(const File& file, std::optional<u32> uid, std::optio
   if (fd < 0) return -fd;
   if (is_mapped(options_.model) && (uid || gid)) return write_attributes(file.node, fd, {.uid = uid, .gid = gid});
   const int flags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW;
-  return fchownat(fd, "", uid.value_or(~0u), gid.value_or(~0u), flags) == 0 ? 0 : errno;
+  return fchownat(fd, "", host_uid(uid.value_or(~0u)), host_gid(gid.value_or(~0u)), flags) == 0 ? 0 : errno;
 }
 
 int SharedFolder::set_size(const File& file, u64 size) {

@@ -94,6 +94,9 @@ class SharedFolder {
       : options_(std::move(options)), limits_(limits), tree_(std::move(tree)) {}
   int check_new_name(std::string_view name) const;
   int descriptor(const File& file);
+  bool owns_as_root() const;
+  u32 host_uid(u32 uid) const;
+  u32 host_gid(u32 gid) const;
   Attributes attributes_of(const Node& node, int descriptor);
   int write_attributes(const NodeRef& node, int descriptor, const Attributes& attributes);
   int write_record(const NodeRef& node, const Attributes& attributes);

@@ -1,0 +1,98 @@
+#include "port.h"
+
+#include <asm/poll.h>
+#include <linux/fcntl.h>
+
+#define PORTS "/sys/class/virtio-ports"
+#define LOOKS 20000 /* for the port, a millisecond apart */
+
+static int fd = -1;
+static uint8_t in[sizeof(struct av_frame) + AV_FRAME_MOST];
+static size_t in_size, in_used; /* bytes there are, and those of the frame that was taken last */
+
+static void wait_for(short events) {
+  struct pollfd p = {fd, events, 0};
+  SYS(poll, &p, 1, -1);
+}
+
+/* A port of the first console that the kernel found: vport0p1 and so on. */
+static int open_named(void) {
+  for (unsigned n = 1; n < 32; ++n) {
+    char path[64], name[64], digits[12];
+    const char* const port = decimal(&digits, n);
+    join(path, sizeof path, PORTS "/vport0p", port, "/name", NULL);
+    if (read_file(path, name, sizeof name - 1) < 0 || !starts_with(name, AV_PORT_NAME)) continue;
+    join(path, sizeof path, "/dev/vport0p", port, NULL);
+    return (int)SYS(open, path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  }
+  return -ENOENT;
+}
+
+void port_open(void) {
+  const struct { long s, ns; } moment = {0, 1000000};
+  for (int looks = 0; looks < LOOKS && fd < 0; ++looks) {
+    fd = open_named();
+    if (fd < 0) SYS(nanosleep, &moment, 0);
+  }
+  if (fd < 0) end_machine("no port " AV_PORT_NAME " (virtio_console)", fd);
+}
+
+int port_fd(void) { return fd; }
+
+static void send_all(const void* bytes, size_t n) {
+  const uint8_t* at = bytes;
+  while (n) {
+    const long sent = SYS(write, fd, at, n);
+    if (sent == -EAGAIN) {
+      wait_for(POLLOUT);
+    } else if (sent > 0) {
+      at += sent;
+      n -= (size_t)sent;
+    } else if (sent != -EINTR) {
+      end_machine("cannot write to the host", sent);
+    }
+  }
+}
+
+void port_send2(uint8_t type, uint8_t stream, const void* a, uint32_t a_length, const void* b, uint32_t b_length) {
+  static uint8_t out[sizeof(struct av_frame) + AV_FRAME_MOST];
+  const struct av_frame head = {type, stream, 0, a_length + b_length};
+  memcpy(out, &head, sizeof head);
+  memcpy(out + sizeof head, a, a_length);
+  memcpy(out + sizeof head + a_length, b, b_length);
+  send_all(out, sizeof head + a_length + b_length);
+}
+
+void port_send(uint8_t type, uint8_t stream, const void* bytes, uint32_t length) {
+  port_send2(type, stream, bytes, length, NULL, 0);
+}
+
+void port_failed(uint32_t step, long error, const char* what, const char* which) {
+  const struct av_failed failed = {step, (uint32_t)(error < 0 ? -error : 0)};
+  char text[1024];
+  join(text, sizeof text, what, which, NULL);
+  port_send2(AV_FAILED, 0, &failed, sizeof failed, text, strlen(text));
+}
+
+int port_next(struct frame* frame) {
+  in_size -= in_used;
+  memmove(in, in + in_used, in_size);
+  in_used = 0;
+  for (;;) {
+    struct av_frame* const head = &frame->head;
+    if (in_size >= sizeof *head) {
+      memcpy(head, in, sizeof *head);
+      if (head->length > AV_FRAME_MOST) end_machine("a frame of the host's is too long", 0);
+      if (in_size >= sizeof *head + head->length) {
+        in_used = sizeof *head + head->length;
+        frame->bytes = in + sizeof *head;
+        return 1;
+      }
+    }
+    const long n = SYS(read, fd, in + in_size, sizeof in - in_size);
+    if (n <= 0) return 0;
+    in_size += (size_t)n;
+  }
+}
+
+void port_wait(void) { wait_for(POLLIN); }

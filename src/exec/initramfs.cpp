@@ -1,0 +1,97 @@
+#include "exec/initramfs.h"
+
+#include <initializer_list>
+#include <string_view>
+
+#include "exec/cpio.h"
+
+namespace armvisor::exec {
+namespace {
+
+constexpr const char *k_lower = "/system", *k_root = "/root";
+
+/// /setup: steps of words, each ended by a zero, an empty word at the end of each step and of the list.
+class SetupList {
+ public:
+  void add(std::initializer_list<std::string_view> words) {
+    for (const std::string_view word : words) {
+      bytes_.insert(bytes_.end(), word.begin(), word.end());
+      bytes_.push_back(0);
+    }
+    bytes_.push_back(0);
+  }
+  std::vector<u8> finish() {
+    bytes_.push_back(0);
+    return std::move(bytes_);
+  }
+
+ private:
+  std::vector<u8> bytes_;
+};
+
+/// Modules go into the archive, and a step that loads each goes into the list.
+class Loader {
+ public:
+  Loader(const Kernel& kernel, CpioArchive& archive, SetupList& list)
+      : kernel_(kernel), archive_(archive), list_(list) {}
+
+  Status load(std::initializer_list<std::string_view> names) {
+    if (!kernel_.modules) return {};
+    for (const std::string_view name : names)
+      if (!kernel_.modules->list().add(name, order_))
+        return Error{ErrorKind::BadInput, "modules " + kernel_.modules->path() + ": expected the module " +
+                                              std::string(name) +
+                                              " or that it is built in, found neither; give a kernel that has it"};
+    for (; loaded_ < order_.size(); ++loaded_) {
+      AV_TRY_ASSIGN(const std::vector<u8> bytes, kernel_.modules->read(order_[loaded_]));
+      const std::string file = "modules/" + module_name(order_[loaded_]) + ".ko";
+      archive_.add_file(file, bytes);
+      list_.add({"module", "/" + file});
+    }
+    return {};
+  }
+
+ private:
+  const Kernel& kernel_;
+  CpioArchive& archive_;
+  SetupList& list_;
+  std::vector<std::string> order_;
+  std::size_t loaded_ = 0;
+};
+
+/// The system's folder as it is, or below what is written; then the others, inside it.
+void add_mounts(const GuestSetup& setup, SetupList& list) {
+  if (setup.write) {
+    list.add({"share", k_system_tag, k_root, "rw", "mmap"});
+  } else {
+    list.add({"share", k_system_tag, k_lower, "ro", "loose"});
+    list.add({"overlay", k_lower, k_root});
+  }
+  for (const GuestShare& share : setup.shares)
+    list.add({"share", share.tag, k_root + share.guest, share.read_only ? "ro" : "rw", "mmap"});
+}
+
+}  // namespace
+
+Result<std::vector<u8>> make_initramfs(const GuestSetup& setup, const Kernel& kernel) {
+  CpioArchive archive;
+  SetupList list;
+  archive.add_folder("dev");
+  archive.add_device("dev/console", 0600, 5, 1);
+  archive.add_folder("modules");
+  archive.add_file("init", agent_image(), 0755);
+  Loader loader(kernel, archive, list);
+  AV_TRY(loader.load({"virtio_mmio", "virtio_console"}));
+  list.add({"channel"});
+  AV_TRY(loader.load({"9pnet_virtio", "9p"}));
+  if (!setup.write) AV_TRY(loader.load({"overlay"}));
+  if (setup.user_network) AV_TRY(loader.load({"virtio_net"}));
+  add_mounts(setup, list);
+  list.add({"enter", k_root});
+  list.add({"hostname", "armvisor"});
+  list.add({"network", setup.user_network ? "user" : "none"});
+  archive.add_file("setup", list.finish());
+  return archive.finish();
+}
+
+}  // namespace armvisor::exec

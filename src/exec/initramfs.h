@@ -1,0 +1,32 @@
+#pragma once
+// What the guest starts with, made in memory: the agent as /init, the modules that it loads, and /setup, which says
+// what it does with them (guest/agent/setup.c).
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "exec/kernel.h"
+
+namespace armvisor::exec {
+
+/// A folder of the host's that the guest mounts.
+struct GuestShare {
+  std::string tag;
+  std::string guest;  ///< an absolute path
+  bool read_only = false;
+};
+
+struct GuestSetup {
+  bool write = false;              ///< the system's folder is written to; else what is written is lost
+  std::vector<GuestShare> shares;  ///< beside the system's folder, whose tag is k_system_tag
+  bool user_network = false;
+};
+inline constexpr const char* k_system_tag = "system";
+
+/// The agent, an ELF file.
+std::span<const u8> agent_image();
+
+Result<std::vector<u8>> make_initramfs(const GuestSetup& setup, const Kernel& kernel);
+
+}  // namespace armvisor::exec

@@ -1,0 +1,76 @@
+#include "exec/kernel.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/host_error.h"
+
+namespace armvisor::exec {
+namespace {
+
+constexpr std::string_view k_name = "vmlinuz-";
+
+Error bad(std::string message) { return {ErrorKind::BadInput, std::move(message)}; }
+
+/// nothing: it has no such modules.
+Result<std::optional<ModuleFolder>> modules_of(const Folder& system, const std::string& version) {
+  const std::string path = "lib/modules/" + version;
+  if (!system.has(path + "/modules.dep")) return std::optional<ModuleFolder>();
+  AV_TRY_ASSIGN(Folder folder, system.enter(path));
+  AV_TRY_ASSIGN(ModuleFolder modules, ModuleFolder::open(std::move(folder)));
+  return std::optional<ModuleFolder>(std::move(modules));
+}
+
+/// Of a kernel in FOLDER/boot, as a package has it: FOLDER/lib/modules/VERSION; else the system's.
+Result<std::optional<ModuleFolder>> modules_near(const std::string& kernel, const Folder& system) {
+  const std::size_t slash = kernel.rfind('/');
+  const std::string name = slash == kernel.npos ? kernel : kernel.substr(slash + 1);
+  if (!name.starts_with(k_name)) return std::optional<ModuleFolder>();
+  const std::string version = name.substr(k_name.size());
+  const std::string above = slash == kernel.npos ? ".." : kernel.substr(0, slash) + "/..";
+  AV_TRY_ASSIGN(const Folder package, Folder::open(above, "--kernel"));
+  AV_TRY_ASSIGN(auto beside, modules_of(package, version));
+  if (beside) return beside;
+  return modules_of(system, version);
+}
+
+Result<Kernel> given_kernel(const KernelOptions& options, const Folder& system) {
+  Kernel kernel;
+  kernel.file = Fd(::open(options.kernel.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!kernel.file) return file_error("--kernel: expected to read " + options.kernel, errno, "check the path");
+  if (options.modules.empty()) {
+    AV_TRY_ASSIGN(kernel.modules, modules_near(options.kernel, system));
+  }
+  return kernel;
+}
+
+Result<Kernel> own_kernel(const Folder& system) {
+  std::vector<std::string> versions;
+  for (const std::string& name : system.list("boot"))
+    if (name.starts_with(k_name)) versions.push_back(name.substr(k_name.size()));
+  std::ranges::sort(versions, [](const auto& a, const auto& b) { return strverscmp(a.c_str(), b.c_str()) > 0; });
+  for (const std::string& version : versions) {
+    AV_TRY_ASSIGN(auto modules, modules_of(system, version));
+    if (!modules) continue;
+    AV_TRY_ASSIGN(Fd file, system.open_file("boot/" + std::string(k_name) + version));
+    return Kernel{std::move(file), std::move(modules)};
+  }
+  return bad("system " + system.path() +
+             ": expected a kernel boot/vmlinuz-VERSION with lib/modules/VERSION, found none; install one in it "
+             "(linux-image-armmp), or name one with --kernel");
+}
+
+}  // namespace
+
+Result<Kernel> find_kernel(const KernelOptions& options, const Folder& system) {
+  AV_TRY_ASSIGN(Kernel kernel, options.kernel.empty() ? own_kernel(system) : given_kernel(options, system));
+  if (options.modules.empty()) return kernel;
+  AV_TRY_ASSIGN(Folder folder, Folder::open(options.modules, "--modules"));
+  AV_TRY_ASSIGN(kernel.modules, ModuleFolder::open(std::move(folder)));
+  return kernel;
+}
+
+}  // namespace armvisor::exec

@@ -1,0 +1,180 @@
+#include "exec/run.h"
+
+#include <fmt/core.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "devices/backends/terminal.h"
+#include "exec/console_log.h"
+#include "exec/initramfs.h"
+#include "exec/session.h"
+#include "vmm/vm.h"
+
+namespace armvisor::exec {
+namespace {
+
+using devices::ChardevOptions;
+
+/// A panic or an oops ends the machine at once (by a reset), so that it cannot go on as if nothing had happened; what
+/// is left out is what a machine that lives for a second does not need.
+constexpr std::string_view k_command_line =
+    "console=ttyAMA0 quiet loglevel=3 panic=-1 oops=panic cryptomgr.notests rcupdate.rcu_expedited=1 raid=noautodetect";
+
+ChardevOptions own_chardev(const char* label, std::function<std::unique_ptr<devices::Chardev>()> make) {
+  ChardevOptions o;
+  o.kind = ChardevOptions::Kind::Own;
+  o.make = std::move(make);
+  o.keys.when = devices::ConsoleKeys::When::Never;
+  o.label = label;
+  return o;
+}
+
+std::string share_tag(std::size_t n) { return "share" + std::to_string(n); }
+
+void add_share(vmm::VmConfig& vm, std::string path, std::string tag, bool read_only) {
+  machine::ShareSpec share;
+  share.path = std::move(path);
+  share.tag = std::move(tag);
+  share.read_only = read_only;
+  share.own_is_root = true;
+  vm.devices.emplace_back(std::move(share));
+}
+
+void add_devices(const Request& request, vmm::VmConfig& vm) {
+  machine::ConsoleSpec console;
+  console.multiport = true;
+  console.ports.push_back({.chardev = 1, .console = false, .name = AV_PORT_NAME, .number = 1});
+  vm.devices.emplace_back(std::move(console));
+  add_share(vm, request.system, k_system_tag, !request.write);
+  for (std::size_t n = 0; n < request.shares.size(); ++n)
+    add_share(vm, request.shares[n].host, share_tag(n), request.shares[n].read_only);
+  if (request.user_network) vm.devices.emplace_back(machine::NetworkSpec{});
+}
+
+Result<std::vector<u8>> initramfs(const Request& request, const Kernel& kernel) {
+  GuestSetup setup{.write = request.write, .shares = {}, .user_network = request.user_network};
+  for (std::size_t n = 0; n < request.shares.size(); ++n)
+    setup.shares.push_back({share_tag(n), request.shares[n].guest, request.shares[n].read_only});
+  return make_initramfs(setup, kernel);
+}
+
+Outcome failed_command(const Channel::Failure& f) {
+  const std::string why = f.error ? std::string(": ") + strerror(static_cast<int>(f.error)) : "";
+  switch (f.step) {
+    case AV_STEP_USER: return {Ending::Failed, 0, "user " + f.text + why, {}};
+    case AV_STEP_FOLDER: return {Ending::Failed, 0, "working folder " + f.text + why, {}};
+    case AV_STEP_EXECUTE: {
+      const bool missing = f.error == ENOENT || f.error == ENOTDIR;
+      return {missing ? Ending::NotFound : Ending::NotExecutable, 0, f.text + why, {}};
+    }
+    default: return {Ending::NotUp, 0, "the guest could not be set up: " + f.text + why, {}};
+  }
+}
+
+/// Of a machine that ended while nothing was known of the command's end.
+Outcome lost(const Session& session, const ConsoleLog& console, vmm::EndReason reason) {
+  using State = Channel::State;
+  const State state = session.state();
+  if (reason == vmm::EndReason::TimedOut)
+    return {Ending::TimedOut, 0, "the time given with --timeout is over", console.last_lines()};
+  if (reason == vmm::EndReason::Interrupted)
+    return {Ending::Interrupted, static_cast<u32>(session.last_signal()), "ended by a signal", {}};
+  if (console.panicked() || reason == vmm::EndReason::Crashed)
+    return {Ending::Panicked, 0, "the guest's kernel panicked", console.last_lines()};
+  if (state == State::Booting) return {Ending::NotUp, 0, "the guest ended before it was set up", console.last_lines()};
+  if (state == State::Broken)
+    return {Ending::AgentLost, 0, "the agent in the guest says what it must not: " + session.channel().broken(),
+            console.last_lines()};
+  return {Ending::AgentLost, 0, "the guest ended before it said how the command ended", console.last_lines()};
+}
+
+Outcome ended_command(const av_exited& exited) {
+  Outcome o{exited.kind == AV_END_SIGNAL ? Ending::Signalled : Ending::Exited, exited.value, {}, {}};
+  if (exited.lost) {
+    o.message =
+        std::string("what was written to a shared folder is not all there: ") + strerror(static_cast<int>(exited.lost));
+    if (o.status() == 0) o.ending = Ending::OutputLost;
+  }
+  return o;
+}
+
+Outcome outcome(Session& session, const ConsoleLog& console, vmm::EndReason reason) {
+  const bool delivered = session.deliver();
+  switch (session.state()) {
+    case Channel::State::Failed: return failed_command(session.channel().failure());
+    case Channel::State::Exited: break;
+    default: return lost(session, console, reason);
+  }
+  Outcome o = ended_command(session.channel().exited());
+  if (!delivered && o.status() == 0) {
+    o.ending = Ending::OutputLost;
+    o.message = "not all of the command's output could be written";
+  }
+  return o;
+}
+
+}  // namespace
+
+const std::vector<int> k_passed_signals = {SIGQUIT, SIGUSR1, SIGUSR2};
+
+Result<ShareRequest> parse_share(std::string_view text) {
+  ShareRequest share;
+  const std::string whole(text);
+  if (text.ends_with(",ro")) {
+    share.read_only = true;
+    text.remove_suffix(3);
+  }
+  const std::size_t colon = text.rfind(':');
+  const std::string host(text.substr(0, colon));
+  char real[PATH_MAX];
+  if (host.empty() || !realpath(host.c_str(), real))
+    return Error{ErrorKind::BadArguments,
+                 "--share: expected HOST[:GUEST][,ro] with a folder HOST, found '" + whole + "'; check the path"};
+  share.host = real;
+  share.guest = colon == text.npos ? real : std::string(text.substr(colon + 1));
+  if (!share.guest.starts_with('/') || share.guest.find('\0') != share.guest.npos)
+    return Error{ErrorKind::BadArguments,
+                 "--share: expected an absolute path in the guest, found '" + whole + "'; begin it with a /"};
+  return share;
+}
+
+Result<Outcome> run(const Request& request) {
+  AV_TRY_ASSIGN(const Folder system, Folder::open(request.system, "system"));
+  AV_TRY_ASSIGN(const Kernel kernel, find_kernel(request.kernel, system));
+  AV_TRY_ASSIGN(auto console, ConsoleLog::create(request.show_console ? STDERR_FILENO : -1));
+  AV_TRY_ASSIGN(auto session, Session::create(request.command, {}));
+  vmm::VmConfig config;
+  AV_TRY_ASSIGN(config.boot.initrd_bytes, initramfs(request, kernel));
+  config.boot.kernel = kernel.path();
+  config.boot.append = std::string(k_command_line) + (request.append.empty() ? "" : " " + request.append);
+  config.boot.ram_size = request.memory;
+  config.boot.vcpus = request.cpus;
+  config.engine = request.engine;
+  config.timeout_ms = request.timeout_ms;
+  config.reboot = false;
+  config.chardevs.push_back(own_chardev("console", [&console] { return console->line(); }));
+  config.chardevs.push_back(own_chardev("agent", [&session] { return session->line(); }));
+  config.console = 0;
+  add_devices(request, config);
+  config.more_signals = k_passed_signals;
+  config.signalled = [&session](int signal) { return session->signalled(signal); };
+  config.give_up = [&session] { session->give_up(); };
+  config.force_end = [] {
+    devices::restore_terminal();
+    _exit(128 + SIGTERM);
+  };
+  vmm::Vm* machine = nullptr;
+  config.on_start = [&] { return session->start([&machine] { machine->finish(); }); };
+  AV_TRY_ASSIGN(const auto vm, vmm::Vm::create(std::move(config)));
+  machine = vm.get();
+  AV_TRY_ASSIGN(const vmm::EndReason reason, vm->run());
+  session->stop();
+  return outcome(*session, *console, reason);
+}
+
+}  // namespace armvisor::exec

@@ -1,0 +1,45 @@
+#pragma once
+// "armvisor exec": a machine that is made for one command in a system of the user's, and ends with it.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "exec/channel.h"
+#include "exec/kernel.h"
+#include "exec/outcome.h"
+
+namespace armvisor::exec {
+
+struct ShareRequest {
+  std::string host;   ///< a folder
+  std::string guest;  ///< where it is in the guest, absolute
+  bool read_only = false;
+};
+
+/// HOST[:GUEST][,ro]; without GUEST it is at the host's path.
+Result<ShareRequest> parse_share(std::string_view text);
+
+struct Request {
+  std::string system;  ///< a folder
+  bool write = false;  ///< what the command writes stays there
+  CommandRequest command;
+  KernelOptions kernel;
+  std::string append;  ///< to the kernel's command line
+  std::vector<ShareRequest> shares;
+  bool user_network = false;
+  u64 memory = u64{1} << 30;
+  u32 cpus = 1;
+  u64 timeout_ms = 0;         ///< 0: none
+  bool show_console = false;  ///< the guest's console goes to standard error
+  std::string engine = "auto";
+};
+
+/// The signals that are passed on, beside those of vmm::watched_signals().
+extern const std::vector<int> k_passed_signals;
+
+/// Runs it to its end. To be called with the watched signals and those of k_passed_signals blocked, in all threads. An
+/// error: the command was not started.
+Result<Outcome> run(const Request& request);
+
+}  // namespace armvisor::exec

@@ -1,0 +1,136 @@
+// What a guest starts with: which modules in which order, and the archive that they are in.
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <string>
+
+#include "exec/console_log.h"
+#include "exec/cpio.h"
+#include "exec/initramfs.h"
+#include "exec/modules.h"
+#include "exec/outcome.h"
+#include "exec/unpack.h"
+
+namespace armvisor::exec {
+namespace {
+
+constexpr const char* k_dep =
+    "kernel/fs/9p/9p.ko.xz: kernel/net/9p/9pnet.ko.xz kernel/fs/fscache/fscache.ko.xz kernel/fs/netfs/netfs.ko.xz\n"
+    "kernel/net/9p/9pnet.ko.xz:\n"
+    "kernel/fs/fscache/fscache.ko.xz: kernel/fs/netfs/netfs.ko.xz\n"
+    "kernel/fs/netfs/netfs.ko.xz:\n"
+    "kernel/drivers/x-y.ko: kernel/core/z.ko\n"
+    "broken\n";
+
+TEST(Modules, ThoseThatAreNeededComeFirstAndEachOnce) {
+  const ModuleList list(k_dep, "kernel/core/z.ko\n");
+  std::vector<std::string> order;
+  EXPECT_TRUE(list.add("9pnet", order));
+  EXPECT_TRUE(list.add("9p", order));
+  EXPECT_EQ(order, (std::vector<std::string>{"kernel/net/9p/9pnet.ko.xz", "kernel/fs/netfs/netfs.ko.xz",
+                                             "kernel/fs/fscache/fscache.ko.xz", "kernel/fs/9p/9p.ko.xz"}));
+}
+
+TEST(Modules, WhatIsBuiltInNeedsNoFile) {
+  const ModuleList list(k_dep, "kernel/core/z.ko\n");
+  std::vector<std::string> order;
+  EXPECT_TRUE(list.add("z", order));
+  EXPECT_TRUE(order.empty());
+  EXPECT_TRUE(list.add("x_y", order));
+  EXPECT_EQ(order, std::vector<std::string>{"kernel/drivers/x-y.ko"});
+}
+
+TEST(Modules, OneThatIsNotThereIsSaid) {
+  std::vector<std::string> order;
+  EXPECT_FALSE(ModuleList(k_dep, "").add("overlay", order));
+  EXPECT_FALSE(ModuleList(k_dep, "").add("x_y", order)) << "what it needs is missing";
+}
+
+TEST(Cpio, AnArchiveIsAsTheKernelReadsIt) {
+  CpioArchive archive;
+  archive.add_folder("dev");
+  const std::string text = "hello";
+  archive.add_file("init", {reinterpret_cast<const u8*>(text.data()), text.size()}, 0755);
+  const std::vector<u8> bytes = archive.finish();
+  std::string names;
+  std::size_t at = 0;
+  const auto field = [&](std::size_t n) {
+    return std::stoul(std::string(&bytes[at + 6 + 8 * n], &bytes[at + 14 + 8 * n]), nullptr, 16);
+  };
+  while (at < bytes.size()) {
+    ASSERT_EQ(std::string(&bytes[at], &bytes[at + 6]), "070701");
+    const std::size_t name_size = field(11), size = field(6), data = (at + 110 + name_size + 3) / 4 * 4;
+    const std::string name(reinterpret_cast<const char*>(&bytes[at + 110]));
+    EXPECT_EQ(name.size() + 1, name_size);
+    if (name == "init") {
+      EXPECT_EQ(std::string(&bytes[data], &bytes[data + size]), text);
+      EXPECT_EQ(field(1), 0100755u);
+    }
+    names += name + " ";
+    at = (data + size + 3) / 4 * 4;
+  }
+  EXPECT_EQ(names, "dev init TRAILER!!! ");
+}
+
+TEST(Initramfs, TheAgentIsAProgramFor32BitArmAndSmall) {
+  const auto agent = agent_image();
+  ASSERT_GT(agent.size(), 64u);
+  EXPECT_LT(agent.size(), 200u << 10);
+  EXPECT_EQ(std::string(&agent[1], &agent[4]), "ELF");
+  EXPECT_EQ(agent[18], 40) << "EM_ARM";
+}
+
+TEST(Unpack, WhatIsPackedComesOutAndNoMoreThanAllowed) {
+  const std::vector<u8> plain(100000, 'a');
+  std::vector<u8> packed(200000);
+  z_stream z{};
+  ASSERT_EQ(deflateInit2(&z, 9, Z_DEFLATED, 16 + MAX_WBITS, 9, Z_DEFAULT_STRATEGY), Z_OK);
+  z.next_in = const_cast<u8*>(plain.data());
+  z.avail_in = static_cast<uInt>(plain.size());
+  z.next_out = packed.data();
+  z.avail_out = static_cast<uInt>(packed.size());
+  ASSERT_EQ(deflate(&z, Z_FINISH), Z_STREAM_END);
+  packed.resize(z.total_out);
+  deflateEnd(&z);
+  const auto unpacked = unpack("file", packed, 1 << 20);
+  ASSERT_TRUE(unpacked);
+  EXPECT_EQ(*unpacked, plain);
+  packed.resize(packed.size() / 2);
+  EXPECT_FALSE(unpack("file", packed, 1 << 20));
+  EXPECT_FALSE(unpack("file", {0xfd, '7', 'z', 'X', 'Z', 0, 1, 2, 3}, 1 << 20));
+  const std::vector<u8> other{1, 2, 3};
+  EXPECT_EQ(*unpack("file", other, 1 << 20), other);
+}
+
+TEST(ConsoleLog, KeepsTheLastLinesFromWhereAPanicBegins) {
+  auto log = ConsoleLog::create(-1);
+  ASSERT_TRUE(log);
+  const auto say = [&](const std::string& text) {
+    (*log)->add({reinterpret_cast<const u8*>(text.data()), text.size()});
+  };
+  for (int n = 0; n < 1000; ++n) say("line " + std::to_string(n) + std::string(5000, 'x') + "\r\n");
+  EXPECT_FALSE((*log)->panicked());
+  EXPECT_LE((*log)->last_lines().size(), 20u);
+  EXPECT_LE((*log)->last_lines()[0].size(), ConsoleLog::k_longest_line);
+  say("[ 1.0] Internal error: Oops\n[ 1.0] PC is at x\x1b[2J\n[ 1.1] Kernel panic - not syncing: Fatal exception\n");
+  EXPECT_TRUE((*log)->panicked());
+  EXPECT_EQ((*log)->last_lines()[0], "[ 1.0] Internal error: Oops");
+  EXPECT_EQ((*log)->last_lines()[1], "[ 1.0] PC is at x?[2J");
+}
+
+TEST(Outcome, OnlyACommandThatEndedWith0IsASuccess) {
+  EXPECT_EQ((Outcome{.ending = Ending::Exited, .value = 0}).status(), 0);
+  EXPECT_EQ((Outcome{.ending = Ending::Signalled, .value = 9}).status(), 137);
+  for (const Ending e : {
+           Ending::Interrupted,
+#define EXEC_STATUS(name, status, word, meaning) Ending::name,
+#include "exec/outcomes.inc"
+#undef EXEC_STATUS
+       })
+    EXPECT_NE((Outcome{.ending = e}).status(), 0) << (Outcome{.ending = e}).word();
+  EXPECT_NE((Outcome{.ending = Ending::Panicked, .console = {"a\xff"}}).report().find("\"guest-panic\""),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace armvisor::exec
