@@ -4,7 +4,7 @@
 #include <linux/fcntl.h>
 
 #define PORTS "/sys/class/virtio-ports"
-#define LOOKS 20000 /* for the port, a millisecond apart */
+#define LOOKS 2000 /* for the port, a millisecond or more apart */
 
 static int fd = -1;
 static uint8_t in[sizeof(struct av_frame) + AV_FRAME_MOST];

@@ -4,9 +4,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <optional>
 
 #include "base/log.h"
 #include "base/log_once.h"
+#include "base/output_file.h"
 #include "cli/option_parser.h"
 #include "devices/backends/terminal.h"
 #include "exec/run.h"
@@ -55,12 +58,30 @@ Result<exec::CommandRequest> command_request(const ExecOptions& o, Arguments com
   for (const std::string& text : o.variables) AV_TRY(add_variable(text, request.variables));
   request.user = o.user.value_or("");
   request.folder = o.folder.value_or("");
+  request.terminal = o.terminal;
+  const auto is_term = [](const std::string& v) { return v.starts_with("TERM="); };
+  if (o.terminal && std::ranges::none_of(request.variables, is_term)) AV_TRY(add_variable("TERM", request.variables));
   return request;
+}
+
+Status add_shares(const ExecOptions& o, exec::Request& r) {
+  for (const std::string& text : o.shares) {
+    AV_TRY_ASSIGN(auto share, exec::parse_share(text));
+    r.shares.push_back(std::move(share));
+  }
+  if (!o.here) return {};
+  std::error_code error;
+  const std::string here = std::filesystem::current_path(error).string();
+  if (error) return bad("--cwd: expected a present folder, found none: " + error.message() + "; go to one");
+  r.shares.push_back({here, here, false});
+  if (r.command.folder.empty()) r.command.folder = here;
+  return {};
 }
 
 Result<exec::Request> exec_request(const ExecOptions& o, Arguments command) {
   exec::Request r;
   AV_TRY_ASSIGN(r.command, command_request(o, std::move(command)));
+  AV_TRY(add_shares(o, r));
   r.system = o.system;
   r.write = o.write;
   r.kernel = {o.kernel.value_or(""), o.modules.value_or("")};
@@ -91,33 +112,59 @@ void tell(const exec::Outcome& outcome) {
   if (!outcome.message.empty()) say(outcome.message);
 }
 
-Result<int> exec_arguments(const Arguments& arguments) {
-  Arguments command;
-  AV_TRY_ASSIGN(const ExecOptions options, parse(arguments, command));
-  if (options.help) {
-    help({"exec"});
-    return 0;
-  }
+/// Whatever went wrong is an outcome, too.
+exec::Outcome failed(const Error& error) { return {.ending = exec::Ending::Failed, .message = error.message}; }
+
+/// Opened before anything runs, so that a report that cannot be written keeps nobody waiting.
+Result<std::optional<OutputFile>> open_report(const ExecOptions& o) {
+  constexpr std::string_view k_format = "json:";
+  if (!o.report) return std::optional<OutputFile>();
+  if (!o.report->starts_with(k_format))
+    return bad("--report: expected json:FILE, found '" + *o.report + "'; change it");
+  AV_TRY_ASSIGN(OutputFile file, OutputFile::open("--report", o.report->substr(k_format.size())));
+  return std::optional<OutputFile>(std::move(file));
+}
+
+Status write_report(OutputFile& file, const exec::Outcome& outcome) {
+  const std::string text = outcome.report();
+  return file.replace({reinterpret_cast<const u8*>(text.data()), text.size()});
+}
+
+Result<exec::Outcome> run_request(const ExecOptions& options, Arguments command) {
   AV_TRY_ASSIGN(const exec::Request request, exec_request(options, std::move(command)));
   vmm::block_watched_signals(exec::k_passed_signals);
   signal(SIGPIPE, SIG_IGN);
   devices::guard_terminal();
-  AV_TRY_ASSIGN(const exec::Outcome outcome, exec::run(request));
-  log_repeats();
-  tell(outcome);
-  return outcome.status();
+  return exec::run(request);
+}
+
+exec::Outcome run_arguments(const Arguments& arguments) {
+  Arguments command;
+  auto options = parse(arguments, command);
+  if (!options) return failed(options.error());
+  if (options->help) {
+    help({"exec"});
+    return {.ending = exec::Ending::Exited};
+  }
+  auto report = open_report(*options);
+  if (!report) return failed(report.error());
+  const auto run = run_request(*options, std::move(command));
+  const exec::Outcome outcome = run ? *run : failed(run.error());
+  if (!*report) return outcome;
+  const Status written = write_report(**report, outcome);
+  return written ? outcome : failed(written.error());
 }
 
 }  // namespace
 
 /// A status of exec's own for all that goes wrong here: those of exit_status.inc are mostly a command's.
 ExitStatus exec(const Arguments& arguments) {
-  const auto status = exec_arguments(arguments);
+  const exec::Outcome outcome = run_arguments(arguments);
   vmm::forget_watched_signals(exec::k_passed_signals);
   vmm::unblock_watched_signals(exec::k_passed_signals);
-  if (status) return static_cast<ExitStatus>(*status);
-  say(status.error().message);
-  return static_cast<ExitStatus>(exec::Outcome{.ending = exec::Ending::Failed}.status());
+  log_repeats();
+  tell(outcome);
+  return static_cast<ExitStatus>(outcome.status());
 }
 
 }  // namespace armvisor::cli

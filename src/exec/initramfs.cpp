@@ -59,7 +59,7 @@ class Loader {
   std::size_t loaded_ = 0;
 };
 
-/// The system's folder as it is, or below what is written; then the others, inside it.
+/// The system's folder as it is, or below what is written, becomes the root; then come the others.
 void add_mounts(const GuestSetup& setup, SetupList& list) {
   if (setup.write) {
     list.add({"share", k_system_tag, k_root, "rw", "mmap"});
@@ -67,8 +67,10 @@ void add_mounts(const GuestSetup& setup, SetupList& list) {
     list.add({"share", k_system_tag, k_lower, "ro", "loose"});
     list.add({"overlay", k_lower, k_root});
   }
+  // Where links of the system mean what they mean there.
+  list.add({"enter", k_root});
   for (const GuestShare& share : setup.shares)
-    list.add({"share", share.tag, k_root + share.guest, share.read_only ? "ro" : "rw", "mmap"});
+    list.add({"share", share.tag, share.guest, share.read_only ? "ro" : "rw", "mmap"});
 }
 
 }  // namespace
@@ -87,7 +89,6 @@ Result<std::vector<u8>> make_initramfs(const GuestSetup& setup, const Kernel& ke
   if (!setup.write) AV_TRY(loader.load({"overlay"}));
   if (setup.user_network) AV_TRY(loader.load({"virtio_net"}));
   add_mounts(setup, list);
-  list.add({"enter", k_root});
   list.add({"hostname", "armvisor"});
   list.add({"network", setup.user_network ? "user" : "none"});
   archive.add_file("setup", list.finish());

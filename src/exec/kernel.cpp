@@ -1,17 +1,31 @@
 #include "exec/kernel.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 
 #include "base/host_error.h"
+#include "base/input_file.h"
+#include "base/write_all.h"
+#include "exec/kernel_image.h"
 
 namespace armvisor::exec {
 namespace {
 
 constexpr std::string_view k_name = "vmlinuz-";
+constexpr u64 k_largest_kernel = u64{256} << 20;
+
+Result<Fd> in_memory(std::span<const u8> bytes) {
+  Fd fd(memfd_create("armvisor-kernel", MFD_CLOEXEC));
+  if (!fd || !write_all(fd.get(), bytes))
+    return host_error("kernel: expected memory for it", errno, "end other programs");
+  return fd;
+}
 
 Error bad(std::string message) { return {ErrorKind::BadInput, std::move(message)}; }
 
@@ -56,7 +70,7 @@ Result<Kernel> own_kernel(const Folder& system) {
     AV_TRY_ASSIGN(auto modules, modules_of(system, version));
     if (!modules) continue;
     AV_TRY_ASSIGN(Fd file, system.open_file("boot/" + std::string(k_name) + version));
-    return Kernel{std::move(file), std::move(modules)};
+    return Kernel{.file = std::move(file), .text_offset = std::nullopt, .modules = std::move(modules)};
   }
   return bad("system " + system.path() +
              ": expected a kernel boot/vmlinuz-VERSION with lib/modules/VERSION, found none; install one in it "
@@ -64,6 +78,30 @@ Result<Kernel> own_kernel(const Folder& system) {
 }
 
 }  // namespace
+
+std::string Kernel::argument(u64 ram) const {
+  const std::string path = "/proc/self/fd/" + std::to_string(file.get());
+  return text_offset ? fmt::format("{}@{:#x}", path, ram + *text_offset) : path;
+}
+
+Status use_image(Kernel& kernel) {
+  struct stat s {};
+  if (fstat(kernel.file.get(), &s) != 0 || !S_ISREG(s.st_mode)) return {};  // a pipe is read once
+  AV_TRY_ASSIGN(const std::vector<u8> zimage, read_file(kernel.argument(0), "kernel", k_largest_kernel));
+  const auto packed = packed_kernel(zimage);
+  if (!packed) return {};
+  const KernelCache cache = KernelCache::for_file(kernel.file.get());
+  std::optional<Fd> image = cache.find(packed->size);
+  if (!image) {
+    const auto unpacked = unpack_kernel(zimage, *packed);
+    if (!unpacked) return {};
+    cache.keep(*unpacked);
+    AV_TRY_ASSIGN(image, in_memory(*unpacked));
+  }
+  kernel.file = *std::move(image);
+  kernel.text_offset = packed->text_offset;
+  return {};
+}
 
 Result<Kernel> find_kernel(const KernelOptions& options, const Folder& system) {
   AV_TRY_ASSIGN(Kernel kernel, options.kernel.empty() ? own_kernel(system) : given_kernel(options, system));

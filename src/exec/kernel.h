@@ -16,11 +16,15 @@ struct KernelOptions {
 };
 
 struct Kernel {
-  Fd file;                              ///< whose path() is read
+  Fd file;
+  std::optional<u64> text_offset;       ///< of an unpacked image: where it goes, from the start of RAM
   std::optional<ModuleFolder> modules;  ///< nothing: all that is needed has to be built in
-  std::string path() const { return "/proc/self/fd/" + std::to_string(file.get()); }
+  /// As BootConfig::kernel has it.
+  std::string argument(u64 ram) const;
 };
 
 Result<Kernel> find_kernel(const KernelOptions& options, const Folder& system);
+/// Has the image of a zImage in its place, if it can be unpacked here (kernel_image.h).
+Status use_image(Kernel& kernel);
 
 }  // namespace armvisor::exec

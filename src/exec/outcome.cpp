@@ -42,6 +42,8 @@ std::string Outcome::report() const {
   if (ending == Ending::Exited) j["exit_status"] = value;
   if (ending == Ending::Signalled || ending == Ending::Interrupted) j["signal"] = value;
   if (!message.empty()) j["message"] = message;
+  if (start_ms) j["start_ms"] = *start_ms;
+  if (run_ms) j["run_ms"] = *run_ms;
   if (!console.empty()) j["console"] = console;
   return j.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }

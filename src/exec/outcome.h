@@ -23,6 +23,8 @@ struct Outcome {
   u32 value = 0;
   std::string message{};               ///< for people; empty: there is nothing to say
   std::vector<std::string> console{};  ///< the guest's last lines, where they say why
+  std::optional<u64> start_ms{};       ///< until the command was executed; nothing: it was not
+  std::optional<u64> run_ms{};         ///< from then until its end was known; nothing: it was not
 
   /// 0 only for a command that ended with 0.
   int status() const;

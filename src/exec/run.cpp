@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "devices/backends/terminal.h"
 #include "exec/console_log.h"
@@ -66,13 +67,13 @@ Result<std::vector<u8>> initramfs(const Request& request, const Kernel& kernel) 
 Outcome failed_command(const Channel::Failure& f) {
   const std::string why = f.error ? std::string(": ") + strerror(static_cast<int>(f.error)) : "";
   switch (f.step) {
-    case AV_STEP_USER: return {Ending::Failed, 0, "user " + f.text + why, {}};
-    case AV_STEP_FOLDER: return {Ending::Failed, 0, "working folder " + f.text + why, {}};
+    case AV_STEP_USER: return {.ending = Ending::Failed, .message = "user " + f.text + why};
+    case AV_STEP_FOLDER: return {.ending = Ending::Failed, .message = "working folder " + f.text + why};
     case AV_STEP_EXECUTE: {
       const bool missing = f.error == ENOENT || f.error == ENOTDIR;
-      return {missing ? Ending::NotFound : Ending::NotExecutable, 0, f.text + why, {}};
+      return {.ending = missing ? Ending::NotFound : Ending::NotExecutable, .message = f.text + why};
     }
-    default: return {Ending::NotUp, 0, "the guest could not be set up: " + f.text + why, {}};
+    default: return {.ending = Ending::NotUp, .message = "the guest could not be set up: " + f.text + why};
   }
 }
 
@@ -80,21 +81,26 @@ Outcome failed_command(const Channel::Failure& f) {
 Outcome lost(const Session& session, const ConsoleLog& console, vmm::EndReason reason) {
   using State = Channel::State;
   const State state = session.state();
+  const auto with_console = [&console](Ending ending, std::string message) {
+    return Outcome{.ending = ending, .message = std::move(message), .console = console.last_lines()};
+  };
   if (reason == vmm::EndReason::TimedOut)
-    return {Ending::TimedOut, 0, "the time given with --timeout is over", console.last_lines()};
+    return with_console(Ending::TimedOut, "the time given with --timeout is over");
   if (reason == vmm::EndReason::Interrupted)
-    return {Ending::Interrupted, static_cast<u32>(session.last_signal()), "ended by a signal", {}};
+    return {.ending = Ending::Interrupted,
+            .value = static_cast<u32>(session.last_signal()),
+            .message = "the guest was ended by a signal"};
   if (console.panicked() || reason == vmm::EndReason::Crashed)
-    return {Ending::Panicked, 0, "the guest's kernel panicked", console.last_lines()};
-  if (state == State::Booting) return {Ending::NotUp, 0, "the guest ended before it was set up", console.last_lines()};
+    return with_console(Ending::Panicked, "the guest's kernel panicked");
+  if (state == State::Booting) return with_console(Ending::NotUp, "the guest ended before it was set up");
   if (state == State::Broken)
-    return {Ending::AgentLost, 0, "the agent in the guest says what it must not: " + session.channel().broken(),
-            console.last_lines()};
-  return {Ending::AgentLost, 0, "the guest ended before it said how the command ended", console.last_lines()};
+    return with_console(Ending::AgentLost,
+                        "the agent in the guest says what it must not: " + session.channel().broken());
+  return with_console(Ending::AgentLost, "the guest ended before it said how the command ended");
 }
 
 Outcome ended_command(const av_exited& exited) {
-  Outcome o{exited.kind == AV_END_SIGNAL ? Ending::Signalled : Ending::Exited, exited.value, {}, {}};
+  Outcome o{.ending = exited.kind == AV_END_SIGNAL ? Ending::Signalled : Ending::Exited, .value = exited.value};
   if (exited.lost) {
     o.message =
         std::string("what was written to a shared folder is not all there: ") + strerror(static_cast<int>(exited.lost));
@@ -144,13 +150,15 @@ Result<ShareRequest> parse_share(std::string_view text) {
 }
 
 Result<Outcome> run(const Request& request) {
+  const auto began = std::chrono::steady_clock::now();
   AV_TRY_ASSIGN(const Folder system, Folder::open(request.system, "system"));
-  AV_TRY_ASSIGN(const Kernel kernel, find_kernel(request.kernel, system));
+  AV_TRY_ASSIGN(Kernel kernel, find_kernel(request.kernel, system));
+  AV_TRY(use_image(kernel));
   AV_TRY_ASSIGN(auto console, ConsoleLog::create(request.show_console ? STDERR_FILENO : -1));
   AV_TRY_ASSIGN(auto session, Session::create(request.command, {}));
   vmm::VmConfig config;
   AV_TRY_ASSIGN(config.boot.initrd_bytes, initramfs(request, kernel));
-  config.boot.kernel = kernel.path();
+  config.boot.kernel = kernel.argument(config.boot.board->ram.base.value);
   config.boot.append = std::string(k_command_line) + (request.append.empty() ? "" : " " + request.append);
   config.boot.ram_size = request.memory;
   config.boot.vcpus = request.cpus;
@@ -174,7 +182,15 @@ Result<Outcome> run(const Request& request) {
   machine = vm.get();
   AV_TRY_ASSIGN(const vmm::EndReason reason, vm->run());
   session->stop();
-  return outcome(*session, *console, reason);
+  Outcome o = outcome(*session, *console, reason);
+  const auto ms = [](auto from, auto to) {
+    return static_cast<u64>(std::chrono::duration_cast<std::chrono::milliseconds>(to - from).count());
+  };
+  if (const auto started = session->started()) {
+    o.start_ms = ms(began, *started);
+    if (const auto ended = session->ended()) o.run_ms = ms(*started, *ended);
+  }
+  return o;
 }
 
 }  // namespace armvisor::exec

@@ -91,6 +91,10 @@ void Session::receive(std::span<const u8> bytes) {
   {
     const std::lock_guard lock(mutex_);
     channel_.receive(bytes);
+    const Channel::State state = channel_.state();
+    if (state == Channel::State::Running && !started_) started_ = std::chrono::steady_clock::now();
+    if (state == Channel::State::Exited && !ended_) ended_ = std::chrono::steady_clock::now();
+    if (state == Channel::State::Exited && !started_) started_ = ended_;
   }
   wake_.wake();
 }

@@ -7,9 +7,11 @@
 // mutex_ is a leaf, but for the outlets' own; the line is sent to without it.
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -48,6 +50,10 @@ class Session final : private ChannelUser {
   /// Of the channel, when the machine has ended.
   Channel::State state() const { return channel_.state(); }
   const Channel& channel() const { return channel_; }
+  /// When the command was executed, and when its end was known; nothing: that has not happened.
+  using Moment = std::optional<std::chrono::steady_clock::time_point>;
+  Moment started() const { return started_; }
+  Moment ended() const { return ended_; }
   int last_signal() const { return last_signal_; }  ///< for which signalled() was false; 0: none was
 
  private:
@@ -81,6 +87,7 @@ class Session final : private ChannelUser {
   Channel channel_{*this};
   bool requested_ = false, told_ = false;
   bool input_ended_ = false, background_ = false, raw_ = false;
+  Moment started_, ended_;
   u64 frames_at_signal_ = 0;
   bool signal_unanswered_ = false;
   std::atomic<int> last_signal_{0};

@@ -1,12 +1,17 @@
 // What a guest starts with: which modules in which order, and the archive that they are in.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <zlib.h>
 
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <string>
 
 #include "exec/console_log.h"
 #include "exec/cpio.h"
 #include "exec/initramfs.h"
+#include "exec/kernel_image.h"
 #include "exec/modules.h"
 #include "exec/outcome.h"
 #include "exec/unpack.h"
@@ -80,18 +85,23 @@ TEST(Initramfs, TheAgentIsAProgramFor32BitArmAndSmall) {
   EXPECT_EQ(agent[18], 40) << "EM_ARM";
 }
 
-TEST(Unpack, WhatIsPackedComesOutAndNoMoreThanAllowed) {
-  const std::vector<u8> plain(100000, 'a');
-  std::vector<u8> packed(200000);
+std::vector<u8> gzip(const std::vector<u8>& plain) {
+  std::vector<u8> packed(plain.size() + 1000);
   z_stream z{};
-  ASSERT_EQ(deflateInit2(&z, 9, Z_DEFLATED, 16 + MAX_WBITS, 9, Z_DEFAULT_STRATEGY), Z_OK);
+  EXPECT_EQ(deflateInit2(&z, 9, Z_DEFLATED, 16 + MAX_WBITS, 9, Z_DEFAULT_STRATEGY), Z_OK);
   z.next_in = const_cast<u8*>(plain.data());
   z.avail_in = static_cast<uInt>(plain.size());
   z.next_out = packed.data();
   z.avail_out = static_cast<uInt>(packed.size());
-  ASSERT_EQ(deflate(&z, Z_FINISH), Z_STREAM_END);
+  EXPECT_EQ(deflate(&z, Z_FINISH), Z_STREAM_END);
   packed.resize(z.total_out);
   deflateEnd(&z);
+  return packed;
+}
+
+TEST(Unpack, WhatIsPackedComesOutAndNoMoreThanAllowed) {
+  const std::vector<u8> plain(100000, 'a');
+  std::vector<u8> packed = gzip(plain);
   const auto unpacked = unpack("file", packed, 1 << 20);
   ASSERT_TRUE(unpacked);
   EXPECT_EQ(*unpacked, plain);
@@ -100,6 +110,73 @@ TEST(Unpack, WhatIsPackedComesOutAndNoMoreThanAllowed) {
   EXPECT_FALSE(unpack("file", {0xfd, '7', 'z', 'X', 'Z', 0, 1, 2, 3}, 1 << 20));
   const std::vector<u8> other{1, 2, 3};
   EXPECT_EQ(*unpack("file", other, 1 << 20), other);
+}
+
+void put(std::vector<u8>& bytes, std::size_t at, u32 value) { std::memcpy(&bytes[at], &value, sizeof value); }
+
+/// As Linux 6.1 has it: header, a table, code with the packer's magic number in it, what is packed, its size.
+std::vector<u8> make_zimage(const std::vector<u8>& image) {
+  constexpr u32 k_table = 0x100;
+  std::vector<u8> zimage(0x200);
+  put(zimage, 0x24, 0x016f2818);
+  put(zimage, 0x34, 0x45454545);
+  put(zimage, 0x38, k_table);
+  put(zimage, 0x180, 0x00088b1f);
+  const std::vector<u8> packed = gzip(image);
+  zimage.insert(zimage.end(), packed.begin(), packed.end());
+  const u32 size_at = static_cast<u32>(zimage.size());
+  zimage.resize(size_at + 100);
+  put(zimage, size_at, static_cast<u32>(image.size()));
+  const u32 table[] = {6, 0x5a534c4b, size_at, 0x1000, 0x208000, 0x10000};
+  std::memcpy(&zimage[k_table], table, sizeof table);
+  return zimage;
+}
+
+TEST(KernelImage, WhatAZimageSaysOfItselfIsBelievedAsFarAsItIsTrue) {
+  const std::vector<u8> image(100000, 'k');
+  std::vector<u8> zimage = make_zimage(image);
+  const auto packed = packed_kernel(zimage);
+  ASSERT_TRUE(packed);
+  EXPECT_EQ(packed->size, image.size());
+  EXPECT_EQ(packed->text_offset, 0x208000u);
+  EXPECT_EQ(unpack_kernel(zimage, *packed), image);
+  EXPECT_FALSE(unpack_kernel(zimage, {image.size() + 1, 0x8000}));
+  EXPECT_FALSE(unpack_kernel(zimage, {image.size() - 1, 0x8000}));
+  put(zimage, 0x38, 0xfffffff0);
+  EXPECT_FALSE(packed_kernel(zimage));
+  for (const std::size_t size : {std::size_t{0}, std::size_t{0x30}, std::size_t{0x102}, std::size_t{0x200}}) {
+    std::vector<u8> shorter = make_zimage(image);
+    shorter.resize(size);
+    EXPECT_FALSE(packed_kernel(shorter)) << size;
+  }
+}
+
+TEST(KernelCache, KeepsAnImageForAFileAsLongAsThatIsTheSame) {
+  char folder[] = "/tmp/armvisor_cache_XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  setenv("XDG_CACHE_HOME", folder, 1);
+  const std::string path = std::string(folder) + "/kernel";
+  const auto write = [&](const std::string& text) {
+    const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    EXPECT_EQ(::write(fd.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  };
+  write("one");
+  const std::vector<u8> image(5000, 'i');
+  Fd kernel(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  EXPECT_FALSE(KernelCache::for_file(kernel.get()).find(image.size()));
+  KernelCache::for_file(kernel.get()).keep(image);
+  EXPECT_TRUE(KernelCache::for_file(kernel.get()).find(image.size()));
+  EXPECT_FALSE(KernelCache::for_file(kernel.get()).find(image.size() + 1)) << "it was cut";
+  write("another");
+  kernel = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  EXPECT_FALSE(KernelCache::for_file(kernel.get()).find(image.size()));
+  for (std::size_t n = 0; n < 2 * KernelCache::k_most; ++n) {
+    write(std::string(n + 1, 'x'));
+    KernelCache::for_file(Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)).get()).keep(image);
+  }
+  const auto kept = std::filesystem::directory_iterator(std::string(folder) + "/armvisor/kernels");
+  EXPECT_EQ(std::distance(begin(kept), end(kept)), static_cast<std::ptrdiff_t>(KernelCache::k_most));
+  std::filesystem::remove_all(folder);
 }
 
 TEST(ConsoleLog, KeepsTheLastLinesFromWhereAPanicBegins) {

@@ -1,0 +1,198 @@
+"""Terminals, signals, shared folders and reports of commands in a guest."""
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import tempfile
+import termios
+import time
+import unittest
+from pathlib import Path
+
+import system
+from system import STATUS
+
+
+class Running:
+    """A command whose output is read until something comes."""
+
+    def __init__(self, words, **keywords):
+        keywords.setdefault("stdin", subprocess.PIPE)
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, **keywords)
+        self.text = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream:
+                stream.close()
+
+    def expect(self, wanted, timeout=600):
+        while wanted not in self.text:
+            ready, _, _ = select.select([self.process.stdout], [], [], timeout)
+            data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+            if not data:
+                raise AssertionError(f"{wanted} did not come, but {self.text[-2000:]}")
+            self.text += data
+        self.text = self.text[self.text.index(wanted) + len(wanted):]
+
+
+def set_size(terminal, rows, columns):
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+class Terminal:
+    """A pseudo-terminal of the host's, at whose other side a command runs."""
+
+    def __init__(self, words):
+        self.master, other = pty.openpty()
+        set_size(other, 33, 111)
+        self.before = termios.tcgetattr(other)
+        self.other = other
+        self.process = subprocess.Popen(words, stdin=other, stdout=other, stderr=other, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        self.text = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+        os.close(self.other)
+
+    def expect(self, wanted, timeout=600):
+        while wanted not in self.text:
+            ready, _, _ = select.select([self.master], [], [], timeout)
+            if not ready:
+                raise AssertionError(f"{wanted} did not come, but {self.text[-2000:]}")
+            self.text += os.read(self.master, 65536)
+        self.text = self.text[self.text.index(wanted) + len(wanted):]
+
+    def type(self, text):
+        os.write(self.master, text)
+
+    def resize(self, rows, columns):
+        set_size(self.other, rows, columns)
+        self.process.send_signal(signal.SIGWINCH)
+
+
+class Session(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(directory.cleanup)
+        cls.path = Path(directory.name)
+        cls.system = system.make(cls.path / "system")
+
+    def test_a_terminal_has_its_size_its_keys_and_is_given_back(self):
+        with Terminal(system.words(self.system, "sh", options=["--tty"])) as t:
+            t.expect(b"# ")
+            t.type(b"tty; stty size\r")
+            t.expect(b"/dev/pts/0")
+            t.expect(b"33 111")
+            t.resize(22, 99)
+            t.type(b"while ! stty size | grep '22 99'; do :; done; echo re''sized\r")
+            t.expect(b"resized")
+            t.type(b"cat\r")
+            t.type(b"\x03")  # for the guest's terminal: it ends cat, not armvisor
+            t.expect(b"# ")
+            t.type(b"exit 5\r")
+            self.assertEqual(t.process.wait(600), 5)
+            self.assertEqual(termios.tcgetattr(t.other), t.before)
+
+    def test_output_of_a_terminal_comes_whole(self):
+        result = system.run(self.system, "seq", "20000", options=["--tty"])
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout, b"".join(b"%d\r\n" % n for n in range(1, 20001)))
+
+    def test_input_that_ends_ends_that_of_a_terminal(self):
+        result = system.run(self.system, "cat", options=["--tty"], input=b"line\n")
+        self.assertEqual((result.returncode, result.stdout), (0, b"line\r\nline\r\n"))
+
+    def test_signals_reach_the_command(self):
+        traps = "".join(f"trap 'echo got {n}' {n}; " for n in ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2"))
+        with Running(system.words(self.system, "sh", "-c", traps + "echo ready; while :; do sleep 0.1; done")) as r:
+            r.expect(b"ready\n")
+            for name in ("USR1", "USR2", "HUP", "QUIT", "INT", "TERM", "TERM", "INT"):
+                r.process.send_signal(getattr(signal, "SIG" + name))
+                r.expect(b"got %s\n" % name.encode())
+        with Running(system.words(self.system, "sh", "-c", "echo ready; exec sleep 1000")) as r:
+            r.expect(b"ready\n")
+            r.process.send_signal(signal.SIGTERM)
+            self.assertEqual(r.process.wait(600), 128 + signal.SIGTERM)
+
+    def test_a_second_signal_ends_what_does_not_answer(self):
+        with Running(system.words(self.system, "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done")) as r:
+            r.expect(b"ready\n")
+            r.process.send_signal(signal.SIGTERM)
+            time.sleep(1)
+            self.assertIsNone(r.process.poll())
+            r.process.send_signal(signal.SIGTERM)
+            self.assertEqual(r.process.wait(600), 128 + signal.SIGTERM)
+
+    def test_a_signal_while_the_guest_starts_ends_it(self):
+        with Running(system.words(self.system, "true")) as r:
+            time.sleep(0.3)
+            r.process.send_signal(signal.SIGINT)
+            self.assertIn(r.process.wait(600), (128 + signal.SIGINT, -signal.SIGINT))
+
+    def test_a_reader_that_stops_holds_up_the_command_and_takes_no_memory(self):
+        with Running(system.words(self.system, "yes")) as r:
+            r.expect(b"y\n")
+            time.sleep(1)
+            before = resident(r.process.pid)
+            time.sleep(2)
+            self.assertLess(resident(r.process.pid) - before, 8 << 20)
+
+    def test_shared_folders(self):
+        here, there, fixed = (Path(tempfile.mkdtemp(dir=self.path)) for _ in range(3))
+        (fixed / "file").write_text("text")
+        options = ["--share", f"{there}:/data", "--share", f"{fixed}:/fixed,ro", "--cwd", "--report",
+                   f"json:{self.path}/report"]
+        result = system.run(self.system, "sh", "-c", "pwd; echo 1 > made; echo 2 > /data/made; cat /fixed/file; "
+                            "echo 3 > /fixed/made || exit 3", options=options, cwd=here)
+        self.assertEqual(result.returncode, 3, result.stderr)
+        self.assertEqual(result.stdout.decode(), f"{here}\ntext")
+        self.assertEqual((here / "made").read_text() + (there / "made").read_text(), "1\n2\n")
+        self.assertFalse((fixed / "made").exists())
+        report = json.loads((self.path / "report").read_text())
+        self.assertEqual((report["outcome"], report["status"], report["exit_status"]), ("exited", 3, 3))
+
+    def test_a_report_tells_a_panic_from_a_command_with_that_status(self):
+        where = self.path / "panic"
+        options = ["--report", f"json:{where}"]
+        result = system.run(self.system, "sh", "-c", "echo c > /proc/sysrq-trigger", options=options)
+        self.assertEqual(result.returncode, STATUS["Panicked"])
+        report = json.loads(where.read_text())
+        self.assertEqual((report["outcome"], report["status"]), ("guest-panic", STATUS["Panicked"]))
+        self.assertTrue(any("sysrq triggered crash" in line for line in report["console"]))
+        result = system.run(self.system, "sh", "-c", f"exit {STATUS['Panicked']}", options=options)
+        self.assertEqual(result.returncode, STATUS["Panicked"])
+        self.assertEqual(json.loads(where.read_text())["outcome"], "exited")
+
+    def test_output_that_cannot_be_written_is_no_success(self):
+        with open("/dev/full", "w") as full:
+            result = subprocess.run(system.words(self.system, "echo", "lost"), stdin=subprocess.DEVNULL, stdout=full,
+                                    stderr=subprocess.PIPE, timeout=600)
+        self.assertEqual(result.returncode, STATUS["OutputLost"], result.stderr)
+
+
+def resident(process):
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    unittest.main()
