@@ -1,9 +1,12 @@
 """A stub that many come to, and what single steps are: gdb's protocol on bare-metal programs and on a kernel that boots.
 
 With ARMVISOR_LONG=1 in the environment there is more of each."""
+import itertools
 import os
+import random
 import shutil
 import subprocess
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -236,6 +239,102 @@ class Visits(Machines):
         self.assertEqual(process.wait(END), 0)
         self.assertIn("WHO WAS HERE", said)
         self.assertIn("TROUBLE _END", said)
+
+    def kernel(self, commands, *more):
+        return ["-M", "virt", "-smp", "2", "-m", "256", "-nic", "none", "-display", "none", "-kernel", GUEST / "zImage-armmp", "-initrd",
+                GUEST / "initrd.img", "-append", append(commands), "-no-reboot", *more]
+
+    @unittest.skipUnless(LONG, "ARMVISOR_LONG=1 is not in the environment")
+    def test_functions_of_a_kernel_that_boots_have_breakpoints(self):
+        """By the addresses that the same kernel has told before."""
+        names = ("start_kernel", "do_one_initcall", "kernel_execve")
+        told = self.folder.qemu(*self.kernel(f"echo 0 > /proc/sys/kernel/kptr_restrict; grep -E ' T ({'|'.join(names)})$' /proc/kallsyms"), "-serial", "stdio")
+        places = {line.split()[2]: int(line.split()[0], 16) for line in told.stdout.splitlines() if len(line.split()) == 3}
+        self.assertEqual(sorted(places), sorted(names), told.stdout)
+        process = self.start(*self.kernel("echo WAS HERE", "-serial", "file:console", *SERVER, "-S"))
+        gdb = Remote(self.path / "gdb")
+        self.addCleanup(gdb.close)
+        gdb.ask("?")
+        for place in places.values():
+            self.assertEqual(gdb.ask(f"Z1,{place:x},4"), "OK")
+        met = []
+        while not met or met[-1] != places["kernel_execve"]:
+            self.assertRegex(gdb.ask("vCont;c"), "^T05thread:0[12];$")
+            met.append(gdb.value("pf"))
+            self.assertIn(met[-1], places.values())
+            self.assertRegex(gdb.ask("vCont;s:1;s:2"), "^T05thread:0[12];$")
+        self.assertEqual((met[0], met.count(met[0])), (places["start_kernel"], 1))
+        self.assertGreater(met.count(places["do_one_initcall"]), 200)
+        for place in places.values():
+            self.assertEqual(gdb.ask(f"z1,{place:x},4"), "OK")
+        self.assertEqual(gdb.ask("vCont;c"), "W00")
+        self.assertEqual(process.wait(END), 0)
+        self.assertIn("WAS HERE", (self.path / "console").read_text(errors="replace"))
+
+    @unittest.skipUnless(LONG, "ARMVISOR_LONG=1 is not in the environment")
+    def test_a_debugger_and_a_monitor_do_not_hang_the_machine(self):
+        """Both stop it and let it go as it comes, and it is reset meanwhile; in the end its programs go on."""
+        commands = ("while :; do for i in 1 2 3 4; do dd if=/dev/zero of=/dev/null bs=1 count=20000 2> /dev/null & done; wait; "
+                    "echo ROUND; done")
+        process = self.start("-M", "virt", "-smp", "4", "-m", "256", "-nic", "none", "-display", "none", "-serial", "file:console",
+                             "-kernel", GUEST / "zImage-armmp", "-initrd", GUEST / "initrd.img", "-append", append(commands), *SERVER,
+                             *QMP)
+        qmp, over = self.qmp(), threading.Event()
+        monitor = threading.Thread(target=self.monitor_at_random, args=(qmp, over))
+        monitor.start()
+        try:
+            for n in range(500):
+                self.visit_at_random(random.Random(n))
+        finally:
+            over.set()
+            monitor.join()
+        self.visit(0, qmp)  # so whoever was there before has gone, with all breakpoints
+        console = self.path / "console"
+        size, deadline = console.stat().st_size, time.monotonic() + END
+        while b"ROUND" not in console.read_bytes()[size:]:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.2)
+        qmp.ask("quit")
+        self.assertEqual(process.wait(END), 0)
+
+    @staticmethod
+    def monitor_at_random(qmp, over):
+        choice = random.Random(1)
+        for n in itertools.count(1):
+            if over.is_set():
+                return
+            qmp.ask("system_reset" if n % 400 == 0 else choice.choice(("stop", "cont", "cont", "query-cpus-fast")))
+            time.sleep(0.02 * choice.random())
+
+    def visit_at_random(self, choice):
+        """The monitor may come in between, so answers may be errors, and stops be told that are nobody's."""
+        gdb = Remote(self.path / "gdb")
+
+        def ask(text, *answers):
+            gdb.send(text)
+            while not gdb.packet().startswith(answers):
+                pass
+
+        def go(text):
+            gdb.send(text)
+            time.sleep(0.05 * choice.random())
+            gdb.socket.sendall(b"\3")
+            while not gdb.packet().startswith("T"):
+                pass
+        ask("?", "T05")
+        places = (self.SYSTEM_CALL, self.SYSTEM_CALL + 0x10, 0xC0008000)
+        for _ in range(choice.randrange(12)):
+            cpu = choice.randrange(1, 5)
+            choice.choice((lambda: ask(f"Z0,{choice.choice(places):x},4", "OK"),
+                           lambda: ask(f"z0,{choice.choice(places):x},4", "OK", "E"),
+                           lambda: ask(f"Z2,{choice.randrange(0xC0800000, 0xC0900000, 4):x},4", "OK"),
+                           lambda: ask("g", *"0123456789abcdefE"), lambda: go("vCont;c"), lambda: go(f"vCont;s:{cpu}"),
+                           lambda: go(f"vCont;s:{cpu};c")))()
+        if choice.random() < 0.5:
+            ask("D", "OK")
+        elif choice.random() < 0.5:
+            gdb.send("vCont;c")
+        gdb.close()
 
 
 if __name__ == "__main__":
