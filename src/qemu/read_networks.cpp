@@ -69,7 +69,8 @@ void read_versions(Line& line, Netdev& netdev, KeyValues& values) {
 void read_subnet6(Line& line, Netdev& netdev, KeyValues& values) {
   const auto net = values.take("ipv6-net"), prefix = values.take("ipv6-prefix"), bits = values.take("ipv6-prefixlen");
   if (!net && !prefix && !bits) return;
-  const std::string text = net ? *net : prefix.value_or("fec0::") + '/' + bits.value_or("64");
+  std::string text = net ? *net : prefix.value_or("fec0::") + '/' + bits.value_or("64");
+  if (text.ends_with("/0")) text.replace(text.size() - 1, 1, "64");  // as in QEMU
   if (!devices::set_network6(netdev.user, text))
     refuse(line, netdev,
            key_of(netdev.given,
@@ -80,17 +81,20 @@ void read_subnet6(Line& line, Netdev& netdev, KeyValues& values) {
            "expected PREFIX/BITS, as fec0::/64, with 0 to 126 bits; change it");
 }
 
-/// The name server may be anywhere, as in QEMU.
+/// The name server may be anywhere unless nothing outside is reached, as in QEMU.
 void read_addresses6(Line& line, Netdev& netdev, KeyValues& values) {
   if (const auto host = values.take("ipv6-host"); host && !devices::set_host6(netdev.user, *host))
     refuse(line, netdev, key_of(netdev.given, "ipv6-host", *host),
            "expected an IPv6 address in the guest's network; change it");
   const auto server = values.take("ipv6-dns");
   if (!server) return;
-  if (const auto address = devices::parse_ipv6(*server))
+  const auto address = devices::parse_ipv6(*server);
+  if (address && (!netdev.user.restricted || devices::in_network6(netdev.user, *address)))
     netdev.user.name_server6 = *address;
   else
-    refuse(line, netdev, key_of(netdev.given, "ipv6-dns", *server), "expected an IPv6 address; change it");
+    refuse(line, netdev, key_of(netdev.given, "ipv6-dns", *server),
+           address ? "expected an IPv6 address in the guest's network, with restrict=on; change it"
+                   : "expected an IPv6 address; change it");
 }
 
 void refuse_shares(Line& line, Netdev& netdev, KeyValues& values) {
@@ -103,6 +107,7 @@ void refuse_shares(Line& line, Netdev& netdev, KeyValues& values) {
 void read_user(Line& line, Netdev& netdev, KeyValues& values) {
   devices::UserNetworkOptions& user = netdev.user;
   read_versions(line, netdev, values);
+  if (const auto on = read_bool(line, netdev.given, values, "restrict")) user.restricted = *on;
   if (const auto net = values.take("net")) read_subnet(line, netdev, *net);
   read_address(line, netdev, values, "host", user.host);
   read_address(line, netdev, values, "dns", user.name_server);
@@ -116,7 +121,6 @@ void read_user(Line& line, Netdev& netdev, KeyValues& values) {
   user.boot_file = values.take("bootfile").value_or("");
   user.tftp_server = values.take("tftp-server-name").value_or("");
   read_forwards(line, netdev, values);
-  if (const auto on = read_bool(line, netdev.given, values, "restrict")) user.restricted = *on;
   refuse_shares(line, netdev, values);
   refuse_unknown_keys(line, netdev.given, values);
 }

@@ -84,10 +84,16 @@ Status Vm::cont() {
   return go({}, true);
 }
 
-/// What each vCPU does; without `cpus` all run.
+/// What each vCPU does; without `cpus` all run. A machine that another monitor has let go meanwhile does what is asked
+/// for all the same.
 Status Vm::go(std::span<const debugger::Go> cpus, bool interrupts) {
   const std::lock_guard one_at_a_time(state_mutex_);
-  if (state_ == RunState::Running) return {};
+  if (state_ == RunState::Running) {
+    if (cpus.empty()) return {};
+    halt();
+    let_go(cpus, interrupts);
+    return {};
+  }
   if (state_ == RunState::Shutdown) return Error{ErrorKind::BadArguments, "Resetting the Virtual Machine is required"};
   state_ = RunState::Running;
   time_->go_on();

@@ -78,6 +78,11 @@ TEST(GuestPackets, HeadersOfIpv6ThatHold) {
   EXPECT_EQ(parse(neighbor_solicitation(k_guest_ip6, k_host_ip6)).kind, Kind::Neighbor);
   EXPECT_EQ(parse(neighbor_solicitation(nobody, k_guest_ip6)).kind, Kind::Neighbor) << "is my address another's?";
   EXPECT_EQ(parse(icmp6(nobody, k_host_ip6, 133, "rs..")).kind, Kind::Neighbor);
+  for (const u8 hops : {0, 1, 254}) {
+    std::string from_afar = neighbor_solicitation(k_guest_ip6, k_host_ip6);
+    from_afar[21] = static_cast<char>(hops);
+    EXPECT_EQ(parse(from_afar).kind, Kind::Refused) << int{hops};
+  }
   // The pseudo header's sum is that by which these frames were made.
   const std::string frame = tcp6(1000, k_host_ip6, 80, 5, 6, k_syn, "abcd");
   EXPECT_EQ(internet_checksum(bytes(frame).subspan(54), pseudo_header_sum(p.source, p.destination, 6, 24)), 0);

@@ -486,6 +486,7 @@ TEST(NetworkLimits, Ipv6ThatIsOffAnswersNothing) {
   Guest guest("user,ipv6=off");
   guest.send({neighbor_solicitation(k_guest_ip6, k_host_ip6), icmp6(k_guest_ip6, k_host_ip6, 128, "ping")});
   EXPECT_EQ(guest.icmp6_of(136, std::chrono::milliseconds(0)), "");
+  EXPECT_EQ(guest.icmp6_of(129, std::chrono::milliseconds(0)), "");
 }
 
 /// What would end or flood the process in libslirp, which asserts that it is not asked to answer to ::, keeps what is
@@ -505,11 +506,35 @@ TEST(NetworkLimits, Ipv6FramesThatLibslirpCannotBearDoNotReachIt) {
     f[21] = 0;
     guest.send(f);
   }
+  for (u32 i = 0; i < 20000; ++i) {
+    std::string f = icmp6(k_guest_ip6.substr(0, 12) + be32(0x20000 + i), k_host_ip6, 135, std::string(1400, 'x'));
+    f[21] = 0;
+    guest.send(f);
+  }
   guest.forget_what_came();
   EXPECT_LE(resident_kib(), memory + 16 * 1024);
   guest.send(icmp6(k_guest_ip6, k_host_ip6, 128, std::string("\0\1\0\1", 4) + "ping"));
   EXPECT_EQ(guest.icmp6_of(129).substr(62, 4), "ping") << "and it goes on";
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+}
+
+TEST(NetworkLimits, PingsToANameServerBeyondTheNetworkDoNotReachLibslirp) {
+  Guest guest("user,ipv6-dns=2001:db8::1");
+  const std::string far("\x20\x01\x0d\xb8" + std::string(11, '\0') + '\x01');
+  ::testing::internal::CaptureStderr();
+  for (int i = 0; i < 100; ++i) guest.send(icmp6(k_guest_ip6, far, 128, "ping"));
+  guest.send(icmp6(k_guest_ip6, k_host_ip6, 128, std::string("\0\1\0\1", 4) + "ping"));
+  EXPECT_EQ(guest.icmp6_of(129).substr(62, 4), "ping");
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+}
+
+TEST(NetworkLimits, ForwardsOfAVersionThatIsOffAreRefused) {
+  for (const char* option :
+       {"user,ipv4=off,hostfwd=tcp:127.0.0.1:2222-10.0.2.15:22", "user,ipv4=off,guestfwd=tcp::7-cmd:cat"}) {
+    const auto network = SlirpNetwork::create(parse_network_option(option)->network);
+    ASSERT_FALSE(network) << option;
+    EXPECT_NE(network.error().message.find("ipv4=off"), std::string::npos) << network.error().message;
+  }
 }
 
 TEST(NetworkLimits, ConnectionsByIpv6ReachTheHostAndEndAndAreBounded) {

@@ -577,10 +577,26 @@ TEST(NetworkOption, Ipv6) {
   EXPECT_EQ(user.forwards.at(0), (HostForward{false, {0, 1}, 1, {0xfd00'0001'0000'0000, 5}, 2}));
   EXPECT_EQ(ip_text(parse("hostfwd=udp::1-[fec0::5]:2").forwards.at(0).host_address), "[::]");
   EXPECT_EQ(ip_text(parse("hostfwd=udp:[::1]:1-:2").forwards.at(0).guest_address), "[::]");
-  for (const char* wrong : {"ipv4=off,ipv6=off", "ipv6=maybe", "ipv6-net=10.0.0.0/8", "ipv6-net=fec0::/127",
-                            "ipv6-net=fec0::/", "ipv6-net=fec0::/6x", "ipv6-host=fec1::2", "ipv6-host=10.0.2.2",
-                            "ipv6-dns=x", "hostfwd=tcp:[::1]:1-10.0.2.15:2", "hostfwd=tcp:127.0.0.1:1-[fec0::5]:2",
-                            "hostfwd=tcp:[::1:1-:2", "hostfwd=tcp:[1.2.3.4]:1-:2", "hostfwd=tcp:[::1]x:1-:2"})
+  for (const char* wrong : {"ipv4=off,ipv6=off",
+                            "ipv6=maybe",
+                            "ipv6-net=10.0.0.0/8",
+                            "ipv6-net=fec0::/127",
+                            "ipv6-net=fec0::/0",
+                            "ipv4=off,net=10.1.0.0/24",
+                            "ipv4=off,dns=10.0.2.4",
+                            "ipv6=off,ipv6-host=fec0::9",
+                            "ipv6-host=fec0::9,ipv6-net=fec0::/64",
+                            "dns=10.0.2.9,net=10.0.2.0/24",
+                            "ipv6-net=fec0::/",
+                            "ipv6-net=fec0::/6x",
+                            "ipv6-host=fec1::2",
+                            "ipv6-host=10.0.2.2",
+                            "ipv6-dns=x",
+                            "hostfwd=tcp:[::1]:1-10.0.2.15:2",
+                            "hostfwd=tcp:127.0.0.1:1-[fec0::5]:2",
+                            "hostfwd=tcp:[::1:1-:2",
+                            "hostfwd=tcp:[1.2.3.4]:1-:2",
+                            "hostfwd=tcp:[::1]x:1-:2"})
     EXPECT_FALSE(parse_network_option(std::string("user,") + wrong)) << wrong;
 }
 

@@ -59,14 +59,15 @@ bool parse_icmp(std::span<const u8> s, GuestPacket& p) {
 }
 
 /// An echo request that could not be answered, as its sender has no address, is refused; so is what routers say, and
-/// errors, which a user-mode network does not look at.
-bool parse_icmp6(std::span<const u8> s, GuestPacket& p) {
+/// errors, which a user-mode network does not look at. What neighbours say has come from no further (RFC 4861 6.1.1,
+/// 7.1.1, 7.1.2).
+bool parse_icmp6(std::span<const u8> s, u8 hop_limit, GuestPacket& p) {
   if (s.size() < 8) return false;
   switch (s[0]) {
     case k_icmp6_echo: p.kind = GuestPacket::Kind::Echo; return !p.source.is_unspecified();
     case k_router_solicitation:
     case k_neighbor_solicitation:
-    case k_neighbor_advertisement: p.kind = GuestPacket::Kind::Neighbor; return true;
+    case k_neighbor_advertisement: p.kind = GuestPacket::Kind::Neighbor; return hop_limit == 255;
     default: return false;
   }
 }
@@ -82,7 +83,7 @@ bool parse_ipv6_packet(std::span<const u8> s, GuestPacket& p) {
   p.destination = get_ipv6(s, 24);
   if (p.source.is_ipv4() || p.destination.is_ipv4() || p.source.is_multicast6()) return false;
   const std::span<const u8> payload = s.subspan(k_ipv6_header, p.payload_bytes);
-  if (p.protocol == k_protocol_icmp6) return parse_icmp6(payload, p);
+  if (p.protocol == k_protocol_icmp6) return parse_icmp6(payload, s[7], p);
   if (p.source.is_unspecified()) return false;
   if (p.protocol == k_protocol_tcp) return parse_tcp(payload, p);
   return p.protocol == k_udp && parse_udp(payload, p);

@@ -100,6 +100,18 @@ std::string* user_text(UserNetworkOptions& user, std::string_view key) {
   return nullptr;
 }
 
+/// Whether something was said of the network, or of its addresses alone.
+bool is_said4(const UserNetworkOptions& user, bool addresses) {
+  const UserNetworkOptions usual;
+  return user.host != usual.host || user.name_server != usual.name_server || user.first_lease != usual.first_lease ||
+         (!addresses && (user.network != usual.network || user.netmask != usual.netmask));
+}
+bool is_said6(const UserNetworkOptions& user, bool addresses) {
+  const UserNetworkOptions usual;
+  return user.host6 != usual.host6 || user.name_server6 != usual.name_server6 ||
+         (!addresses && (user.network6 != usual.network6 || user.network6_bits != usual.network6_bits));
+}
+
 Result<bool> user_key(NetworkOptions& o, const Word& word) {
   UserNetworkOptions& user = o.network;
   if (word.key == "hostfwd") {
@@ -109,6 +121,7 @@ Result<bool> user_key(NetworkOptions& o, const Word& word) {
     AV_TRY_ASSIGN(GuestForward forward, parse_guest_forward(word.value));
     user.guest_forwards.push_back(std::move(forward));
   } else if (word.key == "net") {
+    if (is_said4(user, true)) return wrong(word.key, "it before the addresses that it would change", word.value);
     if (!set_network(user, word.value)) return wrong(word.key, "ADDRESS/BITS, as 192.168.5.0/24", word.value);
   } else if (u32* const address = user_address(user, word.key)) {
     if (!set_address(user, word.value, *address))
@@ -120,6 +133,7 @@ Result<bool> user_key(NetworkOptions& o, const Word& word) {
     AV_TRY(word.check(false));
     user.search_domains.push_back(word.text());
   } else if (word.key == "ipv6-net") {
+    if (is_said6(user, true)) return wrong(word.key, "it before the addresses that it would change", word.value);
     if (!set_network6(user, word.value)) return wrong(word.key, "PREFIX/BITS, as fec0::/64", word.value);
   } else if (word.key == "ipv6-host") {
     if (!set_host6(user, word.value)) return wrong(word.key, "an IPv6 address in the guest's network", word.value);
@@ -142,8 +156,14 @@ Result<bool> user_key(NetworkOptions& o, const Word& word) {
 }
 
 Status check_user(const NetworkOptions& o) {
-  if (o.network.ipv4 || o.network.ipv6) return {};
-  return bad("network options ipv4=off and ipv6=off: expected one of the two on; leave one out");
+  const UserNetworkOptions& user = o.network;
+  if (!user.ipv4 && !user.ipv6)
+    return bad("network options ipv4=off and ipv6=off: expected one of the two on; leave one out");
+  if (!user.ipv4 && is_said4(user, false))
+    return bad("network option ipv4=off: expected no addresses of IPv4, found some; leave them out");
+  if (!user.ipv6 && is_said6(user, false))
+    return bad("network option ipv6=off: expected no addresses of IPv6, found some; leave them out");
+  return {};
 }
 
 Status begin_tap(NetworkOptions& o, const Word& word) {

@@ -144,7 +144,7 @@ bool set_network6(UserNetworkOptions& options, std::string_view text) {
   const char* const end = text.data() + text.size();
   if (slash < text.size()) {
     const auto [at, error] = std::from_chars(text.data() + slash + 1, end, bits);
-    if (error != std::errc{} || at != end || bits > 126) return false;
+    if (error != std::errc{} || at != end || bits < 1 || bits > 126) return false;
   }
   const auto address = parse_ipv6(text.substr(0, slash));
   if (!address) return false;
@@ -155,10 +155,13 @@ bool set_network6(UserNetworkOptions& options, std::string_view text) {
   return true;
 }
 
+bool in_network6(const UserNetworkOptions& options, const IpAddress& address) {
+  return network_bits(address, options.network6_bits) == network_bits(options.network6, options.network6_bits);
+}
+
 bool set_host6(UserNetworkOptions& options, std::string_view text) {
   const auto parsed = parse_ipv6(text);
-  const u32 bits = options.network6_bits;
-  if (!parsed || network_bits(*parsed, bits) != network_bits(options.network6, bits)) return false;
+  if (!parsed || !in_network6(options, *parsed)) return false;
   options.host6 = *parsed;
   return true;
 }

@@ -47,7 +47,7 @@ struct UserNetworkOptions {
   u32 host = 0x0a000202, name_server = 0x0a000203;
   u32 first_lease = 0x0a00020f;  ///< the first address that DHCP gives out
   IpAddress network6{0xfec0'0000'0000'0000, 0}, host6{0xfec0'0000'0000'0000, 2}, name_server6{0xfec0'0000'0000'0000, 3};
-  u32 network6_bits = 64;  ///< up to 126
+  u32 network6_bits = 64;  ///< 1 to 126
   // What DHCP tells the guest; empty: nothing.
   std::string host_name, domain, boot_file, tftp_server;
   std::vector<std::string> search_domains;
@@ -77,9 +77,10 @@ Result<GuestForward> parse_guest_forward(std::string_view text);
 bool set_network(UserNetworkOptions& options, std::string_view text);
 /// Sets one of the addresses of `options`. False: it is none of its network.
 bool set_address(const UserNetworkOptions& options, std::string_view text, u32& address);
-/// ipv6-net=PREFIX[/BITS] (0 to 126; 64 unless said), from which the addresses of IPv6 are derived that are not said
+/// ipv6-net=PREFIX[/BITS] (1 to 126; 64 unless said), from which the addresses of IPv6 are derived that are not said
 /// themselves. False: it is none.
 bool set_network6(UserNetworkOptions& options, std::string_view text);
+bool in_network6(const UserNetworkOptions& options, const IpAddress& address);
 /// Sets host6. False: it is no address of its network.
 bool set_host6(UserNetworkOptions& options, std::string_view text);
 /// A forward of IPv4 that names no address of the guest goes to the first that DHCP gives out.

@@ -129,11 +129,12 @@ bool SlirpNetwork::admit(const GuestPacket& p, std::size_t frame_bytes) {
   return false;
 }
 
-/// libslirp sends no echo requests of IPv6 to anybody else, but complains of them, without a bound.
+/// libslirp sends no echo requests of IPv6 to anybody else, but complains of them, without a bound. It answers for the
+/// name server only at an address of the network, wherever that is said to be.
 bool SlirpNetwork::answers_echo(const IpAddress& address) const {
   constexpr u64 k_link_local = 0xfe80'0000'0000'0000;
   for (const IpAddress& own : {options_.host6, options_.name_server6})
-    if (address == own || address == IpAddress(k_link_local, own.low)) return true;
+    if ((address == own && in_network6(options_, own)) || address == IpAddress(k_link_local, own.low)) return true;
   return false;
 }
 

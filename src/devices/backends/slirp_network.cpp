@@ -211,6 +211,10 @@ Status SlirpNetwork::check(const HostForward& f) const {
                    "own making, and ipv6=on; name it, as [fec0::15]:22"};
     return {};
   }
+  if (!options_.ipv4)
+    return Error{ErrorKind::BadArguments,
+                 "hostfwd: expected an address of the guest that it has, found an IPv4 one with ipv4=off; name an IPv6 "
+                 "one, as [fec0::15]:22"};
   if ((f.guest_address.ipv4() & options_.netmask) == options_.network) return {};
   return Error{ErrorKind::BadArguments, "hostfwd: the guest address " + ip_text(f.guest_address) +
                                             " is not in the guest's network " + ipv4_text(options_.network) +
@@ -234,6 +238,8 @@ Status SlirpNetwork::forward(const HostForward& f) {
 }
 
 Status SlirpNetwork::forward(const GuestForward& f) {
+  if (!options_.ipv4)
+    return Error{ErrorKind::BadArguments, "guestfwd: expected IPv4, in which it is, found ipv4=off; leave one out"};
   give_programs_usual_signals();
   in_addr address = network_order(f.address);
   if (slirp_add_exec(slirp_, f.command.c_str(), &address, f.port) == 0) return {};

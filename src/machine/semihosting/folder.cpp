@@ -36,9 +36,12 @@ int open_beneath(int folder, const char* path, int flags) {
 
 /// Of the host's kernel: what looks like regular files there may do something when it is read.
 bool is_kernels(int fd) {
-  constexpr std::array<u64, 11> k_kernels = {PROC_SUPER_MAGIC,   SYSFS_MAGIC,         DEBUGFS_MAGIC,    TRACEFS_MAGIC,
+  // Linux's headers for programs leave these out.
+  constexpr u64 k_configfs = 0x62656570, k_fusectl = 0x65735543, k_pstore = 0x6165676c, k_resctrl = 0x07655821;
+  constexpr std::array<u64, 16> k_kernels = {PROC_SUPER_MAGIC,   SYSFS_MAGIC,         DEBUGFS_MAGIC,    TRACEFS_MAGIC,
                                              CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, SECURITYFS_MAGIC, SELINUX_MAGIC,
-                                             SMACK_MAGIC,        EFIVARFS_MAGIC,      BPF_FS_MAGIC};
+                                             SMACK_MAGIC,        EFIVARFS_MAGIC,      BPF_FS_MAGIC,     BINFMTFS_MAGIC,
+                                             k_configfs,         k_fusectl,           k_pstore,         k_resctrl};
   struct statfs fs {};
   return ::fstatfs(fd, &fs) != 0 || std::ranges::find(k_kernels, static_cast<u64>(fs.f_type)) != k_kernels.end();
 }
