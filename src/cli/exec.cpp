@@ -88,9 +88,10 @@ Result<exec::Request> exec_request(const ExecOptions& o, Arguments command) {
   r.append = o.append.value_or("");
   r.engine = o.engine.value_or("auto");
   r.show_console = o.verbose;
-  if (o.net && *o.net != "none" && *o.net != "user")
-    return bad("--net: expected none or user, found '" + *o.net + "'; give one of these");
-  r.user_network = o.net == "user";
+  r.host_loopback = o.net == "user,loopback";
+  r.user_network = o.net == "user" || r.host_loopback;
+  if (o.net && !r.user_network && *o.net != "none")
+    return bad("--net: expected none, user or user,loopback, found '" + *o.net + "'; give one of these");
   if (o.memory) {
     AV_TRY_ASSIGN(r.memory, parse_size("--memory", *o.memory));
   }

@@ -24,7 +24,14 @@ using devices::ChardevOptions;
 /// A panic or an oops ends the machine at once (by a reset), so that it cannot go on as if nothing had happened; what
 /// is left out is what a machine that lives for a second does not need.
 constexpr std::string_view k_command_line =
-    "console=ttyAMA0 quiet loglevel=3 panic=-1 oops=panic cryptomgr.notests rcupdate.rcu_expedited=1 raid=noautodetect";
+    "console=ttyAMA0 panic=-1 oops=panic cryptomgr.notests rcupdate.rcu_expedited=1";
+constexpr std::string_view k_silent = " quiet loglevel=3", k_from_the_start = " earlycon=pl011,0x09000000";
+
+std::string command_line(const Request& request) {
+  std::string line(k_command_line);
+  line += request.show_console ? k_from_the_start : k_silent;
+  return request.append.empty() ? line : line + " " + request.append;
+}
 
 ChardevOptions own_chardev(const char* label, std::function<std::unique_ptr<devices::Chardev>()> make) {
   ChardevOptions o;
@@ -54,7 +61,10 @@ void add_devices(const Request& request, vmm::VmConfig& vm) {
   add_share(vm, request.system, k_system_tag, !request.write);
   for (std::size_t n = 0; n < request.shares.size(); ++n)
     add_share(vm, request.shares[n].host, share_tag(n), request.shares[n].read_only);
-  if (request.user_network) vm.devices.emplace_back(machine::NetworkSpec{});
+  if (!request.user_network) return;
+  machine::NetworkSpec network;
+  network.network.host_loopback = request.host_loopback;
+  vm.devices.emplace_back(std::move(network));
 }
 
 Result<std::vector<u8>> initramfs(const Request& request, const Kernel& kernel) {
@@ -159,7 +169,7 @@ Result<Outcome> run(const Request& request) {
   vmm::VmConfig config;
   AV_TRY_ASSIGN(config.boot.initrd_bytes, initramfs(request, kernel));
   config.boot.kernel = kernel.argument(config.boot.board->ram.base.value);
-  config.boot.append = std::string(k_command_line) + (request.append.empty() ? "" : " " + request.append);
+  config.boot.append = command_line(request);
   config.boot.ram_size = request.memory;
   config.boot.vcpus = request.cpus;
   config.engine = request.engine;

@@ -30,12 +30,12 @@ Result<std::vector<u8>> grow(const std::string& name, u64 most, F step) {
     std::size_t written = 0;
     const Step done = step(std::span(out).subspan(at), written);
     out.resize(at + written);
-    if (done == Step::End) return out;
-    if (done == Step::Error || written == 0)
-      return Error{ErrorKind::BadInput, name + ": expected a packed file, found a broken one; get it again"};
     if (out.size() > most)
       return Error{ErrorKind::BadInput,
                    name + ": expected at most " + std::to_string(most) + " bytes when unpacked, found more; check it"};
+    if (done == Step::End) return out;
+    if (done == Step::Error || written == 0)
+      return Error{ErrorKind::BadInput, name + ": expected a packed file, found a broken one; get it again"};
   }
 }
 

@@ -1,5 +1,6 @@
 """Terminals, signals, shared folders and reports of commands in a guest."""
 import fcntl
+import http.server
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import struct
 import subprocess
 import tempfile
 import termios
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -142,6 +144,17 @@ class Session(unittest.TestCase):
             r.process.send_signal(signal.SIGTERM)
             self.assertEqual(r.process.wait(600), 128 + signal.SIGTERM)
 
+    def test_a_stop_stops_the_guest_until_it_is_continued(self):
+        # In a process group that somebody could continue: an orphaned one is not stopped.
+        with Running(system.words(self.system, "sh", "-c", "echo ready; read line; exit 4"), process_group=0) as r:
+            r.expect(b"ready\n")
+            r.process.send_signal(signal.SIGTSTP)
+            _, status = os.waitpid(r.process.pid, os.WUNTRACED)
+            self.assertTrue(os.WIFSTOPPED(status))
+            r.process.send_signal(signal.SIGCONT)
+            r.process.stdin.write(b"line\n")
+            self.assertEqual(r.process.wait(600), 4)
+
     def test_a_signal_while_the_guest_starts_ends_it(self):
         with Running(system.words(self.system, "true")) as r:
             time.sleep(0.3)
@@ -169,6 +182,27 @@ class Session(unittest.TestCase):
         self.assertFalse((fixed / "made").exists())
         report = json.loads((self.path / "report").read_text())
         self.assertEqual((report["outcome"], report["status"], report["exit_status"]), ("exited", 3, 3))
+
+    def test_the_network_is_what_was_asked_for_and_the_hosts_loopback_only_if_it_was(self):
+        class Page(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"page")
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            ask = ["wget", "-q", "-O", "-", f"http://10.0.2.2:{server.server_port}/"]
+            allowed = system.run(self.system, *ask, options=["--net", "user,loopback"])
+            self.assertEqual((allowed.returncode, allowed.stdout), (0, b"page"), allowed.stderr)
+            for options in ([], ["--net", "user"]):
+                denied = system.run(self.system, *ask, options=options)
+                self.assertNotEqual((denied.returncode, denied.stdout), (0, b"page"), options)
+                self.assertEqual(denied.stdout, b"", options)
+            server.shutdown()
 
     def test_a_report_tells_a_panic_from_a_command_with_that_status(self):
         where = self.path / "panic"

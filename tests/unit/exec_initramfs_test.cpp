@@ -105,6 +105,7 @@ TEST(Unpack, WhatIsPackedComesOutAndNoMoreThanAllowed) {
   const auto unpacked = unpack("file", packed, 1 << 20);
   ASSERT_TRUE(unpacked);
   EXPECT_EQ(*unpacked, plain);
+  EXPECT_FALSE(unpack("file", packed, plain.size() - 1));
   packed.resize(packed.size() / 2);
   EXPECT_FALSE(unpack("file", packed, 1 << 20));
   EXPECT_FALSE(unpack("file", {0xfd, '7', 'z', 'X', 'Z', 0, 1, 2, 3}, 1 << 20));

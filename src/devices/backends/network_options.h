@@ -56,7 +56,8 @@ struct UserNetworkOptions {
   std::vector<HostForward> forwards;
   std::vector<GuestForward> guest_forwards;
   std::optional<MacAddress> mac;
-  bool restricted = false;  ///< the guest reaches nothing outside; forwards still work
+  bool restricted = false;    ///< the guest reaches nothing outside; forwards still work
+  bool host_loopback = true;  ///< the address of the host is its loopback; else nobody answers there
   /// TCP connections that there may be at once, and UDP ports and pings together.
   u32 flows = k_default_flows;
   static constexpr u32 k_default_flows = 256, k_max_flows = 65536;

@@ -176,6 +176,7 @@ Status SlirpNetwork::open(const UserNetworkOptions& options) {
   SlirpConfig config = {};
   config.version = 1;
   config.restricted = options.restricted;
+  config.disable_host_loopback = !options.host_loopback;
   config.in_enabled = options.ipv4;
   config.vnetwork = network_order(options.network);
   config.vnetmask = network_order(options.netmask);
