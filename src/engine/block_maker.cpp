@@ -31,9 +31,9 @@ frontend::Context BlockMaker::whole_context(const CodeSite& site) const {
 BlockMaker::Made BlockMaker::make(const CodeSite& site, u32 cold_runs) {
   const auto held = shared_.stops.hold();
   while (true) {
-    const bool may_be_known = !site.second && !shared_.config.translator && may_move_to(site);
+    const bool may_be_known = !site.second && !shared_.config.translator;
     const Block* const known = may_be_known ? shared_.code.find_anywhere(site.pa, site.key) : nullptr;
-    if (known && known->can_move() && known->pc != site.pc)
+    if (known && known->can_move() && known->pc != site.pc && may_move_to(site, *known))
       if (Block* const moved = move(*known, site)) return {moved, How::Moved};
     // So code that each process has elsewhere becomes compiled, too, and is moved from then on.
     if (cold_runs && known && !known->compiled) cold_runs = known->cold_runs.load(std::memory_order_relaxed) / 2;
@@ -59,14 +59,14 @@ bool BlockMaker::make_hot(const CodeSite& site) {
 
 bool BlockMaker::make_region(const CodeSite& site) {
   const auto held = shared_.stops.hold();
-  if (!may_move_to(site)) return false;
   CodeSource source = CodeSource::page_of(site.pc, site.host);
   source.read();
   const auto known = [&](u32 at) {
     const GuestPa pa((site.pa.value & ~u64{k_page_mask}) | (at & k_page_mask));
     return shared_.code.find(pa, at, site.key, k_no_page) != nullptr;
   };
-  const auto region = form_region(site.pc, whole_context(site), source.bytes(), known);
+  const auto region =
+      form_region(site.pc, whole_context(site), source.bytes(), known, shared_.stops.now().in_page(site.pc));
   if (!region) return false;
   ir::assert_valid(*region);
   auto block = shared_.backend->make(*region, block_key(site.key, region->fp));
@@ -76,8 +76,11 @@ bool BlockMaker::make_region(const CodeSite& site) {
   return shared_.code.publish(std::move(block), source, CodeCache::Place::Head, claimer_);
 }
 
-/// What is known of other addresses is right for this page, too: no instruction in it is a debugger's breakpoint.
-bool BlockMaker::may_move_to(const CodeSite& site) const { return shared_.stops.now().in_page(site.pc).empty(); }
+/// What `known` is at another address is right for `site`, too: none of its instructions is a debugger's breakpoint.
+bool BlockMaker::may_move_to(const CodeSite& site, const Block& known) const {
+  const auto is_in = [&](u32 va) { return va - site.pc < known.bytes; };
+  return std::ranges::none_of(shared_.stops.now().in_page(site.pc), is_in);
+}
 
 /// A copy of `known`, which has the same bytes and can be moved. Null: there is no room for code, or `known` is dead.
 Block* BlockMaker::move(const Block& known, const CodeSite& site) {

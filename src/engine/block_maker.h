@@ -46,7 +46,7 @@ class BlockMaker {
 
  private:
   frontend::Context whole_context(const CodeSite& site) const;
-  bool may_move_to(const CodeSite& site) const;
+  bool may_move_to(const CodeSite& site, const Block& known) const;
   Block* move(const Block& known, const CodeSite& site);
   bool translate(const CodeSite& site, u32 max_insns, CodeSource& source);
   std::unique_ptr<Block> lower(const CodeSite& site, u32 cold_runs, CodeSource& source);

@@ -15,8 +15,9 @@ using ir::Value;
 
 class Former {
  public:
-  Former(u32 pc, const frontend::Context& context, std::span<const u8> page, const std::function<bool(u32 pc)>& known)
-      : pc_(pc), page_va_(pc & ~k_page_mask), context_(context), page_(page), known_(known) {}
+  Former(u32 pc, const frontend::Context& context, std::span<const u8> page, const std::function<bool(u32 pc)>& known,
+         std::span<const u32> stops)
+      : pc_(pc), page_va_(pc & ~k_page_mask), context_(context), page_(page), known_(known), stops_(stops) {}
 
   std::optional<ir::Block> form() {
     if (!discover() || !keep_loop()) return {};
@@ -32,6 +33,8 @@ class Former {
     const frontend::Limits limits{.end = end};
     if (!frontend::translate(context_, pc, page_.subspan(pc & k_page_mask), limits, out)) return false;
     ir::sink_compares(out);
+    const auto has_stop = [&out](u32 va) { return va - out.pc < out.guest_bytes; };
+    if (std::ranges::any_of(stops_, has_stop)) return false;
     return std::all_of(out.insts.begin(), out.insts.end(), may_join);
   }
 
@@ -198,6 +201,7 @@ class Former {
   const frontend::Context context_;
   const std::span<const u8> page_;
   const std::function<bool(u32 pc)>& known_;
+  const std::span<const u32> stops_;
   std::map<u32, ir::Block> blocks_;  ///< by address
   std::vector<u32> order_;
 };
@@ -205,8 +209,8 @@ class Former {
 }  // namespace
 
 std::optional<ir::Block> form_region(u32 pc, const frontend::Context& context, std::span<const u8> page,
-                                     const std::function<bool(u32 pc)>& known) {
-  return Former(pc, context, page, known).form();
+                                     const std::function<bool(u32 pc)>& known, std::span<const u32> stops) {
+  return Former(pc, context, page, known, stops).form();
 }
 
 }  // namespace armvisor::engine

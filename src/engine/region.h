@@ -14,9 +14,9 @@ inline constexpr u32 k_max_region_blocks = 32, k_max_region_insns = 160;
 
 /// The blocks through which control can come back to `pc` by direct jumps inside the page, as one. `page` has the
 /// page's bytes, `context` what blocks are translated for (no ITSTATE); `known` says where blocks have been translated,
-/// so that what never runs is left out. Nothing when there is no such loop, or one that is no gain to compile as a
-/// whole.
+/// so that what never runs is left out, and so are the blocks that hold one of `stops`, where a debugger's breakpoints
+/// are. Nothing when there is no such loop, or one that is no gain to compile as a whole.
 std::optional<ir::Block> form_region(u32 pc, const frontend::Context& context, std::span<const u8> page,
-                                     const std::function<bool(u32 pc)>& known);
+                                     const std::function<bool(u32 pc)>& known, std::span<const u32> stops = {});
 
 }  // namespace armvisor::engine

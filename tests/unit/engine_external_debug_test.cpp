@@ -131,6 +131,61 @@ TEST(EngineExternalDebug, BreakpointsInManyPagesAreMetAndGo) {
     EXPECT_EQ(w.run(k_code + (page << 12)), page == 0 ? Exit::Debug : Exit::Kicked) << page;
 }
 
+/// Loops and copies of code are compiled as without breakpoints in their page, but for the blocks that hold one.
+TEST(EngineExternalDebug, ABreakpointInThePageOfALoopChangesNothingElse) {
+  using measure::MachineCounter;
+  const auto regions = [](std::vector<u32> breakpoints) {
+    World w;
+    w.m.words(k_code, k_loop);
+    w.m.words(k_code + 0x100, {0xe2800001, k_stop});
+    w.stops(std::move(breakpoints));
+    for (u32 k = 0; k < 30; ++k) {
+      EXPECT_EQ(w.run(), Exit::Kicked);
+      w.m.engine->await_compiler();
+    }
+    EXPECT_EQ(w.m.reg(3), 50u);
+    return w.m.engine->stats()[MachineCounter::RegionsPublished];
+  };
+  const u64 without = regions({});
+  EXPECT_EQ(without > 0, std::getenv("ARMVISOR_TEST_ENGINE") != nullptr) << "of a compiler";
+  EXPECT_EQ(regions({k_code + 0x100, k_code + 0xffc}), without);
+}
+
+TEST(EngineExternalDebug, ABreakpointInALoopIsMetEachTime) {
+  World w;
+  w.m.words(k_code, k_loop);
+  w.stops({k_code + 16});  // in the block that every second round goes through
+  w.run();
+  for (u32 round = 1; round <= 50; ++round) {
+    EXPECT_EQ(w.m.reg(15), k_code + 16);
+    EXPECT_EQ(w.m.reg(2), 2 * round);
+    EXPECT_EQ(w.m.reg(3), round - 1);
+    w.m.engine->await_compiler();
+    EXPECT_EQ(w.step(), Exit::Debug);
+    EXPECT_EQ(w.vcpu().run(), round == 50 ? Exit::Kicked : Exit::Debug);
+  }
+}
+
+TEST(EngineExternalDebug, CodeIsMovedBesideABreakpointAndNotOverOne) {
+  World w;
+  constexpr u32 k_alias = 0x50000000;
+  w.m.put32(k_table + 4 * (k_alias >> 20), k_code | k_normal_section);
+  w.m.words(k_code, {0xe2800001, k_stop, 0xe2800001, 0xe2800001, k_stop});
+  for (const u32 pc : {k_code, k_code + 8})
+    for (u32 k = 0; k < 10; ++k) {
+      EXPECT_EQ(w.run(pc), Exit::Kicked);
+      w.m.engine->await_compiler();
+    }
+  const auto moved = [&w] { return w.m.engine->stats().vcpus[0][measure::Counter::CodeMove]; };
+  const bool compiles = std::getenv("ARMVISOR_TEST_ENGINE") != nullptr;  // what is interpreted is not moved
+  w.stops({k_alias + 12});
+  EXPECT_EQ(w.run(k_alias), Exit::Kicked);
+  EXPECT_EQ(moved(), u64{compiles});
+  EXPECT_EQ(w.run(k_alias + 8), Exit::Debug);
+  EXPECT_EQ(w.m.reg(15), k_alias + 12);
+  EXPECT_EQ(moved(), u64{compiles});
+}
+
 TEST(EngineExternalDebug, AConditionThatFailsIsNoMatter) {
   World w;
   w.m.words(k_code, {0xe3500001, 0x03a01001, 0x13a02001, k_stop});  // cmp r0, #1; moveq r1, #1; movne r2, #1
