@@ -88,6 +88,20 @@ TEST(GuestPackets, HeadersOfIpv6ThatHold) {
   EXPECT_EQ(internet_checksum(bytes(frame).subspan(54), pseudo_header_sum(p.source, p.destination, 6, 24)), 0);
 }
 
+TEST(GuestPackets, WhatGoesToALoopbackAddressIsRefused) {
+  for (const u32 address : {0u, 1u, 0x7f000001u, 0x7f123456u, 0x00ffffffu}) {
+    EXPECT_EQ(parse(tcp(k_broadcast, 1000, address, 80, 5, 0, k_syn)).kind, Kind::Refused) << address;
+    EXPECT_EQ(parse(udp(k_broadcast, k_guest_ip, 7, address, 53, "data")).kind, Kind::Refused) << address;
+  }
+  EXPECT_EQ(parse(tcp(k_broadcast, 1000, 0x80000001, 80, 5, 0, k_syn)).kind, Kind::Tcp);
+  for (const char last : {0, 1}) {
+    const std::string address = std::string(15, '\0') + last;
+    EXPECT_EQ(parse(tcp6(1000, address, 80, 5, 0, k_syn)).kind, Kind::Refused);
+    EXPECT_EQ(parse(udp6(k_guest_ip6, 7, address, 53, "data")).kind, Kind::Refused);
+    EXPECT_EQ(parse(icmp6(k_guest_ip6, address, 128, "ping")).kind, Kind::Refused);
+  }
+}
+
 TEST(GuestPackets, WhatOfIpv6NobodyAnswersIsRefused) {
   const std::string nobody(16, '\0'), all("\xff\x02" + std::string(13, '\0') + '\x01');
   const std::string mapped(std::string(10, '\0') + "\xff\xff\x0a" + std::string("\0\x02\x0f", 3));

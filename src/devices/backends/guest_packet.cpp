@@ -81,7 +81,8 @@ bool parse_ipv6_packet(std::span<const u8> s, GuestPacket& p) {
   p.protocol = s[6];
   p.source = get_ipv6(s, 8);
   p.destination = get_ipv6(s, 24);
-  if (p.source.is_ipv4() || p.destination.is_ipv4() || p.source.is_multicast6()) return false;
+  if (p.source.is_ipv4() || p.destination.is_ipv4() || p.source.is_multicast6() || p.destination.is_loopback())
+    return false;
   const std::span<const u8> payload = s.subspan(k_ipv6_header, p.payload_bytes);
   if (p.protocol == k_protocol_icmp6) return parse_icmp6(payload, s[7], p);
   if (p.source.is_unspecified()) return false;
@@ -97,6 +98,7 @@ bool parse_ipv4_packet(std::span<const u8> s, GuestPacket& p) {
   p.protocol = s[9];
   p.source = get32(s, 12);
   p.destination = get32(s, 16);
+  if (p.destination.is_loopback()) return false;
   p.packet_bytes = total;
   p.payload_bytes = total - p.header_bytes;
   p.id = get16(s, 4);

@@ -42,8 +42,9 @@ struct GuestPacket {
   }
 };
 
-/// Of IPv6, packets have no extension headers, and are no longer than the network's 1,500 bytes: libslirp takes no
-/// others.
+/// Addresses that are a host's own, of loopback, are on no wire (RFC 1122 3.2.1.3, RFC 4291 2.5.3): what goes to them
+/// is refused, and so does not reach the host's own services. Of IPv6, packets have no extension headers, and are no
+/// longer than the network's 1,500 bytes: libslirp takes no others.
 GuestPacket parse_guest_packet(std::span<const u8> frame);
 
 /// The sum of the pseudo header (RFC 9293 3.1, RFC 8200 8.1), for internet_checksum.

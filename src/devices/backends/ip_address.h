@@ -23,6 +23,10 @@ struct IpAddress {
   constexpr u32 ipv4() const { return static_cast<u32>(low); }
   /// 0.0.0.0 or ::
   constexpr bool is_unspecified() const { return high == 0 && (low == 0 || low == k_mapped); }
+  /// 127.0.0.0/8 or ::1, and 0.0.0.0/8 or ::, which a host takes for it as well.
+  constexpr bool is_loopback() const {
+    return is_ipv4() ? ipv4() >> 24 == 127 || ipv4() >> 24 == 0 : high == 0 && low <= 1;
+  }
   /// Of IPv6 (RFC 4291 2.7).
   constexpr bool is_multicast6() const { return high >> 56 == 0xff; }
 
