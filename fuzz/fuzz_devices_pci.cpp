@@ -11,7 +11,8 @@ using namespace armvisor::devices;
 
 namespace {
 
-constexpr Region k_memory{GuestPa(0x1000'0000), 0x2000'0000}, k_ports{GuestPa(0x3eff'0000), 0x1'0000};
+constexpr Region k_memory{GuestPa(0x1000'0000), 0x2000'0000}, k_ports{GuestPa(0x3eff'0000), 0x1'0000},
+    k_high{GuestPa(0x80'0000'0000), 0x80'0000'0000};
 
 struct World;
 struct Placed final : MovableRegion {
@@ -33,6 +34,7 @@ struct World final : pci::MessageSink {
   std::vector<std::unique_ptr<Placed>> regions;
   pci::HostBridge bridge{{.memory = k_memory,
                           .ports = k_ports,
+                          .high = k_high,
                           .lines = {&lines[0], &lines[1], &lines[2], &lines[3]},
                           .add_region = [this](u64 size, MmioDevice& device) -> MovableRegion& {
                             return *regions.emplace_back(std::make_unique<Placed>(*this, size, device));
@@ -44,7 +46,7 @@ bool Placed::place(GuestPa base) {
   const auto inside = [&](const Region& w) {
     return base.value >= w.base.value && base.value + size <= w.base.value + w.size;
   };
-  if (!inside(k_memory) && !inside(k_ports)) fuzz::fail("a region outside the windows");
+  if (!inside(k_memory) && !inside(k_ports) && !inside(k_high)) fuzz::fail("a region outside the windows");
   if (at) fuzz::fail("a region that is at two places");
   for (const auto& other : world.regions)
     if (other->at && *other->at < base.value + size && base.value < *other->at + other->size) return false;

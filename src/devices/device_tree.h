@@ -25,7 +25,7 @@ struct Region {
 
 /// Where a board has a device, and what it is wired to.
 struct Site {
-  std::array<Region, 3> regions{};  ///< in the order that the class says; those of no size at the end do not exist
+  std::array<Region, 4> regions{};  ///< in the order that the class says; those of no size at the end do not exist
   std::optional<u32> spi{};         ///< the first shared peripheral interrupt that it drives: GIC interrupt ID 32 + spi
   u32 cpus = 1;                     ///< of the machine, for devices with private interrupts or registers
 

@@ -80,7 +80,8 @@ constexpr devices::Region whole(const Placement& p, std::size_t n) {
   return {p.first.regions[n].base, p.first.regions[n].size * p.count};
 }
 
-/// The last part of RAM is for those who use the long descriptors' 40 bits of physical address; all else is for all.
+/// The last part of RAM, and what devices have beyond their needs, is for those who use the long descriptors' 40 bits
+/// of physical address; all else is for all.
 inline constexpr u32 k_short_address_bits = 32, k_long_address_bits = 40;
 constexpr bool is_in_reach(const devices::Region& r, u32 address_bits = k_short_address_bits) {
   return r.size != 0 && r.base.value % k_page_size == 0 && r.base.value + r.size <= u64{1} << address_bits;
@@ -100,8 +101,11 @@ constexpr bool is_sound(const Placement& p, const Board& board) {
   const u32 interrupts = interrupts_of_each(p);
   if (p.first.spi.has_value() != (interrupts != 0)) return false;
   if (p.first.spi && *p.first.spi + p.count * interrupts > devices::Gic::k_spis) return false;
-  for (std::size_t n = 0; n < regions; ++n)
-    if (!is_in_reach(whole(p, n)) || overlap(whole(p, n), board.ram)) return false;
+  for (std::size_t n = 0; n < regions; ++n) {
+    const bool needed = n < needs.regions;  // what is there besides may be for those who use long descriptors
+    if (!is_in_reach(whole(p, n), needed ? k_short_address_bits : k_long_address_bits)) return false;
+    if (overlap(whole(p, n), board.ram)) return false;
+  }
   for (std::size_t n = 1; n < regions; ++n)
     for (std::size_t k = 0; k < n; ++k)
       if (overlap(whole(p, k), whole(p, n))) return false;

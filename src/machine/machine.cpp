@@ -183,13 +183,14 @@ Status Machine::add_virtio(const Placement& slots) {
   return {};
 }
 
-/// Regions of a PCI host bridge: configuration, memory, I/O ports.
+/// Regions of a PCI host bridge: configuration, memory, I/O ports, perhaps memory at 64-bit addresses.
 Status Machine::add_pci(const Placement& placement) {
-  const auto& [config, memory, ports] = placement.first.regions;
+  const auto& [config, memory, ports, high] = placement.first.regions;
   const u32 spi = *placement.first.spi;
   pci_ = std::make_unique<devices::pci::HostBridge>(devices::pci::HostBridge::Wiring{
       .memory = memory,
       .ports = ports,
+      .high = high,
       .lines = {&gic_.spi(spi), &gic_.spi(spi + 1), &gic_.spi(spi + 2), &gic_.spi(spi + 3)},
       .add_region = [this](u64 size, devices::MmioDevice& device) -> devices::MovableRegion& {
         return bus_.add_movable(size, device);
@@ -197,6 +198,7 @@ Status Machine::add_pci(const Placement& placement) {
   AV_TRY(bus_.add(config, *pci_));
   AV_TRY(bus_.add_window(memory, pci_memory_));
   AV_TRY(bus_.add_window(ports, pci_ports_));
+  if (high.size) AV_TRY(bus_.add_window(high, pci_high_));
   const std::vector<Seat> seats = seats_of(options_);
   for (std::size_t i = 0; i < seats.size(); ++i)
     if (seats[i].bus == Seat::Bus::Pci) AV_TRY(add_function(seats[i], std::move(devices_[i])));

@@ -191,7 +191,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   std::unique_ptr<devices::GicV2m> messages_;  ///< null: the board's GIC has no frame for them
   GuestPa message_address_;
   EmptyVirtioSlots empty_slots_;
-  devices::pci::EmptyWindow pci_memory_{"pci-memory"}, pci_ports_{"pci-ports"};
+  devices::pci::EmptyWindow pci_memory_{"pci-memory"}, pci_ports_{"pci-ports"}, pci_high_{"pci-high-memory"};
   std::unique_ptr<devices::pci::HostBridge> pci_;
   std::vector<std::unique_ptr<Timers>> timers_;
   std::unique_ptr<devices::Pl011> uart_, second_uart_;

@@ -91,7 +91,7 @@ void add_other_serials(Line& line, vmm::VmConfig& vm) {
       continue;
     }
     if (!use_chardev(line, vm, c, "serial1", vm.second_console)) continue;
-    vm.boot.board = &machine::virt_board(true, true);
+    vm.boot.board = &board_of(line, true);
     line.outcomes.mapped(c.given.text(), "a second serial line, on " + place_text(vm, vm.second_console));
   }
 }

@@ -52,7 +52,7 @@ std::string machine_help() {
   return "Supported machines are:\nvirt                 QEMU's ARM virtual machine, of any version\n"
          "virt-X.Y             the same\n\nProperties that change nothing here, or the machine:\n"
          "  gic-version=2  virtualization=off  secure=off  mte=off  iommu=none  dumpdtb=FILE  accel=NAME  "
-         "highmem=on|off\n";
+         "highmem=on|off  highmem-mmio=on|off\n";
 }
 
 std::string devices_help() {

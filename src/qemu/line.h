@@ -134,7 +134,7 @@ struct Line {
   std::string gic_version, gic_option;
   std::string dump_dtb;
   u64 memory = u64{128} << 20;
-  bool memory_given = false, high_memory = true;
+  bool memory_given = false, high_memory = true, high_window = true;
   KeyValues smp, memory_keys;  ///< of all -smp and -m: QEMU takes them as one list each
   enum class Accelerators { None, Own, OfMachine } accelerators = Accelerators::None;  ///< by -accel or -machine
   u32 cpus = 1;

@@ -68,7 +68,7 @@ void check_boot(Line& line, const machine::BootConfig& boot) {
 void set_boot(Line& line, machine::BootConfig& boot) {
   add_flash(line, boot);
   check_boot(line, boot);
-  boot.board = &machine::virt_board(false, true);
+  boot.board = &board_of(line, false);
   boot.kernel = line.kernel;
   boot.qemu_kernels = true;
   boot.initrd = line.initrd;
@@ -129,6 +129,11 @@ void check_background(Line& line, const vmm::VmConfig& vm) {
 }
 
 }  // namespace
+
+const machine::Board& board_of(const Line& line, bool two_uarts) {
+  const bool high = line.high_memory && line.high_window;
+  return machine::virt_board(two_uarts, high ? machine::VirtPci::High : machine::VirtPci::Low);
+}
 
 Machine make_machine(Line& line) {
   Machine m;

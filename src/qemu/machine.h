@@ -23,6 +23,7 @@ Machine make_machine(Line& line);
 void check_files(Line& line, bool missing_too);
 
 // Its parts.
+const machine::Board& board_of(const Line& line, bool two_uarts);
 void add_devices(Line& line, vmm::VmConfig& vm);
 void add_consoles(Line& line, vmm::VmConfig& vm);
 void add_semihosting(Line& line, vmm::VmConfig& vm);

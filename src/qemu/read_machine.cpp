@@ -135,8 +135,14 @@ void read_machine(Line& line, const Given& given) {
   read_iommu(line, given, *values);
   if (const auto high = read_bool(line, given, *values, "highmem")) {
     line.high_memory = *high;
-    line.outcomes.mapped(key_of(given, "highmem", *high ? "on" : "off"),
-                         *high ? "RAM may go beyond 4 GiB; all of PCI is below" : "RAM ends below 4 GiB");
+    line.outcomes.mapped(
+        key_of(given, "highmem", *high ? "on" : "off"),
+        *high ? "RAM may go beyond 4 GiB, and PCI has a window there" : "RAM ends below 4 GiB, as does PCI");
+  }
+  if (const auto high = read_bool(line, given, *values, "highmem-mmio")) {
+    line.high_window = *high;
+    line.outcomes.mapped(key_of(given, "highmem-mmio", *high ? "on" : "off"),
+                         *high ? "PCI has a window above 4 GiB" : "PCI has no window above 4 GiB");
   }
   read_flash_nodes(line, given, *values);
   for (const auto& [name, reader] : k_other_names)

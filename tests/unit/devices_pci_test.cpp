@@ -55,6 +55,7 @@ struct World {
   u32 moves = 0;
   HostBridge bridge{{.memory = {GuestPa(0x1000'0000), 0x2000'0000},
                      .ports = {GuestPa(0x3eff'0000), 0x1'0000},
+                     .high = {GuestPa(0x80'0000'0000), 0x80'0000'0000},
                      .lines = {&lines[0], &lines[1], &lines[2], &lines[3]},
                      .add_region = [this](u64 size, MmioDevice&) -> MovableRegion& {
                        return *regions.emplace_back(std::make_unique<Placed>(*this, size));
@@ -139,6 +140,24 @@ TEST(Pci, RegionsAreNowhereOutsideTheWindowsAndUnderOthers) {
   EXPECT_EQ(w.place(3, 4), 0x1000'0000u) << "now that it is gone";
 }
 
+TEST(Pci, RegionsOf64BitAddressesMayBeInTheWindowAbove4GiBAndNoOthers) {
+  World w;
+  w.write(1, 4, 2, 2);
+  for (const u32 high : {0x80u, 0xffu}) {
+    w.write(1, 0x20, 0x1000'4000);
+    w.write(1, 0x24, high);
+    EXPECT_EQ(w.place(1, 4), u64{high} << 32 | 0x1000'4000);
+  }
+  w.write(1, 0x20, 0xffff'c000);
+  EXPECT_EQ(w.place(1, 4), 0xff'ffff'c000u) << "at its end";
+  for (const u32 high : {0x7fu, 0x100u, 0x8000'0080u}) {
+    w.write(1, 0x24, high);
+    EXPECT_EQ(w.place(1, 4), std::nullopt) << std::hex << high;
+  }
+  w.write(1, 0x18, 0);
+  EXPECT_EQ(w.place(1, 2), std::nullopt) << "a register of 32 bits reaches no further";
+}
+
 TEST(Pci, AnyWritesLeaveRegionsApartAndInTheirWindows) {
   std::mt19937 random(7);
   World w;
@@ -154,7 +173,8 @@ TEST(Pci, AnyWritesLeaveRegionsApartAndInTheirWindows) {
   for (const auto& r : w.regions) {
     if (!r->at) continue;
     const bool memory = *r->at >= 0x1000'0000 && *r->at + r->size <= 0x3000'0000;
-    EXPECT_TRUE(memory || (*r->at >= 0x3eff'0000 && *r->at + r->size <= 0x3f00'0000)) << std::hex << *r->at;
+    const bool high = *r->at >= 0x80'0000'0000 && *r->at + r->size <= 0x100'0000'0000;
+    EXPECT_TRUE(memory || high || (*r->at >= 0x3eff'0000 && *r->at + r->size <= 0x3f00'0000)) << std::hex << *r->at;
   }
 }
 

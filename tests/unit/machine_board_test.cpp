@@ -136,7 +136,8 @@ class BoardTest : public testing::TestWithParam<const Board*> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Boards, BoardTest,
-                         testing::Values(&k_virt, &virt_board(true, true), &virt_board(false, true), &k_other, &k_bare),
+                         testing::Values(&k_virt, &virt_board(true, VirtPci::High), &virt_board(false, VirtPci::High),
+                                         &k_other, &k_bare),
                          [](const auto& p) { return std::string(p.param->name); });
 
 std::vector<u32> cells(const void* fdt, int node, const char* name) {
@@ -202,11 +203,14 @@ TEST_P(BoardTest, HasInItsTreeWhatItDescribes) {
   EXPECT_EQ(cells(fdt, fdt_path_offset(fdt, "/timer"), "interrupts")[2], ((1u << board_.max_vcpus) - 1) << 8 | 4);
 }
 
-/// As QEMU 7.2 has it for highmem=off.
+/// As QEMU 10 has it for highmem=off; and for highmem-ecam=off, with the window above 4 GiB.
 TEST(Board, PciInTheTreeIsQemus) {
   FdtConfig config;
-  config.board = &virt_board(false, true);
+  config.board = &virt_board(false, VirtPci::High);
   config.ram_size = 32u << 20;
+  const auto with_window = make_fdt(config);
+  ASSERT_TRUE(with_window) << with_window.error().message;
+  config.board = &virt_board(false, VirtPci::Low);
   const auto made = make_fdt(config);
   ASSERT_TRUE(made) << made.error().message;
   const void* const fdt = made->data();
@@ -218,6 +222,9 @@ TEST(Board, PciInTheTreeIsQemus) {
   EXPECT_EQ(cells(fdt, pci, "bus-range"), (Cells{0, 15}));
   EXPECT_EQ(cells(fdt, pci, "ranges"), (Cells{0x1000000, 0, 0, 0, 0x3eff0000, 0, 0x10000,  //
                                               0x2000000, 0, 0x10000000, 0, 0x10000000, 0, 0x2eff0000}));
+  EXPECT_EQ(cells(with_window->data(), fdt_path_offset(with_window->data(), "/pcie@10000000"), "ranges"),
+            (Cells{0x1000000,  0, 0,          0,         0x3eff0000, 0, 0x10000, 0x2000000, 0,    0x10000000, 0,
+                   0x10000000, 0, 0x2eff0000, 0x3000000, 0x80,       0, 0x80,    0,         0x80, 0}));
   const u32 gic = cells(fdt, fdt_path_offset(fdt, "/intc@8000000"), "phandle")[0];
   const u32 messages = cells(fdt, frame, "phandle")[0];
   EXPECT_EQ(cells(fdt, pci, "msi-map"), (Cells{0, messages, 0, 0x10000}));

@@ -717,9 +717,9 @@ TEST(QemuLine, LinksOverSocketsAreAsQemuSaysThem) {
 TEST(QemuLine, ASecondSerialLineIsASecondUart) {
   const Made m = make("-serial mon:stdio -serial file:log");
   EXPECT_EQ(m.refused(), "");
-  EXPECT_EQ(m.vm().boot.board, &machine::virt_board(true, true));
+  EXPECT_EQ(m.vm().boot.board, &machine::virt_board(true, machine::VirtPci::High));
   EXPECT_EQ(m.at(m.vm().second_console).path, "log");
-  EXPECT_EQ(make("-serial stdio -serial none").vm().boot.board, &machine::virt_board(false, true));
+  EXPECT_EQ(make("-serial stdio -serial none").vm().boot.board, &machine::virt_board(false, machine::VirtPci::High));
   EXPECT_NE(make("-serial stdio -serial stdio").refused(), "");
 }
 

@@ -14,10 +14,17 @@ constexpr Identity k_identity = {
 constexpr u32 k_config_size = 0x1000;  // of one function
 constexpr u32 k_first_pin = 1;         // INTA#, as interrupt-map counts
 // First cell of an address in "ranges" (IEEE 1275 PCI bus binding).
-constexpr u32 k_space_ports = 0x0100'0000, k_space_memory = 0x0200'0000;
+constexpr u32 k_space_ports = 0x0100'0000, k_space_memory = 0x0200'0000, k_space_memory64 = 0x0300'0000;
 
 u32 high(u64 v) { return static_cast<u32>(v >> 32); }
 u32 low(u64 v) { return static_cast<u32>(v); }
+
+/// A window of memory, whose addresses are the same on both sides.
+void describe_window(std::vector<u32>& ranges, u32 space, const Region& window) {
+  const u64 base = window.base.value;
+  ranges.insert(ranges.end(),
+                {space, high(base), low(base), high(base), low(base), high(window.size), low(window.size)});
+}
 
 /// Which line a slot's pin is on: neighbours share none. `pin`: 0 is INTA#.
 constexpr u32 line_of(u32 slot, u32 pin) { return (slot + pin) % HostBridge::k_lines; }
@@ -58,9 +65,12 @@ void HostBridge::describe(TreeWriter& tree, const Site& site) {
   tree.empty("dma-coherent");
   tree.cells("msi-map", {0, static_cast<u32>(Phandle::Messages), 0, 1 << 16});  // of all functions
   tree.reg({&config, 1});
-  tree.cells("ranges", {k_space_ports, 0, 0, high(ports.base.value), low(ports.base.value), high(ports.size),
-                        low(ports.size), k_space_memory, high(memory.base.value), low(memory.base.value),
-                        high(memory.base.value), low(memory.base.value), high(memory.size), low(memory.size)});
+  std::vector<u32> ranges = {k_space_ports,  0, 0, high(ports.base.value), low(ports.base.value), high(ports.size),
+                             low(ports.size)};
+  describe_window(ranges, k_space_memory, memory);
+  if (const Region& high_window = site.regions[3]; high_window.size)
+    describe_window(ranges, k_space_memory64, high_window);
+  tree.cells("ranges", ranges);
   describe_interrupts(tree, *site.spi);
   tree.end();
 }
@@ -125,10 +135,12 @@ void HostBridge::mmio_write(u64 offset, u32 size, u64 value) {
 std::optional<GuestPa> HostBridge::wanted(const Mapping& m) const {
   const auto address = m.function->config().bar_address(m.bar.index, m.bar.kind);
   if (!address) return std::nullopt;
-  const Region& window = m.bar.kind == BarKind::Io ? wiring_.ports : wiring_.memory;
-  const u64 offset = m.bar.kind == BarKind::Io ? *address : *address - window.base.value;
-  if (offset >= window.size || m.bar.size > window.size - offset) return std::nullopt;
-  return window.base + offset;
+  const bool port = m.bar.kind == BarKind::Io;
+  for (const Region& window : {port ? wiring_.ports : wiring_.memory, port ? Region{} : wiring_.high}) {
+    const u64 offset = port ? *address : *address - window.base.value;
+    if (offset < window.size && m.bar.size <= window.size - offset) return window.base + offset;
+  }
+  return std::nullopt;
 }
 
 /// Moves regions as the registers say. Of two that overlap the one that was there first has the place; the other is

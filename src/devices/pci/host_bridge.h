@@ -23,14 +23,15 @@ class HostBridge final : public MmioDevice {
 
   struct Wiring {
     Region memory, ports;
+    Region high{};  ///< for addresses of 64 bits; of no size: there is none
     std::array<IrqLine*, k_lines> lines;
     /// Has a region for a device, nowhere yet, which lives as long as the bridge.
     std::function<MovableRegion&(u64 size, MmioDevice& device)> add_region;
   };
   explicit HostBridge(Wiring wiring);
 
-  /// Regions: configuration spaces, memory window, window of I/O ports. Its interrupts are the site's and the next
-  /// three.
+  /// Regions: configuration spaces, memory window, window of I/O ports, and perhaps that for addresses of 64 bits. Its
+  /// interrupts are the site's and the next three.
   static void describe(TreeWriter& tree, const Site& site);
 
   /// INTA# of a slot's functions. (The line may be set by any thread.)
