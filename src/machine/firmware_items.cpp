@@ -72,9 +72,9 @@ Result<std::shared_ptr<const FwCfgItems>> read_items(const BootConfig& config, c
               {FwCfgKey::CpuCount, devices::fw_cfg_number(config.vcpus, 2)},
               {FwCfgKey::BootMenu, devices::fw_cfg_number(options.boot_menu, 2)}};
   if (config.kernel_for_firmware && !config.kernel.empty()) AV_TRY(add_kernel(config, items, stop));
-  // The board's own: no device is preferred, and no disk has a geometry of its own.
+  // The board's own; no disk has a geometry of its own.
   Files files{{"bios-geometry", {}},
-              {"bootorder", {}},
+              {"bootorder", {options.boot_order.begin(), options.boot_order.end()}},
               {"etc/boot-fail-wait", devices::fw_cfg_number(options.fail_wait_ms, 4)}};
   if (options.menu_wait_ms) files["etc/boot-menu-wait"] = devices::fw_cfg_number(*options.menu_wait_ms, 2);
   AV_TRY(add_files(config, files, stop));

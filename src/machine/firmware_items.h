@@ -22,7 +22,8 @@ struct FirmwareOptions {
     std::string content{};
   };
   std::vector<File> files{};
-  bool graphics = false;  ///< there would be a window
+  std::string boot_order{};  ///< what to boot from first, in QEMU's form with its terminator; empty: whatever there is
+  bool graphics = false;     ///< there would be a window
   bool boot_menu = false;
   std::optional<u16> menu_wait_ms{};  ///< for which firmware offers a menu
   u32 fail_wait_ms = ~u32{0};         ///< after which firmware that finds nothing to boot resets the machine; ~0: never

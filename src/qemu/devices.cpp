@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "devices/virtio/console.h"
+#include "qemu/boot_order.h"
 #include "qemu/device_properties.h"
 #include "qemu/machine.h"
 #include "qemu/options.h"
@@ -20,6 +21,7 @@ class Adder {
   void add_named();
   void add_drives_of_board();
   void tell_unused();
+  std::string boot_order() const { return boot_order_.text(line_.strict_boot); }
 
  private:
   using Place = Result<machine::Seat>;
@@ -46,6 +48,7 @@ class Adder {
   Outcomes& out_;
   Seats seats_;
   ScsiBuses scsi_buses_;
+  BootOrder boot_order_;
   struct Controller {
     std::string id;
     std::size_t index;  ///< among the machine's devices
@@ -160,7 +163,9 @@ void Adder::add_card_device(Device& device, const DeviceRow& row) {
   if (netdev && netdev->empty())
     return out_.refused(key_of(device.given, "netdev", {}), "expected the id of a -netdev, found nothing; name one");
   const auto card = row.kind == DeviceKind::Ethernet ? machine::NetworkSpec::Card::E1000 : machine::NetworkSpec::Card{};
-  add_card({device.given, netdev.value_or(""), mac, card}, seats_.of(line_, device, row.bus));
+  const auto place = seats_.of(line_, device, row.bus);
+  add_card({device.given, netdev.value_or(""), mac, card}, place);
+  if (place) boot_order_.take(line_, device, *place, true);
   finish(device, row);
 }
 
@@ -201,7 +206,9 @@ Drive* Adder::take_drive(Device& device) {
 void Adder::add_disk_device(Device& device, const DeviceRow& row) {
   const Drive* const drive = take_drive(device);
   if (!drive) return;
-  add(device.given, disk_text(*drive), seats_.of(line_, device, row.bus), disk_spec(*drive, line_.snapshot));
+  const auto place = seats_.of(line_, device, row.bus);
+  add(device.given, disk_text(*drive), place, disk_spec(*drive, line_.snapshot));
+  if (place) boot_order_.take(line_, device, *place, false);
   finish(device, row);
 }
 
@@ -225,6 +232,7 @@ void Adder::add_scsi_unit(Device& device, const DeviceRow& row) {
   if (const auto name = device.properties.take("device_id")) unit.name = *name;
   out_.mapped(device.given.text(), fmt::format("{} {} at SCSI target {}, LUN {}", cd_rom ? "CD-ROM" : "disk",
                                                unit.disk.path, unit.address.target, unit.address.lun));
+  boot_order_.take(line_, device, vm_.seats[place->host], false, &unit.address);
   std::get<machine::ScsiSpec>(vm_.devices[place->host]).units.push_back(std::move(unit));
   finish(device, row);
 }
@@ -402,6 +410,7 @@ void add_devices(Line& line, vmm::VmConfig& vm) {
   adder.add_named();
   adder.add_drives_of_board();
   adder.tell_unused();
+  vm.boot.items.boot_order = adder.boot_order();
 }
 
 }  // namespace armvisor::qemu

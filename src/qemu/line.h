@@ -145,6 +145,7 @@ struct Line {
   std::optional<std::string> append;
   std::vector<std::string> data_folders;  ///< -L
   machine::FirmwareOptions firmware_options;
+  bool strict_boot = false;  ///< from nothing that has no bootindex=
   std::vector<Given> smbios;
 
   std::vector<Drive> drives;

@@ -75,8 +75,12 @@ void read_boot(Line& line, const Given& given) {
     options.fail_wait_ms = static_cast<u32>(*wait);
     told("reboot-timeout");
   }
+  if (const auto on = read_bool(line, given, *values, "strict")) {
+    line.strict_boot = *on;
+    told("strict");
+  }
   const bool others = !values->left().empty();
-  if (check_keys(line, given, *values, "order=order,splash=text,strict=bool") && others)
+  if (check_keys(line, given, *values, "order=order,splash=text") && others)
     line.outcomes.ignored(given.text(), "firmware of this board looks for no such order, and nothing shows a picture");
 }
 

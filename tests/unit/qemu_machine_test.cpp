@@ -549,6 +549,45 @@ TEST(QemuLine, WhatFirmwareIsToldByFwCfg) {
     EXPECT_NE(make(text).refused(), "") << text;
 }
 
+/// What fw_cfg of QEMU 10 has of the same lines.
+TEST(QemuLine, FirmwareIsToldWhatToBootFromInTheOrderOfBootindex) {
+  const auto order = [](const std::string& text) {
+    const Made m = make(text);
+    EXPECT_EQ(m.refused(), "") << text;
+    return m.vm().boot.items.boot_order;
+  };
+  const auto file = [](std::string text) { return text + '\0'; };
+  const std::string drives = "-nic none -drive if=none,id=a,file=a,format=raw -drive if=none,id=b,file=b,format=raw ";
+  EXPECT_EQ(order(drives), "");
+  EXPECT_EQ(order(drives + "-device virtio-blk-device,drive=a,bootindex=3 -device virtio-blk-pci,drive=b,bootindex=1 "
+                           "-device virtio-net-device,bootindex=2 -device virtio-net-pci,bootindex=7"),
+            file("/pci@ffffffffffffffff/scsi@1/disk@0,0\n/virtio-mmio@000000000a003c00/ethernet-phy@0\n"
+                 "/virtio-mmio@000000000a003e00/disk@0,0\n/pci@ffffffffffffffff/ethernet@2/ethernet-phy@0"));
+  EXPECT_EQ(order(drives + "-device virtio-scsi-pci -device scsi-hd,drive=a,bootindex=3 "
+                           "-device scsi-cd,drive=b,bootindex=1,lun=2,scsi-id=4 -device e1000,bootindex=0"),
+            file("/pci@ffffffffffffffff/ethernet@2/ethernet-phy@0\n"
+                 "/pci@ffffffffffffffff/scsi@1/channel@0/disk@4,2\n"
+                 "/pci@ffffffffffffffff/scsi@1/channel@0/disk@0,0"));
+  EXPECT_EQ(order(drives + "-device virtio-scsi-device -device scsi-hd,drive=a,bootindex=3 "
+                           "-device virtio-blk-pci,drive=b,bootindex=-1"),
+            file("/virtio-mmio@000000000a003e00/channel@0/disk@0,0"));
+  EXPECT_EQ(order(drives + "-device virtio-blk-pci,drive=b,addr=1f.0,multifunction=on "
+                           "-device virtio-blk-pci,drive=a,bootindex=3,addr=1f.3 -boot strict=on"),
+            file("/pci@ffffffffffffffff/scsi@1f,3/disk@0,0\nHALT"));
+  for (const char* wrong :
+       {"-device virtio-blk-pci,drive=a,bootindex=1 -device virtio-blk-pci,drive=b,bootindex=1",
+        "-device virtio-blk-pci,drive=a,bootindex=2147483648", "-device virtio-rng-pci,bootindex=1"})
+    EXPECT_NE(make(drives + wrong).refused(), "") << wrong;
+}
+
+TEST(QemuLine, PciHasAWindowAbove4GiBUnlessItIsTurnedOff) {
+  const auto board = [](const std::string& text) { return make(text).vm().boot.board; };
+  EXPECT_EQ(board("-M virt"), &machine::virt_board(false, machine::VirtPci::High));
+  EXPECT_EQ(board("-M virt,highmem=on -serial stdio -serial null"), &machine::virt_board(true, machine::VirtPci::High));
+  for (const char* off : {"-M virt,highmem=off", "-M virt,highmem-mmio=off"})
+    EXPECT_EQ(board(off), &machine::virt_board(false, machine::VirtPci::Low)) << off;
+}
+
 TEST(QemuLine, NetworksAreNamedInManyWays) {
   for (const char* text :
        {"-net nic,model=virtio,macaddr=52:54:00:00:00:01 -net user,hostfwd=tcp::2222-:22",
