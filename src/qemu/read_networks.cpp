@@ -8,10 +8,18 @@ namespace {
 void check_kind(Line& line, Netdev& netdev) {
   if (netdev.kind == "user" || netdev.kind == "tap" || netdev.kind == "bridge" || is_link(netdev.kind)) return;
   const std::string where = key_of(netdev.given, netdev.kind, {});
-  for (const std::string_view other : {"vde", "l2tpv3", "vhost-user", "vhost-vdpa", "hubport", "passt", "af-xdp"})
+  constexpr std::pair<std::string_view, std::string_view> k_others[] = {
+      {"vde", "there is no VDE here; vde_plug joins its switch to a tap interface"},
+      {"l2tpv3", "there is no L2TPv3 here; ip l2tp joins a tunnel to a tap interface by a bridge"},
+      {"vhost-user", "frames are not handed over in shared memory; passt and others also take stream"},
+      {"vhost-vdpa", "no device of the host is given to the guest"},
+      {"hubport", "cards are not connected to each other; dgram with a multicast address connects machines"},
+      {"passt", "passt is not started here; start it and use stream with its socket"},
+      {"af-xdp", "there is no AF_XDP here; use a tap interface"}};
+  for (const auto& [other, why] : k_others)
     if (netdev.kind == other)
       return refuse(line, netdev, where,
-                    "expected user, tap, bridge, socket, stream or dgram: there is no other network here; change it");
+                    "expected user, tap, bridge, socket, stream or dgram: " + std::string(why) + "; change it");
   refuse(line, netdev, where,
          "expected user, tap, bridge, socket, stream or dgram, found no network of QEMU's; change it");
 }
@@ -145,13 +153,15 @@ void check_tap_keys(Line& line, Netdev& netdev, const KeyValues& values) {
                "expected none with " + std::string(key) + "=; leave out one");
   };
   check("fd", of_name);
+  check("fds", {"ifname", "script", "downscript", "vnet_hdr", "queues", "fd", "helper", "vhostfd"});
   check("fd", {"helper"});
   check("helper", of_name);
 }
 
 void read_tap(Line& line, Netdev& netdev, KeyValues& values) {
   check_tap_keys(line, netdev, values);
-  const auto fd = values.take("fd"), helper = values.take("helper");
+  const auto fds = values.take("fds"), helper = values.take("helper");
+  const auto fd = fds ? fds : values.take("fd");
   const bool is_open = fd || helper;
   netdev.tap.interface = values.take("ifname").value_or("");
   netdev.tap.up_script = script(values, "script", is_open ? "" : k_up_script);
@@ -162,12 +172,18 @@ void read_tap(Line& line, Netdev& netdev, KeyValues& values) {
     refuse(line, netdev, key_of(netdev.given, "helper", {}), "expected a program, found nothing; name one");
   if (fd) {
     const auto number = parse_unsigned(*fd);
-    if (!number || *number > 1'000'000)
-      refuse(line, netdev, key_of(netdev.given, "fd", *fd), "expected the number of an open descriptor; change it");
+    const std::string where = key_of(netdev.given, fds ? "fds" : "fd", *fd);
+    if (fds && fd->find(':') != std::string::npos)
+      refuse(line, netdev, where,
+             "expected one descriptor, as there is one queue here, and what the kernel puts into the others would be "
+             "lost; name one, of an interface without multi_queue");
+    else if (!number || *number > 1'000'000)
+      refuse(line, netdev, where, "expected the number of an open descriptor; change it");
     else
       netdev.tap.fd = static_cast<int>(*number);
   }
-  ignore_keys(line, netdev.given, values, {"vhost", "vhostforce", "sndbuf", "vnet_hdr", "queues", "poll-us"},
+  ignore_keys(line, netdev.given, values,
+              {"vhost", "vhostforce", "vhostfd", "vhostfds", "sndbuf", "vnet_hdr", "queues", "poll-us"},
               "about how fast frames go");
   refuse_unknown_keys(line, netdev.given, values);
 }

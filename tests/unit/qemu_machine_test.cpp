@@ -710,11 +710,14 @@ TEST(QemuLine, BridgesAreReachedByQemusHelper) {
   EXPECT_EQ(tap("bridge,id=t").up_script, "");
   EXPECT_EQ(tap("bridge,id=t,br=virbr0,helper=/h").bridge, "virbr0");
   EXPECT_EQ(tap("tap,id=t,helper=/h").helper, "/h");
+  EXPECT_EQ(tap("tap,id=t,fds=3,vhost=on,vhostfds=4").fd, 3) << "one queue";
   EXPECT_EQ(tap("tap,id=t,helper=/h").bridge, "br0");
   EXPECT_EQ(tap("tap,id=t,helper=/h").up_script, "");
   for (const char* text :
        {"bridge,id=t,helper=", "bridge,id=t,ifname=a", "tap,id=t,helper=/h,ifname=a", "tap,id=t,helper=/h,script=no",
-        "tap,id=t,fd=3,ifname=a", "tap,id=t,fd=3,helper=/h", "tap,id=t,fd=3,downscript=no", "tap,id=t,fd=x"})
+        "tap,id=t,fd=3,ifname=a", "tap,id=t,fd=3,helper=/h", "tap,id=t,fd=3,downscript=no", "tap,id=t,fd=x",
+        "tap,id=t,fds=3:4", "tap,id=t,fds=3,fd=4", "tap,id=t,fds=3,ifname=a", "tap,id=t,fds=3,queues=1",
+        "tap,id=t,fds=", "vde,id=t,sock=/s", "hubport,id=t,hubid=0"})
     EXPECT_NE(make(std::string("-device virtio-net-device,netdev=t -netdev ") + text).refused(), "") << text;
 }
 
