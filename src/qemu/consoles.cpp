@@ -157,6 +157,7 @@ std::string place_text(const vmm::VmConfig& vm, devices::ChardevIndex index) {
     case Kind::Pty: return "a pseudo-terminal";
     case Kind::File: return "the file " + where.path;
     case Kind::Pipe: return "the pipe " + where.path;
+    case Kind::Udp: return "datagrams to " + where.socket.at.text();
     case Kind::Socket: return "the socket " + where.socket.text();
     case Kind::None:
     case Kind::Own: break;

@@ -18,6 +18,7 @@ Json chardev_json(const Machine& m, devices::ChardevIndex index) {
     case Kind::Pty: return "pty";
     case Kind::File: return "file:" + where.path;
     case Kind::Pipe: return "pipe:" + where.path;
+    case Kind::Udp: return "udp:" + where.socket.at.text() + "@" + where.local.text();
     case Kind::Socket: return where.socket.text();
     case Kind::None:
     case Kind::Own: break;
@@ -48,7 +49,8 @@ void set_link(Json& j, const devices::FrameLinkOptions& link) {
 void set_user(Json& j, const devices::UserNetworkOptions& user) {
   j["dhcpstart"] = devices::ipv4_text(user.first_lease);
   if (!user.ipv4) j["ipv4"] = false;
-  if (user.ipv6) j["ipv6-net"] = fmt::format("{}/{}", devices::ip_text(user.network6), user.network6_bits);
+  const std::string prefix = devices::ip_text(user.network6);
+  if (user.ipv6) j["ipv6-net"] = fmt::format("{}/{}", prefix.substr(1, prefix.size() - 2), user.network6_bits);
 }
 
 Json device_json(const Machine&, const machine::NetworkSpec& spec) {

@@ -33,6 +33,16 @@ std::optional<u64> read_reconnect(Line& line, Chardev& c, KeyValues& values) {
   return wait;
 }
 
+/// ipv4= and ipv6=, of which one that is on turns the other off.
+void read_versions(Line& line, Chardev& c, KeyValues& values, devices::SocketAddress& at) {
+  for (const auto& [key, allowed] : {std::pair{"ipv4", &at.ipv4}, {"ipv6", &at.ipv6}})
+    if (const auto on = read_bool(line, c.given, values, key)) {
+      bool& other = allowed == &at.ipv4 ? at.ipv6 : at.ipv4;
+      *allowed = *on;
+      if (*on && !values.find(allowed == &at.ipv4 ? "ipv6" : "ipv4")) other = false;
+    }
+}
+
 void read_socket_address(Line& line, Chardev& c, KeyValues& values) {
   devices::SocketAddress& at = c.where.socket.at;
   using Family = devices::SocketAddress::Family;
@@ -59,12 +69,7 @@ void read_socket_address(Line& line, Chardev& c, KeyValues& values) {
     if (const auto on = read_bool(line, c.given, values, key); on && *on && key == "abstract")
       refuse(line, c, key_of(c.given, key, "on"), "expected a socket with a file's name; leave it out");
   if (places != 1) refuse(line, c, c.given.text(), "expected one of path=, port= and fd=; give it one");
-  for (const auto& [key, allowed] : {std::pair{"ipv4", &at.ipv4}, {"ipv6", &at.ipv6}})
-    if (const auto on = read_bool(line, c.given, values, key)) {
-      bool& other = allowed == &at.ipv4 ? at.ipv6 : at.ipv4;
-      *allowed = *on;
-      if (*on && !values.find(allowed == &at.ipv4 ? "ipv6" : "ipv4")) other = false;
-    }
+  read_versions(line, c, values, at);
 }
 
 void read_socket(Line& line, Chardev& c, KeyValues& values) {
@@ -82,6 +87,24 @@ void read_socket(Line& line, Chardev& c, KeyValues& values) {
     refuse(line, c, c.given.text(), "expected reconnect= for a client, found a server; leave out one");
   values.take("delay");  // characters always go at once
   values.take("nodelay");
+}
+
+/// One end of datagrams: an address over IP whose host and port may be left out.
+devices::SocketAddress datagram_end(const std::string& host, const std::string& port) {
+  devices::SocketAddress at;
+  at.family = devices::SocketAddress::Family::Inet;
+  at.host = host;
+  at.port = port;
+  return at;
+}
+
+void read_datagrams(Line& line, Chardev& c, KeyValues& values) {
+  c.where.kind = Kind::Udp;
+  const std::string port = values.take("port").value_or("");
+  if (port.empty()) refuse(line, c, c.given.text(), "expected port=, where datagrams go; name it");
+  c.where.socket.at = datagram_end(values.take("host").value_or(""), port);
+  c.where.local = datagram_end(values.take("localaddr").value_or(""), values.take("localport").value_or("0"));
+  read_versions(line, c, values, c.where.socket.at);
 }
 
 /// The keys that all kinds have.
@@ -117,11 +140,13 @@ void read_kind(Line& line, Chardev& c, const std::string& kind, KeyValues& value
     if (c.where.path.empty()) refuse(line, c, c.given.text(), "expected path=PATH; name it");
   } else if (kind == "socket") {
     read_socket(line, c, values);
+  } else if (kind == "udp") {
+    read_datagrams(line, c, values);
   } else {
     refuse(
         line, c, key_of(c.given, kind, {}),
-        "expected stdio, a file, a pipe, a socket, a pseudo-terminal (pty) or null: QEMU's other places are not here; "
-        "change it");
+        "expected stdio, a file, a pipe, a socket, udp, a pseudo-terminal (pty) or null: QEMU's other places are not "
+        "here; change it");
   }
 }
 
@@ -137,6 +162,23 @@ void read_place_list(Line& line, Chardev& c, const std::string& kind, std::strin
   }
   read_kind(line, c, kind, *values);
   if (!c.refused) refuse_unknown_keys(line, c.given, *values);
+}
+
+/// [HOST]:PORT[@[ADDRESS]:PORT]
+void read_datagram_places(Line& line, Chardev& c, std::string_view text) {
+  const std::size_t at = std::min(text.find('@'), text.size());
+  KeyValues values;
+  const auto add = [&](std::string_view end, const char* host, const char* port) {
+    const auto place = devices::split_host_and_port(end);
+    if (!place)
+      return refuse(line, c, c.given.text(),
+                    "expected [HOST]:PORT[@[ADDRESS]:PORT], found '" + std::string(text) + "'; change it");
+    values.add(host, place->host);
+    values.add(port, place->port);
+  };
+  add(text.substr(0, at), "host", "port");
+  if (at < text.size()) add(text.substr(at + 1), "localaddr", "localport");
+  if (!c.refused) read_kind(line, c, "udp", values);
 }
 
 }  // namespace
@@ -173,11 +215,12 @@ Chardev read_place(Line& line, const Given& given, std::string_view text) {
   } else if (kind == "tcp" || kind == "telnet") {
     c.where.socket.telnet = kind == "telnet";
     read_place_list(line, c, "socket", rest, "address");
+  } else if (kind == "udp") {
+    read_datagram_places(line, c, rest);
   } else {
-    refuse(
-        line, c, given.text(),
-        "expected stdio, pty, null, none, file:, pipe:, unix:, tcp:, telnet: or chardev:; QEMU's other places are not "
-        "here; change it");
+    refuse(line, c, given.text(),
+           "expected stdio, pty, null, none, file:, pipe:, unix:, tcp:, udp:, telnet: or chardev:; QEMU's other places "
+           "are not here; change it");
   }
   return c;
 }

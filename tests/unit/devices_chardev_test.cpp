@@ -18,6 +18,7 @@
 #include "devices/chardev/descriptor_chardev.h"
 #include "devices/chardev/pty_chardev.h"
 #include "devices/chardev/socket_chardev.h"
+#include "devices/chardev/udp_chardev.h"
 #include "unit/fake_chardev.h"
 
 namespace armvisor::devices {
@@ -471,6 +472,47 @@ TEST(DescriptorChardev, ATerminalIsRawFromTheStartToTheEnd) {
   EXPECT_EQ(after.c_lflag, before.c_lflag);
   close(master);
   close(slave);
+}
+
+TEST(UdpChardev, DatagramsComeAndGoAndNobodyWaits) {
+  const auto place = [](const std::string& port) {
+    SocketAddress at;
+    at.family = SocketAddress::Family::Inet;
+    at.host = "127.0.0.1";
+    at.port = port;
+    return at;
+  };
+  Fd peer(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in name{AF_INET, 0, {htonl(INADDR_LOOPBACK)}, {}};
+  socklen_t size = sizeof name;
+  ASSERT_EQ(::bind(peer.get(), reinterpret_cast<const sockaddr*>(&name), size), 0);
+  ::getsockname(peer.get(), reinterpret_cast<sockaddr*>(&name), &size);
+  auto made = UdpChardev::create("--serial", place(std::to_string(ntohs(name.sin_port))), place("0"));
+  ASSERT_TRUE(made) << made.error().message;
+  UdpChardev& chardev = **made;
+  EXPECT_EQ(chardev.filename(), "udp");
+  User user(chardev);
+  ASSERT_TRUE(chardev.start());
+  chardev.write(bytes("one"));
+  EXPECT_TRUE(chardev.offer(bytes("two")));
+  char text[16] = {};
+  size = sizeof name;
+  EXPECT_EQ(::recvfrom(peer.get(), text, sizeof text, 0, reinterpret_cast<sockaddr*>(&name), &size), 3);
+  EXPECT_EQ(std::string_view(text, 3), "one") << "each is one datagram";
+  EXPECT_EQ(::recv(peer.get(), text, sizeof text, 0), 3);
+  user.limit(2);
+  const auto answer = [&](std::string_view s) {
+    return ::sendto(peer.get(), s.data(), s.size(), 0, reinterpret_cast<const sockaddr*>(&name), size);
+  };
+  EXPECT_EQ(answer("abc"), 3);
+  EXPECT_EQ(answer("d"), 1);
+  EXPECT_TRUE(user.wait_for_input("ab"));
+  user.limit(100);
+  EXPECT_TRUE(user.wait_for_input("abcd")) << "what was not taken comes again";
+  peer.reset();
+  for (int i = 0; i < 1000; ++i) chardev.write(bytes(std::string(60'000, 'x')));  // nobody is there
+  chardev.stop();
+  EXPECT_FALSE(UdpChardev::create("--serial", place("nonsense"), place("0")));
 }
 
 TEST(PtyChardev, UsersComeAndGoAndReadSlowly) {

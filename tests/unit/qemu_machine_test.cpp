@@ -838,12 +838,26 @@ TEST(QemuLine, SocketsOfChardevsAndOfSerialLines) {
   EXPECT_TRUE(make("-serial chardev:c -chardev file,id=c,path=f,append=on").console().append);
   for (const char* wrong :
        {"-chardev socket,id=c", "-chardev socket,id=c,path=p,port=1", "-serial unix:", "-serial tcp:a",
-        "-serial tcp:a:1,server,reconnect=1", "-chardev socket,id=c,path=p,websocket=on", "-chardev udp,id=c,port=1",
-        "-serial udp::1", "-serial tcp:a:1,reconnect=x",
+        "-serial tcp:a:1,server,reconnect=1", "-chardev socket,id=c,path=p,websocket=on", "-chardev udp,id=c",
+        "-serial udp:1", "-serial udp::1@2", "-serial udp:", "-serial tcp:a:1,reconnect=x",
         "-chardev null,id=c -serial chardev:c -serial chardev:c -chardev null,id=c",
         "-chardev socket,id=c,path=p -serial chardev:c -serial chardev:c"})
     EXPECT_NE(make(wrong).refused(), "") << wrong;
   EXPECT_EQ(make("-chardev socket,id=c,path=p,mux=on -serial chardev:c -serial chardev:c").refused(), "");
+}
+
+TEST(QemuLine, SerialLinesMayBeDatagrams) {
+  const auto places = [](const std::string& line) {
+    const Made m = make("-display none " + line);
+    EXPECT_EQ(m.refused(), "") << line;
+    const devices::ChardevOptions& where = m.console();
+    EXPECT_EQ(where.kind, devices::ChardevOptions::Kind::Udp) << line;
+    return where.socket.at.text() + " " + where.local.text();
+  };
+  EXPECT_EQ(places("-serial udp::4555"), ":4555 :0");
+  EXPECT_EQ(places("-serial udp:h:4555@127.0.0.1:4556"), "h:4555 127.0.0.1:4556");
+  EXPECT_EQ(places("-serial udp:h:1@:2"), "h:1 :2");
+  EXPECT_EQ(places("-chardev udp,id=c,host=h,port=1,localaddr=a,localport=2,ipv4=on -serial chardev:c"), "h:1 a:2");
 }
 
 TEST(QemuLine, IdsAreOfQemusGrammarAndThereOnceOfAKind) {

@@ -34,14 +34,15 @@ struct SocketOptions {
 };
 
 struct ChardevOptions {
-  enum class Kind { Stdio, Pty, File, Pipe, Socket, None, Own };
+  enum class Kind { Stdio, Pty, File, Pipe, Socket, Udp, None, Own };
   Kind kind = Kind::Stdio;
-  std::string path;     ///< of File; of Pipe: PATH.in and PATH.out, or PATH alone
-  std::string input;    ///< of File: where input comes from; empty: there is none
-  bool append = false;  ///< File is not emptied
-  SocketOptions socket{};
+  std::string path;                                  ///< of File; of Pipe: PATH.in and PATH.out, or PATH alone
+  std::string input;                                 ///< of File: where input comes from; empty: there is none
+  bool append = false;                               ///< File is not emptied
+  SocketOptions socket{};                            ///< of Udp: where datagrams go
+  SocketAddress local{};                             ///< of Udp: where they come to
   std::function<std::unique_ptr<Chardev>()> make{};  ///< of Own: what the program itself has at the other end
-  std::string log_file{};  ///< a copy of the output goes there
+  std::string log_file{};                            ///< a copy of the output goes there
   bool log_append = false;
   ConsoleKeys keys{};
   bool mux = false;                  ///< it may have several users

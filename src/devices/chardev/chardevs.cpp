@@ -12,6 +12,7 @@
 #include "devices/chardev/descriptor_chardev.h"
 #include "devices/chardev/pty_chardev.h"
 #include "devices/chardev/socket_chardev.h"
+#include "devices/chardev/udp_chardev.h"
 
 namespace armvisor::devices {
 namespace {
@@ -82,6 +83,10 @@ Result<std::unique_ptr<Chardev>> Chardevs::make(Item& item, const World& world, 
     case Kind::Pipe: return make_pipe(options);
     case Kind::Socket: {
       AV_TRY_ASSIGN(auto socket, SocketChardev::create(options.option, options.socket, stop_fd));
+      return std::unique_ptr<Chardev>(std::move(socket));
+    }
+    case Kind::Udp: {
+      AV_TRY_ASSIGN(auto socket, UdpChardev::create(options.option, options.socket.at, options.local));
       return std::unique_ptr<Chardev>(std::move(socket));
     }
   }
