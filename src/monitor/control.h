@@ -1,5 +1,8 @@
 #pragma once
-// What a monitor asks of the machine that it controls. (any thread; nothing waits for the guest)
+// What a monitor asks of the machine that it controls. (any thread; nothing waits for the guest, but vCPUs may
+// be stopped for a moment)
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -61,6 +64,10 @@ class MachineControl {
   /// "tcp:ADDRESS:PORT-ADDRESS:PORT", or without the second half, on the user network of that id; empty: the first.
   virtual Status add_forward(const std::string& network, const std::string& forward) = 0;
   virtual Status remove_forward(const std::string& network, const std::string& forward) = 0;
+  /// A vCPU's, as QEMU's "info registers" has them.
+  virtual std::string registers(u32 cpu) = 0;
+  /// By the translation tables that a vCPU has in force, or without one by physical addresses; devices are read, too.
+  virtual Status read_memory(std::optional<u32> cpu, u64 address, std::span<u8> out) = 0;
 
  protected:
   ~MachineControl() = default;

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "monitor/memory_dump.h"
+
 namespace armvisor::monitor {
 namespace {
 
@@ -38,7 +40,7 @@ struct Command {
 
 struct Info {
   std::string_view name;
-  std::string (*function)(MachineControl&);
+  std::string (*function)(MachineControl&, const Words&);  ///< of the words behind its name
   std::string_view help;
 };
 
@@ -46,7 +48,7 @@ std::string error_text(const Status& status) { return status ? std::string() : s
 
 // --- info
 
-std::string info_block(MachineControl& m) {
+std::string info_block(MachineControl& m, const Words&) {
   std::string text;
   for (const BlockInfo& b : m.blocks())
     text += (text.empty() ? "" : "\n") + b.device + ": " + b.file + " (" + b.format +
@@ -54,13 +56,13 @@ std::string info_block(MachineControl& m) {
   return text;
 }
 
-std::string info_chardev(MachineControl& m) {
+std::string info_chardev(MachineControl& m, const Words&) {
   std::string text;
   for (const ChardevInfo& c : m.chardevs_in_use()) text += c.label + ": filename=" + c.filename + "\n";
   return text;
 }
 
-std::string info_cpus(MachineControl& m) {
+std::string info_cpus(MachineControl& m, const Words&) {
   std::string text;
   for (const CpuInfo& cpu : m.cpus())
     text += std::string(cpu.index == 0 ? "*" : " ") + " CPU #" + std::to_string(cpu.index) +
@@ -68,14 +70,14 @@ std::string info_cpus(MachineControl& m) {
   return text;
 }
 
-std::string info_kvm(MachineControl&) { return "kvm support: not compiled\n"; }
+std::string info_kvm(MachineControl&, const Words&) { return "kvm support: not compiled\n"; }
 
-std::string info_name(MachineControl& m) {
+std::string info_name(MachineControl& m, const Words&) {
   const std::string name = m.name();
   return name.empty() ? name : name + "\n";
 }
 
-std::string info_network(MachineControl& m) {
+std::string info_network(MachineControl& m, const Words&) {
   std::string text;
   for (const NetworkInfo& n : m.networks()) {
     text += n.card + ": index=0,type=nic,model=" + n.card.substr(0, n.card.find('.')) + ",macaddr=" + n.mac + "\n";
@@ -85,16 +87,24 @@ std::string info_network(MachineControl& m) {
   return text;
 }
 
-std::string info_status(MachineControl& m) {
+std::string info_registers(MachineControl& m, const Words& words) {
+  if (words.empty()) return m.registers(0);
+  if (words != Words{"-a"}) return "info registers: unsupported option " + words[0] + "\n";
+  std::string text;
+  for (const CpuInfo& cpu : m.cpus()) text += m.registers(cpu.index);
+  return text;
+}
+
+std::string info_status(MachineControl& m, const Words&) {
   const RunState state = m.state();
   const bool says_all = state == RunState::Running || state == RunState::Paused;
   const std::string why = says_all ? "" : std::string(" (") + name(state) + ")";
   return std::string("VM status: ") + (state == RunState::Running ? "running" : "paused") + why + "\n";
 }
 
-std::string info_uuid(MachineControl& m) { return m.uuid() + "\n"; }
+std::string info_uuid(MachineControl& m, const Words&) { return m.uuid() + "\n"; }
 
-std::string info_version(MachineControl& m) {
+std::string info_version(MachineControl& m, const Words&) {
   const VersionInfo v = m.version();
   return std::to_string(v.major) + "." + std::to_string(v.minor) + "." + std::to_string(v.micro) + v.package + "\n";
 }
@@ -117,7 +127,7 @@ std::string run_info(MachineControl& m, const Words& words) {
   }
   const auto row = std::ranges::find(k_infos, std::string_view(words[0]), &Info::name);
   if (row == std::end(k_infos)) return "unknown command: 'info " + words[0] + "'\n";
-  return row->function(m);
+  return row->function(m, {words.begin() + 1, words.end()});
 }
 
 // --- commands
@@ -141,6 +151,9 @@ std::string run_power_down(MachineControl& m, const Words&) {
   m.power_down();
   return {};
 }
+
+std::string run_x(MachineControl& m, const Words& words) { return dump_memory(m, 0, words); }
+std::string run_xp(MachineControl& m, const Words& words) { return dump_memory(m, std::nullopt, words); }
 
 using Forward = Status (MachineControl::*)(const std::string&, const std::string&);
 

@@ -1,6 +1,7 @@
 #include "monitor/qmp.h"
 
 #include <algorithm>
+#include <optional>
 #include <ranges>
 #include <string_view>
 #include <utility>
@@ -48,6 +49,26 @@ Status check_arguments(const Json& arguments, std::string_view known) {
       return generic("Parameter '" + key + "' is unexpected");
   }
   return {};
+}
+
+constexpr std::string_view k_negotiation = "qmp_capabilities";
+
+/// What is said of a command that is not here; nothing: it is.
+std::optional<std::string> why_not_here(const std::string& name) {
+  constexpr std::pair<std::string_view, std::string_view> k_commands[] = {
+#define QMP(name, function, arguments) {name, {}},
+#define CONSTANT(name, answer) {name, {}},
+#define NOT_HERE(name, why) {name, why},
+#include "monitor/qmp_commands.inc"
+#undef QMP
+#undef CONSTANT
+#undef NOT_HERE
+  };
+  const auto row = std::ranges::find(k_commands, std::string_view(name), [](const auto& r) { return r.first; });
+  const std::string said = "The command " + name + " has not been found";
+  if (row == std::end(k_commands)) return said;
+  if (row->second.empty()) return std::nullopt;
+  return said + ": " + std::string(row->second);
 }
 
 Json block_json(const BlockInfo& b) {
@@ -145,31 +166,39 @@ void QmpSession::execute(const Json& command) {
   const auto given_id = command.find("id");
   const Json* const id = given_id == command.end() ? nullptr : &*given_id;
   if (const Status sound = check(command); !sound) return say_error(k_generic, sound.error().message, id);
-  struct Row {
-    std::string_view name;
-    Result<Json> (QmpSession::*function)(const Json&);
-    std::string_view arguments;
-  };
-  static constexpr Row k_commands[] = {
-#define QMP(name, function, arguments) {name, &QmpSession::function, arguments},
-#include "monitor/qmp_commands.inc"
-#undef QMP
-  };
   const std::string name = command["execute"];
-  const auto row = std::ranges::find(k_commands, std::string_view(name), &Row::name);
-  const bool is_negotiation = row == std::begin(k_commands);
+  const bool is_negotiation = name == k_negotiation;
   if (!negotiated_ && !is_negotiation)
     return say_error(k_not_found, "Expecting capabilities negotiation with 'qmp_capabilities'", id);
-  if (row == std::end(k_commands)) return say_error(k_not_found, "The command " + name + " has not been found", id);
+  if (const auto why = why_not_here(name)) return say_error(k_not_found, *why, id);
   if (negotiated_ && is_negotiation)
     return say_error(k_not_found, "Capabilities negotiation is already complete, command ignored", id);
-  const Json arguments = command.value("arguments", Json::object());
-  const Status known = check_arguments(arguments, row->arguments);
-  auto result = known ? (this->*row->function)(arguments) : Result<Json>(known.error());
+  auto result = run(name, command.value("arguments", Json::object()));
   if (!result) return say_error(k_generic, result.error().message, id);
   Json j{{"return", *std::move(result)}};
   if (id) j["id"] = *id;
   say(j);
+}
+
+/// One that is here.
+Result<Json> QmpSession::run(std::string_view name, const Json& arguments) {
+  struct Row {
+    std::string_view name;
+    Result<Json> (QmpSession::*function)(const Json&);
+    std::string_view arguments, answer;
+  };
+  static constexpr Row k_commands[] = {
+#define QMP(name, function, arguments) {name, &QmpSession::function, arguments, {}},
+#define CONSTANT(name, answer) {name, nullptr, {}, answer},
+#define NOT_HERE(name, why)
+#include "monitor/qmp_commands.inc"
+#undef QMP
+#undef CONSTANT
+#undef NOT_HERE
+  };
+  const auto row = std::ranges::find(k_commands, name, &Row::name);
+  AV_TRY(check_arguments(arguments, row->arguments));
+  return row->function ? (this->*row->function)(arguments) : Result<Json>(Json::parse(row->answer));
 }
 
 // --- the commands
@@ -189,8 +218,12 @@ Result<Json> QmpSession::query_version(const Json&) { return version_json(machin
 Result<Json> QmpSession::query_commands(const Json&) {
   Json all = Json::array();
 #define QMP(name, function, arguments) all.push_back({{"name", name}});
+#define CONSTANT(name, answer) all.push_back({{"name", name}});
+#define NOT_HERE(name, why)
 #include "monitor/qmp_commands.inc"
 #undef QMP
+#undef CONSTANT
+#undef NOT_HERE
   return all;
 }
 
@@ -216,6 +249,14 @@ Result<Json> QmpSession::query_machines(const Json&) {
                   {"cpu-max", k_max_vcpus},           {"deprecated", false},
                   {"default-ram-id", "mach-virt.ram"}};
   return Json::array({virt});
+}
+
+/// Those of -cpu.
+Result<Json> QmpSession::query_cpu_definitions(const Json&) {
+  Json all = Json::array();
+  for (const std::string name : {"cortex-a7", "cortex-a15", "max"})
+    all.push_back({{"name", name}, {"typename", name + "-arm-cpu"}, {"static", false}, {"deprecated", false}});
+  return all;
 }
 
 Result<Json> QmpSession::query_cpus(const Json&) {

@@ -30,10 +30,15 @@ class QmpSession final : public Session {
   void say(const Json& value);
   void say_error(const char* error_class, const std::string& text, const Json* id = nullptr);
   Status check(const Json& command) const;
+  Result<Json> run(std::string_view name, const Json& arguments);
 
 #define QMP(name, function, arguments_there_may_be) Result<Json> function(const Json& arguments);
+#define CONSTANT(name, answer)
+#define NOT_HERE(name, why)
 #include "monitor/qmp_commands.inc"
 #undef QMP
+#undef CONSTANT
+#undef NOT_HERE
 
   MachineControl& machine_;
   const bool pretty_;

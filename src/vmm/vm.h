@@ -212,6 +212,13 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   Status add_forward(const std::string& network, const std::string& forward) override;
   Status remove_forward(const std::string& network, const std::string& forward) override;
 
+  std::string registers(u32 cpu) override;
+  Status read_memory(std::optional<u32> cpu, u64 address, std::span<u8> out) override;
+
+  template <class F>
+  bool while_halted(F f);
+  template <class F>
+  bool while_made(F f);
   Status change_forward(const std::string& network, const devices::HostForward& forward, bool add);
 
   const VmConfig config_;

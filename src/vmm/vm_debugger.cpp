@@ -1,12 +1,10 @@
 #include "vmm/vm_debugger.h"
 
-#include <algorithm>
-#include <array>
 #include <utility>
 
-#include "arm/page_walk.h"
 #include "base/thread.h"
 #include "monitor/hmp.h"
+#include "vmm/guest_view.h"
 #include "vmm/vm.h"
 
 namespace armvisor::vmm {
@@ -14,66 +12,6 @@ namespace armvisor::vmm {
 using debugger::Go;
 using debugger::Stop;
 using monitor::RunState;
-
-namespace {
-
-/// The largest access that a device gets of [pa, pa + left).
-u32 piece_of(u64 pa, std::size_t left) {
-  for (const u32 size : {4u, 2u})
-    if (pa % size == 0 && left >= size) return size;
-  return 1;
-}
-
-bool read_physical(machine::Machine& machine, GuestPa pa, std::span<u8> out) {
-  if (machine.ram().contains(pa, out.size())) return machine.ram().read(pa, out);
-  for (std::size_t at = 0; at < out.size();) {
-    const u32 size = piece_of(pa.value + at, out.size() - at);
-    u64 value = 0;
-    if (!machine.bus().read(pa + at, size, value)) return false;
-    for (u32 k = 0; k < size; ++k) out[at++] = static_cast<u8>(value >> (8 * k));
-  }
-  return true;
-}
-
-bool write_physical(machine::Machine& machine, GuestPa pa, std::span<const u8> in) {
-  if (machine.ram().contains(pa, in.size())) return machine.ram().write(pa, in);
-  for (std::size_t at = 0; at < in.size();) {
-    const u32 size = piece_of(pa.value + at, in.size() - at);
-    u64 value = 0;
-    for (u32 k = 0; k < size; ++k) value |= u64{in[at + k]} << (8 * k);
-    if (!machine.bus().write(pa + at, size, value)) return false;
-    at += size;
-  }
-  return true;
-}
-
-/// Tables are in RAM, or in flash while it reads as an array: a device would do something when it is read.
-class Tables final : public arm::WalkMemory {
- public:
-  Tables(GuestRam& ram, machine::FlashBanks& flash) : ram_(ram), flash_(flash) {}
-  bool read32(GuestPa pa, u32& value) override { return get(pa, value); }
-  bool read64(GuestPa pa, u64& value) override { return get(pa, value); }
-
- private:
-  template <class T>
-  bool get(GuestPa pa, T& value) {
-    std::array<u8, sizeof value> bytes{};
-    if (ram_.contains(pa, sizeof value)) {
-      if (!ram_.read(pa, bytes)) return false;
-    } else {
-      const u8* const page = flash_.page(pa);
-      if (!page) return false;
-      std::copy_n(page + (pa.value & k_page_mask), sizeof value, bytes.begin());
-    }
-    value = 0;
-    for (std::size_t k = 0; k < sizeof value; ++k) value |= static_cast<T>(T{bytes[k]} << (8 * k));
-    return true;
-  }
-  GuestRam& ram_;
-  machine::FlashBanks& flash_;
-};
-
-}  // namespace
 
 VmDebugger::VmDebugger(Vm& vm, devices::Chardev& line) : vm_(vm) {
   line_.emplace(line, [this](monitor::Session::Say say) {
@@ -193,38 +131,23 @@ bool VmDebugger::write_state(u32 cpu, const arm::CpuState& state) {
   });
 }
 
-/// Calls access(machine, physical address, bytes) for each page of [address, address + size). A device does not wait
-/// meanwhile for who reads its output: others want the machine.
+/// A device does not wait meanwhile for who reads its output: others want the machine.
 template <class Byte, class F>
-bool VmDebugger::by_pages(u32 cpu, bool physical, u64 address, std::span<Byte> bytes, F access) {
+bool VmDebugger::at_memory(u32 cpu, bool physical, u64 address, std::span<Byte> bytes, F access) {
   return while_stopped([&](machine::Machine& machine) {
-    Tables tables(machine.ram(), *vm_.flash_);
-    machine::Bus::set_accessing_vcpu(cpu);
     vm_.hurry(true);
-    bool done = true;
-    for (u64 at = address; done && !bytes.empty();) {
-      const std::size_t size = std::min<std::size_t>(bytes.size(), k_page_size - (at & k_page_mask));
-      arm::Translation t;
-      t.pa = GuestPa(at);
-      if (!physical)
-        done = at >> 32 == 0 && !arm::translate(machine.engine().vcpu(cpu).state(), tables, static_cast<u32>(at),
-                                                arm::Access::Read, true, t);
-      done = done && access(machine, t.pa, bytes.first(size));
-      bytes = bytes.subspan(size);
-      at += size;
-    }
+    const bool done = by_pages(machine, *vm_.flash_, cpu, physical, address, bytes, access);
     vm_.hurry(false);
-    machine::Bus::set_accessing_vcpu(0);
     return done;
   });
 }
 
 bool VmDebugger::read_memory(u32 cpu, bool physical, u64 address, std::span<u8> out) {
-  return by_pages(cpu, physical, address, out, read_physical);
+  return at_memory(cpu, physical, address, out, read_physical);
 }
 
 bool VmDebugger::write_memory(u32 cpu, bool physical, u64 address, std::span<const u8> in) {
-  return by_pages(cpu, physical, address, in, write_physical);
+  return at_memory(cpu, physical, address, in, write_physical);
 }
 
 /// With making_mutex_ and state_mutex_ of the machine, no vCPU of which runs.

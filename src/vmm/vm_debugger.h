@@ -66,7 +66,7 @@ class VmDebugger final : public debugger::DebugTarget {
   template <class F>
   bool while_stopped(F f);
   template <class Byte, class F>
-  bool by_pages(u32 cpu, bool physical, u64 address, std::span<Byte> bytes, F access);
+  bool at_memory(u32 cpu, bool physical, u64 address, std::span<Byte> bytes, F access);
   void put_stops(const arm::ExternalStops& stops);
   void main();
 

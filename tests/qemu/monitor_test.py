@@ -143,6 +143,17 @@ class Qmps(Machines):
         self.assertEqual(qmp.ask("query-chardev"), [{"frontend-open": True, "filename": "unix:qmp,server=on", "label": "compat_monitor0"}])
         self.assertIn({"name": "query-block"}, qmp.ask("query-commands"))
         self.assertEqual(qmp.human("info version"), "10.0.2" + qmp.ask("query-version")["package"] + "\r\n")
+        # A vCPU that sleeps in WFI, seen while the machine runs: the program, and its registers.
+        self.assertIn("cortex-a15", [cpu["name"] for cpu in qmp.ask("query-cpu-definitions")])
+        code = f"{SLEEP[0]:#010x} {SLEEP[1]:#010x}\r\n"
+        self.assertEqual(qmp.human("xp /2wx 0x40010000"), "0000000040010000: " + code)
+        self.assertEqual(qmp.human("x /2wx 0x40010000"), "40010000: " + code)
+        self.assertEqual(qmp.human("xp /1wx 0x09000fe0"), "0000000009000fe0: 0x00000011\r\n", "the UART's")
+        self.assertIn("Cannot access memory", qmp.human("xp /1wx 0x0f000000"))
+        registers = qmp.human("info registers -a")
+        self.assertRegex(registers, r"CPU#0\r\nR00=00000000 R01=[0-9a-f]{8} .*\r\n[^#]*R15=4001000[04]\r\nPSR=[0-9a-f]{8} ....? A svc32\r\n")
+        self.assertRegex(registers, r"CPU#1\r\n[^#]*R15=00000000\r\n")
+        self.assertEqual(qmp.status(), "running")
         qmp.ask("quit")
         self.assertEqual(qmp.event("SHUTDOWN"), {"guest": False, "reason": "host-qmp-quit"})
         self.assertEqual(qmp.rest(), b"")

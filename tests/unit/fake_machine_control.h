@@ -43,6 +43,13 @@ struct FakeMachine final : MachineControl {
     told += "remove[" + network + "]" + forward + " ";
     return {};
   }
+  std::string registers(u32 cpu) override { return "\nCPU#" + std::to_string(cpu) + "\nR00=00000000\n"; }
+  /// Each byte is its address; virtual ones end at 4 GiB, and physical ones at 8.
+  Status read_memory(std::optional<u32> cpu, u64 address, std::span<u8> out) override {
+    for (u8& byte : out) byte = static_cast<u8>(address++);
+    if (address > (cpu ? u64{1} << 32 : u64{1} << 33)) return Error{ErrorKind::BadInput, "Cannot access memory"};
+    return {};
+  }
 };
 
 }  // namespace armvisor::monitor

@@ -39,6 +39,35 @@ TEST(Hmp, CommandsSayWhatQemusSay) {
   EXPECT_EQ(run(""), "");
 }
 
+TEST(Hmp, MemoryIsShownInQemusForms) {
+  FakeMachine m;
+  const auto run = [&m](const char* line) { return run_human_command(m, line); };
+  EXPECT_EQ(run("xp /4x 0x40000000"), "0000000040000000: 0x03020100 0x07060504 0x0b0a0908 0x0f0e0d0c\n");
+  EXPECT_EQ(run("xp /3gx 0x10"),
+            "0000000000000010: 0x1716151413121110 0x1f1e1d1c1b1a1918\n0000000000000020: 0x2726252423222120\n");
+  EXPECT_EQ(run("x /9xb 8"), "00000008: 0x08 0x09 0x0a 0x0b 0x0c 0x0d 0x0e 0x0f\n00000010: 0x10\n");
+  EXPECT_EQ(run("x /2hx 0x0"), "00000000: 0x0100 0x0302\n");
+  EXPECT_EQ(run("xp /2dw 0xfc"), "00000000000000fc:     -66052   50462976\n");
+  EXPECT_EQ(run("xp /1uw 0xfc"), "00000000000000fc: 4294901244\n");
+  EXPECT_EQ(run("xp /3c 0x3f"), "000000000000003f: '?' '@' 'A'\n");
+  EXPECT_EQ(run("xp /2c 0x0a"), "000000000000000a: '\\n' '\\x0b'\n");
+  EXPECT_EQ(run("xp 0x40000000"), "0000000040000000: 0x03020100\n");
+  EXPECT_EQ(run("x /8x 0xfffffff0"),
+            "fffffff0: 0xf3f2f1f0 0xf7f6f5f4 0xfbfaf9f8 0xfffefdfc\n00000000: Cannot access memory\n");
+  EXPECT_EQ(run("xp 0x1ffffffff"), "00000001ffffffff: Cannot access memory\n");
+  EXPECT_EQ(run("xp /s 0"), "invalid char in format: 's'\nTry \"help xp\" for more information\n");
+  EXPECT_EQ(run("xp"), "unexpected end of expression\nTry \"help xp\" for more information\n");
+  for (const char* wrong : {"x $pc", "x /4x", "x 1 2", "xp /1025x 0", "xp /99999999999999999999x 0", "xp 0x", "xp 12z"})
+    EXPECT_NE(run(wrong).find("Try \"help"), std::string::npos) << wrong;
+  EXPECT_LT(run("xp /1024og 0").size(), 64u * 1024);
+}
+
+TEST(Hmp, RegistersAreThoseOfOneOrAll) {
+  FakeMachine m;
+  EXPECT_EQ(run_human_command(m, "info registers"), "\nCPU#0\nR00=00000000\n");
+  EXPECT_EQ(run_human_command(m, "info registers -a"), "\nCPU#0\nR00=00000000\n\nCPU#1\nR00=00000000\n");
+}
+
 /// Each key shows the whole line again.
 TEST(Hmp, ALongLineIsEchoedInPieces) {
   FakeMachine m;

@@ -87,12 +87,45 @@ TEST_F(Qmp, QueriesHaveQemusForms) {
             "{\"return\": [{\"frontend-open\": true, \"filename\": \"stdio\", \"label\": \"serial0\"}]}\r\n");
   const std::string commands = ask(R"({"execute":"query-commands"})");
 #define QMP(name, function, arguments) EXPECT_NE(commands.find("{\"name\": \"" name "\"}"), std::string::npos);
+#define CONSTANT(name, answer) EXPECT_NE(commands.find("{\"name\": \"" name "\"}"), std::string::npos);
+#define NOT_HERE(name, why) EXPECT_EQ(commands.find("{\"name\": \"" name "\"}"), std::string::npos);
 #include "monitor/qmp_commands.inc"
 #undef QMP
+#undef CONSTANT
+#undef NOT_HERE
   const Json block = Json::parse(ask(R"({"execute":"query-block"})"))["return"][0];
   EXPECT_EQ(block["device"], "hd0");
   EXPECT_EQ(block["inserted"]["file"], "disk.img");
   EXPECT_EQ(block["inserted"]["ro"], true);
+}
+
+TEST_F(Qmp, WhatIsAlwaysTheSameIsAnsweredInQemusForm) {
+  negotiate();
+#define QMP(name, function, arguments)
+#define CONSTANT(name, answer) \
+  EXPECT_EQ(Json::parse(ask("{\"execute\": \"" name "\"}"))["return"], Json::parse(answer)) << name;
+#define NOT_HERE(name, why)
+#include "monitor/qmp_commands.inc"
+#undef QMP
+#undef CONSTANT
+#undef NOT_HERE
+  EXPECT_EQ(ask(R"({"execute":"query-migrate"})"), "{\"return\": {}}\r\n");
+  EXPECT_EQ(ask(R"({"execute":"query-dump"})"),
+            "{\"return\": {\"total\": 0, \"status\": \"none\", \"completed\": 0}}\r\n");
+  EXPECT_EQ(ask(R"({"execute":"query-mice","arguments":{"x":1}})"), generic("Parameter 'x' is unexpected"));
+  const Json cpus = Json::parse(ask(R"({"execute":"query-cpu-definitions"})"))["return"];
+  ASSERT_EQ(cpus.size(), 3u);
+  EXPECT_EQ(cpus[1].dump(),
+            R"({"name":"cortex-a15","typename":"cortex-a15-arm-cpu","static":false,"deprecated":false})");
+}
+
+/// Clients know by the class of the error that they have to do without.
+TEST_F(Qmp, WhatIsNotHereIsRefusedWithAReason) {
+  negotiate();
+  EXPECT_EQ(ask(R"({"execute":"device_add","arguments":{"driver":"virtio-net-pci"},"id":1})"),
+            "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command device_add has not been found: "
+            "devices are not added to a running machine\"}, \"id\": 1}\r\n");
+  EXPECT_NE(ask(R"({"execute":"screendump"})").find("there is no display"), std::string::npos);
 }
 
 TEST_F(Qmp, WhatIsWrongIsToldInQemusWords) {
