@@ -100,7 +100,9 @@ void Session::receive(std::span<const u8> bytes) {
 }
 
 /// There is room for all that there was credit for, unless the reader is gone.
-void Session::output(av_stream stream, std::span<const u8> bytes) { outputs_[stream].outlet->offer(bytes); }
+void Session::output(av_stream stream, std::span<const u8> bytes) {
+  if (!outputs_[stream].outlet->offer(bytes)) lost_ = true;
+}
 
 // --- the session's thread
 
@@ -241,7 +243,7 @@ void Session::give_up() {
 }
 
 bool Session::deliver() {
-  bool whole = true;
+  bool whole = !lost_;
   for (const av_stream stream : k_outputs) {
     outputs_[stream].outlet->drain();
     const Outlet::Loss loss = outputs_[stream].outlet->close();

@@ -86,13 +86,15 @@ class Session final : private ChannelUser {
   std::mutex mutex_;  // guards what follows while the machine runs
   Channel channel_{*this};
   bool requested_ = false, told_ = false;
-  bool input_ended_ = false, background_ = false, raw_ = false;
+  bool input_ended_ = false, background_ = false;
+  bool lost_ = false;  ///< output that was not even kept to be written
   Moment started_, ended_;
   u64 frames_at_signal_ = 0;
   bool signal_unanswered_ = false;
   std::atomic<int> last_signal_{0};
-  Line* line_ = nullptr;     ///< the machine's; none: it is gone, or not there yet
-  std::vector<u8> sending_;  ///< of the session's thread
+  std::atomic<bool> raw_{false};  ///< the terminal was
+  Line* line_ = nullptr;          ///< the machine's; none: it is gone, or not there yet
+  std::vector<u8> sending_;       ///< of the session's thread
   std::thread thread_;
 };
 

@@ -91,6 +91,8 @@ class Kills(unittest.TestCase):
                 self.close_reader)
         successes = 0
         for n in range(TIMES):
+            if n % 50 == 0:
+                print(f"{n}:", end=" ", flush=True)
             random_ = random.Random(f"{SEED}/{n}")
             self.new_data()
             # In a short series each way has its turn.

@@ -1,9 +1,12 @@
 // Where owner, permissions and kind of shared files are, by security model; the formats are QEMU's.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+#include <cstdlib>
 
 #include "ninep_client.h"
 
@@ -52,6 +55,41 @@ TEST(ModelNone, FilesAreTheHostsOwn) {
   EXPECT_EQ(c.set_xattr(2, "user.x", "y"), EINVAL) << "the fid is open";
   ASSERT_EQ(c.walk(k_root, 3, {"file"}), 0);
   EXPECT_EQ(c.set_xattr(3, "user.x", "y"), EOPNOTSUPP);
+}
+
+/// While it lives the process is an ordinary user's, also if it is root's.
+class OrdinaryUser {
+ public:
+  OrdinaryUser() {
+    if (!was_root_) return;
+    EXPECT_EQ(setegid(k_somebody), 0);
+    EXPECT_EQ(seteuid(k_somebody), 0);
+    prctl(PR_SET_DUMPABLE, 1);  // else its own /proc/self/fd is closed to it
+  }
+  ~OrdinaryUser() {
+    if (was_root_ && (seteuid(0) != 0 || setegid(0) != 0)) std::abort();
+  }
+
+ private:
+  static constexpr u32 k_somebody = 12345;
+  const bool was_root_ = geteuid() == 0;
+};
+
+TEST(ModelNone, TheUsersOwnFilesAreRootsIfThatIsWanted) {
+  const OrdinaryUser user;
+  Client c({.model = SecurityModel::None, .own_is_root = true});
+  SharedTree::put(c.tree.at("old"), "");
+  c.start();
+  ASSERT_EQ(c.walk(k_root, 2, {"old"}), 0);
+  EXPECT_EQ(c.getattr(2).uid, 0u);
+  EXPECT_EQ(c.getattr(2).gid, 0u);
+  EXPECT_EQ(c.setattr(2, {.valid = k_uid | k_gid, .uid = 0, .gid = 0}), 0) << "it is already";
+  EXPECT_EQ(c.setattr(2, {.valid = k_uid, .uid = 54321}), EPERM);
+  ASSERT_EQ(c.walk(k_root, 3, {}), 0);
+  ASSERT_EQ(c.create(3, "new"), 0);
+  EXPECT_EQ(c.getattr(3).uid, 0u);
+  EXPECT_EQ(host_stat(c.tree.at("new")).st_uid, geteuid());
+  EXPECT_EQ(host_stat(c.tree.at("new")).st_gid, getegid());
 }
 
 // --- passthrough
