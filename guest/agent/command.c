@@ -151,12 +151,13 @@ static long make_terminal(struct command* c, const struct request* r, const stru
   if (fd < 0) return fd;
   c->terminal = 1;
   c->in = c->out = (int)fd;
-  c->error = -1;
+  c->error = c->kept = -1;
   SYS(ioctl, fd, TIOCSPTLCK, &locked);
   const long other = SYS(ioctl, fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (other < 0) return other;
   SYS(fchown32, other, user->uid, 5); /* its group is tty, as devpts has it */
   for (int n = 0; n < 3; ++n) (*theirs)[n] = (int)other;
+  c->kept = (int)other;
   command_resize(c, &r->run.size);
   return 0;
 }
@@ -165,6 +166,7 @@ static long make_terminal(struct command* c, const struct request* r, const stru
 static long make_pipes(struct command* c, const struct user* user, int (*theirs)[3]) {
   int ours[3];
   c->terminal = 0;
+  c->kept = -1;
   for (int n = 0; n < 3; ++n) {
     int ends[2];
     const long error = SYS(pipe2, ends, O_CLOEXEC);
@@ -210,6 +212,6 @@ int command_start(struct command* command, char* bytes, size_t size) {
     return 0;
   }
   const int started = start(command, &r, &user, (const int(*)[3]) & theirs);
-  for (int n = 0; n < (terminal ? 1 : 3); ++n) SYS(close, theirs[n]);
+  for (int n = 0; n < 3 && !terminal; ++n) SYS(close, theirs[n]);
   return started;
 }

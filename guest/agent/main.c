@@ -23,12 +23,14 @@ struct output {
   uint32_t left; /* of it */
 };
 
-static struct command command = {.pid = -1, .in = -1, .out = -1, .error = -1};
+static struct command command = {.pid = -1, .in = -1, .out = -1, .error = -1, .kept = -1};
 static struct output outputs[2];
 /* What the command has not taken yet of its input. */
 static uint8_t input[AV_WINDOW];
 static uint32_t input_size;
 static int input_ended, input_closed;
+static int line_is_open; /* what the terminal was given last is no end of a line */
+static int ends_left = -1; /* characters that end a terminal's input and are still to be written; -1: not known yet */
 static int wait_status, ended;
 
 static uint32_t minimum(uint32_t a, uint32_t b) { return a < b ? a : b; }
@@ -45,9 +47,16 @@ static void close_input(void) {
   if (!command.terminal) SYS(close, command.in);
 }
 
+/* A terminal's reader sees the end by a character; behind an open line the first one ends the line only. */
 static void end_input(void) {
-  static const uint8_t end_of_transmission = 4;
-  if (command.terminal) SYS(write, command.in, &end_of_transmission, 1);
+  static const uint8_t end_of_transmission[2] = {4, 4};
+  if (command.terminal) {
+    if (ends_left < 0) ends_left = line_is_open ? 2 : 1;
+    const long n = SYS(write, command.in, end_of_transmission, ends_left);
+    if (n == -EAGAIN || n == -EINTR) return;
+    if (n > 0) ends_left -= (int)n;
+    if (n > 0 && ends_left > 0) return;
+  }
   close_input();
 }
 
@@ -56,6 +65,7 @@ static void pass_input(void) {
   if (input_size) {
     const long n = SYS(write, command.in, input, input_size);
     if (n > 0) {
+      line_is_open = input[n - 1] != '\n' && input[n - 1] != '\r';
       input_size -= (uint32_t)n;
       memmove(input, input + n, input_size);
       give_credit((uint32_t)n);
@@ -83,7 +93,7 @@ static void pass_output(struct output* o) {
     if (most == 0) return end_output(o);
     const long n = SYS(read, o->fd, bytes, most);
     if (n == -EAGAIN || n == -EINTR) return;
-    if (n <= 0) return end_output(o); /* EIO: nobody has the terminal open */
+    if (n <= 0) return end_output(o); /* EIO: nobody has the terminal open, which is so at its end only */
     o->credit -= (uint32_t)n;
     o->total += (uint32_t)n;
     if (o->last) o->left -= minimum(o->left, (uint32_t)n);
@@ -94,6 +104,8 @@ static void pass_output(struct output* o) {
 /* The command has ended. What it wrote is in its pipes; others who have them open may go on writing for ever. */
 static void end_streams(void) {
   SYS(kill, -1, SIGKILL);
+  if (command.kept >= 0) SYS(close, command.kept);
+  command.kept = -1;
   for (int n = 0; n < 2; ++n) {
     struct output* const o = &outputs[n];
     int bytes = 0;
@@ -120,9 +132,15 @@ static void take_input(const struct frame* f) {
   input_size += f->head.length;
 }
 
+/* Who writes to a pipe is told by SIGPIPE; of a terminal all are told by SIGHUP that it is gone, input included. */
 static void close_output(struct output* o) {
-  if (!o || command.terminal) return;
-  SYS(close, o->fd); /* who writes to it is told by SIGPIPE */
+  if (!o) return;
+  SYS(close, o->fd);
+  if (command.terminal) {
+    close_input();
+    if (command.kept >= 0) SYS(close, command.kept);
+    command.kept = command.in = command.out = -1;
+  }
   o->fd = -1;
   port_send(AV_END, o->stream, &o->total, sizeof o->total);
 }
@@ -174,7 +192,7 @@ static int watch_children(void) {
 
 static void wait_for_something(int children) {
   struct pollfd fds[5] = {{port_fd(), POLLIN, 0}, {children, POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}};
-  if (!input_closed && input_size) fds[2] = (struct pollfd){command.in, POLLOUT, 0};
+  if (!input_closed && (input_size || input_ended)) fds[2] = (struct pollfd){command.in, POLLOUT, 0};
   for (int n = 0; n < 2; ++n)
     if (outputs[n].fd >= 0 && outputs[n].credit) fds[3 + n] = (struct pollfd){outputs[n].fd, POLLIN, 0};
   SYS(poll, fds, 5, -1);

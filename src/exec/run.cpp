@@ -127,6 +127,11 @@ Outcome outcome(Session& session, const ConsoleLog& console, vmm::EndReason reas
     default: return lost(session, console, reason);
   }
   Outcome o = ended_command(session.channel().exited());
+  if (session.input_error() && o.status() == 0) {
+    o.ending = Ending::OutputLost;
+    o.message = std::string("not all of standard input could be read, of which the host says: ") +
+                strerror(session.input_error());
+  }
   if (!delivered && o.status() == 0) {
     o.ending = Ending::OutputLost;
     o.message = "not all of the command's output could be written";

@@ -136,7 +136,12 @@ void Session::prepare() {
     if (request.terminal) request.size = terminal_size();
     channel_.run(request);
   }
-  if (channel_.state() == Channel::State::Running) renew_credit();
+  if (channel_.state() != Channel::State::Running) return;
+  if (request_.terminal && !terminal_is_guests_.exchange(true)) {
+    enter_terminal();                  // its keys are the command's from now on
+    channel_.resize(terminal_size());  // it may be another since the request
+  }
+  renew_credit();
 }
 
 /// With mutex_. What was written makes room for more.
@@ -146,12 +151,15 @@ void Session::renew_credit() {
     if (channel_.has_ended(stream)) continue;
     if (o.outlet->failed() && !std::exchange(o.closed, true)) channel_.close_output(stream);
     if (o.closed) continue;
-    const u32 taken = static_cast<u32>(std::min<std::size_t>(o.outlet->pending(), AV_WINDOW)) + channel_.credit(stream);
-    const u32 room = AV_WINDOW - std::min<u32>(taken, AV_WINDOW);
-    if (room >= k_least_credit)
-      channel_.give_credit(stream, room);
-    else if (channel_.credit(stream) < k_least_credit)
-      (void)o.outlet->has_room(AV_WINDOW);  // so that this thread is woken when it is written
+    const auto room = [&] {
+      const std::size_t taken = std::min<std::size_t>(o.outlet->pending() + channel_.credit(stream), AV_WINDOW);
+      return AV_WINDOW - static_cast<u32>(taken);
+    };
+    u32 more = room();
+    // has_room() has this thread woken when all is written, unless it is by now.
+    if (more < k_least_credit && channel_.credit(stream) < k_least_credit && o.outlet->has_room(AV_WINDOW))
+      more = room();
+    if (more >= k_least_credit) channel_.give_credit(stream, more);
   }
 }
 
@@ -193,8 +201,11 @@ void Session::read_input() {
   const ssize_t n = ::read(streams_.input, buffer.data(), most);
   if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
   if (n < 0 && errno == EIO && input_is_terminal_ && devices::in_background(streams_.input)) return;
+  const int error = n < 0 ? errno : 0;
   const std::lock_guard lock(mutex_);
   if (n > 0) return channel_.send_input(std::span(buffer).first(static_cast<std::size_t>(n)));
+  // A descriptor that is not open and a terminal that is gone have nothing more to be read.
+  if (error != EBADF && !(error == EIO && input_is_terminal_)) input_error_ = error;
   input_ended_ = true;
   channel_.end_input();
 }
@@ -204,7 +215,7 @@ void Session::read_input() {
 void Session::enter_terminal() {
   if (!request_.terminal || !input_is_terminal_) return;
   raw_ = true;
-  devices::make_terminal_raw(streams_.input, false);
+  devices::make_terminal_raw(streams_.input, !terminal_is_guests_);
 }
 
 av_size Session::terminal_size() const {
@@ -225,6 +236,7 @@ bool Session::signalled(int signal) {
   }
   const bool asks_to_end = signal != SIGUSR1 && signal != SIGUSR2;
   const bool unanswered = signal_unanswered_ && channel_.frames() == frames_at_signal_;
+  if (!asks_to_end && channel_.state() == Channel::State::Exited) return true;  // there is nobody to tell
   if (!running || (asks_to_end && unanswered)) {
     if (channel_.state() != Channel::State::Exited) last_signal_ = signal;
     return false;
@@ -248,6 +260,9 @@ bool Session::deliver() {
     outputs_[stream].outlet->drain();
     const Outlet::Loss loss = outputs_[stream].outlet->close();
     whole = whole && !loss.error && !loss.bytes;
+    // Some file systems say only then that they are full.
+    const int copy = ::dup(stream == AV_STDOUT ? streams_.output : streams_.error);
+    whole = whole && (copy < 0 || ::close(copy) == 0);
   }
   return whole;
 }

@@ -54,6 +54,7 @@ class Session final : private ChannelUser {
   using Moment = std::optional<std::chrono::steady_clock::time_point>;
   Moment started() const { return started_; }
   Moment ended() const { return ended_; }
+  int input_error() const { return input_error_; }  ///< errno of the read that ended standard input; 0: it had an end
   int last_signal() const { return last_signal_; }  ///< for which signalled() was false; 0: none was
 
  private:
@@ -86,6 +87,8 @@ class Session final : private ChannelUser {
   std::mutex mutex_;  // guards what follows while the machine runs
   Channel channel_{*this};
   bool requested_ = false, told_ = false;
+  std::atomic<bool> terminal_is_guests_{false};  ///< Ctrl-C and the like are for the command, not for this process
+  int input_error_ = 0;
   bool input_ended_ = false, background_ = false;
   bool lost_ = false;  ///< output that was not even kept to be written
   Moment started_, ended_;

@@ -19,7 +19,7 @@ namespace {
 struct Terminal {
   int fd = -1;
   termios users_mode, raw_mode;
-  std::atomic<bool> changed{false};  ///< the rest changes only while it is false
+  std::atomic<bool> changed{false};  ///< the user's mode and the descriptor change only while it is false
 };
 
 // Process-wide because a signal handler has nothing else. As many as a machine has consoles.
@@ -80,10 +80,13 @@ void make_terminal_raw(int fd, bool signals) {
   termios mode;
   Terminal* const t = find(fd);
   if (!t || in_background(fd) || tcgetattr(fd, &mode) != 0) return;
-  if (t->changed && same_mode(mode, t->raw_mode)) return;
-  t->changed = false;
-  t->fd = fd;
-  t->users_mode = mode;
+  const bool is_raw = t->changed && same_mode(mode, t->raw_mode);
+  if (is_raw && signals == ((mode.c_lflag & ISIG) != 0)) return;
+  if (!is_raw) {
+    t->changed = false;
+    t->fd = fd;
+    t->users_mode = mode;
+  }
   cfmakeraw(&mode);
   if (signals) mode.c_lflag |= ISIG;
   mode.c_oflag |= OPOST;  // the host's own messages keep their line ends
