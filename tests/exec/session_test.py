@@ -116,6 +116,28 @@ class Session(unittest.TestCase):
             self.assertEqual(t.process.wait(600), 5)
             self.assertEqual(termios.tcgetattr(t.other), t.before)
 
+    def test_a_terminal_lasts_while_the_command_has_closed_it(self):
+        result = system.run(self.system, "sh", "-c", "exec <&- >&- 2>&-; sleep 0.3; exec > /dev/tty; echo hello", options=["--tty"])
+        self.assertEqual((result.stdout.strip(), result.returncode), (b"hello", 0), result.stderr)
+
+    def test_a_terminals_input_ends_behind_an_open_line_too(self):
+        result = system.run(self.system, "cat", options=["--tty"], input=b"abc")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertTrue(result.stdout.endswith(b"abc"), result.stdout)
+
+    def test_a_terminal_whose_reader_goes_hangs_up(self):
+        with Running(system.words(self.system, "yes", options=["--tty"]), stdin=subprocess.DEVNULL) as r:
+            r.expect(b"y")
+            r.process.stdout.close()
+            self.assertEqual(r.process.wait(600), 128 + signal.SIGHUP)
+            r.process.stdout = None
+
+    def test_input_that_cannot_be_read_is_no_success(self):
+        folder = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+        self.addCleanup(os.close, folder)
+        result = system.run(self.system, "wc", "-c", stdin=folder)
+        self.assertEqual((result.stdout.strip(), result.returncode), (b"0", STATUS["OutputLost"]), result.stderr)
+
     def test_output_of_a_terminal_comes_whole(self):
         result = system.run(self.system, "seq", "20000", options=["--tty"])
         self.assertEqual(result.returncode, 0, result.stderr)
