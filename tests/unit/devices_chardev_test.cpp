@@ -14,6 +14,7 @@
 #include <sstream>
 #include <thread>
 
+#include "devices/backends/terminal.h"
 #include "devices/chardev/chardevs.h"
 #include "devices/chardev/descriptor_chardev.h"
 #include "devices/chardev/pty_chardev.h"
@@ -472,6 +473,27 @@ TEST(DescriptorChardev, ATerminalIsRawFromTheStartToTheEnd) {
   EXPECT_EQ(after.c_lflag, before.c_lflag);
   close(master);
   close(slave);
+}
+
+TEST(Terminal, KeysBecomeSignalsOrNotWithoutForgettingTheUsersMode) {
+  int user = -1, terminal = -1;
+  ASSERT_EQ(::openpty(&user, &terminal, nullptr, nullptr, nullptr), 0);
+  const auto flags = [terminal] {
+    termios mode{};
+    ::tcgetattr(terminal, &mode);
+    return mode.c_lflag & (ISIG | ICANON);
+  };
+  const auto before = flags();
+  make_terminal_raw(terminal, true);
+  EXPECT_EQ(flags(), tcflag_t{ISIG});
+  make_terminal_raw(terminal, false);
+  EXPECT_EQ(flags(), tcflag_t{0});
+  make_terminal_raw(terminal, true);
+  EXPECT_EQ(flags(), tcflag_t{ISIG});
+  restore_terminal();
+  EXPECT_EQ(flags(), before);
+  ::close(user);
+  ::close(terminal);
 }
 
 TEST(UdpChardev, DatagramsComeAndGoAndNobodyWaits) {
