@@ -38,7 +38,7 @@ struct route_request {
 #define MOST_WORDS 8
 #define MOST_WRITTEN 32
 
-static char list[65536];
+static char list[AV_SETUP_MOST + 3]; /* zeros end it, whatever it is */
 static char* at = list;
 static int written[MOST_WRITTEN], written_count;
 
@@ -195,7 +195,7 @@ static long do_step(const struct step* step) {
 
 void setup_early(void) {
   struct step step;
-  const long n = read_file("/setup", list, sizeof list - 3);
+  const long n = read_file("/setup", list, AV_SETUP_MOST);
   if (n < 0) end_machine("cannot read /setup", n);
   while (next_step(&step) && !same(step.words[0], "channel")) {
     const long error = do_step(&step);

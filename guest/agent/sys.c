@@ -49,12 +49,13 @@ int starts_with(const char* text, const char* start) {
   return strlen(text) >= n && memcmp(text, start, n) == 0;
 }
 
-long number(const char* text) {
-  long value = 0;
+int64_t number(const char* text) {
+  int64_t value = 0;
   if (!*text) return -1;
   for (; *text; ++text) {
-    if (*text < '0' || *text > '9' || value > (0x7fffffff - 9) / 10) return -1;
+    if (*text < '0' || *text > '9') return -1;
     value = value * 10 + (*text - '0');
+    if (value > 0xfffffffe) return -1;
   }
   return value;
 }
@@ -101,7 +102,7 @@ long read_file(const char* path, char* to, size_t most) {
 }
 
 long make_folders(const char* path) {
-  char part[4096];
+  char part[4096]; /* AV_PATH_MOST */
   size_t n = 0;
   long error = 0;
   for (; path[n] && n + 1 < sizeof part; ++n) {

@@ -33,8 +33,8 @@ size_t strlen(const char* text);
 
 int same(const char* a, const char* b);
 int starts_with(const char* text, const char* start);
-/* A decimal number and nothing else, or -1. */
-long number(const char* text);
+/* A decimal number up to 2^32-2, as a user or group has (2^32-1 is none: setresuid(2)), and nothing else; or -1. */
+int64_t number(const char* text);
 
 /* Joins words into `to`, which has room for `size` bytes with the zero; what has no room is left out. Ends with NULL.
  */

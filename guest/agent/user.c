@@ -27,13 +27,14 @@ static char* read_lines(const char* path) {
 
 static void copy(char (*to)[256], const char* from) { join(*to, sizeof *to, from, NULL); }
 
-/* Whether there is such a user; of what is not known, what root has or nothing. */
+/* Whether there is such a user, with numbers; of what is not known, what root has or nothing. */
 static int find_user(struct user* user, const char* name) {
-  const long uid = number(name);
+  const int64_t uid = number(name);
   char* fields[MOST_FIELDS];
   int count;
   for (char* line = read_lines("/etc/passwd"); (line = next_line(line, &fields, &count));) {
     if (count < MOST_FIELDS || (!same(fields[0], name) && (uid < 0 || number(fields[2]) != uid))) continue;
+    if (number(fields[2]) < 0 || number(fields[3]) < 0) return 0;
     user->uid = (uint32_t)number(fields[2]);
     user->gid = (uint32_t)number(fields[3]);
     copy(&user->name, fields[0]);
@@ -59,8 +60,8 @@ static int is_member(const char* list, const char* name) {
 }
 
 /* The group of that name, or -1; the user is in those that name him. */
-static long find_groups(struct user* user, const char* name) {
-  long found = *name ? number(name) : (long)user->gid;
+static int64_t find_groups(struct user* user, const char* name) {
+  int64_t found = *name ? number(name) : user->gid;
   char* fields[MOST_FIELDS];
   int count;
   user->group_count = 0;
@@ -85,7 +86,7 @@ int user_find(struct user* user, const char* text) {
   copy(&user->home, "/");
   copy(&user->shell, "/bin/sh");
   if (!find_user(user, name)) return 0;
-  const long gid = find_groups(user, group);
+  const int64_t gid = find_groups(user, group);
   if (gid < 0) return 0;
   user->gid = (uint32_t)gid;
   return 1;

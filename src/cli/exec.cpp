@@ -116,13 +116,16 @@ void tell(const exec::Outcome& outcome) {
 /// Whatever went wrong is an outcome, too.
 exec::Outcome failed(const Error& error) { return {.ending = exec::Ending::Failed, .message = error.message}; }
 
-/// Opened before anything runs, so that a report that cannot be written keeps nobody waiting.
+/// Opened before anything runs, so that a report that cannot be written keeps nobody waiting; and emptied, so that the
+/// report of another run is not taken for that of one that was killed.
 Result<std::optional<OutputFile>> open_report(const ExecOptions& o) {
   constexpr std::string_view k_format = "json:";
   if (!o.report) return std::optional<OutputFile>();
   if (!o.report->starts_with(k_format))
     return bad("--report: expected json:FILE, found '" + *o.report + "'; change it");
   AV_TRY_ASSIGN(OutputFile file, OutputFile::open("--report", o.report->substr(k_format.size())));
+  AV_TRY(file.differs_from({o.kernel.value_or("")}));
+  AV_TRY(file.empty());
   return std::optional<OutputFile>(std::move(file));
 }
 
@@ -139,6 +142,12 @@ Result<exec::Outcome> run_request(const ExecOptions& options, Arguments command)
   return exec::run(request);
 }
 
+/// From now on signals do what they do to any program.
+void unwatch_signals() {
+  vmm::forget_watched_signals(exec::k_passed_signals);
+  vmm::unblock_watched_signals(exec::k_passed_signals);
+}
+
 exec::Outcome run_arguments(const Arguments& arguments) {
   Arguments command;
   auto options = parse(arguments, command);
@@ -150,6 +159,7 @@ exec::Outcome run_arguments(const Arguments& arguments) {
   auto report = open_report(*options);
   if (!report) return failed(report.error());
   const auto run = run_request(*options, std::move(command));
+  unwatch_signals();  // the reader of a report that is a FIFO may never come
   const exec::Outcome outcome = run ? *run : failed(run.error());
   if (!*report) return outcome;
   const Status written = write_report(**report, outcome);
@@ -161,8 +171,6 @@ exec::Outcome run_arguments(const Arguments& arguments) {
 /// A status of exec's own for all that goes wrong here: those of exit_status.inc are mostly a command's.
 ExitStatus exec(const Arguments& arguments) {
   const exec::Outcome outcome = run_arguments(arguments);
-  vmm::forget_watched_signals(exec::k_passed_signals);
-  vmm::unblock_watched_signals(exec::k_passed_signals);
   log_repeats();
   tell(outcome);
   return static_cast<ExitStatus>(outcome.status());

@@ -1,14 +1,21 @@
 #include "exec/initramfs.h"
 
+#include <fmt/core.h>
+
+#include <filesystem>
 #include <initializer_list>
 #include <string_view>
 
 #include "exec/cpio.h"
+#include "exec/protocol.h"
 
 namespace armvisor::exec {
 namespace {
 
 constexpr const char *k_lower = "/system", *k_root = "/root";
+constexpr u64 k_most_modules = u64{256} << 20;  ///< bytes, of all together
+
+Error bad(std::string message) { return {ErrorKind::BadInput, std::move(message)}; }
 
 /// /setup: steps of words, each ended by a zero, an empty word at the end of each step and of the list.
 class SetupList {
@@ -20,8 +27,13 @@ class SetupList {
     }
     bytes_.push_back(0);
   }
-  std::vector<u8> finish() {
+  Result<std::vector<u8>> finish() {
     bytes_.push_back(0);
+    if (bytes_.size() > AV_SETUP_MOST)
+      return bad(
+          fmt::format("exec: expected a list of at most {} bytes for the guest, found {}; share fewer folders, or "
+                      "at shorter paths",
+                      AV_SETUP_MOST, bytes_.size()));
     return std::move(bytes_);
   }
 
@@ -39,11 +51,12 @@ class Loader {
     if (!kernel_.modules) return {};
     for (const std::string_view name : names)
       if (!kernel_.modules->list().add(name, order_))
-        return Error{ErrorKind::BadInput, "modules " + kernel_.modules->path() + ": expected the module " +
-                                              std::string(name) +
-                                              " or that it is built in, found neither; give a kernel that has it"};
+        return bad("modules " + kernel_.modules->path() + ": expected the module " + std::string(name) +
+                   " or that it is built in, found neither; give a kernel that has it");
+    if (order_.size() > ModuleList::k_most) return too_many(fmt::format("{} modules", ModuleList::k_most));
     for (; loaded_ < order_.size(); ++loaded_) {
       AV_TRY_ASSIGN(const std::vector<u8> bytes, kernel_.modules->read(order_[loaded_]));
+      if ((bytes_ += bytes.size()) > k_most_modules) return too_many(fmt::format("{} bytes", k_most_modules));
       const std::string file = "modules/" + module_name(order_[loaded_]) + ".ko";
       archive_.add_file(file, bytes);
       list_.add({"module", "/" + file});
@@ -52,15 +65,33 @@ class Loader {
   }
 
  private:
+  Error too_many(const std::string& most) const {
+    return bad("modules " + kernel_.modules->path() + ": expected at most " + most +
+               " to be loaded, found more; check modules.dep, or give another kernel");
+  }
+
   const Kernel& kernel_;
   CpioArchive& archive_;
   SetupList& list_;
   std::vector<std::string> order_;
   std::size_t loaded_ = 0;
+  u64 bytes_ = 0;
 };
 
+/// What is mounted on the root of all is below the system for everybody.
+Status check_path(const std::string& guest) {
+  if (guest.size() >= AV_PATH_MOST)
+    return bad(
+        fmt::format("exec: expected a folder in the guest with a path of less than {} bytes, found {}; shorten it",
+                    AV_PATH_MOST, guest.size()));
+  if (std::filesystem::path(guest).lexically_normal() == "/")
+    return bad("exec: expected a shared folder at a path below / in the guest, found '" + guest +
+               "', where the system is; give --share HOST:GUEST another path, or go to another folder");
+  return {};
+}
+
 /// The system's folder as it is, or below what is written, becomes the root; then come the others.
-void add_mounts(const GuestSetup& setup, SetupList& list) {
+Status add_mounts(const GuestSetup& setup, SetupList& list) {
   if (setup.write) {
     list.add({"share", k_system_tag, k_root, "rw", "mmap"});
   } else {
@@ -69,8 +100,11 @@ void add_mounts(const GuestSetup& setup, SetupList& list) {
   }
   // Where links of the system mean what they mean there.
   list.add({"enter", k_root});
-  for (const GuestShare& share : setup.shares)
+  for (const GuestShare& share : setup.shares) {
+    AV_TRY(check_path(share.guest));
     list.add({"share", share.tag, share.guest, share.read_only ? "ro" : "rw", "mmap"});
+  }
+  return {};
 }
 
 }  // namespace
@@ -88,10 +122,11 @@ Result<std::vector<u8>> make_initramfs(const GuestSetup& setup, const Kernel& ke
   AV_TRY(loader.load({"9pnet_virtio", "9p"}));
   if (!setup.write) AV_TRY(loader.load({"overlay"}));
   if (setup.user_network) AV_TRY(loader.load({"virtio_net"}));
-  add_mounts(setup, list);
+  AV_TRY(add_mounts(setup, list));
   list.add({"hostname", "armvisor"});
   list.add({"network", setup.user_network ? "user" : "none"});
-  archive.add_file("setup", list.finish());
+  AV_TRY_ASSIGN(const std::vector<u8> steps, list.finish());
+  archive.add_file("setup", steps);
   return archive.finish();
 }
 

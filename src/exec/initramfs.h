@@ -13,7 +13,7 @@ namespace armvisor::exec {
 /// A folder of the host's that the guest mounts.
 struct GuestShare {
   std::string tag;
-  std::string guest;  ///< an absolute path
+  std::string guest;  ///< an absolute path, of less than AV_PATH_MOST bytes, and not that of the root
   bool read_only = false;
 };
 

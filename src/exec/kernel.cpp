@@ -53,7 +53,8 @@ Result<std::optional<ModuleFolder>> modules_near(const std::string& kernel, cons
 
 Result<Kernel> given_kernel(const KernelOptions& options, const Folder& system) {
   Kernel kernel;
-  kernel.file = Fd(::open(options.kernel.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  // A FIFO is not waited for here, but where it is read (vmm::Vm), which signals and the time limit end.
+  kernel.file = Fd(::open(options.kernel.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   if (!kernel.file) return file_error("--kernel: expected to read " + options.kernel, errno, "check the path");
   if (options.modules.empty()) {
     AV_TRY_ASSIGN(kernel.modules, modules_near(options.kernel, system));

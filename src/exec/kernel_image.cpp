@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <regex>
 
 #include "base/write_all.h"
 #include "exec/unpack.h"
@@ -37,11 +38,33 @@ std::optional<u32> word(std::span<const u8> bytes, u64 at) {
   return value;
 }
 
-std::string cache_folder() {
+std::string user_caches() {
   const char* const cache = std::getenv("XDG_CACHE_HOME");
-  if (cache && *cache == '/') return std::string(cache) + "/armvisor/kernels";
+  if (cache && *cache == '/') return cache;
   const char* const home = std::getenv("HOME");
-  return home && *home == '/' ? std::string(home) + "/.cache/armvisor/kernels" : std::string();
+  return home && *home == '/' ? std::string(home) + "/.cache" : std::string();
+}
+
+/// A folder in another, made if there is none. Nothing: it is a link, or somebody else's, or others can write to it,
+/// who could put a kernel there.
+Fd own_folder(const Fd& above, const char* name) {
+  mkdirat(above.get(), name, 0700);
+  Fd folder(openat(above.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat s {};
+  if (!folder || fstat(folder.get(), &s) != 0 || s.st_uid != geteuid() || (s.st_mode & 022) != 0) return {};
+  return folder;
+}
+
+std::string image_name(const struct stat& s) {
+  return fmt::format("{:x}-{:x}-{:x}-{:x}.{:09}-{:x}.{:09}", s.st_dev, s.st_ino, s.st_size, s.st_mtim.tv_sec,
+                     s.st_mtim.tv_nsec, s.st_ctim.tv_sec, s.st_ctim.tv_nsec);
+}
+
+/// Whether a name is one of image_name(), or that with what an unfinished one has behind it.
+bool is_image_name(const std::string& name) {
+  static const std::regex form(
+      "[0-9a-f]+-[0-9a-f]+-[0-9a-f]+--?[0-9a-f]+[.][0-9]{9}--?[0-9a-f]+[.][0-9]{9}([.][0-9A-Za-z]+)?");
+  return name.size() < 256 && std::regex_match(name, form);
 }
 
 /// Those that were made first, beyond so many, and what a process left that was killed.
@@ -50,7 +73,8 @@ void remove_old(const std::string& folder, std::size_t most) {
   std::error_code error;
   std::vector<std::pair<fs::file_time_type, fs::path>> files;
   for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
-    files.emplace_back(at->last_write_time(error), at->path());
+    if (is_image_name(at->path().filename()) && at->symlink_status(error).type() == fs::file_type::regular)
+      files.emplace_back(at->last_write_time(error), at->path());
   std::ranges::sort(files, std::greater());
   for (std::size_t n = most; n < files.size(); ++n) fs::remove(files[n].second, error);
 }
@@ -86,17 +110,13 @@ std::optional<std::vector<u8>> unpack_kernel(std::span<const u8> zimage, const P
 KernelCache KernelCache::for_file(int kernel) {
   KernelCache cache;
   struct stat s {};
-  const std::string folder = cache_folder();
-  if (folder.empty() || fstat(kernel, &s) != 0 || !S_ISREG(s.st_mode)) return cache;
+  const std::string caches = user_caches();
+  if (caches.empty() || fstat(kernel, &s) != 0 || !S_ISREG(s.st_mode)) return cache;
   std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  cache.folder_ = Fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  struct stat own {};
-  // Nobody else may put a kernel there.
-  if (!cache.folder_ || fstat(cache.folder_.get(), &own) != 0 || own.st_uid != geteuid() || (own.st_mode & 022) != 0)
-    return {};
-  cache.name_ = fmt::format("{:x}-{:x}-{:x}-{:x}.{:09}-{:x}.{:09}", s.st_dev, s.st_ino, s.st_size, s.st_mtim.tv_sec,
-                            s.st_mtim.tv_nsec, s.st_ctim.tv_sec, s.st_ctim.tv_nsec);
+  std::filesystem::create_directories(caches, error);
+  const Fd above(::open(caches.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  cache.folder_ = own_folder(own_folder(above, "armvisor"), "kernels");
+  cache.name_ = image_name(s);
   return cache;
 }
 
@@ -114,12 +134,12 @@ void KernelCache::keep(std::span<const u8> image) const {
   if (!folder_) return;
   const std::string path = "/proc/self/fd/" + std::to_string(folder_.get());
   remove_old(path, k_most - 1);
-  const std::string unfinished = fmt::format("{}.{}", name_, getpid());
-  const Fd fd(openat(folder_.get(), unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  std::string unfinished = path + "/" + name_ + ".XXXXXX";
+  const Fd fd(mkostemp(unfinished.data(), O_CLOEXEC));
   if (!fd) return;
   const bool whole = write_all(fd.get(), image) && fdatasync(fd.get()) == 0 &&
-                     renameat(folder_.get(), unfinished.c_str(), folder_.get(), name_.c_str()) == 0;
-  if (!whole) unlinkat(folder_.get(), unfinished.c_str(), 0);
+                     renameat(AT_FDCWD, unfinished.c_str(), folder_.get(), name_.c_str()) == 0;
+  if (!whole) unlink(unfinished.c_str());
 }
 
 }  // namespace armvisor::exec

@@ -22,7 +22,8 @@ std::optional<PackedKernel> packed_kernel(std::span<const u8> zimage);
 std::optional<std::vector<u8>> unpack_kernel(std::span<const u8> zimage, const PackedKernel& packed);
 
 /// Images in $XDG_CACHE_HOME/armvisor/kernels, or ~/.cache: one for each kernel file, by what tells its contents from
-/// others (device, inode, size, times). Where nothing can be kept nothing is, and that is no error.
+/// others (device, inode, size, times). Both folders have to be the user's own, and no links. Where nothing can be
+/// kept nothing is, and that is no error.
 class KernelCache {
  public:
   /// Images that are kept; the one that was made first goes.

@@ -49,10 +49,10 @@ bool ModuleList::add(std::string_view name, std::vector<std::string>& order) con
   const auto found = modules_.find(name);
   if (found == modules_.end()) return builtin_.contains(name);
   const auto load = [&order](const Module& m) {
-    if (std::ranges::find(order, m.path) == order.end()) order.push_back(m.path);
+    if (order.size() <= k_most && std::ranges::find(order, m.path) == order.end()) order.push_back(m.path);
   };
   const std::vector<std::string>& needs = found->second.needs;
-  for (auto need = needs.rbegin(); need != needs.rend(); ++need) {
+  for (auto need = needs.rbegin(); need != needs.rend() && order.size() <= k_most; ++need) {
     const auto module = modules_.find(*need);
     if (module != modules_.end())
       load(module->second);

@@ -21,6 +21,9 @@ class ModuleList {
   /// Texts of modules.dep and modules.builtin.
   ModuleList(std::string_view dep, std::string_view builtin);
 
+  /// Modules in an order; one more says that there would be more.
+  static constexpr std::size_t k_most = 256;
+
   /// Adds to `order` the files of what `name` needs and is, those that are needed first, without what is in it already.
   /// Nothing for what is built in. False: the kernel has no such module.
   bool add(std::string_view name, std::vector<std::string>& order) const;

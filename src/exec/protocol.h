@@ -18,6 +18,8 @@
 #define AV_FRAME_MOST 65536u     /* bytes behind a header */
 #define AV_WINDOW 262144u        /* bytes of credit that there may be for a stream */
 #define AV_REQUEST_MOST 4194304u /* bytes of a request, in several frames */
+#define AV_SETUP_MOST 65536u     /* bytes of /setup (src/exec/initramfs.cpp) */
+#define AV_PATH_MOST 4096u       /* bytes of a path in it, with the zero: Linux takes no longer one */
 
 struct av_frame {
   uint8_t type;   /* enum av_type */

@@ -67,6 +67,14 @@ void add_devices(const Request& request, vmm::VmConfig& vm) {
   vm.devices.emplace_back(std::move(network));
 }
 
+/// What is left of a time limit, 0 being none.
+u64 rest_of(u64 limit_ms, std::chrono::steady_clock::time_point began) {
+  using std::chrono::milliseconds;
+  const auto gone = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - began);
+  const u64 gone_ms = static_cast<u64>(gone.count());
+  return limit_ms == 0 ? 0 : std::max(limit_ms, gone_ms + 1) - gone_ms;
+}
+
 Result<std::vector<u8>> initramfs(const Request& request, const Kernel& kernel) {
   GuestSetup setup{.write = request.write, .shares = {}, .user_network = request.user_network};
   for (std::size_t n = 0; n < request.shares.size(); ++n)
@@ -178,7 +186,7 @@ Result<Outcome> run(const Request& request) {
   config.boot.ram_size = request.memory;
   config.boot.vcpus = request.cpus;
   config.engine = request.engine;
-  config.timeout_ms = request.timeout_ms;
+  config.timeout_ms = rest_of(request.timeout_ms, began);
   config.reboot = false;
   config.chardevs.push_back(own_chardev("console", [&console] { return console->line(); }));
   config.chardevs.push_back(own_chardev("agent", [&session] { return session->line(); }));

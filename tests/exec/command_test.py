@@ -65,6 +65,13 @@ class Command(unittest.TestCase):
         self.assertEqual(result.stdout.decode().splitlines(),
                          ["uid=1000(user) gid=1000(user) groups=2000(extra)", "/tmp", "b c here /home/user user", "x"])
 
+    def test_a_user_has_his_number_or_is_refused(self):
+        result = self.check(0, "id", options=["--user", "large"])
+        self.assertEqual(result.stdout, b"uid=4294967294(large) gid=4294967293\n")
+        for user in ("none", "nogroup", "4294967295"):
+            with self.subTest(user):
+                self.check(STATUS["Failed"], "id", options=["--user", user])
+
     def test_the_folder_stays_as_it_was_unless_it_is_written_to(self):
         before = listing(self.system)
         change = "echo new > /new && rm /etc/group && mkdir /tmp/made && echo more >> /etc/passwd && cat /new /etc/passwd"
@@ -91,6 +98,18 @@ class Command(unittest.TestCase):
     def test_what_is_not_there_is_said(self):
         self.check(STATUS["Failed"], "true", options=["--no-such-option"])
         self.check(STATUS["Failed"], "true", options=["--modules", self.path])
+        result = self.check(STATUS["Failed"], "true", options=["--cwd"], cwd="/")
+        self.assertIn(b"below /", result.stderr)
+
+    def test_a_kernel_that_never_comes_is_not_waited_for_beyond_the_time(self):
+        fifo = self.path / "kernel"
+        os.mkfifo(fifo)
+        arguments = system.words(self.system, "true", options=["--timeout", "1"])
+        arguments[arguments.index("--kernel") + 1] = str(fifo)
+        result = subprocess.run(arguments, capture_output=True, stdin=subprocess.DEVNULL, timeout=600)
+        self.assertEqual(result.returncode, STATUS["TimedOut"], result.stderr)
+
+    def test_what_is_no_folder_is_said(self):
         result = system.run(self.path / "none", "true")
         self.assertEqual(result.returncode, STATUS["Failed"])
         self.assertIn(b"expected a folder", result.stderr)

@@ -240,6 +240,31 @@ class Session(unittest.TestCase):
         self.assertEqual(result.returncode, STATUS["Panicked"])
         self.assertEqual(json.loads(where.read_text())["outcome"], "exited")
 
+    def test_no_report_of_another_run_stands_for_one_that_was_killed(self):
+        where = self.path / "killed"
+        where.write_text('{"outcome": "exited"}')
+        options = ["--report", f"json:{where}"]
+        with Running(system.words(self.system, "sh", "-c", "echo ready; exec sleep 1000", options=options)) as r:
+            r.expect(b"ready\n")
+            r.process.kill()
+            r.process.wait(600)
+        self.assertEqual(where.read_text(), "")
+
+    def test_a_report_whose_reader_never_comes_is_waited_for_until_a_signal(self):
+        fifo = self.path / "fifo"
+        os.mkfifo(fifo)
+        options = ["--report", f"json:{fifo}"]
+        with Running(system.words(self.system, "sh", "-c", "echo ready; exec sleep 1000", options=options)) as r:
+            r.expect(b"ready\n")
+            for _ in range(600):  # the first ends the command
+                r.process.send_signal(signal.SIGTERM)
+                try:
+                    self.assertIn(r.process.wait(0.5), (128 + signal.SIGTERM, -signal.SIGTERM))
+                    return
+                except subprocess.TimeoutExpired:
+                    pass
+            self.fail("it still waits")
+
     def test_output_that_cannot_be_written_is_no_success(self):
         with open("/dev/full", "w") as full:
             result = subprocess.run(system.words(self.system, "echo", "lost"), stdin=subprocess.DEVNULL, stdout=full,

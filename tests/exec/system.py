@@ -12,7 +12,9 @@ STATUS = {
     match[1]: int(match[2])
     for match in re.finditer(r"^EXEC_STATUS\((\w+),\s*(\d+)", (ROOT / "src/exec/outcomes.inc").read_text(), re.MULTILINE)
 }
-PASSWD = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:User:/home/user:/bin/sh\n"
+PASSWD = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:User:/home/user:/bin/sh\n" \
+    "large:x:4294967294:4294967293:Large:/:/bin/sh\nnone:x:4294967295:0::/:/bin/sh\n" \
+    "nogroup:x:1001:4294967295::/:/bin/sh\n"
 GROUP = "root:x:0:\nuser:x:1000:\nextra:x:2000:user\n"
 
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "exec/console_log.h"
@@ -178,6 +179,130 @@ TEST(KernelCache, KeepsAnImageForAFileAsLongAsThatIsTheSame) {
   const auto kept = std::filesystem::directory_iterator(std::string(folder) + "/armvisor/kernels");
   EXPECT_EQ(std::distance(begin(kept), end(kept)), static_cast<std::ptrdiff_t>(KernelCache::k_most));
   std::filesystem::remove_all(folder);
+}
+
+class CacheFolders : public testing::Test {
+ protected:
+  CacheFolders() {
+    EXPECT_NE(mkdtemp(folder_), nullptr);
+    setenv("XDG_CACHE_HOME", path("cache").c_str(), 1);
+    std::filesystem::create_directory(path("cache"));
+    write(path("kernel"), "kernel");
+  }
+  ~CacheFolders() override { std::filesystem::remove_all(folder_); }
+  std::string path(const std::string& name) const { return std::string(folder_) + "/" + name; }
+  static void write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
+  KernelCache cache() const {
+    return KernelCache::for_file(Fd(::open(path("kernel").c_str(), O_RDONLY | O_CLOEXEC)).get());
+  }
+  std::vector<std::string> kept(const std::string& folder) const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(path(folder)))
+      names.push_back(entry.path().filename());
+    return names;
+  }
+  const std::vector<u8> image_ = std::vector<u8>(5000, 'i');
+
+ private:
+  char folder_[32] = "/tmp/armvisor_cache_XXXXXX";
+};
+
+TEST_F(CacheFolders, FilesThatAreNotItsOwnAreLeftAlone) {
+  std::filesystem::create_directories(path("cache/armvisor/kernels"));
+  constexpr int k_files = 3 * KernelCache::k_most;
+  for (int n = 0; n < k_files; ++n) write(path("cache/armvisor/kernels/paper-1-2-" + std::to_string(n)), "text");
+  cache().keep(image_);
+  EXPECT_TRUE(cache().find(image_.size()));
+  EXPECT_EQ(kept("cache/armvisor/kernels").size(), k_files + 1u);
+}
+
+TEST_F(CacheFolders, LinksAndFoldersThatOthersWriteToAreNotUsed) {
+  namespace fs = std::filesystem;
+  fs::create_directories(path("papers/kernels"));
+  fs::create_symlink(path("papers"), path("cache/armvisor"));
+  cache().keep(image_);
+  fs::remove(path("cache/armvisor"));
+  fs::create_directory(path("cache/armvisor"));
+  fs::create_symlink(path("papers/kernels"), path("cache/armvisor/kernels"));
+  cache().keep(image_);
+  EXPECT_TRUE(kept("papers/kernels").empty());
+  fs::remove(path("cache/armvisor/kernels"));
+  for (const char* folder : {"cache/armvisor", "cache/armvisor/kernels"}) {
+    fs::create_directory(path(folder));
+    fs::permissions(path(folder), fs::perms::all);
+    cache().keep(image_);
+    EXPECT_FALSE(cache().find(image_.size())) << folder;
+    fs::permissions(path(folder), fs::perms::owner_all);
+  }
+  cache().keep(image_);
+  EXPECT_TRUE(cache().find(image_.size()));
+}
+
+TEST_F(CacheFolders, WhatAProcessOfTheSameNumberLeftIsNotInTheWay) {
+  cache().keep(image_);
+  const auto names = kept("cache/armvisor/kernels");
+  ASSERT_EQ(names.size(), 1u);
+  std::filesystem::remove(path("cache/armvisor/kernels/" + names[0]));
+  write(path("cache/armvisor/kernels/" + names[0] + "." + std::to_string(getpid())), "half");
+  cache().keep(image_);
+  EXPECT_TRUE(cache().find(image_.size()));
+}
+
+/// A kernel whose module virtio_mmio needs so many others, all of which are one file of so many bytes.
+class ManyModules : public testing::Test {
+ protected:
+  ManyModules() { EXPECT_NE(mkdtemp(folder_), nullptr); }
+  ~ManyModules() override { std::filesystem::remove_all(folder_); }
+  std::string refusal(int count, u64 size) const {
+    const std::string folder(folder_);
+    std::ofstream(folder + "/m").flush();  // empty, so that a larger one costs no disk
+    std::filesystem::resize_file(folder + "/m", size);
+    std::ofstream dep(folder + "/modules.dep");
+    dep << "virtio_mmio.ko:";
+    for (int n = 0; n < count; ++n) dep << " " << n << ".ko";
+    dep << "\n";
+    for (const char* name : {"virtio_mmio", "virtio_console", "9pnet_virtio", "9p", "overlay"}) add(name, dep);
+    for (int n = 0; n < count; ++n) add(std::to_string(n), dep, n < 256);
+    dep.close();
+    auto opened = Folder::open(folder, "--modules");
+    if (!opened) return opened.error().message;
+    auto modules = ModuleFolder::open(*std::move(opened));
+    if (!modules) return modules.error().message;
+    Kernel kernel;
+    kernel.modules = *std::move(modules);
+    const auto made = make_initramfs({}, kernel);
+    return made ? "" : made.error().message;
+  }
+
+ private:
+  void add(const std::string& name, std::ofstream& dep, bool has_file = true) const {
+    std::error_code error;
+    if (has_file) std::filesystem::create_symlink("m", std::string(folder_) + "/" + name + ".ko", error);
+    if (name != "virtio_mmio") dep << name << ".ko:\n";
+  }
+  char folder_[32] = "/tmp/armvisor_modules_XXXXXX";
+};
+
+TEST_F(ManyModules, OfASystemCostTheHostABoundedAmount) {
+  EXPECT_EQ(refusal(200, 100), "");
+  EXPECT_NE(refusal(300, 100).find("at most 256 modules"), std::string::npos) << refusal(300, 100);
+  EXPECT_NE(refusal(100'000, 100).find("at most 256 modules"), std::string::npos);
+  const std::string large = refusal(20, u64{60} << 20);
+  EXPECT_NE(large.find("at most 268435456 bytes"), std::string::npos) << large;
+}
+
+TEST(Initramfs, PathsThatTheGuestCannotTakeAreRefused) {
+  const auto refused = [](const std::string& guest, int count = 1) {
+    GuestSetup setup;
+    for (int n = 0; n < count; ++n) setup.shares.push_back({"share" + std::to_string(n), guest, false});
+    return !make_initramfs(setup, Kernel());
+  };
+  EXPECT_FALSE(refused("/data"));
+  EXPECT_FALSE(refused("/" + std::string(4094, 'd')));
+  EXPECT_TRUE(refused("/" + std::string(4095, 'd')));
+  EXPECT_FALSE(refused("/" + std::string(4000, 'd'), 16));
+  EXPECT_TRUE(refused("/" + std::string(4000, 'd'), 17)) << "the list is too long";
+  for (const char* root : {"/", "//", "/.", "/./", "/..", "/data/.."}) EXPECT_TRUE(refused(root)) << root;
 }
 
 TEST(ConsoleLog, KeepsTheLastLinesFromWhereAPanicBegins) {
