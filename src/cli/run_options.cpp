@@ -197,7 +197,7 @@ Status set_virtio(const RunOptions& o, vmm::VmConfig& vm) {
         fmt::format("--virtio pci: expected at most 31 disks, networks, shares, consoles and entropy sources together, "
                     "found {}; leave some out",
                     vm.devices.size()));
-  vm.boot.board = &machine::virt_board(false, machine::VirtPci::High);
+  vm.boot.board = &machine::virt_board(false, machine::VirtPci::Low);
   for (u32 n = 0; n < vm.devices.size(); ++n) vm.seats.push_back({.bus = bus, .slot = n + 1});
   return {};
 }

@@ -1,6 +1,7 @@
 #include "monitor/hmp.h"
 
 #include <algorithm>
+#include <charconv>
 #include <string_view>
 #include <utility>
 
@@ -9,13 +10,18 @@
 namespace armvisor::monitor {
 namespace {
 
-using Words = std::vector<std::string>;
+/// What is behind a command's name, and the CPU that it is about unless it says so itself.
+struct Words : std::vector<std::string> {
+  u32 cpu = 0;
+};
 
 Words split(const std::string& line) {
   Words words;
   std::size_t at = 0;
   while ((at = line.find_first_not_of(" \t\r\n", at)) != std::string::npos) {
-    const std::size_t end = std::min(line.find_first_of(" \t\r\n", at), line.size());
+    std::size_t end = std::min(line.find_first_of(" \t\r\n", at), line.size());
+    // A format may follow the name at once: x/4xw.
+    if (words.empty()) end = std::min(end, line.find('/', at + 1));
     words.push_back(line.substr(at, end - at));
     at = end;
   }
@@ -88,11 +94,17 @@ std::string info_network(MachineControl& m, const Words&) {
 }
 
 std::string info_registers(MachineControl& m, const Words& words) {
-  if (words.empty()) return m.registers(0);
-  if (words != Words{"-a"}) return "info registers: unsupported option " + words[0] + "\n";
+  const bool all = !words.empty() && words[0] == "-a";
+  u32 wanted = words.cpu;
+  if (!words.empty() && !all) {
+    const char* const end = words[0].data() + words[0].size();
+    const auto [at, error] = std::from_chars(words[0].data(), end, wanted);
+    if (error != std::errc() || at != end) return "info registers: expected -a or a CPU, found " + words[0] + "\n";
+  }
   std::string text;
-  for (const CpuInfo& cpu : m.cpus()) text += m.registers(cpu.index);
-  return text;
+  for (const CpuInfo& cpu : m.cpus())
+    if (all || cpu.index == wanted) text += m.registers(cpu.index);
+  return text.empty() ? "CPU#" + std::to_string(wanted) + " not available\n" : text;
 }
 
 std::string info_status(MachineControl& m, const Words&) {
@@ -127,7 +139,9 @@ std::string run_info(MachineControl& m, const Words& words) {
   }
   const auto row = std::ranges::find(k_infos, std::string_view(words[0]), &Info::name);
   if (row == std::end(k_infos)) return "unknown command: 'info " + words[0] + "'\n";
-  return row->function(m, {words.begin() + 1, words.end()});
+  Words rest = words;
+  rest.erase(rest.begin());
+  return row->function(m, rest);
 }
 
 // --- commands
@@ -152,7 +166,7 @@ std::string run_power_down(MachineControl& m, const Words&) {
   return {};
 }
 
-std::string run_x(MachineControl& m, const Words& words) { return dump_memory(m, 0, words); }
+std::string run_x(MachineControl& m, const Words& words) { return dump_memory(m, words.cpu, words); }
 std::string run_xp(MachineControl& m, const Words& words) { return dump_memory(m, std::nullopt, words); }
 
 using Forward = Status (MachineControl::*)(const std::string&, const std::string&);
@@ -223,8 +237,9 @@ const char* name(RunState state) {
   return "";
 }
 
-std::string run_human_command(MachineControl& machine, const std::string& line) {
+std::string run_human_command(MachineControl& machine, const std::string& line, u32 cpu) {
   Words words = split(line);
+  words.cpu = cpu;
   if (words.empty()) return {};
   const std::string name = words[0];
   words.erase(words.begin());
@@ -380,7 +395,8 @@ std::size_t HmpSession::take(std::string_view bytes) {
   if (!complete) return at;
   const std::string line = editor_.take();
   say(run_human_command(machine_, line));
-  if (split(line) != Words{"quit"} && split(line) != Words{"q"}) prompt();
+  const Words words = split(line);
+  if (words.size() != 1 || (words[0] != "quit" && words[0] != "q")) prompt();
   return at;
 }
 

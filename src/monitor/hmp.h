@@ -9,8 +9,8 @@ namespace armvisor::monitor {
 
 const char* name(RunState state);
 
-/// Runs one command; what it says, with '\n' at the end of each line.
-std::string run_human_command(MachineControl& machine, const std::string& line);
+/// Runs one command, about that CPU if it is about one; what it says, with '\n' at the end of each line.
+std::string run_human_command(MachineControl& machine, const std::string& line, u32 cpu = 0);
 
 /// A line that is typed, edited and shown as QEMU's monitor does it.
 class LineEditor {

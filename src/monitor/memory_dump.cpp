@@ -15,7 +15,7 @@ struct Form {
   u64 count = 1;
   char format = 'x';
   u32 size = 4;  ///< of an item, in bytes
-  u32 on_a_line() const { return format == 'c' ? 16 : std::min(16 / size, 8u); }
+  u32 on_a_line() const { return std::min(16 / size, 8u); }
 };
 
 /// A letter after the count.
@@ -68,7 +68,7 @@ std::string item(const Form& form, u64 value) {
     case 'c': return character(static_cast<u8>(value));
     case 'o': return fmt::format("{:#{}o}", value, (bits + 2) / 3);
     case 'u': return fmt::format("{:{}}", value, (bits * 10 + 32) / 33);
-    case 'd': return fmt::format("{:{}}", static_cast<s64>(value << (64 - bits)) >> (64 - bits), (bits * 10 + 32) / 33);
+    case 'd': return fmt::format("{:{}}", static_cast<s64>(value), (bits * 10 + 32) / 33);
     default: return fmt::format("0x{:0{}x}", value, bits / 4);
   }
 }

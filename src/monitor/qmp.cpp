@@ -318,7 +318,14 @@ Result<Json> QmpSession::human_monitor_command(const Json& arguments) {
   const auto line = arguments.find("command-line");
   if (line == arguments.end()) return generic("Parameter 'command-line' is missing");
   if (!line->is_string()) return generic("Invalid parameter type for 'command-line', expected: string");
-  std::string text = run_human_command(machine_, line->get<std::string>());
+  u32 cpu = 0;
+  if (const auto index = arguments.find("cpu-index"); index != arguments.end()) {
+    if (!index->is_number_integer()) return generic("Invalid parameter type for 'cpu-index', expected: integer");
+    if (!index->is_number_unsigned() || index->get<u64>() >= machine_.cpus().size())
+      return generic("Parameter 'cpu-index' expects a CPU number");
+    cpu = index->get<u32>();
+  }
+  std::string text = run_human_command(machine_, line->get<std::string>(), cpu);
   for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos; at += 2) text.insert(at, 1, '\r');
   return Json(text);
 }

@@ -21,6 +21,10 @@ void read_gdb(Line& line, const Given& given) {
     line.gdb.reset();
     return line.outcomes.mapped(given.text(), "gdb cannot connect");
   }
+  if (given.value.starts_with("udp:"))
+    return line.outcomes.refused(given.text(),
+                                 "expected a place that gdb connects to (tcp:, unix:), found one of "
+                                 "datagrams; change it");
   const bool tcp = given.value.starts_with("tcp:");
   line.gdb = read_place(line, given, given.value + (tcp ? ",wait=off,nodelay=on,server=on" : ""));
 }

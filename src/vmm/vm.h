@@ -149,6 +149,7 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   void stop_now(monitor::RunState state);
   void halt();
   void let_go(std::span<const debugger::Go> cpus, bool interrupts);
+  void resume_going();
   debugger::Go going(u32 cpu) const { return going_.empty() ? debugger::Go::Run : going_[cpu]; }
 
   void stop_for_debugger() { stop_as(monitor::RunState::Debug, &VmDebugger::is_hit); }

@@ -46,10 +46,7 @@ bool Vm::while_halted(F f) {
   const bool ran = state_ == monitor::RunState::Running;
   if (ran) halt();
   const bool done = f(*machine_);
-  if (ran && !(debugger_ && debugger_->is_hit())) {
-    const std::vector<debugger::Go> going = going_;
-    let_go(going, steps_take_interrupts_);
-  }
+  if (ran && !(debugger_ && debugger_->is_hit())) resume_going();
   return done;
 }
 

@@ -114,6 +114,13 @@ void Vm::let_go(std::span<const debugger::Go> cpus, bool interrupts) {
   }
 }
 
+/// What halt() interrupted goes on, a step where it is.
+void Vm::resume_going() {
+  const std::shared_lock guard(threads_mutex_);
+  for (u32 i = 0; i < threads_.size(); ++i)
+    if (going(i) != debugger::Go::Stay) threads_[i]->resume();
+}
+
 void Vm::reset() {
   chardevs_->accept_waiting();
   end(EndReason::Reset, "host-qmp-system-reset");

@@ -47,7 +47,9 @@ TEST(Hmp, MemoryIsShownInQemusForms) {
             "0000000000000010: 0x1716151413121110 0x1f1e1d1c1b1a1918\n0000000000000020: 0x2726252423222120\n");
   EXPECT_EQ(run("x /9xb 8"), "00000008: 0x08 0x09 0x0a 0x0b 0x0c 0x0d 0x0e 0x0f\n00000010: 0x10\n");
   EXPECT_EQ(run("x /2hx 0x0"), "00000000: 0x0100 0x0302\n");
-  EXPECT_EQ(run("xp /2dw 0xfc"), "00000000000000fc:     -66052   50462976\n");
+  EXPECT_EQ(run("xp /2dw 0xfc"), "00000000000000fc: 4294901244   50462976\n");
+  EXPECT_EQ(run("xp/2xb 0x10"), "0000000000000010: 0x10 0x11\n");
+  EXPECT_EQ(run("xp /1dg 0xf8"), "00000000000000f8:     -283686952306184\n");
   EXPECT_EQ(run("xp /1uw 0xfc"), "00000000000000fc: 4294901244\n");
   EXPECT_EQ(run("xp /3c 0x3f"), "000000000000003f: '?' '@' 'A'\n");
   EXPECT_EQ(run("xp /2c 0x0a"), "000000000000000a: '\\n' '\\x0b'\n");
@@ -66,6 +68,10 @@ TEST(Hmp, RegistersAreThoseOfOneOrAll) {
   FakeMachine m;
   EXPECT_EQ(run_human_command(m, "info registers"), "\nCPU#0\nR00=00000000\n");
   EXPECT_EQ(run_human_command(m, "info registers -a"), "\nCPU#0\nR00=00000000\n\nCPU#1\nR00=00000000\n");
+  EXPECT_EQ(run_human_command(m, "info registers 1"), "\nCPU#1\nR00=00000000\n");
+  EXPECT_EQ(run_human_command(m, "info registers", 1), "\nCPU#1\nR00=00000000\n");
+  EXPECT_EQ(run_human_command(m, "info registers 7"), "CPU#7 not available\n");
+  EXPECT_EQ(run_human_command(m, "info registers 1x"), "info registers: expected -a or a CPU, found 1x\n");
 }
 
 /// Each key shows the whole line again.
