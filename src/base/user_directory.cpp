@@ -42,6 +42,12 @@ Result<UserDirectory> UserDirectory::open(const std::string& purpose) {
   return d;
 }
 
+std::string user_cache_directory() {
+  const char *cache = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
+  if (cache && *cache == '/') return cache;
+  return home && *home == '/' ? std::string(home) + "/.cache" : std::string();
+}
+
 Status check_plain_name(const std::string& what, std::string_view name) {
   const auto allowed = [](char c) { return letter_or_digit(c) || c == '.' || c == '_' || c == '-' || c == '+'; };
   if (!name.empty() && name.size() <= k_max_name && letter_or_digit(name[0]) && std::ranges::all_of(name, allowed))

@@ -1,7 +1,7 @@
 #pragma once
 // Where sockets are by which programs of one user find each other: $XDG_RUNTIME_DIR/armvisor, or /tmp/armvisor-UID
 // if that is not set or no absolute path (XDG Base Directory Specification: such a path is to be ignored). Nobody else
-// may enter the directory.
+// may enter the directory. And where what can be made again is kept.
 #include <string>
 #include <string_view>
 
@@ -18,6 +18,10 @@ struct UserDirectory {
   /// is for messages: "control sockets".
   static Result<UserDirectory> open(const std::string& purpose);
 };
+
+/// $XDG_CACHE_HOME, or ~/.cache if that is not set or no absolute path; it may not be there. Empty: HOME is none
+/// either.
+std::string user_cache_directory();
 
 /// Fails unless `name` is 1 to 32 letters, digits and . _ - + and begins with a letter or digit. `what`: "name of ...".
 Status check_plain_name(const std::string& what, std::string_view name);

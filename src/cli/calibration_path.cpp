@@ -14,6 +14,7 @@
 #include "base/host_error.h"
 #include "base/input_file.h"
 #include "base/output_file.h"
+#include "base/user_directory.h"
 #include "base/write_all.h"
 #include "cli/commands.h"
 #include "vmm/calibrator.h"
@@ -24,16 +25,10 @@ constexpr u64 k_most = u64{64} << 20;
 }
 
 Result<std::string> calibration_path() {
-  const char *cache = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
-  std::string directory;
-  if (cache && *cache == '/') {
-    directory = cache;
-  } else if (home && *home == '/') {
-    directory = std::string(home) + "/.cache";
-  } else {
+  const std::string directory = user_cache_directory();
+  if (directory.empty())
     return Error{ErrorKind::BadArguments,
                  "costs of this host: expected a place to keep them, found neither XDG_CACHE_HOME nor HOME; set one"};
-  }
   char host[256] = {};
   ::gethostname(host, sizeof host - 1);
   std::string name = host;

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <regex>
 
+#include "base/user_directory.h"
 #include "base/write_all.h"
 #include "exec/unpack.h"
 
@@ -36,13 +37,6 @@ std::optional<u32> word(std::span<const u8> bytes, u64 at) {
   if (at > bytes.size() || bytes.size() - at < sizeof value) return std::nullopt;
   std::memcpy(&value, &bytes[at], sizeof value);
   return value;
-}
-
-std::string user_caches() {
-  const char* const cache = std::getenv("XDG_CACHE_HOME");
-  if (cache && *cache == '/') return cache;
-  const char* const home = std::getenv("HOME");
-  return home && *home == '/' ? std::string(home) + "/.cache" : std::string();
 }
 
 /// A folder in another, made if there is none. Nothing: it is a link, or somebody else's, or others can write to it,
@@ -110,7 +104,7 @@ std::optional<std::vector<u8>> unpack_kernel(std::span<const u8> zimage, const P
 KernelCache KernelCache::for_file(int kernel) {
   KernelCache cache;
   struct stat s {};
-  const std::string caches = user_caches();
+  const std::string caches = user_cache_directory();
   if (caches.empty() || fstat(kernel, &s) != 0 || !S_ISREG(s.st_mode)) return cache;
   std::error_code error;
   std::filesystem::create_directories(caches, error);

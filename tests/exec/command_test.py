@@ -2,7 +2,6 @@
 stays as it was. Whatever else happens to the guest, the status is not 0."""
 import os
 import subprocess
-import tempfile
 import unittest
 from pathlib import Path
 
@@ -14,14 +13,7 @@ def listing(folder):
     return sorted((str(p.relative_to(folder)), p.lstat().st_mode, p.lstat().st_mtime_ns) for p in Path(folder).rglob("*"))
 
 
-class Command(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        directory = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(directory.cleanup)
-        cls.path = Path(directory.name)
-        cls.system = system.make(cls.path / "system")
-
+class Command(system.Case):
     def check(self, status, *command, **keywords):
         result = system.run(self.system, *command, **keywords)
         self.assertEqual(result.returncode, status, result.stdout[-1000:] + result.stderr[-3000:])

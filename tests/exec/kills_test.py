@@ -8,7 +8,6 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 import unittest
 from pathlib import Path
 
@@ -27,14 +26,7 @@ def killed_in_the_guest(how, delay):
     return f"(sleep {delay:.2f}; {how}) & {COMMAND.replace('seq', f'sleep {delay / 2:.2f}; seq')}"
 
 
-class Kills(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        directory = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(directory.cleanup)
-        cls.path = Path(directory.name)
-        cls.system = system.make(cls.path / "system")
-
+class Kills(system.Case):
     def start(self, command, **keywords):
         keywords.setdefault("stdout", subprocess.PIPE)
         options = ["--share", f"{self.data}:/data", "--timeout", "300"]

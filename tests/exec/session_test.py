@@ -19,12 +19,11 @@ import system
 from system import STATUS
 
 
-class Running:
-    """A command whose output is read until something comes."""
+class Process:
+    """One whose output, on the descriptor `output`, is read until something comes; it does not outlive its block."""
 
-    def __init__(self, words, **keywords):
-        keywords.setdefault("stdin", subprocess.PIPE)
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, **keywords)
+    def __init__(self, process, output):
+        self.process, self.output = process, output
         self.text = b""
 
     def __enter__(self):
@@ -34,25 +33,37 @@ class Running:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            if stream:
-                stream.close()
 
     def expect(self, wanted, timeout=600):
         while wanted not in self.text:
-            ready, _, _ = select.select([self.process.stdout], [], [], timeout)
-            data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+            ready, _, _ = select.select([self.output], [], [], timeout)
+            data = os.read(self.output, 65536) if ready else b""
             if not data:
                 raise AssertionError(f"{wanted} did not come, but {self.text[-2000:]}")
             self.text += data
         self.text = self.text[self.text.index(wanted) + len(wanted):]
 
 
+class Running(Process):
+    """A command with pipes."""
+
+    def __init__(self, words, **keywords):
+        keywords.setdefault("stdin", subprocess.PIPE)
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, **keywords)
+        super().__init__(process, process.stdout.fileno())
+
+    def __exit__(self, *_):
+        super().__exit__()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream:
+                stream.close()
+
+
 def set_size(terminal, rows, columns):
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
-class Terminal:
+class Terminal(Process):
     """A pseudo-terminal of the host's, at whose other side a command runs."""
 
     def __init__(self, words):
@@ -60,27 +71,13 @@ class Terminal:
         set_size(other, 33, 111)
         self.before = termios.tcgetattr(other)
         self.other = other
-        self.process = subprocess.Popen(words, stdin=other, stdout=other, stderr=other, start_new_session=True,
-                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-        self.text = b""
-
-    def __enter__(self):
-        return self
+        super().__init__(subprocess.Popen(words, stdin=other, stdout=other, stderr=other, start_new_session=True,
+                                          preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)), self.master)
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+        super().__exit__()
         os.close(self.master)
         os.close(self.other)
-
-    def expect(self, wanted, timeout=600):
-        while wanted not in self.text:
-            ready, _, _ = select.select([self.master], [], [], timeout)
-            if not ready:
-                raise AssertionError(f"{wanted} did not come, but {self.text[-2000:]}")
-            self.text += os.read(self.master, 65536)
-        self.text = self.text[self.text.index(wanted) + len(wanted):]
 
     def type(self, text):
         os.write(self.master, text)
@@ -90,14 +87,7 @@ class Terminal:
         self.process.send_signal(signal.SIGWINCH)
 
 
-class Session(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        directory = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(directory.cleanup)
-        cls.path = Path(directory.name)
-        cls.system = system.make(cls.path / "system")
-
+class Session(system.Case):
     def test_a_terminal_has_its_size_its_keys_and_is_given_back(self):
         with Terminal(system.words(self.system, "sh", options=["--tty"])) as t:
             t.expect(b"# ")

@@ -1,6 +1,8 @@
 """A small armhf system around busybox, and commands in it."""
 import re
 import subprocess
+import tempfile
+import unittest
 from pathlib import Path
 
 from support import ARMVISOR, GUEST, ROOT
@@ -46,3 +48,14 @@ def run(system, *command, options=(), timeout=600, **keywords):
     if "input" in keywords:
         del keywords["stdin"]
     return subprocess.run(words(system, *command, options=options), capture_output=True, timeout=timeout, **keywords)
+
+
+class Case(unittest.TestCase):
+    """Tests with a system of their own."""
+
+    @classmethod
+    def setUpClass(cls):
+        directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(directory.cleanup)
+        cls.path = Path(directory.name)
+        cls.system = make(cls.path / "system")
