@@ -239,7 +239,12 @@ Machine::MadeDevice Machine::make_device(const NetworkSpec& spec) {
     AV_TRY_ASSIGN(network, devices::LinkNetwork::create(world_.links[links_++]));
     io.large_send = false;  // who is at the other end may know no larger frames
   } else if (!spec.unplugged) {
-    AV_TRY_ASSIGN(auto user, devices::SlirpNetwork::create(spec.network));
+    const auto lines = std::ranges::count_if(spec.network.guest_forwards, &devices::GuestForward::is_line);
+    if (static_cast<std::size_t>(lines) > world_.lines.forwards.size() - forwards_)
+      return Error{ErrorKind::Internal, "a machine was given too few lines"};
+    AV_TRY_ASSIGN(auto user, devices::SlirpNetwork::create(spec.network,
+                                                           std::span(world_.lines.forwards).subspan(forwards_, lines)));
+    forwards_ += static_cast<u32>(lines);
     user_networks_.back() = user.get();
     network = std::move(user);
   }

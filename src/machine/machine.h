@@ -67,7 +67,8 @@ struct MachineOptions {
 struct MachineLines {
   devices::Chardev* uart = nullptr;
   devices::Chardev* second_uart = nullptr;
-  std::vector<devices::Chardev*> ports{};  ///< of all ConsoleSpecs, in their order
+  std::vector<devices::Chardev*> ports{};     ///< of all ConsoleSpecs, in their order
+  std::vector<devices::Chardev*> forwards{};  ///< of all NetworkSpecs' guest_forwards without a command, in their order
 };
 
 /// What it borrows.
@@ -202,8 +203,8 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   std::unique_ptr<devices::FwCfg> fw_cfg_;
   std::vector<std::unique_ptr<devices::virtio::MmioTransport>> transports_;
   std::vector<std::unique_ptr<devices::pci::Function>> functions_;
-  std::vector<Made> devices_;                                                      ///< without a place yet
-  u32 networks_ = 0, disks_ = 0, ports_ = 0, links_ = 0, dumps_ = 0, shares_ = 0;  ///< made so far
+  std::vector<Made> devices_;  ///< without a place yet
+  u32 networks_ = 0, disks_ = 0, ports_ = 0, links_ = 0, dumps_ = 0, shares_ = 0, forwards_ = 0;  ///< made so far
   std::vector<devices::SlirpNetwork*> user_networks_;
 };
 

@@ -28,6 +28,7 @@ class Adder {
   /// False, with an outcome: there is no place for it.
   bool add(const Given& given, const std::string& what, const Place& place, machine::DeviceSpec spec);
   void add_card(const Nic& nic, const Place& place);
+  bool take_ends(Netdev& netdev);
   void add_dumps(const Netdev& netdev, machine::NetworkSpec& spec);
   void add_device(Device& device, const DeviceRow& row);
   Drive* take_drive(Device& device);
@@ -108,6 +109,7 @@ void Adder::add_card(const Nic& nic, const Place& place) {
     for (Dump& dump : line_.dumps) dump.used |= dump.netdev == found->name;
     return out_.ignored(given.text(), "its network is refused");
   }
+  if (!take_ends(*found)) return;
   spec.network = found->user;
   if (!found->name.starts_with('#')) spec.name = found->name;
   if (found->kind == "tap" || found->kind == "bridge") spec.tap = found->tap;
@@ -117,6 +119,18 @@ void Adder::add_card(const Nic& nic, const Place& place) {
   if (found->given.name == "netdev") out_.mapped(found->given.text(), network_text(*found));
   add(given, nic.card == machine::NetworkSpec::Card::E1000 ? "network card (e1000)" : "network card", place,
       std::move(spec));
+}
+
+/// Character devices where the guest connects to. False, with an outcome: there is one that it cannot have.
+bool Adder::take_ends(Netdev& netdev) {
+  auto end = netdev.ends.begin();
+  for (devices::GuestForward& forward : netdev.user.guest_forwards) {
+    if (!forward.is_line()) continue;
+    if (!use_chardev(line_, vm_, *end, fmt::format("guestfwd.tcp.{}", forward.port), forward.line)) return false;
+    out_.mapped(end->given.text(), "the guest's connections to it are on " + place_text(vm_, forward.line));
+    ++end;
+  }
+  return true;
 }
 
 void Adder::add_dumps(const Netdev& netdev, machine::NetworkSpec& spec) {

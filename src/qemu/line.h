@@ -35,12 +35,23 @@ struct Drive {
   bool is_snapshot(bool line) const { return snapshot.value_or(line && given.name != "blockdev"); }
 };
 
+struct Chardev {
+  Given given;
+  std::string id;
+  devices::ChardevOptions where;
+  std::string refers;           ///< not empty: the -chardev of this id is meant
+  bool refused = false;         ///< it has an outcome already
+  u32 users = 0;                ///< that were found when the machine was made
+  devices::ChardevIndex index;  ///< in the machine's list, once it has a user
+};
+
 struct Netdev {
   Given given;
   std::string id;
   std::string name;  ///< the id that the line gives it; of -nic and -net, `id` is another
   std::string kind;  ///< user, tap, bridge, socket, stream or dgram
   devices::UserNetworkOptions user;
+  std::vector<Chardev> ends;  ///< of its guest_forwards without a command, in their order
   devices::TapOptions tap;
   devices::FrameLinkOptions link;
   bool refused = false;
@@ -53,16 +64,6 @@ struct Nic {
   std::string netdev;  ///< empty: on the network that -net names, if any
   std::optional<devices::MacAddress> mac;
   machine::NetworkSpec::Card card{};
-};
-
-struct Chardev {
-  Given given;
-  std::string id;
-  devices::ChardevOptions where;
-  std::string refers;           ///< not empty: the -chardev of this id is meant
-  bool refused = false;         ///< it has an outcome already
-  u32 users = 0;                ///< that were found when the machine was made
-  devices::ChardevIndex index;  ///< in the machine's list, once it has a user
 };
 
 /// -fsdev, or that half of -virtfs.

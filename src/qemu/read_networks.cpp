@@ -31,6 +31,27 @@ void read_forward(Line& line, Netdev& netdev, const std::string& text) {
          "expected [tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT with ports from 1 to 65535; change it");
 }
 
+/// What is there is a program, or a character device as of -serial.
+void read_guest_forward(Line& line, Netdev& netdev, const std::string& text) {
+  const std::string where = key_of(netdev.given, "guestfwd", text);
+  std::string_view end = text;
+  auto forward = devices::take_guest_address(end);
+  if (!forward || end.empty())
+    return refuse(line, netdev, where,
+                  "expected [tcp]:[ADDRESS]:PORT-cmd:COMMAND or [tcp]:[ADDRESS]:PORT-DEVICE with a device as of "
+                  "-serial; change it");
+  if (end.starts_with("mon:"))
+    return refuse(line, netdev, where, "expected no monitor where the guest can connect; leave out mon:");
+  if (end.starts_with("cmd:")) {
+    forward->command = end.substr(4);
+    if (forward->command.empty()) return refuse(line, netdev, where, "expected a command, found nothing; name it");
+  } else {
+    netdev.ends.push_back(read_place(line, {netdev.given.name, "guestfwd=" + text}, end));
+    netdev.refused |= netdev.ends.back().refused;
+  }
+  netdev.user.guest_forwards.push_back(*std::move(forward));
+}
+
 void read_subnet(Line& line, Netdev& netdev, const std::string& text) {
   if (!devices::set_network(netdev.user, text))
     refuse(line, netdev, key_of(netdev.given, "net", text), "expected ADDRESS/BITS, as 192.168.5.0/24; change it");
@@ -45,15 +66,7 @@ void read_address(Line& line, Netdev& netdev, KeyValues& values, std::string_vie
 void read_forwards(Line& line, Netdev& netdev, KeyValues& values) {
   for (const std::string& text : values.take_all("hostfwd")) read_forward(line, netdev, text);
   devices::settle_forwards(netdev.user);
-  for (const std::string& text : values.take_all("guestfwd")) {
-    auto forward = devices::parse_guest_forward(text);
-    if (forward)
-      netdev.user.guest_forwards.push_back(*std::move(forward));
-    else
-      refuse(line, netdev, key_of(netdev.given, "guestfwd", text),
-             "expected [tcp]:ADDRESS:PORT-cmd:COMMAND, which is what can be there; 'cmd:nc HOST PORT' makes a "
-             "connection; change it");
-  }
+  for (const std::string& text : values.take_all("guestfwd")) read_guest_forward(line, netdev, text);
 }
 
 /// One of ipv4= and ipv6= alone that is on turns the other off, as in QEMU.

@@ -184,6 +184,12 @@ Status Vm::use_chardevs() {
   AV_TRY_ASSIGN(lines_.uart, chardevs_->use(config_.console));
   AV_TRY_ASSIGN(lines_.second_uart, chardevs_->use(config_.second_console));
   for (const machine::DeviceSpec& spec : config_.devices) {
+    if (const auto* const card = std::get_if<machine::NetworkSpec>(&spec); card && card->is_user())
+      for (const devices::GuestForward& forward : card->network.guest_forwards) {
+        if (!forward.is_line()) continue;
+        AV_TRY_ASSIGN(devices::Chardev* const line, chardevs_->use(forward.line));
+        lines_.forwards.push_back(line);
+      }
     const auto* const console = std::get_if<machine::ConsoleSpec>(&spec);
     if (!console) continue;
     for (const machine::PortSpec& port : console->ports) {

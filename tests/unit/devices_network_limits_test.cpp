@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "devices/backends/network_options.h"
 #include "devices/backends/slirp_network.h"
+#include "devices/chardev/chardevs.h"
 #include "guest_packets.h"
 
 namespace armvisor::devices {
@@ -23,15 +24,19 @@ namespace {
 using namespace armvisor::testing;
 
 constexpr auto k_patience = std::chrono::seconds(10);
+constexpr u32 k_line_ip = 0x0a000264, k_line_port = 7;
 const std::string k_host_mac("\x52\x55\x0a\x00\x02\x02", 6);
 
 /// The network device, without rings: what it gives is sent at once, what comes is kept.
 class Guest final : public NetworkClient {
  public:
-  explicit Guest(const std::string& option = "user") {
+  /// `lines`: what is at addresses of the guest's network: 10.0.2.100, 101, ..., port 7.
+  explicit Guest(const std::string& option = "user", std::vector<Chardev*> lines = {}) {
     auto options = parse_network_option(option);
     if (!options) throw std::runtime_error(options.error().message);
-    auto network = SlirpNetwork::create(options->network);
+    for (u32 n = 0; n < lines.size(); ++n)
+      options->network.guest_forwards.push_back({.address = k_line_ip + n, .port = k_line_port, .command = {}});
+    auto network = SlirpNetwork::create(options->network, lines);
     if (!network) throw std::runtime_error(network.error().message);
     network_ = *std::move(network);
     if (!network_->start(*this)) throw std::runtime_error("no thread");
@@ -106,10 +111,10 @@ class Guest final : public NetworkClient {
     return v;
   }
   /// Opens a connection from `port` and returns the SYN-ACK; the guest's first data is at sequence number 1001.
-  TcpView connect(u32 port, u32 to, std::chrono::milliseconds limit = k_patience) {
-    send(tcp(k_host_mac, port, k_host_ip, to, 1000, 0, k_syn));
+  TcpView connect(u32 port, u32 to, std::chrono::milliseconds limit = k_patience, u32 ip = k_host_ip) {
+    send(tcp(k_host_mac, port, ip, to, 1000, 0, k_syn));
     const TcpView v = tcp_to(port, limit);
-    if (v.valid && (v.flags & k_syn)) send(tcp(k_host_mac, port, k_host_ip, to, 1001, v.seq + 1, k_ack));
+    if (v.valid && (v.flags & k_syn)) send(tcp(k_host_mac, port, ip, to, 1001, v.seq + 1, k_ack));
     return v;
   }
 
@@ -621,6 +626,136 @@ TEST(NetworkLimits, AForwardedPortOfIpv6ReachesTheGuestWhichIsBoundedToo) {
   ASSERT_EQ(::recv(host.get(), text.data(), 3, MSG_WAITALL), 3);
   EXPECT_EQ(text, "ghi");
   guest.forward("tcp:[::1]:" + std::to_string(port) + "-[fec0::f]:80", false);
+}
+
+/// A character device over a socket, of which the test has the other end.
+struct HostLine {
+  std::unique_ptr<Chardevs> all;
+  Chardev* line = nullptr;
+  Fd far;
+
+  HostLine() {
+    int ends[2] = {-1, -1};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return;
+    far = Fd(ends[0]);
+    const timeval patience{10, 0};
+    ::setsockopt(far.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    ChardevOptions options;
+    options.kind = ChardevOptions::Kind::Socket;
+    options.socket.at.family = SocketAddress::Family::Descriptor;
+    options.socket.at.fd = ends[1];
+    options.keys.when = ConsoleKeys::When::Never;
+    auto opened = Chardevs::open({options}, {}, -1);
+    if (!opened) throw std::runtime_error(opened.error().message);
+    all = *std::move(opened);
+    line = *all->use(0);
+    if (!all->start()) throw std::runtime_error("no thread");
+  }
+  std::string read(std::size_t bytes) const {
+    std::string text(bytes, '\0');
+    const ssize_t n = ::recv(far.get(), text.data(), bytes, MSG_WAITALL);
+    text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+    return text;
+  }
+  void write(std::string_view text) const {
+    EXPECT_EQ(::send(far.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+  }
+};
+
+std::string to_line(u32 from, u32 seq, u32 ack, u8 flags, std::string_view data = {}) {
+  return tcp(k_host_mac, from, k_line_ip, k_line_port, seq, ack, flags, data);
+}
+
+TEST(NetworkLimits, AllConnectionsToALineWriteToItAndTheNewestHears) {
+  const HostLine host;
+  Guest guest("user", {host.line});
+  host.write("early ");  // waits for somebody
+  const TcpView first = guest.connect(3000, k_line_port, k_patience, k_line_ip);
+  ASSERT_TRUE(first.flags & k_syn);
+  EXPECT_EQ(guest.tcp_to(3000).data, "early ");
+  guest.send(to_line(3000, 1001, first.seq + 7, k_ack, "one"));
+  EXPECT_EQ(host.read(3), "one");
+  const TcpView second = guest.connect(3001, k_line_port, k_patience, k_line_ip);
+  guest.send(to_line(3001, 1001, second.seq + 1, k_ack, "two"));
+  EXPECT_EQ(host.read(3), "two") << "the newest is there";
+  guest.send(to_line(3000, 1004, first.seq + 7, k_ack, "three"));
+  EXPECT_EQ(host.read(5), "three");
+  host.write("answer");
+  TcpView answer = guest.tcp_to(3001);
+  while (answer.valid && answer.data.empty()) answer = guest.tcp_to(3001);
+  EXPECT_EQ(answer.data, "answer");
+  // The guest has ended its side of both: the older connection ends, and the newest still hears.
+  guest.send(to_line(3000, 1009, first.seq + 7, k_ack | k_fin));
+  TcpView fin = guest.tcp_to(3000);
+  while (fin.valid && !(fin.flags & k_fin)) fin = guest.tcp_to(3000);
+  EXPECT_TRUE(fin.valid);
+  guest.send(to_line(3001, 1004, second.seq + 7, k_ack | k_fin));
+  host.write("late");
+  answer = guest.tcp_to(3001);
+  while (answer.valid && answer.data.empty()) answer = guest.tcp_to(3001);
+  EXPECT_EQ(answer.data, "late");
+}
+
+TEST(NetworkLimits, ALineWithNobodyThereTakesWhatTheGuestSends) {
+  Guest guest("user", {nullptr});
+  const TcpView syn = guest.connect(3000, k_line_port, k_patience, k_line_ip);
+  ASSERT_TRUE(syn.flags & k_syn);
+  guest.send(to_line(3000, 1001, syn.seq + 1, k_ack, "lost"));
+  TcpView v = guest.tcp_to(3000);
+  while (v.valid && v.ack != 1005) v = guest.tcp_to(3000);
+  EXPECT_EQ(v.ack, 1005u);
+}
+
+TEST(NetworkLimits, ALineWhoseReaderReadsNothingHoldsTheGuestBackAndLosesNothing) {
+  const HostLine host;
+  Guest guest("user", {host.line});
+  const TcpView syn = guest.connect(3000, k_line_port, k_patience, k_line_ip);
+  ASSERT_TRUE(syn.flags & k_syn);
+  constexpr u32 k_segment = 1400;
+  const auto piece = [](u32 number) {
+    std::string text = std::to_string(number) + ":";
+    text.resize(k_segment, static_cast<char>('a' + number % 26));
+    return text;
+  };
+  const auto send_from = [&](u32 number, u32 count) {
+    std::vector<std::string> frames;
+    for (u32 n = number; n < number + count; ++n)
+      frames.push_back(to_line(3000, 1001 + n * k_segment, syn.seq + 1, k_ack, piece(n)));
+    guest.send(std::move(frames));
+  };
+  /// What came before the window is answered at once, with what was taken.
+  const auto taken = [&] {
+    guest.forget_what_came();
+    guest.send(to_line(3000, 1000, syn.seq + 1, k_ack, "?"));
+    const TcpView v = guest.tcp_to(3000);
+    if (!v.valid) throw std::runtime_error("no answer");
+    return (v.ack - 1001) / k_segment;
+  };
+  const u64 memory = resident_kib();
+  for (u32 round = 0; round < 200; ++round) send_from(taken(), 100);
+  EXPECT_LE(resident_kib(), memory + 16 * 1024) << "28 MB otherwise";
+  const u32 held = taken();
+  EXPECT_LE(held * k_segment, 2u << 20);
+  // The reader reads now: all of it comes, in order.
+  const auto deadline = std::chrono::steady_clock::now() + k_patience;
+  u32 seen = 0;
+  std::string got;
+  while (seen < held + 500 && std::chrono::steady_clock::now() < deadline) {
+    if (const u32 next = taken(); next < held + 500) send_from(next, 20);
+    char buffer[65536];
+    const ssize_t n = ::recv(host.far.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+    if (n > 0) got.append(buffer, static_cast<std::size_t>(n));
+    for (; got.size() >= k_segment; got.erase(0, k_segment)) ASSERT_EQ(got.substr(0, k_segment), piece(seen++));
+  }
+  EXPECT_GE(seen, held + 500);
+}
+
+TEST(NetworkLimits, ConnectionsToALineThatAreNeverAnsweredAreBounded) {
+  Guest guest("user,flows=8", {nullptr});
+  const u64 memory = resident_kib();
+  for (u32 i = 0; i < 2000; ++i) guest.send(to_line(2000 + i, 1000, 0, k_syn));
+  EXPECT_LE(resident_kib(), memory + 64 * 1024) << "2,000 connections would take 580 MB";
+  EXPECT_TRUE(guest.connect(9000, k_line_port, k_patience, k_line_ip).flags & k_syn) << "the oldest make room";
 }
 
 TEST(NetworkLimits, OptionFlows) {

@@ -650,11 +650,30 @@ TEST(QemuLine, TheUserNetworkIsAsItsOptionsSay) {
   EXPECT_EQ(network.tftp_server, "boot");
   EXPECT_EQ(network.guest_forwards.at(0).command, "cat");
   for (const char* wrong :
-       {"guestfwd=tcp:10.0.2.100:80-tcp:h:80", "guestfwd=x", "smb=/f", "ipv6-net=fd00::/127", "ipv4=off,ipv6=off",
-        "ipv6=on,net=10.0.3.0/24", "ipv6=off,ipv6-host=fec0::2", "ipv4=on,ipv6-dns=fec0::3", "ipv6-host=fd00::2",
-        "ipv6-prefixlen=x", "ipv6-prefix=10.0.0.0"})
+       {"guestfwd=tcp:10.0.2.100:80-", "guestfwd=tcp:10.0.2.100:80-cmd:", "guestfwd=tcp:h:80-null", "guestfwd=x",
+        "guestfwd=tcp:10.0.2.100:80-mon:stdio", "guestfwd=tcp:10.0.2.100:80-chardev:none", "smb=/f",
+        "ipv6-net=fd00::/127", "ipv4=off,ipv6=off", "ipv6=on,net=10.0.3.0/24", "ipv6=off,ipv6-host=fec0::2",
+        "ipv4=on,ipv6-dns=fec0::3", "ipv6-host=fd00::2", "ipv6-prefixlen=x", "ipv6-prefix=10.0.0.0"})
     EXPECT_NE(make(std::string("-nic user,") + wrong).refused().find("expected"), std::string::npos) << wrong;
   EXPECT_EQ(network.search_domains, (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(QemuLine, TheGuestsConnectionsGoToCharacterDevices) {
+  const Made m = make(
+      "-chardev null,id=c,logfile=log -nic user,guestfwd=tcp:10.0.2.100:80-tcp:127.0.0.1:8080,"
+      "guestfwd=:10.0.2.101:81-unix:/s,,server=on,,wait=off,guestfwd=tcp::82-chardev:c,guestfwd=tcp:10.0.2.102:7-null");
+  EXPECT_EQ(m.refused(), "");
+  const auto& forwards = std::get<machine::NetworkSpec>(m.vm().devices.at(0)).network.guest_forwards;
+  ASSERT_EQ(forwards.size(), 4u);
+  const auto end = [&](std::size_t n) { return m.vm().chardevs.at(forwards[n].line.value()); };
+  EXPECT_EQ(end(0).socket.text(), "tcp:127.0.0.1:8080");
+  EXPECT_EQ(end(0).label, "guestfwd.tcp.80");
+  EXPECT_EQ(end(1).socket.text(), "unix:/s,server=on");
+  EXPECT_FALSE(end(1).socket.wait);
+  EXPECT_EQ(end(2).label, "c");
+  EXPECT_EQ(forwards[2].address, 0u);
+  EXPECT_TRUE(forwards[3].is_line() && !forwards[3].line);
+  EXPECT_NE(make("-chardev null,id=c,logfile=l -serial chardev:c -nic user,guestfwd=tcp::82-chardev:c").refused(), "");
 }
 
 TEST(QemuLine, PacketsOfAnyNetworkGoToFiles) {

@@ -48,6 +48,11 @@ void NetworkFlows::opened(int fd, const Key& key, u64 now_ms) {
   closed(fd);  // it was closed without a word
   Flow& flow = flows_[fd];
   flow.key = key;
+  if (const auto at = asked_by_key_.find(key); at != asked_by_key_.end()) {
+    flow.acknowledging = true;  // libslirp's answer has gone already
+    flow.acknowledged = flow.highest = at->second->seq;
+    forget_asked(key);
+  }
   flow.used_ms = now_ms;
   if (key.kind == Kind::Stream) ++streams_;
   if (key.kind == Kind::Echo) return;
@@ -88,7 +93,11 @@ void NetworkFlows::answered(const GuestPacket& p) {
   // The numbers in a reset are those of the segment that it answers.
   if (p.kind != GuestPacket::Kind::Tcp || (p.flags & k_tcp_rst)) return;
   Flow* flow = find(key_to_guest(p));
-  if (!flow) return;
+  if (!flow) {
+    if (const auto at = asked_by_key_.find(key_to_guest(p)); at != asked_by_key_.end() && (p.flags & k_tcp_ack))
+      at->second->seq = p.ack;
+    return;
+  }
   if (p.flags & k_tcp_fin) flow->far_end = p.seq + p.sequence_length();
   if (!(p.flags & k_tcp_ack)) return;
   if (!flow->acknowledging) flow->highest = p.ack;
@@ -110,6 +119,22 @@ u64 NetworkFlows::datagram_used_ms(u32 place) const {
   AV_ASSERT(place < times.size());
   std::nth_element(times.begin(), times.begin() + place, times.end());
   return times[place];
+}
+
+void NetworkFlows::asked(const Key& key, u32 seq) {
+  if (has(key) || is_asked(key)) return;
+  asked_by_key_[key] = asked_.insert(asked_.end(), Reset{key, seq});
+}
+
+std::optional<NetworkFlows::Reset> NetworkFlows::oldest_asked() const {
+  return asked_.empty() ? std::nullopt : std::optional(asked_.front());
+}
+
+void NetworkFlows::forget_asked(const Key& key) {
+  const auto at = asked_by_key_.find(key);
+  if (at == asked_by_key_.end()) return;
+  asked_.erase(at->second);
+  asked_by_key_.erase(at);
 }
 
 std::optional<NetworkFlows::Reset> NetworkFlows::ended_stream() const {

@@ -6,6 +6,7 @@
 // The truth is libslirp's: a flow is there from the moment at which libslirp opens its socket until it closes it, and
 // it says both. So a guest can lie in its packets as it likes, and the counts are right. Used on the network's thread
 // only.
+#include <list>
 #include <optional>
 #include <unordered_map>
 
@@ -49,7 +50,7 @@ class NetworkFlows {
   bool has(const Key& key) const { return by_key_.contains(key); }
   u32 streams() const { return streams_; }
   u32 datagrams() const { return static_cast<u32>(flows_.size()) - streams_; }
-  bool streams_full() const { return streams_ >= limit_; }
+  bool streams_full() const { return streams_ + asked_.size() >= limit_; }
   bool datagrams_full() const { return datagrams() >= limit_; }
 
   /// Whether a segment of the guest's that opens no connection may go on. `frame_bytes`: what libslirp would keep.
@@ -68,6 +69,14 @@ class NetworkFlows {
     Key key;
     u32 seq;
   };
+  /// The guest asks for a connection that libslirp agrees to before it opens a socket for it (guestfwd=). It counts as
+  /// a stream until it is one, or until it is forgotten. `seq`: what the guest sends next.
+  void asked(const Key& key, u32 seq);
+  bool is_asked(const Key& key) const { return asked_by_key_.contains(key); }
+  /// The one that was asked for first, of those that are no streams yet.
+  std::optional<Reset> oldest_asked() const;
+  void forget_asked(const Key& key);
+
   /// A connection that both sides have ended and acknowledged, for which libslirp still waits out TIME-WAIT.
   std::optional<Reset> ended_stream() const;
 
@@ -92,6 +101,8 @@ class NetworkFlows {
   u32 streams_ = 0;
   std::unordered_map<int, Flow> flows_;             ///< by descriptor
   std::unordered_map<Key, Flow*, KeyHash> by_key_;  ///< without echoes
+  std::list<Reset> asked_;                          ///< in the order of asking
+  std::unordered_map<Key, std::list<Reset>::iterator, KeyHash> asked_by_key_;
   Flow* last_ = nullptr;  ///< that find() found: most packets are of the flow of the one before
 };
 

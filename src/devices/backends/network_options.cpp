@@ -91,26 +91,32 @@ Result<HostForward> parse_host_forward(std::string_view text) {
   return f;
 }
 
-Result<GuestForward> parse_guest_forward(std::string_view text) {
-  constexpr std::string_view k_form = "[tcp]:GUESTADDR:PORT-cmd:COMMAND", k_command = "cmd:";
+Result<GuestForward> take_guest_address(std::string_view& text) {
   const std::string whole(text);
   const std::string_view protocol = take_until(text, ':'), address = take_until(text, ':'),
                          port = take_until(text, '-');
   GuestForward f;
   const auto parsed = parse_port(port);
   if ((!protocol.empty() && protocol != "tcp") || !parsed)
-    return bad(fmt::format("guestfwd={}: expected {}", whole, k_form));
+    return bad(fmt::format("guestfwd={}: expected [tcp]:GUESTADDR:PORT-...", whole));
   f.port = *parsed;
   if (!address.empty()) {
     const auto ip = parse_ipv4(address);
     if (!ip) return bad(fmt::format("guestfwd={}: '{}' is not an IPv4 address", whole, address));
     f.address = *ip;
   }
+  return f;
+}
+
+Result<GuestForward> parse_guest_forward(std::string_view text) {
+  constexpr std::string_view k_command = "cmd:";
+  const std::string_view whole = text;
+  AV_TRY_ASSIGN(GuestForward f, take_guest_address(text));
   if (!text.starts_with(k_command) || text.size() == k_command.size())
     return bad(
-        fmt::format("guestfwd={}: expected {}: a program is what can be there; 'cmd:nc HOST PORT' makes a "
-                    "connection",
-                    whole, k_form));
+        fmt::format("guestfwd={}: expected [tcp]:GUESTADDR:PORT-cmd:COMMAND: a program is what can be there; 'cmd:nc "
+                    "HOST PORT' makes a connection",
+                    whole));
   f.command = text.substr(k_command.size());
   return f;
 }

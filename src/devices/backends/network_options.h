@@ -30,11 +30,13 @@ struct HostForward {
 };
 
 /// guestfwd=[tcp]:GUESTADDR:PORT-cmd:COMMAND. A connection of the guest's to that address of its network has a program
-/// of the host's at its other end, a new one each time.
+/// of the host's at its other end, a new one each time; or else a character device, which all connections share.
 struct GuestForward {
   u32 address = 0;  ///< IPv4, in host byte order; 0: libslirp's choice
   u16 port = 0;
-  std::string command;  ///< with arguments, quoted as a shell has them
+  std::string command;        ///< with arguments, quoted as a shell has them; empty: a character device
+  std::optional<u32> line{};  ///< the device's place in the machine's list; nothing: nobody is there
+  bool is_line() const { return command.empty(); }
   bool operator==(const GuestForward&) const = default;
 };
 
@@ -74,6 +76,8 @@ struct NetworkOptions {
 Result<NetworkOptions> parse_network_option(std::string_view option);
 Result<HostForward> parse_host_forward(std::string_view text);
 Result<GuestForward> parse_guest_forward(std::string_view text);
+/// What guestfwd= says before what is at the other end, which `text` is cut to: [tcp]:GUESTADDR:PORT-.
+Result<GuestForward> take_guest_address(std::string_view& text);
 /// net=ADDRESS/BITS (8 to 28), from which the addresses are derived that are not said themselves. False: it is none.
 bool set_network(UserNetworkOptions& options, std::string_view text);
 /// Sets one of the addresses of `options`. False: it is none of its network.

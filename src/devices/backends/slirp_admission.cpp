@@ -119,7 +119,10 @@ bool SlirpNetwork::admit(const GuestPacket& p, std::size_t frame_bytes) {
     case GuestPacket::Kind::Tcp: {
       if ((p.flags & k_tcp_syn) && (frame_bytes > k_max_syn_frame || p.max_segment < k_min_max_segment)) return false;
       constexpr u8 k_all = k_tcp_syn | k_tcp_fin | k_tcp_rst | k_tcp_urg | k_tcp_ack;
-      return (p.flags & k_all) == k_tcp_syn ? admit_connection(p) : flows_.admit_segment(p, frame_bytes);
+      if ((p.flags & k_all) != k_tcp_syn) return flows_.admit_segment(p, frame_bytes);
+      if (!admit_connection(p)) return false;
+      if (is_forwarded(p)) flows_.asked(NetworkFlows::key_from_guest(p), p.seq + 1);
+      return true;
     }
     case GuestPacket::Kind::Echo: return p.source.is_ipv4() ? admit_datagram(p) : answers_echo(p.destination);
     case GuestPacket::Kind::Udp: return admit_datagram(p);
@@ -138,11 +141,26 @@ bool SlirpNetwork::answers_echo(const IpAddress& address) const {
   return false;
 }
 
+/// Whether the packet is to an address of guestfwd=. libslirp agrees to such a connection by itself, and makes what is
+/// at its other end when the guest has answered.
+bool SlirpNetwork::is_forwarded(const GuestPacket& p) const {
+  constexpr u32 k_usual = 4;  // libslirp's choice of an address, in the guest's network
+  return std::ranges::any_of(options_.guest_forwards, [&](const GuestForward& f) {
+    return p.destination == IpAddress(f.address ? f.address : options_.network | k_usual) &&
+           p.destination_port == f.port;
+  });
+}
+
 bool SlirpNetwork::admit_connection(const GuestPacket& p) {
-  if (flows_.has(NetworkFlows::key_from_guest(p))) return true;
+  const NetworkFlows::Key key = NetworkFlows::key_from_guest(p);
+  if (flows_.has(key) || flows_.is_asked(key)) return true;
   // What the guest may reach when it is restricted, libslirp looks for among addresses of IPv4 only.
   if (options_.restricted && !p.destination.is_ipv4()) return false;
   if (flows_.streams_full() || descriptors_are_scarce()) close_ended_streams();
+  if (const auto oldest = flows_.oldest_asked(); oldest && flows_.streams_full()) {
+    flows_.forget_asked(oldest->key);
+    reset_stream(*oldest);
+  }
   if (!flows_.streams_full() && !descriptors_are_scarce()) return true;
   if (flows_.streams_full())
     AV_LOG_ONCE(Warn, "network: the guest has flows=%u TCP connections, and gets no more until some end",
@@ -229,12 +247,16 @@ void SlirpNetwork::look_at_clock() {
 
 /// Connections that both sides have closed wait for ten seconds in libslirp (TIME-WAIT). A reset ends that.
 void SlirpNetwork::close_ended_streams() {
-  for (auto ended = flows_.ended_stream(); ended; ended = flows_.ended_stream()) {
-    const u32 before = flows_.streams();
-    const auto frame = reset_frame(*ended);
-    slirp_input(slirp_, frame.data(), static_cast<int>(frame.size()));
-    if (flows_.streams() == before) return;
-  }
+  for (auto ended = flows_.ended_stream(); ended; ended = flows_.ended_stream())
+    if (!reset_stream(*ended)) return;
+}
+
+/// True: there is one stream less.
+bool SlirpNetwork::reset_stream(const NetworkFlows::Reset& reset) {
+  const u32 before = flows_.streams();
+  const auto frame = reset_frame(reset);
+  slirp_input(slirp_, frame.data(), static_cast<int>(frame.size()));
+  return flows_.streams() != before;
 }
 
 bool SlirpNetwork::descriptors_are_scarce() const {

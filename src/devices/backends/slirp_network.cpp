@@ -165,14 +165,15 @@ struct SlirpNetwork::Callbacks {
 
 u64 SlirpNetwork::now_ms() { return static_cast<u64>(now_ns() / 1'000'000); }
 
-Result<std::unique_ptr<SlirpNetwork>> SlirpNetwork::create(const UserNetworkOptions& options) {
+Result<std::unique_ptr<SlirpNetwork>> SlirpNetwork::create(const UserNetworkOptions& options,
+                                                           std::span<Chardev* const> lines) {
   AV_TRY_ASSIGN(WakeEvent event, make_event());
   std::unique_ptr<SlirpNetwork> network(new SlirpNetwork(std::move(event), options));
-  AV_TRY(network->open(options));
+  AV_TRY(network->open(options, lines));
   return network;
 }
 
-Status SlirpNetwork::open(const UserNetworkOptions& options) {
+Status SlirpNetwork::open(const UserNetworkOptions& options, std::span<Chardev* const> lines) {
   SlirpConfig config = {};
   config.version = 1;
   config.restricted = options.restricted;
@@ -200,7 +201,7 @@ Status SlirpNetwork::open(const UserNetworkOptions& options) {
   slirp_ = slirp_new(&config, &Callbacks::table(), this);
   if (!slirp_) return Error{ErrorKind::HostResource, "network: libslirp could not be set up"};
   for (const HostForward& f : options.forwards) AV_TRY(forward(f));
-  for (const GuestForward& f : options.guest_forwards) AV_TRY(forward(f));
+  for (const GuestForward& f : options.guest_forwards) AV_TRY(forward(f, lines));
   return {};
 }
 
@@ -238,12 +239,21 @@ Status SlirpNetwork::forward(const HostForward& f) {
   return host_error("hostfwd: expected to open " + port, error, "choose another one");
 }
 
-Status SlirpNetwork::forward(const GuestForward& f) {
+Status SlirpNetwork::forward(const GuestForward& f, std::span<Chardev* const> lines) {
   if (!options_.ipv4)
     return Error{ErrorKind::BadArguments, "guestfwd: expected IPv4, in which it is, found ipv4=off; leave one out"};
-  give_programs_usual_signals();
   in_addr address = network_order(f.address);
-  if (slirp_add_exec(slirp_, f.command.c_str(), &address, f.port) == 0) return {};
+  int result = 0;
+  if (f.command.empty()) {
+    AV_TRY_ASSIGN(auto line,
+                  GuestLine::create(guest_lines_.size() < lines.size() ? lines[guest_lines_.size()] : nullptr));
+    result = slirp_add_unix(slirp_, line->path().c_str(), &address, f.port);
+    guest_lines_.push_back(std::move(line));
+  } else {
+    give_programs_usual_signals();
+    result = slirp_add_exec(slirp_, f.command.c_str(), &address, f.port);
+  }
+  if (result == 0) return {};
   return Error{
       ErrorKind::BadArguments,
       fmt::format("guestfwd: expected an address of the network {}, mask {}, that neither the host nor another "

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "devices/backends/guest_line.h"
 #include "devices/backends/ipv4_reassembly.h"
 #include "devices/backends/network_flows.h"
 #include "devices/backends/network_options.h"
@@ -28,8 +29,10 @@ namespace armvisor::devices {
 
 class SlirpNetwork final : public ThreadNetwork {
  public:
-  /// Also binds the forwarded ports of the host.
-  static Result<std::unique_ptr<SlirpNetwork>> create(const UserNetworkOptions& options);
+  /// Also binds the forwarded ports of the host. `lines`: of those guest_forwards that have no command, in their
+  /// order; they outlive it.
+  static Result<std::unique_ptr<SlirpNetwork>> create(const UserNetworkOptions& options,
+                                                      std::span<Chardev* const> lines = {});
   ~SlirpNetwork() override;
 
   void send(std::span<const u8> frame) override;
@@ -58,10 +61,10 @@ class SlirpNetwork final : public ThreadNetwork {
 
   SlirpNetwork(WakeEvent event, const UserNetworkOptions& options)
       : ThreadNetwork(std::move(event)), options_(options), flows_(options.flows) {}
-  Status open(const UserNetworkOptions& options);
+  Status open(const UserNetworkOptions& options, std::span<Chardev* const> lines);
   Status check(const HostForward& f) const;
   Status forward(const HostForward& f);
-  Status forward(const GuestForward& f);
+  Status forward(const GuestForward& f, std::span<Chardev* const> lines);
   void run() override;
   void wait(bool more_to_send);
   void run_timers();
@@ -71,6 +74,7 @@ class SlirpNetwork final : public ThreadNetwork {
   // slirp_admission.cpp
   bool admit(const GuestPacket& p, std::size_t frame_bytes);
   bool admit_connection(const GuestPacket& p);
+  bool is_forwarded(const GuestPacket& p) const;
   bool admit_datagram(const GuestPacket& p);
   bool is_dhcp(const GuestPacket& p) const;
   bool answers_echo(const IpAddress& address) const;
@@ -80,6 +84,7 @@ class SlirpNetwork final : public ThreadNetwork {
   void expire_datagrams();
   void look_at_clock();
   void close_ended_streams();
+  bool reset_stream(const NetworkFlows::Reset& reset);
   bool descriptors_are_scarce() const;
   void opened(int fd);
   NetworkFlows::Key accepted_key(int fd) const;
@@ -96,6 +101,7 @@ class SlirpNetwork final : public ThreadNetwork {
   std::unordered_map<int, bool> forward_accepts_;  ///< sockets of forwards that were looked at: whether they listen
   u64 accept_again_ms_ = 0;                        ///< connections to forwarded ports wait until then; 0: they do not
   u64 clock_ahead_ms_ = 0;                         ///< libslirp's clock, while it is to let go of idle flows
+  std::vector<std::unique_ptr<GuestLine>> guest_lines_;
   Slirp* slirp_ = nullptr;
   std::mutex changes_mutex_;  // guards what follows, up to takes_changes_
   std::condition_variable changed_;
