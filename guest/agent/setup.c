@@ -37,6 +37,7 @@ struct route_request {
 
 #define MOST_WORDS 8
 #define MOST_WRITTEN 32
+#define LOOKS 2000 /* for a disk, a millisecond or more apart */
 
 static char list[AV_SETUP_MOST + 3]; /* zeros end it, whatever it is */
 static char* at = list;
@@ -80,6 +81,25 @@ static long mount_share(const char* tag, const char* to, const char* access, con
   if (fd < 0) return fd;
   written[written_count++] = (int)fd;
   return 0;
+}
+
+/* A disk is there some moments after its driver. */
+static long wait_for_device(const char* device) {
+  const struct { long s, ns; } moment = {0, 1000000};
+  long error = 0;
+  for (int looks = 0; looks < LOOKS; ++looks) {
+    error = SYS(access, device, 0);
+    if (error == 0) return 0;
+    SYS(nanosleep, &moment, 0);
+  }
+  return error;
+}
+
+static long mount_disk(const char* device, const char* to, const char* type, const char* access) {
+  long error = wait_for_device(device);
+  if (error == 0) error = make_folders(to);
+  if (error == 0) error = SYS(mount, device, to, type, same(access, "ro") ? MS_RDONLY : 0, "");
+  return error;
 }
 
 /* What is written goes to memory. */
@@ -183,6 +203,7 @@ static long do_step(const struct step* step) {
   const char* const* const w = step->words;
   if (same(w[0], "module")) return load_module(w[1]);
   if (same(w[0], "share")) return mount_share(w[1], w[2], w[3], w[4]);
+  if (same(w[0], "disk")) return mount_disk(w[1], w[2], w[3], w[4]);
   if (same(w[0], "overlay")) return mount_overlay(w[1], w[2]);
   if (same(w[0], "enter")) return enter_root(w[1]);
   if (same(w[0], "network")) return set_network(w[1]);

@@ -37,7 +37,6 @@ Result<ExecOptions> parse(const Arguments& arguments, Arguments& command) {
 #undef OPTION_TABLE
   };
   AV_TRY(parse_options("exec", Arguments(arguments.begin(), dashes), o.help, bind));
-  if (!o.help && command.empty()) return bad("exec: expected '-- COMMAND' behind the system, found none; add it");
   return o;
 }
 
@@ -83,6 +82,7 @@ Result<exec::Request> exec_request(const ExecOptions& o, Arguments command) {
   AV_TRY_ASSIGN(r.command, command_request(o, std::move(command)));
   AV_TRY(add_shares(o, r));
   r.system = o.system;
+  r.entrypoint = o.entrypoint;
   r.write = o.write;
   r.kernel = {o.kernel.value_or(""), o.modules.value_or("")};
   r.append = o.append.value_or("");
@@ -94,6 +94,9 @@ Result<exec::Request> exec_request(const ExecOptions& o, Arguments command) {
     return bad("--net: expected none, user or user,loopback, found '" + *o.net + "'; give one of these");
   if (o.memory) {
     AV_TRY_ASSIGN(r.memory, parse_size("--memory", *o.memory));
+  }
+  if (o.unpacked) {
+    AV_TRY_ASSIGN(r.unpacked, parse_size("--unpacked", *o.unpacked));
   }
   if (o.cpus) {
     AV_TRY_ASSIGN(const u64 cpus, parse_number("--cpus", *o.cpus, 1, 8));

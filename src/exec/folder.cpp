@@ -12,45 +12,70 @@
 #include <memory>
 
 #include "base/host_error.h"
+#include "exec/cache_folder.h"
 
 namespace armvisor::exec {
+
+namespace {
+
+class HostFiles final : public FolderFiles {
+ public:
+  explicit HostFiles(Fd fd) : fd_(std::move(fd)) {}
+  std::shared_ptr<const FolderFiles> enter(const std::string& path) const override {
+    Fd fd = open_inside(path, O_RDONLY | O_DIRECTORY);
+    return fd ? std::make_shared<HostFiles>(std::move(fd)) : nullptr;
+  }
+  bool has(const std::string& path) const override { return static_cast<bool>(open_inside(path, O_PATH)); }
+  std::vector<std::string> list(const std::string& path) const override {
+    std::vector<std::string> names;
+    const Fd fd = open_inside(path, O_RDONLY | O_DIRECTORY);
+    const auto close = [](DIR* d) { closedir(d); };
+    const std::unique_ptr<DIR, decltype(close)> folder(fd ? fdopendir(dup(fd.get())) : nullptr, close);
+    if (!folder) return names;
+    while (const dirent* const entry = readdir(folder.get()))
+      if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+    return names;
+  }
+  Fd open_file(const std::string& path) const override {
+    // Not one that waits for a writer, as a FIFO does.
+    return open_inside(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  }
+  std::string identity(const std::string& path) const override { return file_identity(open_file(path).get()); }
+
+ private:
+  Fd open_inside(const std::string& path, int flags) const {
+    open_how how{};
+    how.flags = static_cast<u64>(flags | O_CLOEXEC);
+    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+    return Fd(static_cast<int>(syscall(SYS_openat2, fd_.get(), path.c_str(), &how, sizeof how)));
+  }
+  Fd fd_;
+};
+
+}  // namespace
 
 Result<Folder> Folder::open(const std::string& path, const std::string& what) {
   Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return file_error(what + ": expected a folder, found " + path, errno, "name one");
-  return Folder(std::move(fd), path);
-}
-
-Fd Folder::open_inside(const std::string& path, int flags) const {
-  open_how how{};
-  how.flags = static_cast<u64>((flags ? flags : O_PATH) | O_CLOEXEC);
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  return Fd(static_cast<int>(syscall(SYS_openat2, fd_.get(), path.c_str(), &how, sizeof how)));
+  return Folder(std::make_shared<HostFiles>(std::move(fd)), path);
 }
 
 Result<Folder> Folder::enter(const std::string& path) const {
-  Fd fd = open_inside(path, O_RDONLY | O_DIRECTORY);
+  auto files = files_->enter(path);
   const std::string full = path_ + "/" + path;
-  if (!fd) return file_error("expected a folder " + full, errno, "check it");
-  return Folder(std::move(fd), full);
+  if (!files) return file_error("expected a folder " + full, errno, "check it");
+  return Folder(std::move(files), full);
 }
 
 std::vector<std::string> Folder::list(const std::string& path) const {
-  std::vector<std::string> names;
-  const Fd fd = open_inside(path, O_RDONLY | O_DIRECTORY);
-  const auto close = [](DIR* d) { closedir(d); };
-  const std::unique_ptr<DIR, decltype(close)> folder(fd ? fdopendir(dup(fd.get())) : nullptr, close);
-  if (!folder) return names;
-  while (const dirent* const entry = readdir(folder.get()))
-    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  std::vector<std::string> names = files_->list(path);
   std::ranges::sort(names);
   return names;
 }
 
 Result<Fd> Folder::open_file(const std::string& path) const {
   const std::string full = path_ + "/" + path;
-  // Not one that waits for a writer, as a FIFO does.
-  Fd fd = open_inside(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  Fd fd = files_->open_file(path);
   if (!fd) return file_error("expected to read " + full, errno, "check it");
   struct stat st {};
   if (fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode))

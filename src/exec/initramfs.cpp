@@ -47,6 +47,10 @@ class Loader {
   Loader(const Kernel& kernel, CpioArchive& archive, SetupList& list)
       : kernel_(kernel), archive_(archive), list_(list) {}
 
+  Status load_if_there(std::string_view name) {
+    return kernel_.modules && kernel_.modules->list().has(name) ? load({name}) : Status();
+  }
+
   Status load(std::initializer_list<std::string_view> names) {
     if (!kernel_.modules) return {};
     for (const std::string_view name : names)
@@ -92,12 +96,13 @@ Status check_path(const std::string& guest) {
 
 /// The system's folder as it is, or below what is written, becomes the root; then come the others.
 Status add_mounts(const GuestSetup& setup, SetupList& list) {
-  if (setup.write) {
-    list.add({"share", k_system_tag, k_root, "rw", "mmap"});
-  } else {
-    list.add({"share", k_system_tag, k_lower, "ro", "loose"});
-    list.add({"overlay", k_lower, k_root});
-  }
+  const char* const where = setup.write ? k_root : k_lower;
+  const char* const access = setup.write ? "rw" : "ro";
+  if (setup.disk)
+    list.add({"disk", setup.disk->device, where, setup.disk->type, access});
+  else
+    list.add({"share", k_system_tag, where, access, setup.write ? "mmap" : "loose"});
+  if (!setup.write) list.add({"overlay", k_lower, k_root});
   // Where links of the system mean what they mean there.
   list.add({"enter", k_root});
   for (const GuestShare& share : setup.shares) {
@@ -105,6 +110,12 @@ Status add_mounts(const GuestSetup& setup, SetupList& list) {
     list.add({"share", share.tag, share.guest, share.read_only ? "ro" : "rw", "mmap"});
   }
   return {};
+}
+
+/// ext4 asks for checksums by name, whether it has some or not, so modules.dep does not say it.
+Status load_for_disk(const GuestDisk& disk, Loader& loader) {
+  if (disk.type == "ext4") AV_TRY(loader.load_if_there("crc32c_generic"));
+  return loader.load({"virtio_blk", disk.type});
 }
 
 }  // namespace
@@ -119,7 +130,8 @@ Result<std::vector<u8>> make_initramfs(const GuestSetup& setup, const Kernel& ke
   Loader loader(kernel, archive, list);
   AV_TRY(loader.load({"virtio_mmio", "virtio_console"}));
   list.add({"channel"});
-  AV_TRY(loader.load({"9pnet_virtio", "9p"}));
+  if (setup.disk) AV_TRY(load_for_disk(*setup.disk, loader));
+  if (setup.has_folders()) AV_TRY(loader.load({"9pnet_virtio", "9p"}));
   if (!setup.write) AV_TRY(loader.load({"overlay"}));
   if (setup.user_network) AV_TRY(loader.load({"virtio_net"}));
   AV_TRY(add_mounts(setup, list));

@@ -1,6 +1,7 @@
 #pragma once
 // What the guest starts with, made in memory: the agent as /init, the modules that it loads, and /setup, which says
 // what it does with them (guest/agent/setup.c).
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,10 +18,18 @@ struct GuestShare {
   bool read_only = false;
 };
 
+/// A file system on a disk.
+struct GuestDisk {
+  std::string device;  ///< "/dev/vda"
+  std::string type;    ///< "ext4"
+};
+
 struct GuestSetup {
-  bool write = false;              ///< the system's folder is written to; else what is written is lost
-  std::vector<GuestShare> shares;  ///< beside the system's folder, whose tag is k_system_tag
+  bool write = false;                ///< the system's folder is written to; else what is written is lost
+  std::optional<GuestDisk> disk{};   ///< the system is on it; else it is a folder, whose tag is k_system_tag
+  std::vector<GuestShare> shares{};  ///< beside it
   bool user_network = false;
+  bool has_folders() const { return !disk || !shares.empty(); }
 };
 inline constexpr const char* k_system_tag = "system";
 

@@ -56,6 +56,7 @@ Result<Kernel> given_kernel(const KernelOptions& options, const Folder& system) 
   // A FIFO is not waited for here, but where it is read (vmm::Vm), which signals and the time limit end.
   kernel.file = Fd(::open(options.kernel.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   if (!kernel.file) return file_error("--kernel: expected to read " + options.kernel, errno, "check the path");
+  kernel.identity = file_identity(kernel.file.get());
   if (options.modules.empty()) {
     AV_TRY_ASSIGN(kernel.modules, modules_near(options.kernel, system));
   }
@@ -70,8 +71,11 @@ Result<Kernel> own_kernel(const Folder& system) {
   for (const std::string& version : versions) {
     AV_TRY_ASSIGN(auto modules, modules_of(system, version));
     if (!modules) continue;
-    AV_TRY_ASSIGN(Fd file, system.open_file("boot/" + std::string(k_name) + version));
-    return Kernel{.file = std::move(file), .text_offset = std::nullopt, .modules = std::move(modules)};
+    const std::string path = "boot/" + std::string(k_name) + version;
+    Kernel kernel{.modules = std::move(modules)};
+    AV_TRY_ASSIGN(kernel.file, system.open_file(path));
+    kernel.identity = system.identity(path);
+    return kernel;
   }
   return bad("system " + system.path() +
              ": expected a kernel boot/vmlinuz-VERSION with lib/modules/VERSION, found none; install one in it "
@@ -91,7 +95,7 @@ Status use_image(Kernel& kernel) {
   AV_TRY_ASSIGN(const std::vector<u8> zimage, read_file(kernel.argument(0), "kernel", k_largest_kernel));
   const auto packed = packed_kernel(zimage);
   if (!packed) return {};
-  const KernelCache cache = KernelCache::for_file(kernel.file.get());
+  const KernelCache cache(kernel.identity);
   std::optional<Fd> image = cache.find(packed->size);
   if (!image) {
     const auto unpacked = unpack_kernel(zimage, *packed);

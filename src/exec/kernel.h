@@ -16,9 +16,10 @@ struct KernelOptions {
 };
 
 struct Kernel {
-  Fd file;
-  std::optional<u64> text_offset;       ///< of an unpacked image: where it goes, from the start of RAM
-  std::optional<ModuleFolder> modules;  ///< nothing: all that is needed has to be built in
+  Fd file{};
+  std::string identity{};                 ///< of its content (Folder::identity()); empty: nothing tells
+  std::optional<u64> text_offset{};       ///< of an unpacked image: where it goes, from the start of RAM
+  std::optional<ModuleFolder> modules{};  ///< nothing: all that is needed has to be built in
   /// As BootConfig::kernel has it.
   std::string argument(u64 ram) const;
 };

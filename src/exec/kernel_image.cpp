@@ -1,19 +1,10 @@
 #include "exec/kernel_image.h"
 
-#include <fcntl.h>
-#include <fmt/core.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <regex>
 
-#include "base/user_directory.h"
 #include "base/write_all.h"
 #include "exec/unpack.h"
 
@@ -37,40 +28,6 @@ std::optional<u32> word(std::span<const u8> bytes, u64 at) {
   if (at > bytes.size() || bytes.size() - at < sizeof value) return std::nullopt;
   std::memcpy(&value, &bytes[at], sizeof value);
   return value;
-}
-
-/// A folder in another, made if there is none. Nothing: it is a link, or somebody else's, or others can write to it,
-/// who could put a kernel there.
-Fd own_folder(const Fd& above, const char* name) {
-  mkdirat(above.get(), name, 0700);
-  Fd folder(openat(above.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  struct stat s {};
-  if (!folder || fstat(folder.get(), &s) != 0 || s.st_uid != geteuid() || (s.st_mode & 022) != 0) return {};
-  return folder;
-}
-
-std::string image_name(const struct stat& s) {
-  return fmt::format("{:x}-{:x}-{:x}-{:x}.{:09}-{:x}.{:09}", s.st_dev, s.st_ino, s.st_size, s.st_mtim.tv_sec,
-                     s.st_mtim.tv_nsec, s.st_ctim.tv_sec, s.st_ctim.tv_nsec);
-}
-
-/// Whether a name is one of image_name(), or that with what an unfinished one has behind it.
-bool is_image_name(const std::string& name) {
-  static const std::regex form(
-      "[0-9a-f]+-[0-9a-f]+-[0-9a-f]+--?[0-9a-f]+[.][0-9]{9}--?[0-9a-f]+[.][0-9]{9}([.][0-9A-Za-z]+)?");
-  return name.size() < 256 && std::regex_match(name, form);
-}
-
-/// Those that were made first, beyond so many, and what a process left that was killed.
-void remove_old(const std::string& folder, std::size_t most) {
-  namespace fs = std::filesystem;
-  std::error_code error;
-  std::vector<std::pair<fs::file_time_type, fs::path>> files;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
-    if (is_image_name(at->path().filename()) && at->symlink_status(error).type() == fs::file_type::regular)
-      files.emplace_back(at->last_write_time(error), at->path());
-  std::ranges::sort(files, std::greater());
-  for (std::size_t n = most; n < files.size(); ++n) fs::remove(files[n].second, error);
 }
 
 }  // namespace
@@ -101,39 +58,19 @@ std::optional<std::vector<u8>> unpack_kernel(std::span<const u8> zimage, const P
   return std::nullopt;
 }
 
-KernelCache KernelCache::for_file(int kernel) {
-  KernelCache cache;
-  struct stat s {};
-  const std::string caches = user_cache_directory();
-  if (caches.empty() || fstat(kernel, &s) != 0 || !S_ISREG(s.st_mode)) return cache;
-  std::error_code error;
-  std::filesystem::create_directories(caches, error);
-  const Fd above(::open(caches.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  cache.folder_ = own_folder(own_folder(above, "armvisor"), "kernels");
-  cache.name_ = image_name(s);
-  return cache;
-}
+KernelCache::KernelCache(std::string identity)
+    : folder_(CacheFolder::open("kernels", "", {.files = k_most})), name_(std::move(identity)) {}
 
 std::optional<Fd> KernelCache::find(u64 size) const {
-  if (!folder_) return std::nullopt;
-  Fd fd(openat(folder_.get(), name_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  std::optional<Fd> fd = folder_.find(name_);
   struct stat s {};
-  if (!fd || fstat(fd.get(), &s) != 0 || !S_ISREG(s.st_mode) || static_cast<u64>(s.st_size) != size)
-    return std::nullopt;
+  if (!fd || fstat(fd->get(), &s) != 0 || static_cast<u64>(s.st_size) != size) return std::nullopt;
   return fd;
 }
 
-/// It has its name when all of it is on the disk.
 void KernelCache::keep(std::span<const u8> image) const {
-  if (!folder_) return;
-  const std::string path = "/proc/self/fd/" + std::to_string(folder_.get());
-  remove_old(path, k_most - 1);
-  std::string unfinished = path + "/" + name_ + ".XXXXXX";
-  const Fd fd(mkostemp(unfinished.data(), O_CLOEXEC));
-  if (!fd) return;
-  const bool whole = write_all(fd.get(), image) && fdatasync(fd.get()) == 0 &&
-                     renameat(AT_FDCWD, unfinished.c_str(), folder_.get(), name_.c_str()) == 0;
-  if (!whole) unlink(unfinished.c_str());
+  CacheFolder::Unfinished file = folder_.begin(name_);
+  if (file && write_all(file.file(), image)) folder_.keep(file, name_);
 }
 
 }  // namespace armvisor::exec

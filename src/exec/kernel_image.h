@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "base/types.h"
+#include "exec/cache_folder.h"
 
 namespace armvisor::exec {
 
@@ -21,22 +22,19 @@ std::optional<PackedKernel> packed_kernel(std::span<const u8> zimage);
 /// nothing: it is packed in a way that is not known here, or broken.
 std::optional<std::vector<u8>> unpack_kernel(std::span<const u8> zimage, const PackedKernel& packed);
 
-/// Images in $XDG_CACHE_HOME/armvisor/kernels, or ~/.cache: one for each kernel file, by what tells its contents from
-/// others (device, inode, size, times). Both folders have to be the user's own, and no links. Where nothing can be
-/// kept nothing is, and that is no error.
+/// Images in the user's cache (cache_folder.h, "kernels"): one for each kernel file, by its identity.
 class KernelCache {
  public:
-  /// Images that are kept; the one that was made first goes.
-  static constexpr std::size_t k_most = 8;
+  static constexpr std::size_t k_most = 8;  ///< images that are kept
 
-  /// For the kernel in this file. Without one: nothing is kept.
-  static KernelCache for_file(int kernel);
+  /// For a kernel of that identity. Without one: nothing is kept.
+  explicit KernelCache(std::string identity);
   /// nothing: there is none of this size.
   std::optional<Fd> find(u64 size) const;
   void keep(std::span<const u8> image) const;
 
  private:
-  Fd folder_;
+  CacheFolder folder_;
   std::string name_;
 };
 

@@ -27,6 +27,7 @@ class ModuleList {
   /// Adds to `order` the files of what `name` needs and is, those that are needed first, without what is in it already.
   /// Nothing for what is built in. False: the kernel has no such module.
   bool add(std::string_view name, std::vector<std::string>& order) const;
+  bool has(std::string_view name) const { return modules_.contains(name) || builtin_.contains(name); }
 
  private:
   struct Module {

@@ -165,16 +165,16 @@ TEST(KernelCache, KeepsAnImageForAFileAsLongAsThatIsTheSame) {
   write("one");
   const std::vector<u8> image(5000, 'i');
   Fd kernel(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  EXPECT_FALSE(KernelCache::for_file(kernel.get()).find(image.size()));
-  KernelCache::for_file(kernel.get()).keep(image);
-  EXPECT_TRUE(KernelCache::for_file(kernel.get()).find(image.size()));
-  EXPECT_FALSE(KernelCache::for_file(kernel.get()).find(image.size() + 1)) << "it was cut";
+  EXPECT_FALSE(KernelCache(file_identity(kernel.get())).find(image.size()));
+  KernelCache(file_identity(kernel.get())).keep(image);
+  EXPECT_TRUE(KernelCache(file_identity(kernel.get())).find(image.size()));
+  EXPECT_FALSE(KernelCache(file_identity(kernel.get())).find(image.size() + 1)) << "it was cut";
   write("another");
   kernel = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  EXPECT_FALSE(KernelCache::for_file(kernel.get()).find(image.size()));
+  EXPECT_FALSE(KernelCache(file_identity(kernel.get())).find(image.size()));
   for (std::size_t n = 0; n < 2 * KernelCache::k_most; ++n) {
     write(std::string(n + 1, 'x'));
-    KernelCache::for_file(Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)).get()).keep(image);
+    KernelCache(file_identity(Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)).get())).keep(image);
   }
   const auto kept = std::filesystem::directory_iterator(std::string(folder) + "/armvisor/kernels");
   EXPECT_EQ(std::distance(begin(kept), end(kept)), static_cast<std::ptrdiff_t>(KernelCache::k_most));
@@ -193,7 +193,7 @@ class CacheFolders : public testing::Test {
   std::string path(const std::string& name) const { return std::string(folder_) + "/" + name; }
   static void write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
   KernelCache cache() const {
-    return KernelCache::for_file(Fd(::open(path("kernel").c_str(), O_RDONLY | O_CLOEXEC)).get());
+    return KernelCache(file_identity(Fd(::open(path("kernel").c_str(), O_RDONLY | O_CLOEXEC)).get()));
   }
   std::vector<std::string> kept(const std::string& folder) const {
     std::vector<std::string> names;

@@ -10,10 +10,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 
 #include "base/host_error.h"
 #include "base/log_once.h"
+#include "base/temporary_file.h"
 #include "devices/backends/io_vectors.h"
 
 namespace armvisor::devices {
@@ -26,25 +26,15 @@ u64 block_of(u64 disk_bytes) { return disk_bytes <= k_most_small_bytes ? k_small
 
 int vector_count(std::span<const iovec> v) { return static_cast<int>(std::min<std::size_t>(v.size(), IOV_MAX)); }
 
-/// A file without a name, where there is room for one that is large.
-Result<Fd> temporary_file(std::string_view disk) {
-  const char* const set = std::getenv("TMPDIR");
-  const std::string folder = set && *set ? set : "/var/tmp";
-  Fd file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (!file) {  // a file system that knows no such files
-    std::string name = folder + "/armvisor-XXXXXX";
-    file = Fd(::mkostemp(name.data(), O_CLOEXEC));
-    if (file) ::unlink(name.c_str());
-  }
-  if (!file)
-    return host_error("disk " + std::string(disk) + ": expected room in " + folder +
-                          " for what is written to it and not kept (snapshot)",
-                      errno, "name a folder of a large disk by the variable TMPDIR");
+/// Where what is written goes.
+Result<Fd> writes_file(const std::string& disk) {
+  AV_TRY_ASSIGN(Fd file, temporary_file("disk " + disk, "for what is written to it and not kept (snapshot)"));
   struct statfs kind;
   if (::fstatfs(file.get(), &kind) == 0 && kind.f_type == TMPFS_MAGIC)
-    AV_LOG_ONCE(Warn,
-                "disk %s: what is written to it is kept in memory, since %s is (tmpfs); TMPDIR names another folder",
-                std::string(disk).c_str(), folder.c_str());
+    AV_LOG_ONCE(
+        Warn,
+        "disk %s: what is written to it is kept in memory, since its file is on tmpfs; TMPDIR names another folder",
+        disk.c_str());
   return file;
 }
 
@@ -64,7 +54,7 @@ Result<std::unique_ptr<DiskOverlay>> DiskOverlay::create(std::unique_ptr<DiskBac
     return Error{ErrorKind::BadInput, fmt::format("disk {}: expected at most 16 TiB for one whose writes are not kept, "
                                                   "found {} bytes; leave out the snapshot",
                                                   name, size)};
-  AV_TRY_ASSIGN(Fd file, temporary_file(name));
+  AV_TRY_ASSIGN(Fd file, writes_file(name));
   if (::ftruncate(file.get(), static_cast<off_t>(size)) != 0)
     return host_error("disk " + name + ": expected a temporary file of its size", errno,
                       "name a folder of another file system by the variable TMPDIR");
