@@ -80,6 +80,8 @@ std::string network_text(const Netdev& netdev) {
   if (is_link(netdev.kind)) {
     const devices::FrameLinkOptions& link = netdev.link;
     if (link.kind == Kind::Listen) return "network of who connects to " + link.local.text();
+    if (link.kind == Kind::Vde)
+      return "network of the VDE switch at " + (link.vde.place.empty() ? "the usual place" : link.vde.place);
     if (link.kind == Kind::Connect) return "network by a connection to " + link.remote.text();
     return "network of datagrams by " +
            (link.remote.family == devices::SocketAddress::Family::None ? link.local : link.remote).text();

@@ -40,7 +40,10 @@ Json device_json(const Machine&, const machine::DiskSpec& disk) {
 void set_link(Json& j, const devices::FrameLinkOptions& link) {
   using Kind = devices::FrameLinkOptions::Kind;
   using Family = devices::SocketAddress::Family;
-  j["kind-of-link"] = link.kind == Kind::Connect ? "connect" : link.kind == Kind::Listen ? "listen" : "datagram";
+  j["kind-of-link"] = link.kind == Kind::Connect  ? "connect"
+                      : link.kind == Kind::Listen ? "listen"
+                      : link.kind == Kind::Vde    ? "vde"
+                                                  : "datagram";
   if (link.local.family != Family::None) j["local"] = link.local.text();
   if (link.remote.family != Family::None) j["remote"] = link.remote.text();
   if (link.reconnect_ms) j["reconnect-ms"] = *link.reconnect_ms;

@@ -74,7 +74,7 @@ std::string help_text(const std::string& about) {
   if (about == "cpu") return "Available CPUs:\n  cortex-a15\n  cortex-a7\n  max          (without what is of ARMv8)\n";
   if (about == "device") return devices_help();
   if (about == "accel") return "Accelerators supported in QEMU binary:\ntcg\n";
-  if (about == "netdev") return "Available netdev backend types:\nbridge\ndgram\nsocket\nstream\nuser\ntap\n";
+  if (about == "netdev") return "Available netdev backend types:\nbridge\ndgram\nsocket\nstream\nuser\ntap\nvde\n";
   if (about == "chardev") return "Available chardev backend types: \n  stdio\n  file\n  pty\n  null\n";
   if (about == "object") return "List of user creatable objects:\n  " + lines_of(object_names()) + "\n";
   if (about == "display") return "Available display backend types:\nnone\n";

@@ -49,7 +49,7 @@ struct Netdev {
   Given given;
   std::string id;
   std::string name;  ///< the id that the line gives it; of -nic and -net, `id` is another
-  std::string kind;  ///< user, tap, bridge, socket, stream or dgram
+  std::string kind;  ///< user, tap, bridge, socket, stream, dgram or vde
   devices::UserNetworkOptions user;
   std::vector<Chardev> ends;  ///< of its guest_forwards without a command, in their order
   devices::TapOptions tap;

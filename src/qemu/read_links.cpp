@@ -1,4 +1,5 @@
 // Networks over sockets: -netdev socket, stream and dgram.
+#include <charconv>
 #include <limits>
 
 #include "qemu/options.h"
@@ -162,15 +163,43 @@ void read_dgram(Line& line, Netdev& netdev, KeyValues& values) {
            "change it");
 }
 
+/// A number as QEMU takes it: octal with a 0 in front.
+std::optional<u32> parse_mode(std::string_view text) {
+  if (text.size() > 1 && text[0] == '0' && text[1] != 'x' && text[1] != 'X') {
+    u32 value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 8);
+    const bool sound = error == std::errc() && end == text.data() + text.size() && value <= 0xffff;
+    return sound ? std::optional(value) : std::nullopt;
+  }
+  const auto number = parse_unsigned(text);
+  return number && *number <= 0xffff ? std::optional(static_cast<u32>(*number)) : std::nullopt;
+}
+
+void read_vde(Line& line, Netdev& netdev, KeyValues& values) {
+  netdev.link.kind = Kind::Vde;
+  devices::FrameLinkOptions::Vde& vde = netdev.link.vde;
+  vde.place = values.take("sock").value_or("");
+  vde.group = values.take("group").value_or("");
+  for (const auto& [key, value] : {std::pair{"port", &vde.port}, {"mode", &vde.mode}}) {
+    const auto text = values.take(key);
+    if (!text) continue;
+    if (const auto number = parse_mode(*text))
+      *value = *number;
+    else
+      refuse(line, netdev, key_of(netdev.given, key, *text), "expected a number up to 65535; change it");
+  }
+}
+
 }  // namespace
 
-bool is_link(std::string_view kind) { return kind == "socket" || kind == "stream" || kind == "dgram"; }
+bool is_link(std::string_view kind) { return kind == "socket" || kind == "stream" || kind == "dgram" || kind == "vde"; }
 
 void read_link(Line& line, Netdev& netdev, KeyValues& values) {
   netdev.link.option = netdev.given.text();
   if (netdev.kind == "socket") read_socket(line, netdev, values);
   if (netdev.kind == "stream") read_stream(line, netdev, values);
   if (netdev.kind == "dgram") read_dgram(line, netdev, values);
+  if (netdev.kind == "vde") read_vde(line, netdev, values);
   if (!netdev.refused) refuse_unknown_keys(line, netdev.given, values);
 }
 

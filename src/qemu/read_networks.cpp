@@ -9,7 +9,6 @@ void check_kind(Line& line, Netdev& netdev) {
   if (netdev.kind == "user" || netdev.kind == "tap" || netdev.kind == "bridge" || is_link(netdev.kind)) return;
   const std::string where = key_of(netdev.given, netdev.kind, {});
   constexpr std::pair<std::string_view, std::string_view> k_others[] = {
-      {"vde", "there is no VDE here; vde_plug joins its switch to a tap interface"},
       {"l2tpv3", "there is no L2TPv3 here; ip l2tp joins a tunnel to a tap interface by a bridge"},
       {"vhost-user", "frames are not handed over in shared memory; passt and others also take stream"},
       {"vhost-vdpa", "no device of the host is given to the guest"},
@@ -19,9 +18,9 @@ void check_kind(Line& line, Netdev& netdev) {
   for (const auto& [other, why] : k_others)
     if (netdev.kind == other)
       return refuse(line, netdev, where,
-                    "expected user, tap, bridge, socket, stream or dgram: " + std::string(why) + "; change it");
+                    "expected user, tap, bridge, socket, stream, dgram or vde: " + std::string(why) + "; change it");
   refuse(line, netdev, where,
-         "expected user, tap, bridge, socket, stream or dgram, found no network of QEMU's; change it");
+         "expected user, tap, bridge, socket, stream, dgram or vde, found no network of QEMU's; change it");
 }
 
 void read_forward(Line& line, Netdev& netdev, const std::string& text) {

@@ -121,7 +121,7 @@ Status Vm::open_links() {
       AV_TRY_ASSIGN(auto tap, devices::TapLink::open(*network->tap, stop_.get()));
       links_.push_back(std::move(tap));
     } else if (network->link) {
-      AV_TRY_ASSIGN(auto link, devices::FrameLink::open(*network->link));
+      AV_TRY_ASSIGN(auto link, devices::FrameLink::open(*network->link, stop_.get()));
       links_.push_back(std::move(link));
     }
   }

@@ -392,6 +392,74 @@ TEST_F(LinkTest, AMulticastGroupHasSeveralMembers) {
   EXPECT_EQ(seen, frame(1));
 }
 
+/// vde_switch, which ends with its standard input.
+class VdeSwitch {
+ public:
+  explicit VdeSwitch(const std::string& place)
+      : program_(::popen(("exec vde_switch -s " + place + " > /dev/null 2>&1").c_str(), "w")) {
+    for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+         !std::filesystem::exists(place + "/ctl") && std::chrono::steady_clock::now() < end;)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  ~VdeSwitch() { stop(); }
+  void stop() {
+    if (program_) ::pclose(std::exchange(program_, nullptr));
+  }
+  static bool is_installed() { return ::system("command -v vde_switch > /dev/null 2>&1") == 0; }
+
+ private:
+  FILE* program_;
+};
+
+FrameLinkOptions vde(const std::string& place) {
+  FrameLinkOptions options{"net test", Kind::Vde, {}, {}, {}};
+  options.vde.place = place;
+  return options;
+}
+
+TEST_F(LinkTest, FramesGoThroughAVdeSwitchUntilItEnds) {
+  if (!VdeSwitch::is_installed()) GTEST_SKIP() << "there is no vde_switch (Debian's package vde2)";
+  VdeSwitch hub(path("hub"));
+  const auto own = FrameLink::open(vde(path("hub")));
+  ASSERT_TRUE(own) << own.error().message;
+  start(*own);
+  const auto other = FrameLink::open(vde(path("hub")));
+  ASSERT_TRUE(other) << other.error().message;
+  const auto broadcast = [](u8 mark, u8 from) {
+    Bytes f = frame(mark);
+    std::fill_n(f.begin(), 6, u8{0xff});
+    std::copy_n(Bytes{0x52, 0x54, 0, 0, 0, from}.begin(), 6, f.begin() + 6);
+    return f;
+  };
+  client_.send({broadcast(1, 1)});
+  Bytes seen;
+  wait_for((*other)->wait().fd, POLLIN);
+  EXPECT_FALSE((*other)->serve([&](std::span<const u8> f) { seen.assign(f.begin(), f.end()); }));
+  EXPECT_EQ(seen, broadcast(1, 1));
+  (*other)->send(broadcast(2, 2));
+  EXPECT_EQ(client_.next(), broadcast(2, 2));
+  // A reader that reads nothing costs frames, and nobody waits.
+  for (int n = 0; n < 10'000; ++n) (*other)->send(broadcast(3, 2));
+  hub.stop();
+  for (int n = 0; n < 10'000; ++n) (*other)->send(broadcast(4, 2));
+  while ((*other)->wait().fd >= 0) {
+    const FrameLink::Wait wait = (*other)->wait();
+    pollfd p{wait.fd, wait.events, 0};
+    if (::poll(&p, 1, 0) != 1) break;
+    (*other)->serve([](std::span<const u8>) {});
+  }
+}
+
+TEST_F(LinkTest, AVdeSwitchThatDoesNotAnswerIsWaitedForUntilTheEnd) {
+  std::filesystem::create_directory(path("mute"));
+  const Fd mute = listen_unix("mute/ctl");
+  const auto stop = *StopEvent::create();
+  stop->set();
+  const auto link = FrameLink::open(vde(path("mute")), stop.get());
+  ASSERT_FALSE(link);
+  EXPECT_NE(link.error().message.find("the machine's end"), std::string::npos) << link.error().message;
+}
+
 TEST_F(LinkTest, WhatCannotBeIsAnErrorOfTheStart) {
   const auto refused = [](Kind kind, const SocketAddress& local, const SocketAddress& remote) {
     const auto link = FrameLink::open({"net test", kind, local, remote, {}});
@@ -407,6 +475,9 @@ TEST_F(LinkTest, WhatCannotBeIsAnErrorOfTheStart) {
   EXPECT_EQ(refused(Kind::Datagram, descriptor(file.get()), {}), "");
   const Fd listening = listen_unix("s");
   EXPECT_EQ(refused(Kind::Connect, {}, descriptor(listening.get())), "");
+  const auto nowhere = FrameLink::open(vde(path("nowhere")));
+  ASSERT_FALSE(nowhere);
+  EXPECT_NE(nowhere.error().message.find("expected a switch at"), std::string::npos) << nowhere.error().message;
   const std::string text = path("text");
   std::ofstream(text) << "text";
   EXPECT_EQ(refused(Kind::Listen, unix_socket("text"), {}), "");

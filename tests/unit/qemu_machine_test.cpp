@@ -100,7 +100,7 @@ TEST(QemuLine, WhatWouldChangeTheResultIsRefused) {
                              "-drive file=d,detect-zeroes=maybe",
                              "-drive if=mtd,file=d",
                              "-netdev l2tpv3,id=b",
-                             "-netdev vde,id=t",
+                             "-netdev l2tpv3,id=t",
                              "-global virtio-mmio.x=1",
                              "-machine virt,nosuch=1",
                              "-drive file=d,nosuch=1",
@@ -658,6 +658,25 @@ TEST(QemuLine, TheUserNetworkIsAsItsOptionsSay) {
   EXPECT_EQ(network.search_domains, (std::vector<std::string>{"a", "b"}));
 }
 
+TEST(QemuLine, AVdeSwitchIsConnectedToAsItsOptionsSay) {
+  for (const char* line :
+       {"-nic vde,sock=/s,port=3,group=net,mode=0660", "-net nic -net vde,sock=/s,port=3,group=net,mode=432",
+        "-netdev vde,id=n,sock=/s,port=3,group=net,mode=0x1b0 -device virtio-net-device,netdev=n"}) {
+    const Made m = make(line);
+    EXPECT_EQ(m.refused(), "") << line;
+    const auto& link = std::get<machine::NetworkSpec>(m.vm().devices.at(0)).link;
+    ASSERT_TRUE(link) << line;
+    EXPECT_EQ(link->kind, devices::FrameLinkOptions::Kind::Vde);
+    EXPECT_EQ(link->vde.place, "/s");
+    EXPECT_EQ(link->vde.port, 3u);
+    EXPECT_EQ(link->vde.group, "net");
+    EXPECT_EQ(link->vde.mode, 0660u) << line;
+  }
+  EXPECT_EQ(std::get<machine::NetworkSpec>(make("-nic vde").vm().devices.at(0)).link->vde.mode, 0700u);
+  for (const char* wrong : {"port=x", "mode=65536", "mode=0888", "place=/s"})
+    EXPECT_NE(make(std::string("-nic vde,") + wrong).refused().find("expected"), std::string::npos) << wrong;
+}
+
 TEST(QemuLine, TheGuestsConnectionsGoToCharacterDevices) {
   const Made m = make(
       "-chardev null,id=c,logfile=log -nic user,guestfwd=tcp:10.0.2.100:80-tcp:127.0.0.1:8080,"
@@ -736,7 +755,7 @@ TEST(QemuLine, BridgesAreReachedByQemusHelper) {
        {"bridge,id=t,helper=", "bridge,id=t,ifname=a", "tap,id=t,helper=/h,ifname=a", "tap,id=t,helper=/h,script=no",
         "tap,id=t,fd=3,ifname=a", "tap,id=t,fd=3,helper=/h", "tap,id=t,fd=3,downscript=no", "tap,id=t,fd=x",
         "tap,id=t,fds=3:4", "tap,id=t,fds=3,fd=4", "tap,id=t,fds=3,ifname=a", "tap,id=t,fds=3,queues=1",
-        "tap,id=t,fds=", "vde,id=t,sock=/s", "hubport,id=t,hubid=0"})
+        "tap,id=t,fds=", "vde,id=t,mode=x", "hubport,id=t,hubid=0"})
     EXPECT_NE(make(std::string("-device virtio-net-device,netdev=t -netdev ") + text).refused(), "") << text;
 }
 

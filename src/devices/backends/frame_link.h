@@ -9,13 +9,14 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/stop_event.h"
 #include "base/types.h"
 #include "devices/backends/socket_address.h"
 
 namespace armvisor::devices {
 
 struct FrameLinkOptions {
-  enum class Kind { Connect, Listen, Datagram, Switch };
+  enum class Kind { Connect, Listen, Datagram, Switch, Vde };
   std::string option;  ///< for messages
   Kind kind = Kind::Connect;
   SocketAddress local{};   ///< of Listen, and of Datagram; for a multicast group: the interface's, which may be none
@@ -24,6 +25,12 @@ struct FrameLinkOptions {
       reconnect_ms{};         ///< of Connect: this long after a connection ended or was not to be had; else never
   std::string switch_name{};  ///< of Switch: what all machines call it that are on it
   bool switch_nat = false;    ///< the user-mode network is to be on it as well
+  struct Vde {
+    std::string place;  ///< as libvdeplug takes it; empty: the usual one
+    u32 port = 0;       ///< of the switch; 0: any
+    std::string group;  ///< of the socket for frames; empty: the usual one
+    u32 mode = 0700;    ///< of the socket for frames
+  } vde{};
 };
 
 /// A link waits for nobody: frames for which there is no room, or nobody who takes them, are lost. Except for open()
@@ -40,8 +47,9 @@ class FrameLink {
   /// The frames that are given on; others are no frames of Ethernet.
   static constexpr std::size_t k_least_frame = 14, k_largest_frame = 65536;
 
-  /// Binds, and looks names up; an error if that cannot be. It connects later, and goes on if that fails.
-  static Result<std::shared_ptr<FrameLink>> open(const FrameLinkOptions& options);
+  /// Binds, and looks names up; an error if that cannot be. It connects later, and goes on if that fails; but with a
+  /// VDE switch it connects now, and waits for it until `stop`, if any.
+  static Result<std::shared_ptr<FrameLink>> open(const FrameLinkOptions& options, const StopEvent* stop = nullptr);
   virtual ~FrameLink() = default;
 
   virtual Wait wait() = 0;
