@@ -10,7 +10,6 @@
 #include "base/host_error.h"
 #include "base/log.h"
 #include "devices/backends/terminal.h"
-#include "devices/ninep/shared_folder.h"
 #include "engine/engine.h"
 #include "machine/image.h"
 #include "vmm/signals.h"
@@ -43,20 +42,30 @@ Result<std::unique_ptr<Vm>> Vm::create(VmConfig config) {
 
 Vm::~Vm() {
   control_.reset();
-  stop_threads();
+  threads_.stop();
   if (debugger_) debugger_->stop_thread();  // which uses what goes next
-  if (chardevs_) chardevs_->stop();
+  resources_.stop_chardevs();
   monitors_.clear();
   debugger_.reset();
-  discard_threads();
+  threads_.discard();
   {
     const std::lock_guard guard(machine_mutex_);
     machine_.reset();
   }
-  links_.clear();  // their scripts may take long: a signal still ends that
+  resources_.close_links();  // their scripts may take long: a signal still ends that
   if (loop_) loop_->stop();
-  semihosting_.reset();  // to which the loop's handlers speak (give_up_output())
+  resources_.close_semihosting();  // to which the loop's handlers speak (give_up_output())
 }
+
+Vm::Vm(VmConfig config)
+    : config_(std::move(config)),
+      devices_(config_.devices),
+      resources_(config_),
+      threads_(config_.boot.vcpus, {.on_run = [this] { vcpu_runs(); },
+                                    .on_crash = [this] { end(EndReason::Crashed, "guest-panic", true); },
+                                    .on_difference = [this] { end(EndReason::Differs, "host-error"); },
+                                    .on_debug = [this](u32 cpu) { debug_stop(cpu); },
+                                    .hurry = [this](bool begin) { resources_.hurry(begin); }}) {}
 
 Status Vm::open() {
   AV_TRY_ASSIGN(stop_, StopEvent::create());
@@ -85,150 +94,17 @@ std::optional<EndReason> Vm::ended_early() {
   return end_ ? std::optional(end_->reason) : std::nullopt;
 }
 
+/// Others may keep it waiting, so signals and the time limit are served meanwhile.
 Status Vm::build() {
-  AV_TRY_ASSIGN(flash_, machine::FlashBanks::create(*config_.boot.board, config_.boot.firmware, config_.boot.flash,
-                                                    config_.boot.first_blank_bank()));
-  AV_TRY(open_dumps());
+  AV_TRY(resources_.open_files());
   AV_TRY(loop_->start());
-  AV_TRY(open_chardevs());
-  AV_TRY(open_semihosting());
-  AV_TRY(open_disks());
-  AV_TRY(open_links());
-  AV_TRY(open_shares());
-  for (const auto& dump : dumps_) AV_TRY(dump->start());
+  AV_TRY(resources_.open_rest(
+      *stop_, [this] { end(EndReason::Interrupted, "host-ui"); }, *this));
   AV_TRY(build_machine());
   if (config_.name.empty()) return {};
   const auto session = [this] { return StatsSession([this] { return stats(); }); };
   AV_TRY_ASSIGN(control_, ControlServer::open(config_.name, *loop_, session));
   return {};
-}
-
-/// Servers of disks may keep it waiting, so signals and the time limit are served meanwhile.
-Status Vm::open_disks() {
-  return machine::for_each_disk(config_.devices, [this](const machine::DiskSpec& disk) -> Status {
-    AV_TRY_ASSIGN(auto opened, devices::open_disk(disk, stop_.get()));
-    const std::lock_guard guard(mutex_);
-    disks_.push_back(std::move(opened));
-    return {};
-  });
-}
-
-Status Vm::open_links() {
-  for (const machine::DeviceSpec& spec : config_.devices) {
-    const auto* const network = std::get_if<machine::NetworkSpec>(&spec);
-    if (!network) continue;
-    if (network->tap) {
-      AV_TRY_ASSIGN(auto tap, devices::TapLink::open(*network->tap, stop_.get()));
-      links_.push_back(std::move(tap));
-    } else if (network->link) {
-      AV_TRY_ASSIGN(auto link, devices::FrameLink::open(*network->link, stop_.get()));
-      links_.push_back(std::move(link));
-    }
-  }
-  return {};
-}
-
-Status Vm::open_shares() {
-  const auto shares = std::ranges::count_if(
-      config_.devices, [](const auto& spec) { return std::holds_alternative<machine::ShareSpec>(spec); });
-  if (shares == 0) return {};
-  const auto limits = devices::ninep::ShareLimits::of_process(static_cast<std::size_t>(shares));
-  for (const machine::DeviceSpec& spec : config_.devices) {
-    const auto* const share = std::get_if<machine::ShareSpec>(&spec);
-    if (!share) continue;
-    AV_TRY_ASSIGN(auto folder, devices::ninep::SharedFolder::create(*share, limits));
-    shares_.push_back(std::move(folder));
-  }
-  return {};
-}
-
-Status Vm::open_dumps() {
-  const std::vector<std::string> inputs = machine::input_files(config_.boot);
-  for (const machine::DeviceSpec& spec : config_.devices) {
-    const auto* const network = std::get_if<machine::NetworkSpec>(&spec);
-    if (!network) continue;
-    for (const devices::DumpOptions& options : network->dumps) {
-      AV_TRY_ASSIGN(auto dump, devices::PacketDump::open(options, inputs));
-      const std::lock_guard guard(mutex_);
-      dumps_.push_back(std::move(dump));
-    }
-  }
-  return {};
-}
-
-/// Whoever listens may keep it waiting: as with disks.
-Status Vm::open_chardevs() {
-  AV_TRY_ASSIGN(auto opened, devices::Chardevs::open(config_.chardevs,
-                                                     {.inputs = machine::input_files(config_.boot),
-                                                      .quit = [this] { end(EndReason::Interrupted, "host-ui"); }},
-                                                     stop_->fd()));
-  {
-    const std::lock_guard guard(mutex_);
-    chardevs_ = std::move(opened);
-    if (given_up_) chardevs_->give_up();
-  }
-  return use_chardevs();
-}
-
-/// Of several users of one chardev the last has the focus: the serial line, also before semihosting's console, as with
-/// QEMU, unless a virtio port shares it.
-Status Vm::use_chardevs() {
-  for (const MonitorSpec& spec : config_.monitors) {
-    AV_TRY_ASSIGN(devices::Chardev* const line, chardevs_->use(spec.chardev));
-    monitor_lines_.push_back(line);
-  }
-  AV_TRY_ASSIGN(gdb_line_, chardevs_->use(config_.gdb));
-  if (config_.semihosting) {
-    AV_TRY_ASSIGN(semihosting_line_, chardevs_->use(config_.semihosting->console));
-  }
-  AV_TRY_ASSIGN(lines_.uart, chardevs_->use(config_.console));
-  AV_TRY_ASSIGN(lines_.second_uart, chardevs_->use(config_.second_console));
-  for (const machine::DeviceSpec& spec : config_.devices) {
-    if (const auto* const card = std::get_if<machine::NetworkSpec>(&spec); card && card->is_user())
-      for (const devices::GuestForward& forward : card->network.guest_forwards) {
-        if (!forward.is_line()) continue;
-        AV_TRY_ASSIGN(devices::Chardev* const line, chardevs_->use(forward.line));
-        lines_.forwards.push_back(line);
-      }
-    const auto* const console = std::get_if<machine::ConsoleSpec>(&spec);
-    if (!console) continue;
-    for (const machine::PortSpec& port : console->ports) {
-      AV_TRY_ASSIGN(devices::Chardev* const line, chardevs_->use(port.chardev));
-      lines_.ports.push_back(line);
-    }
-  }
-  return {};
-}
-
-Status Vm::open_semihosting() {
-  if (!config_.semihosting) return {};
-  const bool stdin_taken = std::ranges::any_of(
-      config_.chardevs, [](const auto& c) { return c.kind == devices::ChardevOptions::Kind::Stdio; });
-  AV_TRY_ASSIGN(auto opened,
-                machine::Semihosting::create(config_.semihosting->options,
-                                             {.line = semihosting_line_, .read_stdin = !stdin_taken}, *this));
-  const std::lock_guard guard(mutex_);
-  semihosting_ = std::move(opened);
-  if (given_up_) semihosting_->console().give_up();
-  return {};
-}
-
-/// null: it is not open yet, or there is none.
-machine::Semihosting* Vm::semihosting() {
-  const std::lock_guard guard(mutex_);
-  return semihosting_.get();
-}
-
-/// Who waits for a reader of output on a vCPU's thread does not, until it is over.
-void Vm::hurry(bool begin) {
-  chardevs_->hurry(begin);
-  if (semihosting_) semihosting_->hurry(begin);
-}
-
-/// null: they are not open yet.
-devices::Chardevs* Vm::chardevs() {
-  const std::lock_guard guard(mutex_);
-  return chardevs_.get();
 }
 
 Status Vm::watch_signals() {
@@ -244,7 +120,7 @@ void Vm::signalled() {
   while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     if (config_.signalled && config_.signalled(static_cast<int>(info.ssi_signo))) continue;
     if (info.ssi_signo == SIGWINCH) {
-      if (auto* const all = chardevs()) all->look_at_sizes();
+      if (auto* const all = resources_.chardevs()) all->look_at_sizes();
       continue;
     }
     if (info.ssi_signo == SIGTSTP) {
@@ -253,7 +129,7 @@ void Vm::signalled() {
       stop_process();
     }
     if (info.ssi_signo == SIGTSTP || info.ssi_signo == SIGCONT) {
-      if (auto* const all = chardevs()) all->continued();
+      if (auto* const all = resources_.chardevs()) all->continued();
       continue;
     }
     bool again = false;
@@ -277,46 +153,18 @@ Status Vm::build_machine() {
           config_.semihosting->options.everybody ? arm::Semihosting::Everybody : arm::Semihosting::Privileged;
     return engine::make_engine(config_.engine, c, config_.jit);
   };
-  AV_TRY_ASSIGN(auto built,
-                machine::Machine::create(
-                    plan_, config_.boot, {devices_, config_.seats, config_.legacy_virtio, config_.io}, make_engine,
-                    {*time_, *time_, *flash_, *this, disks_, links_, dumps_, lines_, semihosting_.get(), shares_}));
+  AV_TRY_ASSIGN(auto built, machine::Machine::create(plan_, config_.boot,
+                                                     {devices_, config_.seats, config_.legacy_virtio, config_.io},
+                                                     make_engine, resources_.world(*time_, *time_, *this)));
   const std::lock_guard guard(machine_mutex_);
   machine_ = std::move(built);
   return {};
 }
 
 Status Vm::start_threads() {
-  engine::Engine& engine = machine_->engine();
   const std::lock_guard one_at_a_time(state_mutex_);
-  const std::unique_lock guard(threads_mutex_);
-  const bool runs = state_ == monitor::RunState::Running;
-  for (u32 i = 0; i < config_.boot.vcpus; ++i)
-    threads_.push_back(std::make_unique<VcpuThread>(
-        engine.vcpu(i), i, config_.boot.vcpus, [this] { vcpu_runs(); },
-        [this] { end(EndReason::Crashed, "guest-panic", true); }, [this] { end(EndReason::Differs, "host-error"); },
-        [this, i] { debug_stop(i); }));
-  if (debugger_) debugger_->machine_made(engine);
-  // The one that runs is the last, so a guest begins only when all of its machine is there.
-  for (u32 i = config_.boot.vcpus; i-- > 0;) {
-    threads_[i]->step(runs && going(i) == debugger::Go::Step, steps_take_interrupts_);
-    AV_TRY(threads_[i]->start(i == 0, !runs || going(i) == debugger::Go::Stay));
-  }
-  return {};
-}
-
-void Vm::stop_threads() {
-  // All are told before the first is waited for: they may wait for each other inside the engine.
-  if (threads_.empty()) return;  // of a start that failed, without chardevs
-  for (auto& thread : threads_) thread->request_stop();
-  hurry(true);
-  for (auto& thread : threads_) thread->stop();
-  hurry(false);
-}
-
-void Vm::discard_threads() {
-  const std::unique_lock guard(threads_mutex_);
-  threads_.clear();
+  if (debugger_) debugger_->machine_made(machine_->engine());
+  return threads_.start(machine_->engine(), state_ == monitor::RunState::Running);
 }
 
 Result<EndReason> Vm::run() {
@@ -335,29 +183,29 @@ Result<EndReason> Vm::run() {
     time_->stop();
   }
   AV_TRY(start_monitors());
-  if (Status started = chardevs_->wait_for_peers(stop_->fd()); !started) {
+  if (Status started = resources_.chardevs()->wait_for_peers(stop_->fd()); !started) {
     if (const auto reason = ended_early()) return *reason;
     return started.take_error();
   }
   std::unique_lock making(making_mutex_);
-  AV_TRY(chardevs_->start());
+  AV_TRY(resources_.chardevs()->start());
   if (config_.on_start) AV_TRY(config_.on_start());
   while (true) {
     AV_TRY(start_threads());
     making.unlock();
     const End ended = wait_for_end_or_reset();
-    stop_threads();
+    threads_.stop();
     if (!is_reset(ended)) {
       tell_end(ended);
       if (debugger_) debugger_->ended();
     }
     machine_->finish_output(!is_reset(ended));
-    if (semihosting_) semihosting_->console().finish(!is_reset(ended));
+    resources_.finish_output(!is_reset(ended));
     making.lock();
     std::unique_ptr<machine::Machine> old;
     {
       const std::lock_guard guard(machine_mutex_);
-      discard_threads();
+      threads_.discard();
       measure::accumulate(past_, machine_->stats());
       old = std::move(machine_);
     }
@@ -379,7 +227,7 @@ Result<EndReason> Vm::run() {
 Vm::End Vm::wait_for_end_or_reset() {
   const End ended = wait_for_end();
   if (ended.reason != EndReason::PoweredOff || !config_.keep_when_off) return ended;
-  stop_threads();  // of which another could be about to turn it off, too
+  threads_.stop();  // of which another could be about to turn it off, too
   {
     // Before anybody is told, who may then ask for a reset at once.
     const std::lock_guard guard(mutex_);
@@ -399,7 +247,7 @@ Vm::End Vm::wait_for_end() {
 void Vm::end(EndReason reason, const char* cause, bool by_guest, u32 guest_status) {
   if (reason == EndReason::TimedOut || reason == EndReason::Interrupted) give_up_output();
   // Held to the end: the threads that are told to stop are those of this machine, not those of the one after a reset.
-  const std::shared_lock threads_guard(threads_mutex_);
+  const auto present = threads_.hold();
   bool goes_on = false;
   {
     const std::lock_guard guard(mutex_);
@@ -407,32 +255,27 @@ void Vm::end(EndReason reason, const char* cause, bool by_guest, u32 guest_statu
     if (end_ && end_->reason != EndReason::Reset) return;
     end_ = End{reason, cause, by_guest, guest_status};
     goes_on = is_reset(*end_) || (reason == EndReason::PoweredOff && config_.keep_when_off);
-    if (!goes_on)
-      for (const auto& disk : disks_) disk->machine_ends();
+    if (!goes_on) resources_.machine_ends();
   }
   ended_.notify_all();
   if (!goes_on) stop_->set();
   // The vCPU that asked for the end must not run on.
-  for (auto& thread : threads_) thread->request_stop();
+  threads_.request_stop(present);
 }
 
 // --- output: who writes waits for the reader, but no longer than the machine may run
 
 void Vm::give_up_output() {
-  if (auto* const all = chardevs()) all->give_up();
-  if (auto* const calls = semihosting()) calls->console().give_up();
+  resources_.give_up();
   give_up_messages();
   if (config_.give_up) config_.give_up();
   const std::lock_guard guard(mutex_);
   given_up_ = true;
-  for (const auto& dump : dumps_) dump->give_up();
   for (Outlet* const outlet : last_words_) outlet->give_up();
 }
 
 void Vm::drain() {
-  if (chardevs_) chardevs_->drain();
-  if (semihosting_) semihosting_->console().drain();
-  for (const auto& dump : dumps_) dump->drain();
+  resources_.drain();
   drain_messages();
 }
 
@@ -463,22 +306,6 @@ Status Vm::write(OutputFile file, std::string_view text) {
   return {};
 }
 
-// --- called by the machine
-
-void Vm::vcpu_input(u32 index) {
-  const std::shared_lock guard(threads_mutex_);
-  if (index < threads_.size()) threads_[index]->wake();
-}
-
-void Vm::wake_in_call(u32 vcpu) {
-  const std::shared_lock guard(threads_mutex_);
-  if (vcpu < threads_.size()) threads_[vcpu]->end_wait();
-}
-
-void Vm::send_event() {
-  for (auto& thread : threads_) thread->event();
-}
-
 // --- counters
 
 /// On a vCPU's thread, or with machine_mutex_.
@@ -504,14 +331,7 @@ void Vm::vcpu_runs() {
 }
 
 void Vm::sample_vcpus() {
-  bool awake = false;
-  {
-    const std::shared_lock guard(threads_mutex_);
-    for (auto& thread : threads_) {
-      awake = awake || !thread->sleeping();
-      thread->sample();
-    }
-  }
+  const bool awake = threads_.sample();
   sampling_ = false;
   if (awake) vcpu_runs();
 }

@@ -97,14 +97,11 @@ void VmDebugger::main() {
 
 u32 VmDebugger::cpu_count() { return vm_.config_.boot.vcpus; }
 
-bool VmDebugger::cpu_is_on(u32 cpu) {
-  const std::shared_lock guard(vm_.threads_mutex_);
-  return cpu < vm_.threads_.size() && vm_.threads_[cpu]->power() == machine::CpuPower::On;
-}
+bool VmDebugger::cpu_is_on(u32 cpu) { return vm_.threads_.is_on(cpu); }
 
 bool VmDebugger::running() { return vm_.state_ == RunState::Running; }
 void VmDebugger::stop() { vm_.stop(); }
-void VmDebugger::accept_waiting() { vm_.chardevs_->accept_waiting(); }
+void VmDebugger::accept_waiting() { vm_.resources_.chardevs()->accept_waiting(); }
 bool VmDebugger::go(std::span<const Go> cpus, bool interrupts) { return static_cast<bool>(vm_.go(cpus, interrupts)); }
 void VmDebugger::quit() { vm_.quit(); }
 
@@ -135,9 +132,9 @@ bool VmDebugger::write_state(u32 cpu, const arm::CpuState& state) {
 template <class Byte, class F>
 bool VmDebugger::at_memory(u32 cpu, bool physical, u64 address, std::span<Byte> bytes, F access) {
   return while_stopped([&](machine::Machine& machine) {
-    vm_.hurry(true);
-    const bool done = by_pages(machine, *vm_.flash_, cpu, physical, address, bytes, access);
-    vm_.hurry(false);
+    vm_.resources_.hurry(true);
+    const bool done = by_pages(machine, vm_.resources_.flash(), cpu, physical, address, bytes, access);
+    vm_.resources_.hurry(false);
     return done;
   });
 }
@@ -168,7 +165,7 @@ void VmDebugger::set_stops(const arm::ExternalStops& stops) {
 void VmDebugger::release() {
   const std::lock_guard made(vm_.making_mutex_);
   const std::lock_guard state(vm_.state_mutex_);
-  if (running()) vm_.halt();
+  if (running()) vm_.threads_.halt();
   put_stops({});
   if (running()) vm_.let_go({}, true);
 }

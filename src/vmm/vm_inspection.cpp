@@ -44,9 +44,9 @@ bool Vm::while_halted(F f) {
   const std::lock_guard state(state_mutex_);
   if (!machine_) return false;
   const bool ran = state_ == monitor::RunState::Running;
-  if (ran) halt();
+  if (ran) threads_.halt();
   const bool done = f(*machine_);
-  if (ran && !(debugger_ && debugger_->is_hit())) resume_going();
+  if (ran && !(debugger_ && debugger_->is_hit())) threads_.resume();
   return done;
 }
 
@@ -68,9 +68,9 @@ std::string Vm::registers(u32 cpu) {
 
 Status Vm::read_memory(std::optional<u32> cpu, u64 address, std::span<u8> out) {
   const auto read = [&](machine::Machine& machine) {
-    hurry(true);
-    const bool done = by_pages(machine, *flash_, cpu.value_or(0), !cpu, address, out, read_physical);
-    hurry(false);
+    resources_.hurry(true);
+    const bool done = by_pages(machine, resources_.flash(), cpu.value_or(0), !cpu, address, out, read_physical);
+    resources_.hurry(false);
     return done;
   };
   if (cpu ? while_halted(read) : while_made(read)) return {};

@@ -10,11 +10,11 @@ using monitor::RunState;
 
 Status Vm::start_monitors() {
   for (std::size_t i = 0; i < config_.monitors.size(); ++i)
-    if (monitor_lines_[i])
-      monitors_.push_back(std::make_unique<monitor::Monitor>(*monitor_lines_[i], config_.monitors[i].mode,
+    if (auto* const line = resources_.monitor_line(i))
+      monitors_.push_back(std::make_unique<monitor::Monitor>(*line, config_.monitors[i].mode,
                                                              static_cast<monitor::MachineControl&>(*this)));
-  if (!gdb_line_) return {};
-  debugger_ = std::make_unique<VmDebugger>(*this, *gdb_line_);
+  if (!resources_.gdb_line()) return {};
+  debugger_ = std::make_unique<VmDebugger>(*this, *resources_.gdb_line());
   return debugger_->start();
 }
 
@@ -51,7 +51,7 @@ void Vm::stop_now(RunState state) {
   const bool ran = state_ == RunState::Running;
   if (ran || state == RunState::Shutdown) state_ = state;
   if (!ran) return;
-  halt();
+  threads_.halt();
   // A vCPU may have met a breakpoint meanwhile: gdb is told of that.
   if (state == RunState::Paused && debugger_ && debugger_->is_hit()) state_ = state = RunState::Debug;
   time_->stop();
@@ -61,26 +61,17 @@ void Vm::stop_now(RunState state) {
     debugger_->stopped(state == RunState::Shutdown ? Why::Shutdown : Why::Paused);
 }
 
-/// No vCPU runs when it returns, nor does one until let_go().
-void Vm::halt() {
-  const std::shared_lock guard(threads_mutex_);
-  for (auto& thread : threads_) thread->pause();
-  hurry(true);
-  for (auto& thread : threads_) thread->wait_until_paused();
-  hurry(false);
-}
-
 /// On the vCPU's thread.
 void Vm::debug_stop(u32 cpu) {
   if (!debugger_) return;
   debugger_->hit(cpu, machine_->engine().vcpu(cpu).debug_stop());
-  for (auto& thread : threads_) thread->pause();
+  threads_.pause();
 }
 
 /// The guest's first words are for whoever connected before the command. Whoever is accepted may be a debugger, who
 /// stops the machine: so no lock of the machine's is held.
 Status Vm::cont() {
-  chardevs_->accept_waiting();
+  resources_.chardevs()->accept_waiting();
   return go({}, true);
 }
 
@@ -90,7 +81,7 @@ Status Vm::go(std::span<const debugger::Go> cpus, bool interrupts) {
   const std::lock_guard one_at_a_time(state_mutex_);
   if (state_ == RunState::Running) {
     if (cpus.empty()) return {};
-    halt();
+    threads_.halt();
     let_go(cpus, interrupts);
     return {};
   }
@@ -102,27 +93,13 @@ Status Vm::go(std::span<const debugger::Go> cpus, bool interrupts) {
   return {};
 }
 
-/// What vCPUs do is what they do after a reset of the machine, too.
 void Vm::let_go(std::span<const debugger::Go> cpus, bool interrupts) {
-  going_.assign(cpus.begin(), cpus.end());
-  steps_take_interrupts_ = interrupts;
   if (debugger_) debugger_->goes_on();
-  const std::shared_lock guard(threads_mutex_);
-  for (u32 i = 0; i < threads_.size(); ++i) {
-    threads_[i]->step(going(i) == debugger::Go::Step, interrupts);
-    if (going(i) != debugger::Go::Stay) threads_[i]->resume();
-  }
-}
-
-/// What halt() interrupted goes on, a step where it is.
-void Vm::resume_going() {
-  const std::shared_lock guard(threads_mutex_);
-  for (u32 i = 0; i < threads_.size(); ++i)
-    if (going(i) != debugger::Go::Stay) threads_[i]->resume();
+  threads_.let_go(cpus, interrupts);
 }
 
 void Vm::reset() {
-  chardevs_->accept_waiting();
+  resources_.chardevs()->accept_waiting();
   end(EndReason::Reset, "host-qmp-system-reset");
 }
 
@@ -136,17 +113,15 @@ void Vm::power_down() {
 
 std::vector<monitor::CpuInfo> Vm::cpus() {
   const std::lock_guard made(making_mutex_);
-  const std::shared_lock guard(threads_mutex_);
   std::vector<monitor::CpuInfo> all;
-  for (u32 i = 0; i < threads_.size(); ++i) all.push_back({i, threads_[i]->thread_id()});
+  for (const int id : threads_.thread_ids()) all.push_back({static_cast<u32>(all.size()), id});
   return all;
 }
 
 std::vector<monitor::BlockInfo> Vm::blocks() {
   std::vector<monitor::BlockInfo> all;
-  const std::lock_guard guard(mutex_);
   const Status told = machine::for_each_disk(config_.devices, [&](const machine::DiskSpec& disk) -> Status {
-    const u64 size = all.size() < disks_.size() ? disks_[all.size()]->size() : 0;
+    const u64 size = resources_.disk_size(all.size());
     all.push_back({disk.name.empty() ? "disk" + std::to_string(all.size()) : disk.name, disk.path, disk.format,
                    disk.read_only, false, size});
     return {};
@@ -156,7 +131,7 @@ std::vector<monitor::BlockInfo> Vm::blocks() {
 
 std::vector<monitor::ChardevInfo> Vm::chardevs_in_use() {
   std::vector<monitor::ChardevInfo> all;
-  if (const auto* const list = chardevs())
+  if (const auto* const list = resources_.chardevs())
     for (const auto& entry : list->list()) all.push_back({entry.label, entry.filename, entry.used});
   return all;
 }
