@@ -1,11 +1,13 @@
 // Any bytes as what a system comes in: a tar of one, layers of an image with whiteouts, an archive of images, what an
-// image says of itself.
+// image says of itself, a disk with partitions.
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
 #include "base/write_all.h"
+#include "exec/disk_layout.h"
 #include "exec/ext_folder.h"
 #include "exec/layer.h"
 #include "exec/oci.h"
@@ -77,15 +79,28 @@ void config(std::span<const u8> bytes) {
     fuzz::fail("what is kept of a configuration is another");
 }
 
+void disk(std::span<const u8> bytes) {
+  const u64 size = std::max<u64>(bytes.size(), u64{1} << 20);
+  const ReadDisk read = [&](u64 offset, std::span<u8> to) {
+    if (offset > size || to.size() > size - offset) fuzz::fail("a place beyond the disk");
+    for (std::size_t n = 0; n < to.size(); ++n) to[n] = offset + n < bytes.size() ? bytes[offset + n] : 0;
+    return true;
+  };
+  (void)looks_like_disk(read, size);
+  for (const FileSystemPlace& p : find_file_systems(read, size))
+    if (p.offset >= size || p.partition > k_most_partitions) fuzz::fail("a file system beyond the disk");
+}
+
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
   fuzz::Input input(data, size);
-  switch (input.get<u8>() % 4) {
+  switch (input.get<u8>() % 5) {
     case 0: system(input.rest(), Whiteouts::None, 1); break;
     case 1: system(input.rest(), Whiteouts::Layer, 2); break;
     case 2: images(input.rest()); break;
-    default: config(input.rest()); break;
+    case 3: config(input.rest()); break;
+    default: disk(input.rest()); break;
   }
   return 0;
 }

@@ -42,6 +42,8 @@ struct route_request {
 static char list[AV_SETUP_MOST + 3]; /* zeros end it, whatever it is */
 static char* at = list;
 static int written[MOST_WRITTEN], written_count;
+static int disk_is_there, disk_is_written;
+static long disk_error;
 
 struct step {
   const char* words[MOST_WORDS];
@@ -68,6 +70,15 @@ static long load_module(const char* path) {
   return error == -EEXIST ? 0 : error;
 }
 
+/* Something of the host's, whose writes are to be with it before the end is told. */
+static long remember_written(const char* folder) {
+  if (written_count == MOST_WRITTEN) return 0;
+  const long fd = SYS(open, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return fd;
+  written[written_count++] = (int)fd;
+  return 0;
+}
+
 /* A folder of the host's, by its tag. */
 static long mount_share(const char* tag, const char* to, const char* access, const char* cache) {
   char options[128];
@@ -76,11 +87,7 @@ static long mount_share(const char* tag, const char* to, const char* access, con
   if (error < 0) return error;
   join(options, sizeof options, "trans=virtio,version=9p2000.L,msize=512000,access=client,cache=", cache, NULL);
   error = SYS(mount, tag, to, "9p", read_only ? MS_RDONLY : 0, options);
-  if (error < 0 || read_only || written_count == MOST_WRITTEN) return error;
-  const long fd = SYS(open, to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return fd;
-  written[written_count++] = (int)fd;
-  return 0;
+  return error < 0 || read_only ? error : remember_written(to);
 }
 
 /* A disk is there some moments after its driver. */
@@ -95,11 +102,32 @@ static long wait_for_device(const char* device) {
   return error;
 }
 
-static long mount_disk(const char* device, const char* to, const char* type, const char* access) {
+static int is_there(const char* folder, const char* name) {
+  char path[256];
+  uint8_t attributes[256]; /* struct stat64 */
+  return SYS(lstat64, join(path, sizeof path, folder, "/", name, NULL), attributes) == 0;
+}
+
+static int is_system(const char* folder) {
+  return is_there(folder, "etc/os-release") || is_there(folder, "usr/lib/os-release") || is_there(folder, "sbin/init");
+}
+
+/* With "if-system" one of several, of which the first that is a system is taken. */
+static long mount_disk(const char* device, const char* to, const char* type, const char* access, const char* which) {
+  const int read_only = same(access, "ro"), one_of_several = same(which, "if-system");
+  if (disk_is_there) return 0;
   long error = wait_for_device(device);
   if (error == 0) error = make_folders(to);
-  if (error == 0) error = SYS(mount, device, to, type, same(access, "ro") ? MS_RDONLY : 0, "");
-  return error;
+  if (error == 0) error = SYS(mount, device, to, type, read_only ? MS_RDONLY : 0, "");
+  if (error == 0 && one_of_several && !is_system(to)) {
+    SYS(umount2, to, 0);
+    error = -ENOENT;
+  }
+  if (error < 0) disk_error = error;
+  if (error < 0) return one_of_several ? 0 : error;
+  disk_is_there = 1;
+  disk_is_written = !read_only;
+  return read_only ? 0 : remember_written(to);
 }
 
 /* What is written goes to memory. */
@@ -203,7 +231,8 @@ static long do_step(const struct step* step) {
   const char* const* const w = step->words;
   if (same(w[0], "module")) return load_module(w[1]);
   if (same(w[0], "share")) return mount_share(w[1], w[2], w[3], w[4]);
-  if (same(w[0], "disk")) return mount_disk(w[1], w[2], w[3], w[4]);
+  if (same(w[0], "disk")) return mount_disk(w[1], w[2], w[3], w[4], w[5]);
+  if (same(w[0], "have-disk")) return disk_is_there ? 0 : disk_error;
   if (same(w[0], "overlay")) return mount_overlay(w[1], w[2]);
   if (same(w[0], "enter")) return enter_root(w[1]);
   if (same(w[0], "network")) return set_network(w[1]);
@@ -246,5 +275,7 @@ long setup_sync(void) {
     const long one = SYS(syncfs, written[n]);
     if (error == 0 && one < 0) error = -one;
   }
+  /* So that who has the disk next finds nothing to mend; what is still open for writing is in the way, and no error. */
+  if (disk_is_written) SYS(mount, NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
   return error;
 }

@@ -12,6 +12,7 @@
 #include "base/output_file.h"
 #include "cli/option_parser.h"
 #include "devices/backends/terminal.h"
+#include "exec/disk_layout.h"
 #include "exec/run.h"
 #include "vmm/signals.h"
 
@@ -81,9 +82,9 @@ Result<exec::Request> exec_request(const ExecOptions& o, Arguments command) {
   exec::Request r;
   AV_TRY_ASSIGN(r.command, command_request(o, std::move(command)));
   AV_TRY(add_shares(o, r));
-  r.system = o.system;
+  r.system.name = o.system;
   r.entrypoint = o.entrypoint;
-  r.write = o.write;
+  r.system.write = o.write;
   r.kernel = {o.kernel.value_or(""), o.modules.value_or("")};
   r.append = o.append.value_or("");
   r.engine = o.engine.value_or("auto");
@@ -96,7 +97,11 @@ Result<exec::Request> exec_request(const ExecOptions& o, Arguments command) {
     AV_TRY_ASSIGN(r.memory, parse_size("--memory", *o.memory));
   }
   if (o.unpacked) {
-    AV_TRY_ASSIGN(r.unpacked, parse_size("--unpacked", *o.unpacked));
+    AV_TRY_ASSIGN(r.system.unpacked, parse_size("--unpacked", *o.unpacked));
+  }
+  if (o.partition) {
+    AV_TRY_ASSIGN(const u64 partition, parse_number("--partition", *o.partition, 0, exec::k_most_partitions));
+    r.system.partition = static_cast<u32>(partition);
   }
   if (o.cpus) {
     AV_TRY_ASSIGN(const u64 cpus, parse_number("--cpus", *o.cpus, 1, 8));

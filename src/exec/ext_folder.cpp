@@ -7,7 +7,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <mutex>
 
 #include "base/write_all.h"
 
@@ -103,13 +102,109 @@ class ExtFiles final : public FolderFiles {
 
 }  // namespace
 
-Result<Folder> open_ext_folder(int file, const std::string& path) {
-  const std::string name = "/proc/self/fd/" + std::to_string(file);
+namespace {
+
+// --- libext2fs's way to a disk
+
+/// What a channel reads, which libext2fs knows by a name only: the one that is opened at the moment, by this thread.
+struct Source {
+  std::shared_ptr<devices::DiskBackend> disk;
+  u64 offset = 0;
+};
+thread_local const Source* opened = nullptr;
+
+const Source& source_of(io_channel channel) { return *static_cast<const Source*>(channel->private_data); }
+
+errcode_t open_channel(const char* name, int, io_channel* to);
+
+errcode_t close_channel(io_channel channel) {
+  if (--channel->refcount > 0) return 0;
+  delete &source_of(channel);
+  ext2fs_free_mem(&channel->name);
+  ext2fs_free_mem(&channel);
+  return 0;
+}
+
+errcode_t set_block_size(io_channel channel, int size) {
+  channel->block_size = size;
+  return 0;
+}
+
+/// `count`: blocks, or bytes if it is negative.
+errcode_t read_blocks64(io_channel channel, unsigned long long block, int count, void* to) {
+  const Source& source = source_of(channel);
+  const u64 size =
+      count < 0 ? u64{0} - static_cast<s64>(count) : static_cast<u64>(count) * static_cast<u64>(channel->block_size);
+  const u64 most = source.disk->size() - source.offset;
+  if (block > most / static_cast<u64>(channel->block_size) ||
+      size > most - block * static_cast<u64>(channel->block_size))
+    return EXT2_ET_SHORT_READ;
+  iovec vector = {to, size};
+  return source.disk->read({&vector, 1}, source.offset + block * static_cast<u64>(channel->block_size));
+}
+errcode_t read_blocks(io_channel channel, unsigned long block, int count, void* to) {
+  return read_blocks64(channel, block, count, to);
+}
+errcode_t write_nothing(io_channel, unsigned long, int, const void*) { return EXT2_ET_RO_FILSYS; }
+errcode_t write_nothing64(io_channel, unsigned long long, int, const void*) { return EXT2_ET_RO_FILSYS; }
+errcode_t flush_nothing(io_channel) { return 0; }
+
+struct struct_io_manager manager() {
+  struct struct_io_manager m {};
+  m.magic = EXT2_ET_MAGIC_IO_MANAGER;
+  m.name = "armvisor disk";
+  m.open = open_channel;
+  m.close = close_channel;
+  m.set_blksize = set_block_size;
+  m.read_blk = read_blocks;
+  m.write_blk = write_nothing;
+  m.flush = flush_nothing;
+  m.read_blk64 = read_blocks64;
+  m.write_blk64 = write_nothing64;
+  return m;
+}
+io_manager disk_manager() {
+  static struct struct_io_manager m = manager();
+  return &m;
+}
+
+errcode_t open_channel(const char* name, int, io_channel* to) {
+  io_channel channel = nullptr;
+  if (const errcode_t error = ext2fs_get_memzero(sizeof *channel, &channel)) return error;
+  channel->magic = EXT2_ET_MAGIC_IO_CHANNEL;
+  channel->manager = disk_manager();
+  channel->block_size = 1024;
+  channel->refcount = 1;
+  if (const errcode_t error = ext2fs_get_mem(strlen(name) + 1, &channel->name)) {
+    ext2fs_free_mem(&channel);
+    return error;
+  }
+  std::strcpy(channel->name, name);
+  channel->private_data = new Source(*opened);
+  *to = channel;
+  return 0;
+}
+
+Result<Folder> open_file_system(const char* name, io_manager io, const std::string& path) {
   ext2_filsys fs = nullptr;
-  if (const errcode_t error = ext2fs_open(name.c_str(), EXT2_FLAG_64BITS, 0, 0, unix_io_manager, &fs))
+  if (const errcode_t error = ext2fs_open(name, EXT2_FLAG_64BITS, 0, 0, io, &fs))
     return Error{ErrorKind::BadInput, path + ": expected a file system that can be read, found that it cannot: " +
                                           error_message(error) + "; check it"};
   return Folder(std::make_shared<ExtFiles>(std::shared_ptr<struct_ext2_filsys>(FileSystem(fs)), EXT2_ROOT_INO), path);
+}
+
+}  // namespace
+
+Result<Folder> open_ext_folder(int file, const std::string& path) {
+  return open_file_system(("/proc/self/fd/" + std::to_string(file)).c_str(), unix_io_manager, path);
+}
+
+Result<Folder> open_ext_folder(std::shared_ptr<devices::DiskBackend> disk, u64 offset, const std::string& path) {
+  const Source source{std::move(disk), offset};
+  opened = &source;
+  auto folder = open_file_system("disk", disk_manager(), path);
+  opened = nullptr;
+  return folder;
 }
 
 }  // namespace armvisor::exec

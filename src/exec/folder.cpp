@@ -99,4 +99,8 @@ Result<std::vector<u8>> Folder::read(const std::string& path, u64 most) const {
   }
 }
 
+bool is_system(const Folder& folder) {
+  return folder.has("etc/os-release") || folder.has("usr/lib/os-release") || folder.has("sbin/init");
+}
+
 }  // namespace armvisor::exec

@@ -50,4 +50,7 @@ class Folder {
   std::string path_;
 };
 
+/// Whether it is the root of one, by what any has.
+bool is_system(const Folder& folder);
+
 }  // namespace armvisor::exec

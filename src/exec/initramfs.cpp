@@ -98,8 +98,10 @@ Status check_path(const std::string& guest) {
 Status add_mounts(const GuestSetup& setup, SetupList& list) {
   const char* const where = setup.write ? k_root : k_lower;
   const char* const access = setup.write ? "rw" : "ro";
-  if (setup.disk)
-    list.add({"disk", setup.disk->device, where, setup.disk->type, access});
+  for (const GuestDisk& disk : setup.disks)
+    list.add({"disk", disk.device, where, disk.type, access, setup.disks.size() > 1 ? "if-system" : "as-it-is"});
+  if (!setup.disks.empty())
+    list.add({"have-disk"});
   else
     list.add({"share", k_system_tag, where, access, setup.write ? "mmap" : "loose"});
   if (!setup.write) list.add({"overlay", k_lower, k_root});
@@ -130,7 +132,7 @@ Result<std::vector<u8>> make_initramfs(const GuestSetup& setup, const Kernel& ke
   Loader loader(kernel, archive, list);
   AV_TRY(loader.load({"virtio_mmio", "virtio_console"}));
   list.add({"channel"});
-  if (setup.disk) AV_TRY(load_for_disk(*setup.disk, loader));
+  for (const GuestDisk& disk : setup.disks) AV_TRY(load_for_disk(disk, loader));
   if (setup.has_folders()) AV_TRY(loader.load({"9pnet_virtio", "9p"}));
   if (!setup.write) AV_TRY(loader.load({"overlay"}));
   if (setup.user_network) AV_TRY(loader.load({"virtio_net"}));

@@ -1,7 +1,6 @@
 #pragma once
 // What the guest starts with, made in memory: the agent as /init, the modules that it loads, and /setup, which says
 // what it does with them (guest/agent/setup.c).
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,11 +24,12 @@ struct GuestDisk {
 };
 
 struct GuestSetup {
-  bool write = false;                ///< the system's folder is written to; else what is written is lost
-  std::optional<GuestDisk> disk{};   ///< the system is on it; else it is a folder, whose tag is k_system_tag
+  bool write = false;  ///< the system's folder is written to; else what is written is lost
+  /// On which the system is: the first that has one. Empty: it is a folder, whose tag is k_system_tag.
+  std::vector<GuestDisk> disks{};
   std::vector<GuestShare> shares{};  ///< beside it
   bool user_network = false;
-  bool has_folders() const { return !disk || !shares.empty(); }
+  bool has_folders() const { return disks.empty() || !shares.empty(); }
 };
 inline constexpr const char* k_system_tag = "system";
 

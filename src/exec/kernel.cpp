@@ -39,7 +39,7 @@ Result<std::optional<ModuleFolder>> modules_of(const Folder& system, const std::
 }
 
 /// Of a kernel in FOLDER/boot, as a package has it: FOLDER/lib/modules/VERSION; else the system's.
-Result<std::optional<ModuleFolder>> modules_near(const std::string& kernel, const Folder& system) {
+Result<std::optional<ModuleFolder>> modules_near(const std::string& kernel, const Folder* system) {
   const std::size_t slash = kernel.rfind('/');
   const std::string name = slash == kernel.npos ? kernel : kernel.substr(slash + 1);
   if (!name.starts_with(k_name)) return std::optional<ModuleFolder>();
@@ -47,11 +47,11 @@ Result<std::optional<ModuleFolder>> modules_near(const std::string& kernel, cons
   const std::string above = slash == kernel.npos ? ".." : kernel.substr(0, slash) + "/..";
   AV_TRY_ASSIGN(const Folder package, Folder::open(above, "--kernel"));
   AV_TRY_ASSIGN(auto beside, modules_of(package, version));
-  if (beside) return beside;
-  return modules_of(system, version);
+  if (beside || !system) return beside;
+  return modules_of(*system, version);
 }
 
-Result<Kernel> given_kernel(const KernelOptions& options, const Folder& system) {
+Result<Kernel> given_kernel(const KernelOptions& options, const Folder* system) {
   Kernel kernel;
   // A FIFO is not waited for here, but where it is read (vmm::Vm), which signals and the time limit end.
   kernel.file = Fd(::open(options.kernel.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
@@ -63,7 +63,8 @@ Result<Kernel> given_kernel(const KernelOptions& options, const Folder& system) 
   return kernel;
 }
 
-Result<Kernel> own_kernel(const Folder& system) {
+/// Nothing: it has none.
+Result<std::optional<Kernel>> own_kernel(const Folder& system) {
   std::vector<std::string> versions;
   for (const std::string& name : system.list("boot"))
     if (name.starts_with(k_name)) versions.push_back(name.substr(k_name.size()));
@@ -75,11 +76,19 @@ Result<Kernel> own_kernel(const Folder& system) {
     Kernel kernel{.modules = std::move(modules)};
     AV_TRY_ASSIGN(kernel.file, system.open_file(path));
     kernel.identity = system.identity(path);
-    return kernel;
+    return std::optional<Kernel>(std::move(kernel));
   }
-  return bad("system " + system.path() +
-             ": expected a kernel boot/vmlinuz-VERSION with lib/modules/VERSION, found none; install one in it "
-             "(linux-image-armmp), or name one with --kernel");
+  return std::optional<Kernel>();
+}
+
+Result<Kernel> kernel_without_a_word(const Folder* system, const std::string& path) {
+  if (system) {
+    AV_TRY_ASSIGN(auto own, own_kernel(*system));
+    if (own) return *std::move(own);
+  }
+  return bad("system " + path + ": expected a kernel boot/vmlinuz-VERSION with lib/modules/VERSION, found " +
+             (system ? "none; install one in it (linux-image-armmp), or name one with --kernel"
+                     : "a file system that only a kernel can read; name one with --kernel"));
 }
 
 }  // namespace
@@ -108,8 +117,9 @@ Status use_image(Kernel& kernel) {
   return {};
 }
 
-Result<Kernel> find_kernel(const KernelOptions& options, const Folder& system) {
-  AV_TRY_ASSIGN(Kernel kernel, options.kernel.empty() ? own_kernel(system) : given_kernel(options, system));
+Result<Kernel> find_kernel(const KernelOptions& options, const Folder* system, const std::string& path) {
+  AV_TRY_ASSIGN(Kernel kernel,
+                options.kernel.empty() ? kernel_without_a_word(system, path) : given_kernel(options, system));
   if (options.modules.empty()) return kernel;
   AV_TRY_ASSIGN(Folder folder, Folder::open(options.modules, "--modules"));
   AV_TRY_ASSIGN(kernel.modules, ModuleFolder::open(std::move(folder)));

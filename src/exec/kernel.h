@@ -24,7 +24,8 @@ struct Kernel {
   std::string argument(u64 ram) const;
 };
 
-Result<Kernel> find_kernel(const KernelOptions& options, const Folder& system);
+/// `system`: null if its files cannot be seen; `path` is for messages.
+Result<Kernel> find_kernel(const KernelOptions& options, const Folder* system, const std::string& path);
 /// Has the image of a zImage in its place, if it can be unpacked here (kernel_image.h).
 Status use_image(Kernel& kernel);
 

@@ -6,12 +6,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
 #include "base/host_error.h"
 #include "base/temporary_file.h"
+#include "devices/backends/image_format.h"
 #include "exec/cache_folder.h"
+#include "exec/disk_layout.h"
 #include "exec/layer.h"
 
 namespace armvisor::exec {
@@ -36,9 +39,26 @@ struct Prefix {
 constexpr Prefix k_prefixes[] = {{"oci:", Kind::Images},
                                  {"oci-archive:", Kind::ImagesTar},
                                  {"docker-archive:", Kind::ImagesTar},
-                                 {"tar:", Kind::Archive}};
+                                 {"tar:", Kind::Archive},
+                                 {"disk:", Kind::Disk}};
 
 Error bad(const std::string& message) { return {ErrorKind::BadInput, message}; }
+
+/// A pipe is not looked at, which can be read once only.
+bool is_disk(const std::string& path) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  struct stat s {};
+  if (!file || fstat(file.get(), &s) != 0 || (!S_ISREG(s.st_mode) && !S_ISBLK(s.st_mode))) return false;
+  const off_t end = lseek(file.get(), 0, SEEK_END);
+  const auto read = [&file](u64 offset, std::span<u8> bytes) {
+    return pread(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)) ==
+           static_cast<ssize_t>(bytes.size());
+  };
+  std::array<u8, devices::k_format_bytes> head{};
+  const bool has_head = read(0, head);
+  if (has_head && devices::format_of_content(head) != "raw") return true;
+  return end > 0 && looks_like_disk(read, static_cast<u64>(end));
+}
 
 /// PATH, or PATH:TAG if there is no such file.
 void part_tag(SystemName& name) {
@@ -211,7 +231,7 @@ Result<SystemName> find_system(const std::string& text) {
   for (const Prefix& prefix : k_prefixes) {
     if (!text.starts_with(prefix.text)) continue;
     name = {.kind = prefix.kind, .path = text.substr(prefix.text.size()), .tag = {}, .said = true};
-    if (name.kind != Kind::Archive) part_tag(name);
+    if (name.kind == Kind::Images || name.kind == Kind::ImagesTar) part_tag(name);
   }
   struct stat s {};
   if (stat(name.path.c_str(), &s) != 0)
@@ -221,7 +241,7 @@ Result<SystemName> find_system(const std::string& text) {
   if (S_ISDIR(s.st_mode)) {
     if (has("index.json") && has("oci-layout")) name.kind = Kind::Images;
   } else {
-    name.kind = Kind::Archive;
+    name.kind = is_disk(name.path) ? Kind::Disk : Kind::Archive;
   }
   return name;
 }

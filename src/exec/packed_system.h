@@ -12,13 +12,14 @@
 
 namespace armvisor::exec {
 
-/// What the user names: [oci:|oci-archive:|docker-archive:|tar:]PATH, with :TAG behind images.
+/// What the user names: [oci:|oci-archive:|docker-archive:|tar:|disk:]PATH, with :TAG behind images.
 struct SystemName {
   enum class Kind : u8 {
     Folder,
-    Archive,   ///< a tar of a system
-    Images,    ///< a folder with an OCI layout
-    ImagesTar  ///< a tar of one, or what `docker save` writes
+    Archive,    ///< a tar of a system
+    Images,     ///< a folder with an OCI layout
+    ImagesTar,  ///< a tar of one, or what `docker save` writes
+    Disk        ///< an image of a disk, raw or in one of QEMU's formats
   };
   Kind kind = Kind::Folder;
   std::string path{}, tag{};

@@ -12,7 +12,6 @@
 
 #include "devices/backends/terminal.h"
 #include "exec/console_log.h"
-#include "exec/ext_folder.h"
 #include "exec/initramfs.h"
 #include "exec/patience.h"
 #include "exec/session.h"
@@ -29,26 +28,6 @@ constexpr std::string_view k_command_line =
     "console=ttyAMA0 panic=-1 oops=panic cryptomgr.notests rcupdate.rcu_expedited=1";
 constexpr std::string_view k_silent = " quiet loglevel=3", k_from_the_start = " earlycon=pl011,0x09000000";
 
-/// What is to be used, and where its files are seen from here.
-struct System {
-  Folder files;
-  std::optional<PackedSystem> packed;  ///< nothing: it is the folder
-};
-
-Result<System> open_system(const Request& request, Patience& patience) {
-  AV_TRY_ASSIGN(const SystemName name, find_system(request.system));
-  if (name.kind == SystemName::Kind::Folder) {
-    AV_TRY_ASSIGN(Folder folder, Folder::open(name.path, "system"));
-    return System{std::move(folder), std::nullopt};
-  }
-  if (request.write)
-    return Error{ErrorKind::BadArguments, "--write: expected a folder that can be written to, found " + name.path +
-                                              "; unpack it, or leave the option out"};
-  AV_TRY_ASSIGN(PackedSystem packed, open_packed_system(name, {.most = request.unpacked}, patience));
-  AV_TRY_ASSIGN(Folder files, open_ext_folder(packed.image.get(), name.path));
-  return System{std::move(files), std::move(packed)};
-}
-
 bool names_same_variable(const std::string& a, const std::string& b) {
   return a.substr(0, a.find('=')) == b.substr(0, b.find('='));
 }
@@ -56,7 +35,7 @@ bool names_same_variable(const std::string& a, const std::string& b) {
 /// What an image says stands where the user said nothing, as for docker run.
 Result<CommandRequest> complete_command(const Request& request, const System& system) {
   CommandRequest command = request.command;
-  const ImageConfig config = system.packed ? system.packed->config : ImageConfig();
+  const ImageConfig& config = system.config;
   std::vector<std::string> words = config.entrypoint;
   if (request.entrypoint) words.assign(request.entrypoint->empty() ? 0 : 1, *request.entrypoint);
   if (command.command.empty() && !request.entrypoint) command.command = config.command;
@@ -69,8 +48,7 @@ Result<CommandRequest> complete_command(const Request& request, const System& sy
                              [&](const auto& v) { return names_same_variable(v, variable); }))
       command.variables.push_back(variable);
   if (command.user.empty()) command.user = config.user;
-  if (command.folder.empty() && system.packed && system.packed->is_image)
-    command.folder = config.folder.empty() ? "/" : config.folder;
+  if (command.folder.empty() && system.is_image) command.folder = config.folder.empty() ? "/" : config.folder;
   return command;
 }
 
@@ -100,23 +78,15 @@ void add_share(vmm::VmConfig& vm, std::string path, std::string tag, bool read_o
   vm.devices.emplace_back(std::move(share));
 }
 
-void add_disk(vmm::VmConfig& vm, const System& system) {
-  machine::DiskSpec disk;
-  disk.path = "/proc/self/fd/" + std::to_string(system.packed->image.get());
-  disk.read_only = true;
-  disk.format = "raw";
-  vm.devices.emplace_back(std::move(disk));
-}
-
 void add_devices(const Request& request, const System& system, vmm::VmConfig& vm) {
   machine::ConsoleSpec console;
   console.multiport = true;
   console.ports.push_back({.chardev = 1, .console = false, .name = AV_PORT_NAME, .number = 1});
   vm.devices.emplace_back(std::move(console));
-  if (system.packed)
-    add_disk(vm, system);
+  if (system.disk)
+    vm.devices.emplace_back(*system.disk);
   else
-    add_share(vm, system.files.path(), k_system_tag, !request.write);
+    add_share(vm, system.path, k_system_tag, !request.system.write);
   for (std::size_t n = 0; n < request.shares.size(); ++n)
     add_share(vm, request.shares[n].host, share_tag(n), request.shares[n].read_only);
   if (!request.user_network) return;
@@ -134,8 +104,7 @@ u64 rest_of(u64 limit_ms, std::chrono::steady_clock::time_point began) {
 }
 
 Result<std::vector<u8>> initramfs(const Request& request, const System& system, const Kernel& kernel) {
-  GuestSetup setup{.write = request.write, .user_network = request.user_network};
-  if (system.packed) setup.disk = GuestDisk{"/dev/vda", "ext4"};
+  GuestSetup setup{.write = request.system.write, .disks = system.file_systems, .user_network = request.user_network};
   for (std::size_t n = 0; n < request.shares.size(); ++n)
     setup.shares.push_back({share_tag(n), request.shares[n].guest, request.shares[n].read_only});
   return make_initramfs(setup, kernel);
@@ -233,14 +202,17 @@ Result<ShareRequest> parse_share(std::string_view text) {
 
 namespace {
 
-Result<Outcome> run_prepared(const Request& request, const System& system, Patience::Clock::time_point began) {
+Result<Outcome> run_prepared(const Request& request, System& system, Patience::Clock::time_point began) {
   AV_TRY_ASSIGN(CommandRequest command, complete_command(request, system));
-  AV_TRY_ASSIGN(Kernel kernel, find_kernel(request.kernel, system.files));
+  AV_TRY_ASSIGN(Kernel kernel, find_kernel(request.kernel, system.files ? &*system.files : nullptr, system.path));
   AV_TRY(use_image(kernel));
   AV_TRY_ASSIGN(auto console, ConsoleLog::create(request.show_console ? STDERR_FILENO : -1));
   AV_TRY_ASSIGN(auto session, Session::create(std::move(command), {}));
   vmm::VmConfig config;
   AV_TRY_ASSIGN(config.boot.initrd_bytes, initramfs(request, system, kernel));
+  // A disk is the machine's alone from now on.
+  kernel.modules.reset();
+  system.files.reset();
   config.boot.kernel = kernel.argument(config.boot.board->ram.base.value);
   config.boot.append = command_line(request);
   config.boot.ram_size = request.memory;
@@ -292,7 +264,7 @@ Result<Outcome> run(const Request& request) {
   std::optional<Patience::Clock::time_point> until;
   if (request.timeout_ms) until = began + std::chrono::milliseconds(request.timeout_ms);
   Patience patience({SIGINT, SIGTERM, SIGHUP, SIGQUIT}, until);
-  const Result<System> system = open_system(request, patience);
+  Result<System> system = open_system(request.system, patience);
   if (patience.signal() || patience.timed_out()) return ended_early(patience);
   if (!system) return system.error();
   return run_prepared(request, *system, began);

@@ -8,7 +8,7 @@
 #include "exec/channel.h"
 #include "exec/kernel.h"
 #include "exec/outcome.h"
-#include "exec/packed_system.h"
+#include "exec/system.h"
 
 namespace armvisor::exec {
 
@@ -22,10 +22,8 @@ struct ShareRequest {
 Result<ShareRequest> parse_share(std::string_view text);
 
 struct Request {
-  std::string system;                       ///< as find_system() has it
-  u64 unpacked = PackedOptions::k_default;  ///< bytes that an archive or an image may become
-  std::optional<std::string> entrypoint;    ///< in the place of an image's and its command; empty: none
-  bool write = false;                       ///< what the command writes stays there
+  SystemOptions system;
+  std::optional<std::string> entrypoint;  ///< in the place of an image's and its command; empty: none
   CommandRequest command;
   KernelOptions kernel;
   std::string append;  ///< to the kernel's command line

@@ -4,6 +4,8 @@ import hashlib
 import io
 import json
 import os
+import shutil
+import struct
 import subprocess
 import tarfile
 import unittest
@@ -109,10 +111,40 @@ class Packed(system.Case):
         words = system.words(layout.folder, "-u", options=["--entrypoint", "id"])
         self.assertEqual(self.check(0, words).stdout, b"1000\n")
 
+    def test_a_disk_stays_as_it_was_unless_it_is_written_to(self):
+        """Of two partitions, the second being the system; raw, and as qcow2 where qemu-img is."""
+        def file_system(name, *folder):
+            path = self.path / name
+            with open(path, "wb") as file:
+                file.truncate(12 << 20)
+            subprocess.run(["mke2fs", "-q", "-t", "ext4", *folder, str(path)], check=True,
+                           env={**os.environ, "PATH": os.environ["PATH"] + ":/sbin:/usr/sbin"})
+            return path.read_bytes()
+        (self.system / "sbin").mkdir(exist_ok=True)
+        (self.system / "sbin" / "init").touch()
+        parts = (file_system("other"), file_system("own", "-d", str(self.system)))
+        disk = bytearray(512) + bytes((1 << 20) - 512)
+        for n, part in enumerate(parts):
+            disk[446 + 16 * n:446 + 16 * n + 16] = struct.pack("<BxxxBxxxII", 0, 0x83, len(disk) // 512, len(part) // 512)
+            disk += part
+        disk[510:512] = b"\x55\xaa"
+        path = self.path / "disk.img"
+        path.write_bytes(disk)
+        change = "echo made > /made; cat /made /etc/group > /dev/null && exit 3"
+        self.check(3, system.words(path, "sh", "-c", change))
+        self.assertEqual(path.read_bytes(), disk)
+        self.check(STATUS["NotFound"], system.words(path, "sh", options=["--partition", 1]))
+        self.check(STATUS["Failed"], system.words(path, "sh", options=["--partition", 3]))
+        if shutil.which("qemu-img"):
+            subprocess.run(["qemu-img", "convert", "-O", "qcow2", str(path), str(self.path / "disk.qcow2")], check=True)
+            path = self.path / "disk.qcow2"
+        self.check(3, system.words(path, "sh", "-c", change, options=["--write"]))
+        self.assertEqual(self.check(0, system.words(path, "cat", "/made")).stdout, b"made\n")
+
     def test_what_is_no_system_is_said(self):
         (self.path / "text").write_text("hello\n")
         self.assertIn(b"tar archive", self.check(STATUS["Failed"], system.words(self.path / "text", "true")).stderr)
-        layout = Layout(self.path / "other")
+        layout = Layout(self.path / "of-another-machine")
         layout.index(layout.image({"os": "linux", "architecture": "amd64"}, {}, []))
         result = self.check(STATUS["Failed"], system.words(layout.folder, "true"))
         self.assertIn(b"found linux/amd64", result.stderr)

@@ -7,12 +7,15 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
 
 #include "exec/cache_folder.h"
+#include "exec/disk_layout.h"
 #include "exec/ext_folder.h"
 #include "exec/packed_system.h"
 #include "tar_file.h"
@@ -377,6 +380,104 @@ TEST_F(Images, ArchivesOfThemAreKnownByTheirFirstName) {
   EXPECT_EQ(content(files(*docker), "which"), "lower");
   EXPECT_EQ(docker->config.command, std::vector<std::string>{"run"});
   EXPECT_FALSE(open("docker-archive:" + path("saved.tar") + ":y:1"));
+}
+
+/// Bytes of a disk, as partitioning programs write them.
+class DiskBytes {
+ public:
+  explicit DiskBytes(std::size_t sectors) : bytes_(sectors * 512) {}
+  void put(std::size_t at, std::span<const u8> what) {
+    std::ranges::copy(what, bytes_.begin() + static_cast<std::ptrdiff_t>(at));
+  }
+  void put(std::size_t at, const std::string& what) { put(at, bytes_of(what)); }
+  template <class T>
+  void number(std::size_t at, T value) {
+    std::memcpy(&bytes_[at], &value, sizeof value);
+  }
+  void ext4(std::size_t sector) { number<u16>(sector * 512 + 1024 + 56, 0xef53); }
+  void mbr(std::size_t sector, std::size_t n, u8 type, u32 first) {
+    number<u16>(sector * 512 + 510, 0xaa55);
+    bytes_[sector * 512 + 446 + 16 * n + 4] = type;
+    number<u32>(sector * 512 + 446 + 16 * n + 8, first);
+  }
+  void gpt(std::size_t n, const std::string& type, u64 first) {
+    put(512, "EFI PART");
+    number<u64>(512 + 72, 2);
+    number<u32>(512 + 80, 128);
+    number<u32>(512 + 84, 128);
+    put(1024 + 128 * n, type);
+    number<u64>(1024 + 128 * n + 32, first);
+  }
+  /// "PARTITION TYPE," for each.
+  std::string found() const {
+    const ReadDisk read = [this](u64 offset, std::span<u8> to) {
+      std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), to.size(), to.begin());
+      return true;
+    };
+    std::string text;
+    for (const FileSystemPlace& p : find_file_systems(read, bytes_.size()))
+      text += std::to_string(p.partition) + " " + p.type + ",";
+    EXPECT_TRUE(text.empty() || looks_like_disk(read, bytes_.size()));
+    return text;
+  }
+
+ private:
+  std::vector<u8> bytes_;
+};
+
+TEST(DiskLayout, FileSystemsAreFoundWhereverTheyAre) {
+  const std::string linux_type(16, 'l'), arm_root = "\x10\xd7\xda\x69\xe4\x2c\x3c\x4e\xb1\x6c\x21\xa1\xd4\x9a\xbe\xd3";
+  DiskBytes bare(200);
+  bare.put(0, "XFSB");
+  EXPECT_EQ(bare.found(), "0 xfs,");
+  DiskBytes gpt(400);
+  gpt.mbr(0, 0, 0xee, 1);
+  gpt.gpt(0, linux_type, 60);
+  gpt.gpt(1, linux_type, 100);
+  gpt.gpt(4, arm_root, 150);
+  gpt.ext4(60);
+  gpt.ext4(150);
+  EXPECT_EQ(gpt.found(), "5 ext4,1 ext4,") << "that for the root comes first, and one without a file system not at all";
+  DiskBytes mbr(400);
+  mbr.mbr(0, 1, 0x83, 50);
+  mbr.mbr(0, 3, 0x05, 100);
+  mbr.mbr(100, 0, 0x83, 4);
+  mbr.mbr(100, 1, 0x05, 60);
+  mbr.mbr(160, 0, 0x83, 4);
+  mbr.ext4(50);
+  mbr.ext4(104);
+  mbr.ext4(164);
+  EXPECT_EQ(mbr.found(), "2 ext4,5 ext4,6 ext4,");
+}
+
+TEST(DiskLayout, TablesThatLeadNowhereHaveAnEnd) {
+  DiskBytes loop(400);
+  loop.mbr(0, 0, 0x05, 100);
+  loop.mbr(100, 0, 0x83, 4);
+  loop.mbr(100, 1, 0x05, 0);  // that same sector
+  loop.ext4(104);
+  EXPECT_NE(loop.found(), "");
+  DiskBytes far(100);
+  far.mbr(0, 0, 0x83, 0xffffffff);
+  far.mbr(0, 1, 0x05, 0xfffffff0);
+  EXPECT_EQ(far.found(), "");
+  DiskBytes table(100);
+  table.gpt(0, "x", ~u64{0});
+  table.number<u64>(512 + 72, ~u64{0} / 512);
+  EXPECT_EQ(table.found(), "");
+  EXPECT_EQ(DiskBytes(0).found(), "");
+  EXPECT_EQ(DiskBytes(1).found(), "");
+}
+
+TEST_F(Packed, WhatAFileIsIsSeenByItsContent) {
+  const auto kind = [&](const std::string& name, const std::string& bytes) {
+    return find_system(write(name, bytes))->kind;
+  };
+  using Kind = SystemName::Kind;
+  EXPECT_EQ(kind("a.img", TarFile().add({.name = "x", .data = std::string(4096, 'x')}).bytes()), Kind::Archive);
+  EXPECT_EQ(kind("b.tar", std::string("QFI\xfb\0\0\0\3", 8) + std::string(1000, '\0')), Kind::Disk);
+  EXPECT_EQ(kind("c.tar", "XFSB" + std::string(1000, '\0')), Kind::Disk);
+  EXPECT_EQ(kind("d.qcow2", std::string(100000, '\0')), Kind::Archive) << "no file system, no partitions";
 }
 
 TEST_F(Packed, TheCacheKeepsWhatWasUsedLastWithinItsBounds) {
