@@ -34,6 +34,7 @@ ExitStatus status_of(vmm::EndReason reason) {
     case vmm::EndReason::Crashed:
       say("the guest crashed: its exception vectors cannot be executed");
       return ExitStatus::Crashed;
+    case vmm::EndReason::Panicked: say("the guest's kernel panicked"); return ExitStatus::Crashed;
     case vmm::EndReason::Differs: return ExitStatus::Differs;
     case vmm::EndReason::TimedOut: say("the time given with --timeout is over"); return ExitStatus::TimedOut;
     case vmm::EndReason::Interrupted: return ExitStatus::Interrupted;

@@ -187,18 +187,24 @@ Status set_debugger(const RunOptions& o, vmm::VmConfig& vm) {
 }
 
 /// After all devices are there: on PCI each has a slot, behind the host bridge's.
-Status set_virtio(const RunOptions& o, vmm::VmConfig& vm) {
+Status set_places(const RunOptions& o, vmm::VmConfig& vm) {
   using machine::Seat;
   constexpr Choice<Seat::Bus> k_buses[] = {{"mmio", Seat::Bus::Mmio}, {"pci", Seat::Bus::Pci}};
-  AV_TRY_ASSIGN(const Seat::Bus bus, choose("--virtio", *o.virtio, k_buses));
-  if (bus == Seat::Bus::Mmio) return {};
-  if (vm.devices.size() >= devices::pci::HostBridge::k_slots)
+  AV_TRY_ASSIGN(const Seat::Bus bus, choose("--virtio", o.virtio.value_or("mmio"), k_buses));
+  const std::size_t most = bus == Seat::Bus::Pci ? devices::pci::HostBridge::k_slots - 1
+                                                 : vm.boot.board->find(machine::DeviceKind::VirtioMmio)->count;
+  if (vm.devices.size() + o.pvpanic > most)
     return bad(
-        fmt::format("--virtio pci: expected at most 31 disks, networks, shares, consoles and entropy sources together, "
-                    "found {}; leave some out",
-                    vm.devices.size()));
+        fmt::format("--virtio: expected at most {} disks, networks, shares, consoles and entropy sources "
+                    "together, with --pvpanic, found {}; leave some out",
+                    most, vm.devices.size() + o.pvpanic));
+  if (bus == Seat::Bus::Mmio && !o.pvpanic) return {};
   vm.boot.board = &machine::virt_board(false, machine::VirtPci::Low);
-  for (u32 n = 0; n < vm.devices.size(); ++n) vm.seats.push_back({.bus = bus, .slot = n + 1});
+  const u32 first = bus == Seat::Bus::Pci ? 1 : 0;
+  for (u32 n = 0; n < vm.devices.size(); ++n) vm.seats.push_back({.bus = bus, .slot = n + first});
+  if (!o.pvpanic) return {};
+  vm.devices.emplace_back(machine::PvpanicSpec{});
+  vm.seats.push_back({.bus = Seat::Bus::Pci, .slot = bus == Seat::Bus::Pci ? vm.seats.back().slot + 1 : 1});
   return {};
 }
 
@@ -233,7 +239,7 @@ Result<RunRequest> run_request(const RunOptions& o) {
   AV_TRY(set_semihosting(o, vm));
   AV_TRY(set_consoles(o, vm));
   AV_TRY(set_debugger(o, vm));
-  if (o.virtio) AV_TRY(set_virtio(o, vm));
+  AV_TRY(set_places(o, vm));
   if (o.engine) {
     constexpr Choice<const char*> k_engines[] = {{"auto", "auto"}, {"interp", "interp"}, {"jit", "jit"}};
     AV_TRY_ASSIGN(vm.engine, choose("--engine", *o.engine, k_engines));

@@ -136,7 +136,7 @@ Outcome lost(const Session& session, const ConsoleLog& console, vmm::EndReason r
     return {.ending = Ending::Interrupted,
             .value = static_cast<u32>(session.last_signal()),
             .message = "the guest was ended by a signal"};
-  if (console.panicked() || reason == vmm::EndReason::Crashed)
+  if (console.panicked() || reason == vmm::EndReason::Crashed || reason == vmm::EndReason::Panicked)
     return with_console(Ending::Panicked, "the guest's kernel panicked");
   if (state == State::Booting) return with_console(Ending::NotUp, "the guest ended before it was set up");
   if (state == State::Broken)

@@ -10,6 +10,7 @@
 #include "devices/backends/network_options.h"
 #include "devices/chardev/chardevs.h"
 #include "devices/ninep/share_options.h"
+#include "devices/pvpanic.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/scsi.h"
 
@@ -65,6 +66,11 @@ struct ScsiSpec {
 /// A folder of the host's, by 9P.
 struct ShareSpec : devices::ninep::ShareOptions {};
 
+/// A device on PCI by which the guest's kernel says that it has panicked.
+struct PvpanicSpec {
+  u8 events = devices::Pvpanic::k_all_events;  ///< that it says it knows
+};
+
 /// Where a device is: in one of the board's slots of virtio-mmio, or on its PCI bus.
 struct Seat {
   enum class Bus : u8 { Mmio, Pci };
@@ -76,7 +82,7 @@ struct Seat {
   devices::virtio::PciForm form{};  ///< of its registers
 };
 
-using DeviceSpec = std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec, ScsiSpec, ShareSpec>;
+using DeviceSpec = std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec, ScsiSpec, ShareSpec, PvpanicSpec>;
 
 /// Calls `f` for each disk of `specs`, in the order in which a machine takes what was opened for them, until one fails.
 template <class F>

@@ -300,6 +300,9 @@ Status Machine::add_function(const Seat& seat, Made made) {
     std::string label = fmt::format("{} in PCI slot {}", made.device->name(), seat.slot);
     function = std::make_unique<devices::virtio::PciTransport>(std::move(made.device), ram_, wires, seat.form,
                                                                std::move(label));
+  } else if (made.pvpanic) {
+    function = std::make_unique<devices::Pvpanic>(
+        wires.intx, made.pvpanic->events, [this](devices::GuestEvent event) { world_.host.guest_event(event); });
   } else {
     AV_TRY_ASSIGN(function,
                   devices::e1000::Controller::create(std::move(made.card.network), made.card.mac, ram_, wires.intx));

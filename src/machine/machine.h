@@ -4,6 +4,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -50,6 +51,7 @@ class MachineHost : public PowerControl, public HypercallHost {
  public:
   virtual void vcpu_input(u32 index) = 0;  ///< (any thread) an interrupt input of a vCPU went high: wake it
   virtual void send_event() = 0;           ///< (any thread) SEV: wake those that wait for an event
+  virtual void guest_event(devices::GuestEvent event) = 0;  ///< on a vCPU's thread; must not wait for vCPUs
 
  protected:
   ~MachineHost() = default;
@@ -145,14 +147,16 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
     std::unique_ptr<devices::NetworkBackend> network;
     devices::MacAddress mac{};
   };
-  /// One of both.
+  /// One of the three.
   struct Made {
     template <class Device>
     requires std::is_base_of_v<devices::virtio::Device, Device> Made(std::unique_ptr<Device> d)
         : device(std::move(d)) {}
     Made(Card c) : card(std::move(c)) {}
+    Made(const PvpanicSpec& spec) : pvpanic(spec) {}
     std::unique_ptr<devices::virtio::Device> device;
     Card card{};
+    std::optional<PvpanicSpec> pvpanic{};
   };
   using MadeDevice = Result<Made>;
   MadeDevice make_device(const DiskSpec& spec);
@@ -161,6 +165,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   MadeDevice make_device(const ConsoleSpec& spec);
   MadeDevice make_device(const ScsiSpec& spec);
   MadeDevice make_device(const ShareSpec& spec);
+  MadeDevice make_device(const PvpanicSpec& spec) { return MadeDevice(Made(spec)); }
   Status add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device);
   Status add_function(const Seat& seat, Made made);
   Status start(const BootPlan& plan, const BootConfig& config);

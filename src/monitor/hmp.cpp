@@ -233,6 +233,7 @@ const char* name(RunState state) {
     case RunState::Paused: return "paused";
     case RunState::Debug: return "debug";
     case RunState::Shutdown: return "shutdown";
+    case RunState::GuestPanicked: return "guest-panicked";
   }
   return "";
 }

@@ -19,6 +19,7 @@ enum class DeviceKind : u8 {
   ScsiDisk,  ///< on one
   ScsiCd,
   Share,   ///< a folder of the host's
+  Panic,   ///< tells of a guest that panicked
   Loader,  ///< puts something into memory
   Idle,    ///< does nothing here that a guest could miss
   Input,

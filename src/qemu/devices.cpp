@@ -41,6 +41,7 @@ class Adder {
   machine::ConsoleSpec* controller_of(Device& device);
   void add_port(Device& device, const DeviceRow& row);
   void add_share(Device& device, const DeviceRow& row);
+  void add_pvpanic(Device& device, const DeviceRow& row);
   void add_graphics(const Device& device);
   void finish(Device& device, const DeviceRow& row);
 
@@ -351,6 +352,18 @@ void Adder::add_share(Device& device, const DeviceRow& row) {
   finish(device, row);
 }
 
+void Adder::add_pvpanic(Device& device, const DeviceRow& row) {
+  machine::PvpanicSpec spec;
+  if (const auto events = device.properties.take("events")) {
+    const auto number = parse_unsigned(*events);
+    if (!number || *number > 0xff)
+      return out_.refused(key_of(device.given, "events", *events), "expected a number of 8 bits; change it");
+    spec.events = static_cast<u8>(*number);
+  }
+  add(device.given, std::string(row.text), seats_.of(line_, device, row.bus), spec);
+  finish(device, row);
+}
+
 void Adder::add_graphics(const Device& device) {
   if (line_.display == Display::Nographic || line_.display == Display::None)
     return out_.ignored(device.given.text(), "nobody would see it, since there is no display");
@@ -376,6 +389,7 @@ void Adder::add_device(Device& device, const DeviceRow& row) {
     case ScsiDisk:
     case ScsiCd: return add_scsi_unit(device, row);
     case Share: return add_share(device, row);
+    case Panic: return add_pvpanic(device, row);
     case Loader: add_loaded_file(line_, device, vm_.boot); return finish(device, row);
     case Idle: return out_.ignored(device.given.text(), std::string(row.text));
     case Input: return out_.ignored(device.given.text(), "nothing is typed or pointed at, since there is no window");

@@ -81,6 +81,10 @@ Json device_json(const Machine&, const machine::NetworkSpec& spec) {
 
 Json device_json(const Machine&, const machine::EntropySpec&) { return {{"kind", "entropy"}}; }
 
+Json device_json(const Machine&, const machine::PvpanicSpec& spec) {
+  return {{"kind", "pvpanic"}, {"events", spec.events}};
+}
+
 Json device_json(const Machine& m, const machine::ConsoleSpec& spec) {
   Json j{{"kind", "console"}, {"ports", Json::array()}};
   for (const machine::PortSpec& port : spec.ports) {

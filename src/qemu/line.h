@@ -17,6 +17,7 @@
 #include "qemu/ids.h"
 #include "qemu/outcome.h"
 #include "qemu/words.h"
+#include "vmm/panic_action.h"
 
 namespace armvisor::qemu {
 
@@ -190,10 +191,11 @@ struct Line {
   bool reboot = true;
   bool trace = false;  ///< of blocks, by -d
   bool daemonize = false;
-  bool stopped = false;        ///< -S
-  bool keep_when_off = false;  ///< -no-shutdown
-  std::string title, uuid;     ///< -name, -uuid
-  std::optional<u8> escape;    ///< of the console, by -echr
+  bool stopped = false;                                 ///< -S
+  bool keep_when_off = false;                           ///< -no-shutdown
+  vmm::PanicAction panic = vmm::PanicAction::PowerOff;  ///< -action panic=
+  std::string title, uuid;                              ///< -name, -uuid
+  std::optional<u8> escape;                             ///< of the console, by -echr
   std::string pid_file, log_file;
 
   // What is asked for instead of a machine.

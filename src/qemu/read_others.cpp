@@ -175,6 +175,20 @@ void read_no_reboot(Line& line, const Given& given) {
   line.outcomes.mapped(given.text(), "a reset ends the machine");
 }
 
+namespace {
+struct PanicRow {
+  std::string_view name;
+  vmm::PanicAction action;
+  std::string_view text;
+};
+constexpr PanicRow k_panic_actions[] = {
+    {"pause", vmm::PanicAction::Pause, "a guest that tells of a panic is stopped"},
+    {"shutdown", vmm::PanicAction::PowerOff, "a guest that tells of a panic is ended, or stopped under -no-shutdown"},
+    {"exit-failure", vmm::PanicAction::Fail, "a guest that tells of a panic is ended with status 1"},
+    {"none", vmm::PanicAction::None, "a guest that tells of a panic goes on"},
+};
+}  // namespace
+
 void read_action(Line& line, const Given& given) {
   auto values = read_list(line, given, {});
   if (!values) return;
@@ -188,10 +202,14 @@ void read_action(Line& line, const Given& given) {
     line.outcomes.mapped(key_of(given, "shutdown", *shutdown),
                          line.keep_when_off ? "power-off stops the machine" : "power-off ends the machine");
   }
-  for (const auto& [key, kind] : {std::pair{"panic", "pause|shutdown|exit-failure|none"},
-                                  std::pair{"watchdog", "reset|shutdown|poweroff|inject-nmi|pause|debug|none"}})
-    if (const auto value = read_value(line, given, *values, key, kind))
-      line.outcomes.ignored(key_of(given, key, *value), "there is no device that would tell of it");
+  if (const auto panic = read_value(line, given, *values, "panic", "pause|shutdown|exit-failure|none")) {
+    const auto row = std::ranges::find(k_panic_actions, std::string_view(*panic), &PanicRow::name);
+    line.panic = row->action;
+    line.outcomes.mapped(key_of(given, "panic", *panic), std::string(row->text));
+  }
+  if (const auto value =
+          read_value(line, given, *values, "watchdog", "reset|shutdown|poweroff|inject-nmi|pause|debug|none"))
+    line.outcomes.ignored(key_of(given, "watchdog", *value), "there is no device that would tell of it");
   refuse_unknown_keys(line, given, *values);
 }
 

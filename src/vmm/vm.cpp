@@ -240,8 +240,14 @@ Vm::End Vm::wait_for_end_or_reset() {
 
 Vm::End Vm::wait_for_end() {
   std::unique_lock lock(mutex_);
-  ended_.wait(lock, [this] { return end_.has_value(); });
-  return *end_;
+  while (true) {
+    ended_.wait(lock, [this] { return end_.has_value() || panic_stops_; });
+    const bool panicked = std::exchange(panic_stops_, false);
+    if (end_) return *end_;
+    lock.unlock();
+    if (panicked) stop_as(monitor::RunState::GuestPanicked);
+    lock.lock();
+  }
 }
 
 void Vm::end(EndReason reason, const char* cause, bool by_guest, u32 guest_status) {

@@ -72,6 +72,7 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   End wait_for_end_or_reset();
   void tell_end(const End& end);
   void tell(const char* event, const std::string& data = {});
+  void tell_panic(const char* action);
   void stop_as(monitor::RunState state, bool (VmDebugger::*still)() = nullptr);
   // --- with state_mutex_
   void stop_now(monitor::RunState state);
@@ -103,6 +104,7 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   machine::CallStatus mark_end(std::string_view name) override;
   void vcpu_input(u32 index) override { threads_.wake(index); }
   void send_event() override { threads_.send_event(); }
+  void guest_event(devices::GuestEvent event) override;
 
   // machine::SemihostingHost
   void program_exit(u32 status) override { end(EndReason::ProgramExit, "guest-shutdown", true, status); }
@@ -163,6 +165,7 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   std::mutex mutex_;          // guards what follows
   std::condition_variable ended_;
   std::optional<End> end_;
+  bool panic_stops_ = false;         ///< the guest told of a panic, for which the machine is to be stopped
   bool ending_ = false;              ///< the user's wish to end was seen
   bool given_up_ = false;            ///< nobody waits for readers of output any more
   std::vector<Outlet*> last_words_;  ///< of write()

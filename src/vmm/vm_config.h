@@ -13,6 +13,7 @@
 #include "machine/loader.h"
 #include "machine/semihosting/semihosting.h"
 #include "monitor/monitor.h"
+#include "vmm/panic_action.h"
 
 namespace armvisor::vmm {
 
@@ -20,6 +21,7 @@ enum class EndReason {
   PoweredOff,   ///< the guest turned the machine off
   Reset,        ///< the guest reset the machine, and resets end it
   Crashed,      ///< the guest can run no further
+  Panicked,     ///< the guest's kernel told that it panicked
   TimedOut,     ///< the time given is over
   Interrupted,  ///< by the user: Ctrl-A x or a signal
   Differs,      ///< --verify found a difference
@@ -53,9 +55,10 @@ struct VmConfig {
   monitor::VersionInfo version{};                ///< that monitors tell
   std::string title{};                           ///< the machine's name, likewise
   std::string uuid = "00000000-0000-0000-0000-000000000000";
-  bool stopped = false;         ///< the machine starts when a monitor says so
-  bool keep_when_off = false;   ///< power-off by the guest leaves a stopped machine, for monitors to end or reset
-  std::string engine = "auto";  ///< as engine::make_engine takes it
+  bool stopped = false;        ///< the machine starts when a monitor says so
+  bool keep_when_off = false;  ///< power-off by the guest leaves a stopped machine, for monitors to end or reset
+  PanicAction panic = PanicAction::Fail;  ///< when the guest tells of one
+  std::string engine = "auto";            ///< as engine::make_engine takes it
   engine::JitOptions jit;
   devices::IoOptions io;
   engine::MmuPolicy mmu = engine::MmuPolicy::Asid;

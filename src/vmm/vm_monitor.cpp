@@ -8,6 +8,10 @@ namespace armvisor::vmm {
 
 using monitor::RunState;
 
+namespace {
+constexpr std::string_view k_panicked = "guest-panic";  // as QEMU calls why the machine ended
+}
+
 Status Vm::start_monitors() {
   for (std::size_t i = 0; i < config_.monitors.size(); ++i)
     if (auto* const line = resources_.monitor_line(i))
@@ -23,6 +27,30 @@ void Vm::tell(const char* event, const std::string& data) {
   for (const auto& one : monitors_) one->event(e);
 }
 
+void Vm::tell_panic(const char* action) { tell("GUEST_PANICKED", fmt::format("{{\"action\": \"{}\"}}", action)); }
+
+/// The vCPU's thread cannot wait for the machine to stop: it only has no vCPU run on, and the thread that waits for the
+/// machine's end does the rest.
+void Vm::guest_event(devices::GuestEvent event) {
+  using devices::GuestEvent;
+  if (event == GuestEvent::CrashLoaded) return tell("GUEST_CRASHLOADED", "{\"action\": \"run\"}");
+  if (event == GuestEvent::Shutdown) {
+    tell("GUEST_PVSHUTDOWN");
+    return end(EndReason::PoweredOff, "guest-shutdown", true);
+  }
+  const PanicAction action = config_.panic;
+  if (action == PanicAction::None) return tell_panic("run");
+  if (action == PanicAction::Pause || (action == PanicAction::PowerOff && config_.keep_when_off)) {
+    tell_panic("pause");
+    threads_.pause();
+    const std::lock_guard guard(mutex_);
+    panic_stops_ = true;
+    return ended_.notify_all();
+  }
+  tell_panic("poweroff");
+  end(action == PanicAction::Fail ? EndReason::Panicked : EndReason::PoweredOff, k_panicked.data(), true);
+}
+
 /// Why the machine ended or was reset, as QEMU tells it.
 void Vm::tell_end(const End& end) {
   const std::string data = fmt::format("{{\"guest\": {}, \"reason\": \"{}\"}}", end.by_guest, end.cause);
@@ -31,7 +59,8 @@ void Vm::tell_end(const End& end) {
     const std::lock_guard one_at_a_time(state_mutex_);
     if (state_ != RunState::Running) state_ = RunState::Prelaunch;
   }
-  if (end.reason == EndReason::Crashed) tell("GUEST_PANICKED", "{\"action\": \"poweroff\"}");
+  if (end.reason == EndReason::Crashed) tell_panic("poweroff");
+  if (end.cause == k_panicked) tell("STOP");
   tell(is_reset(end) ? "RESET" : "SHUTDOWN", data);
 }
 

@@ -12,7 +12,7 @@ import unittest
 from pathlib import Path
 
 from support import (CRASH, GUEST, POWER_OFF, PUT_A, RESET, SLEEP, SPIN, STATUS, Session, command_line, linux_arguments, raw_kernel,
-                     run)
+                     run, tell_pvpanic)
 
 
 def signals_as_usual():
@@ -43,6 +43,8 @@ class Lifecycle(unittest.TestCase):
 
     def test_crash(self):
         self.assertEqual(self.status_of(CRASH), STATUS["Crashed"])
+        self.assertEqual(self.status_of(tell_pvpanic(1) + SLEEP, "--pvpanic"), STATUS["Crashed"])
+        self.assertEqual(self.status_of(tell_pvpanic(4) + SLEEP, "--pvpanic"), STATUS["PoweredOff"])
 
     def test_timeout_of_a_busy_and_of_a_sleeping_guest(self):
         for code in (SPIN, SLEEP):

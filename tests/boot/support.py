@@ -54,6 +54,14 @@ PUT_A = [0xE3A01C09, 0xE1A01801, 0xE3A02041, 0xE5812000]  # r1 = 0x09000000; UAR
 CRASH = [0xE7F000F0]
 
 
+def tell_pvpanic(value):
+    """Gives the PCI function in slot 1 its region at 0x10000000, and writes a byte there."""
+    def put(store, address, number):
+        return mov_r0(address) + [word | 0x1000 for word in mov_r0(number)] + [store]
+    STR, STRB = 0xE5801000, 0xE5C01000  # of r1, at r0
+    return put(STR, 0x3F008010, 0x10000000) + put(STR, 0x3F008004, 2) + put(STRB, 0x10000000, value)
+
+
 def write_code(path, words):
     Path(path).write_bytes(struct.pack(f"<{len(words)}I", *words))
 

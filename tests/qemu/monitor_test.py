@@ -218,6 +218,40 @@ class Qmps(Machines):
         qmp.ask("quit")
         self.assertEqual(process.wait(END), 0)
 
+    def test_a_panic_that_the_guest_tells_of(self):
+        pvpanic = ["-M", "virt,highmem=off", "-device", "pvpanic-pci", *QMP, "-S"]
+        run = {"action": "run"}
+        # Options, what is written; events, and what then is: a status of the machine's or of the process's.
+        for options, value, events, end in (
+                (["-action", "panic=pause"], 1, [("GUEST_PANICKED", {"action": "pause"}), ("STOP", None)], "guest-panicked"),
+                (["-no-shutdown"], 3, [("GUEST_PANICKED", {"action": "pause"}), ("STOP", None)], "guest-panicked"),
+                (["-action", "panic=none"], 1, [("GUEST_PANICKED", run)], "running"),
+                ([], 2, [("GUEST_CRASHLOADED", run)], "running"),
+                ([], 1, [("GUEST_PANICKED", {"action": "poweroff"}), ("STOP", None),
+                         ("SHUTDOWN", {"guest": True, "reason": "guest-panic"})], 0),
+                (["-action", "panic=exit-failure"], 1,
+                 [("GUEST_PANICKED", {"action": "poweroff"}), ("STOP", None),
+                  ("SHUTDOWN", {"guest": True, "reason": "guest-panic"})], 1),
+                ([], 4, [("GUEST_PVSHUTDOWN", None), ("SHUTDOWN", {"guest": True, "reason": "guest-shutdown"})], 0)):
+            with self.subTest(options=options, value=value):
+                process = self.start(*self.guest(boot_support.tell_pvpanic(value) + SLEEP), *pvpanic, *options)
+                qmp = self.qmp()
+                qmp.ask("cont")
+                self.assertIsNone(qmp.event("RESUME"))
+                for name, data in events:
+                    self.assertEqual(qmp.event(name), data)
+                if isinstance(end, int):
+                    self.assertEqual(process.wait(END), end)
+                    continue
+                self.assertEqual(qmp.status(), end)
+                if end == "guest-panicked":
+                    self.assertEqual(qmp.human("info status"), "VM status: paused (guest-panicked)\r\n")
+                    qmp.ask("cont")
+                    self.assertIsNone(qmp.event("RESUME"))
+                    self.assertEqual(qmp.status(), "running")
+                qmp.ask("quit")
+                self.assertEqual(process.wait(END), 0)
+
     def test_clients_come_go_and_misbehave(self):
         process = self.start(*self.guest(SLEEP), *QMP)
         for data in (b"", b'{"execute":', b"\0\xff" * 10_000, b'{"a":' * 50_000, b"x" * 1_000_000, b'"' + b"y" * 1_000_000,

@@ -969,6 +969,8 @@ TEST(QemuLine, ValuesOfWhatIsIgnoredMustBeRight) {
                            "-watchdog-action foo",
                            "-action reboot=foo",
                            "-action panic=foo",
+                           "-device pvpanic-pci,events=256",
+                           "-device pvpanic-pci,foo=1",
                            "-audiodev foo,id=a",
                            "-audio none,model=hda",
                            "-seed x",
@@ -993,8 +995,9 @@ TEST(QemuLine, ValuesOfWhatIsIgnoredMustBeRight) {
        {"-accel tcg,thread=multi,tb-size=64", "-accel kvm -accel tcg", "-machine accel=kvm:tcg",
         "-machine accel=foo:tcg", "-cpu cortex-a15,has_el3=off,pmu=on", "-cpu cortex-a15,", "-sandbox on,obsolete=deny",
         "-boot order=dc,menu=on", "-name a,process=b", "-watchdog-action reset", "-audio none",
-        "-device virtio-rng-pci,vectors=1", "-device virtio-net-device,mq=on,bootindex=-1",
-        "-run-with async-teardown=on", "-global foo.bar=1", "-global virtio-net-pci.romfile=", "-d guest_errors,unimp"})
+        "-action panic=pause,shutdown=pause -device pvpanic-pci,events=3", "-device virtio-rng-pci,vectors=1",
+        "-device virtio-net-device,mq=on,bootindex=-1", "-run-with async-teardown=on", "-global foo.bar=1",
+        "-global virtio-net-pci.romfile=", "-d guest_errors,unimp"})
     EXPECT_EQ(make(line).refused(), "") << line;
 }
 
