@@ -10,6 +10,7 @@
 #include <linux/wait.h>
 
 #include "command.h"
+#include "kernel_log.h"
 #include "port.h"
 #include "setup.h"
 
@@ -223,7 +224,8 @@ static void pass_streams(int children) {
 static void say_end(void) {
   const int signal = wait_status & 0x7f;
   struct av_exited exited = {signal ? AV_END_SIGNAL : AV_END_STATUS,
-                             (uint32_t)(signal ? signal : (wait_status >> 8) & 0xff), 0};
+                             (uint32_t)(signal ? signal : (wait_status >> 8) & 0xff), 0, 0};
+  exited.killed = kernel_log_killed();
   exited.lost = (uint32_t)setup_sync();
   port_send(AV_EXITED, 0, &exited, sizeof exited);
 }
@@ -250,6 +252,7 @@ static void serve(void) {
   port_send(AV_HELLO, 0, &hello, sizeof hello);
   const size_t size = take_request(request);
   const int children = watch_children();
+  kernel_log_begin();
   if (!command_start(&command, request, size)) return;
   outputs[0] = (struct output){.fd = command.out, .stream = AV_STDOUT};
   outputs[1] = (struct output){.fd = command.error, .stream = AV_STDERR};

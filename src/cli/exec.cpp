@@ -78,6 +78,20 @@ Status add_shares(const ExecOptions& o, exec::Request& r) {
   return {};
 }
 
+Status set_times(const ExecOptions& o, exec::Request& r) {
+  constexpr std::string_view k_guest = "guest:";
+  for (const std::string& text : o.timeouts) {
+    const bool guest = text.starts_with(k_guest);
+    AV_TRY_ASSIGN(const u64 seconds,
+                  parse_number("--timeout", guest ? text.substr(k_guest.size()) : text, 1, 1'000'000'000));
+    (guest ? r.guest_timeout_ms : r.timeout_ms) = seconds * 1000;
+  }
+  if (!o.stall) return {};
+  AV_TRY_ASSIGN(const u64 seconds, parse_number("--stall", *o.stall, 1, 1'000'000));
+  r.stall_s = static_cast<u32>(seconds);
+  return {};
+}
+
 Result<exec::Request> exec_request(const ExecOptions& o, Arguments command) {
   exec::Request r;
   AV_TRY_ASSIGN(r.command, command_request(o, std::move(command)));
@@ -107,10 +121,7 @@ Result<exec::Request> exec_request(const ExecOptions& o, Arguments command) {
     AV_TRY_ASSIGN(const u64 cpus, parse_number("--cpus", *o.cpus, 1, 8));
     r.cpus = static_cast<u32>(cpus);
   }
-  if (o.timeout) {
-    AV_TRY_ASSIGN(const u64 seconds, parse_number("--timeout", *o.timeout, 1, 1'000'000'000));
-    r.timeout_ms = seconds * 1000;
-  }
+  AV_TRY(set_times(o, r));
   return r;
 }
 

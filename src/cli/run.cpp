@@ -38,6 +38,8 @@ ExitStatus status_of(vmm::EndReason reason) {
     case vmm::EndReason::Differs: return ExitStatus::Differs;
     case vmm::EndReason::TimedOut: say("the time given with --timeout is over"); return ExitStatus::TimedOut;
     case vmm::EndReason::Interrupted: return ExitStatus::Interrupted;
+    case vmm::EndReason::GuestTimedOut:
+    case vmm::EndReason::Stalled:
     case vmm::EndReason::Finished:
     case vmm::EndReason::GuestExit:
     case vmm::EndReason::ProgramExit: break;

@@ -35,10 +35,19 @@ void ArchTimer::changed(u32 ctl, u64 cval) {
   evaluate();
 }
 
+bool ArchTimer::armed() {
+  const std::lock_guard lock(mutex_);
+  return enabled() && counter_.ticks() < cval_ && counter_.time_of(cval_) != ~u64{0};
+}
+
+bool ArchTimer::enabled() const {
+  constexpr u32 k_enable = 1, k_imask = 2;
+  return (ctl_ & (k_enable | k_imask)) == k_enable;
+}
+
 /// The output is high while the timer is enabled, not masked, and its condition is met (B8.1.5).
 void ArchTimer::evaluate() {
-  constexpr u32 k_enable = 1, k_imask = 2;
-  if ((ctl_ & (k_enable | k_imask)) != k_enable) {
+  if (!enabled()) {
     queue_.disarm(id_);
     line_.set(false);
     return;

@@ -42,11 +42,13 @@ class ArchTimer {
 
   /// To be called when the vCPU's CNTx_CTL or CNTx_CVAL changed.
   void changed(u32 ctl, u64 cval);
+  bool armed();  ///< its output is to become high
 
   /// The node of all timers of all vCPUs.
   static void describe(TreeWriter& tree, const Site& site);
 
  private:
+  bool enabled() const;
   void evaluate();
   const SystemCounter& counter_;
   TimerQueue& queue_;

@@ -8,10 +8,19 @@ namespace armvisor::exec {
 namespace {
 
 constexpr std::string_view k_panic = "Kernel panic - not syncing";
+constexpr std::string_view k_any_panic[] = {""};
+/// Behind it, of Linux's kernel/watchdog.c, kernel/rcu/tree_stall.h and kernel/hung_task.c.
+constexpr std::string_view k_stalls[] = {": softlockup: hung tasks", ": RCU Stall", ": hung_task: blocked tasks"};
 /// What a report of the kernel's begins with that ends in a panic.
-constexpr std::array<std::string_view, 6> k_beginnings = {
-    "Internal error: ",           "Unable to handle kernel", "BUG: ",
-    "Kernel panic - not syncing", "armvisor agent: ",        "Out of memory: "};
+constexpr std::array<std::string_view, 9> k_beginnings = {"rcu: INFO: ",
+                                                          "INFO: rcu",
+                                                          "INFO: task ",
+                                                          "Internal error: ",
+                                                          "Unable to handle kernel",
+                                                          "BUG: ",
+                                                          "Kernel panic - not syncing",
+                                                          "armvisor agent: ",
+                                                          "Out of memory: "};
 constexpr std::size_t k_shown = 20;  ///< lines, of a console that says no reason
 
 class Line final : public devices::Chardev {
@@ -58,10 +67,18 @@ void ConsoleLog::add(std::span<const u8> bytes) {
   }
 }
 
-bool ConsoleLog::panicked() const {
+bool ConsoleLog::says_panic_of(std::span<const std::string_view> texts) const {
   const std::lock_guard lock(mutex_);
-  return std::ranges::any_of(lines_, [](const std::string& l) { return l.find(k_panic) != l.npos; });
+  return std::ranges::any_of(lines_, [&](const std::string& l) {
+    const std::size_t at = l.find(k_panic);
+    return at != l.npos && std::ranges::any_of(texts, [&](std::string_view t) {
+             return l.compare(at + k_panic.size(), t.size(), t) == 0;
+           });
+  });
 }
+
+bool ConsoleLog::panicked() const { return says_panic_of(k_any_panic); }
+bool ConsoleLog::stalled() const { return says_panic_of(k_stalls); }
 
 std::vector<std::string> ConsoleLog::last_lines() const {
   const std::lock_guard lock(mutex_);

@@ -3,7 +3,9 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/outlet.h"
@@ -25,9 +27,11 @@ class ConsoleLog {
   /// The last lines; from the one on that a panic or what led to it begins with, if there is such a one.
   std::vector<std::string> last_lines() const;
   bool panicked() const;  ///< the kernel said so
+  bool stalled() const;   ///< likewise, and that it was for a stall
 
  private:
   ConsoleLog() = default;
+  bool says_panic_of(std::span<const std::string_view> texts) const;
   mutable std::mutex mutex_;
   std::deque<std::string> lines_{std::string()};
   std::unique_ptr<Outlet> copy_;

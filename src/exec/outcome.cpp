@@ -41,6 +41,7 @@ std::string Outcome::report() const {
   j["status"] = status();
   if (ending == Ending::Exited) j["exit_status"] = value;
   if (ending == Ending::Signalled || ending == Ending::Interrupted) j["signal"] = value;
+  if (killed) j["killed_for_memory"] = killed;
   if (!message.empty()) j["message"] = message;
   if (start_ms) j["start_ms"] = *start_ms;
   if (run_ms) j["run_ms"] = *run_ms;

@@ -23,6 +23,7 @@ struct Outcome {
   u32 value = 0;
   std::string message{};               ///< for people; empty: there is nothing to say
   std::vector<std::string> console{};  ///< the guest's last lines, where they say why
+  u32 killed = 0;                      ///< processes that the guest's kernel killed because memory was short
   std::optional<u64> start_ms{};       ///< until the command was executed; nothing: it was not
   std::optional<u64> run_ms{};         ///< from then until its end was known; nothing: it was not
 

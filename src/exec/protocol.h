@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define AV_PORT_NAME "org.armvisor.agent"
-#define AV_PROTOCOL 1u
+#define AV_PROTOCOL 2u
 #define AV_FRAME_MOST 65536u     /* bytes behind a header */
 #define AV_WINDOW 262144u        /* bytes of credit that there may be for a stream */
 #define AV_REQUEST_MOST 4194304u /* bytes of a request, in several frames */
@@ -82,5 +82,6 @@ struct av_exited {
   uint32_t kind;  /* enum av_end */
   uint32_t value; /* exit status, or number of the signal */
   uint32_t lost;  /* errno of Linux for what did not reach a shared folder; 0: all did */
+  uint32_t killed; /* processes that the kernel killed because memory was short, while the command ran */
 };
 enum av_end { AV_END_STATUS = 0, AV_END_SIGNAL = 1 };

@@ -52,9 +52,20 @@ Result<CommandRequest> complete_command(const Request& request, const System& sy
   return command;
 }
 
+/// What the kernel itself notices of a stall is a panic, after it has said what it knows of it: a CPU that runs one
+/// task or interrupt for so long (watchdog_thresh is half of that), one that RCU waits for, a task that waits for a
+/// device.
+std::string stall_parameters(u32 seconds) {
+  return fmt::format(
+      " watchdog_thresh={} softlockup_panic=1 rcupdate.rcu_cpu_stall_timeout={} sysctl.kernel.panic_on_rcu_stall=1"
+      " sysctl.kernel.hung_task_timeout_secs={} sysctl.kernel.hung_task_panic=1 loglevel=4",
+      std::clamp(seconds / 2, 1u, 60u), std::clamp(seconds, 3u, 300u), seconds);
+}
+
 std::string command_line(const Request& request) {
   std::string line(k_command_line);
   line += request.show_console ? k_from_the_start : k_silent;
+  if (request.stall_s) line += stall_parameters(request.stall_s);
   return request.append.empty() ? line : line + " " + request.append;
 }
 
@@ -132,10 +143,15 @@ Outcome lost(const Session& session, const ConsoleLog& console, vmm::EndReason r
   };
   if (reason == vmm::EndReason::TimedOut)
     return with_console(Ending::TimedOut, "the time given with --timeout is over");
+  if (reason == vmm::EndReason::GuestTimedOut)
+    return with_console(Ending::TimedOut, "the guest's time given with --timeout guest: is over");
+  if (reason == vmm::EndReason::Stalled)
+    return with_console(Ending::Stalled, "no CPU of the guest made progress for the time given with --stall");
   if (reason == vmm::EndReason::Interrupted)
     return {.ending = Ending::Interrupted,
             .value = static_cast<u32>(session.last_signal()),
             .message = "the guest was ended by a signal"};
+  if (console.stalled()) return with_console(Ending::Stalled, "the guest's kernel says that it stalled");
   if (console.panicked() || reason == vmm::EndReason::Crashed || reason == vmm::EndReason::Panicked)
     return with_console(Ending::Panicked, "the guest's kernel panicked");
   if (state == State::Booting) return with_console(Ending::NotUp, "the guest ended before it was set up");
@@ -152,6 +168,14 @@ Outcome ended_command(const av_exited& exited) {
         std::string("what was written to a shared folder is not all there: ") + strerror(static_cast<int>(exited.lost));
     if (o.status() == 0) o.ending = Ending::OutputLost;
   }
+  // A command that did its work all the same has.
+  o.killed = exited.killed;
+  if (!exited.killed) return o;
+  o.message = fmt::format("{}the guest's kernel killed {} of the command because memory was short: --memory gives more",
+                          o.message.empty() ? "" : o.message + "; ",
+                          exited.killed == 1 ? "a process" : fmt::format("{} processes", exited.killed));
+  if (o.ending == Ending::Exited && o.value != 0) o.message += fmt::format("; it ended with status {}", o.value);
+  if (o.ending == Ending::Signalled || (o.ending == Ending::Exited && o.value != 0)) o.ending = Ending::OutOfMemory;
   return o;
 }
 
@@ -219,6 +243,8 @@ Result<Outcome> run_prepared(const Request& request, System& system, Patience::C
   config.boot.vcpus = request.cpus;
   config.engine = request.engine;
   config.timeout_ms = rest_of(request.timeout_ms, began);
+  config.guest_timeout_ms = request.guest_timeout_ms;
+  config.stall_s = request.stall_s;
   config.reboot = false;
   config.chardevs.push_back(own_chardev("console", [&console] { return console->line(); }));
   config.chardevs.push_back(own_chardev("agent", [&session] { return session->line(); }));

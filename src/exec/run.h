@@ -35,6 +35,8 @@ struct Request {
   u64 memory = u64{704} << 20;
   u32 cpus = 1;
   u64 timeout_ms = 0;         ///< 0: none
+  u64 guest_timeout_ms = 0;   ///< of the guest's time, as vmm::VmConfig has it; 0: none
+  u32 stall_s = 0;            ///< after which a guest that makes no progress is ended; 0: never
   bool show_console = false;  ///< the guest's console goes to standard error
   std::string engine = "auto";
 };

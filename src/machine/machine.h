@@ -109,6 +109,8 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
     for (const auto& uart : {uart_.get(), second_uart_.get()})
       if (uart) uart->finish(wait);
   }
+  /// (any thread) A timer of a vCPU's will raise its interrupt.
+  bool timer_armed(u32 vcpu) { return timers_[vcpu]->physical.armed() || timers_[vcpu]->virtual_.armed(); }
   /// (any thread) Nothing on a board without the key.
   void press_power_key() {
     if (power_key_) power_key_->press();

@@ -58,7 +58,10 @@ void VcpuThread::stop() {
 
 void VcpuThread::wake() {
   // The lock orders this after the sleeper's look at the inputs.
-  { const std::lock_guard guard(mutex_); }
+  {
+    const std::lock_guard guard(mutex_);
+    if (counts_delay_) delay_.woken();
+  }
   changed_.notify_all();
 }
 
@@ -103,7 +106,7 @@ void VcpuThread::step(bool on, bool interrupts) {
 }
 
 void VcpuThread::sample() {
-  if (sleeping_.load()) return;
+  if (sleeping_.load() && !in_wfe_.load()) return;
   sample_.store(true);
   vcpu_.kick();
 }
@@ -189,13 +192,16 @@ void VcpuThread::wait_while_paused(std::unique_lock<std::mutex>& lock) {
 
 // --- running
 
-void VcpuThread::fall_asleep() {
+void VcpuThread::fall_asleep(std::optional<u64> most_ns) {
+  if (counts_delay_) delay_.sleeps(most_ns);
   sleeping_ = true;
   vcpu_.clock().enter(measure::VcpuTime::Idle);
 }
 
 void VcpuThread::wake_up() {
-  if (sleeping_.exchange(false)) on_run_();
+  if (!sleeping_.exchange(false)) return;
+  if (counts_delay_) delay_.runs();
+  on_run_();
 }
 
 void VcpuThread::main() {
@@ -205,6 +211,7 @@ void VcpuThread::main() {
   }
   changed_.notify_all();
   vcpu_.clock().attach();
+  if (counts_delay_) delay_.begin();
   while (wait_for_power()) {
     wake_up();
     after_run(vcpu_.run());
@@ -216,6 +223,7 @@ void VcpuThread::main() {
 void VcpuThread::look_for_crash() {
   const arm::CpuState& s = vcpu_.state();
   AV_LOG(Trace, "vcpu%u: pc %08x lr %08x sp %08x cpsr %08x", index_, s.r[15], s.r[14], s.r[13], arm::cpsr(s));
+  masked_looks_ = s.psr & arm::k_psr_i ? masked_looks_ + 1 : 0;
   if (crash_watch_.sample(s)) on_crash_();
 }
 
@@ -250,6 +258,7 @@ void VcpuThread::after_run(engine::Exit exit) {
 }
 
 void VcpuThread::wait_for_interrupt(std::unique_lock<std::mutex>& lock) {
+  if (!vcpu_.line_pending()) masked_looks_ = 0;  // it sleeps, and what wakes it is progress
   fall_asleep();
   changed_.wait(lock, [this] { return stop_ || step_ || vcpu_.line_pending(); });
 }
@@ -265,7 +274,7 @@ void VcpuThread::wait_for_call(std::unique_lock<std::mutex>& lock) {
 void VcpuThread::wait_for_event(std::unique_lock<std::mutex>& lock) {
   event_ = false;
   in_wfe_ = true;
-  fall_asleep();
+  fall_asleep(std::chrono::nanoseconds(k_wait_event).count());
   changed_.wait_for(lock, k_wait_event, [this] { return stop_ || event_ || vcpu_.line_pending(); });
   in_wfe_ = false;
 }

@@ -4,11 +4,13 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "engine/engine.h"
 #include "machine/psci.h"
 #include "vmm/crash_watch.h"
+#include "vmm/host_delay.h"
 
 namespace armvisor::vmm {
 
@@ -23,7 +25,8 @@ class VcpuThread {
 
   /// `powered`: runs from the state that the vCPU has. Otherwise it waits for turn_on(). `paused`: as after pause().
   Status start(bool powered, bool paused = false);
-  void stop();  ///< returns when the thread has ended; not from the thread itself
+  void count_delay() { counts_delay_ = true; }  ///< before it starts
+  void stop();                                  ///< returns when the thread has ended; not from the thread itself
 
   void request_stop();       ///< (any thread) as stop(), but does not wait
   void wake();               ///< (any thread) an interrupt input went high
@@ -35,6 +38,12 @@ class VcpuThread {
   void step(bool on, bool interrupts);
   void sample();  ///< (any thread) have a look for a crash, if it runs
   bool sleeping() const { return sleeping_.load(); }
+  /// (any thread) It sleeps until an interrupt, or is turned off.
+  bool waits_for_interrupt() const { return sleeping_.load() && !in_wfe_.load(); }
+  /// (any thread) At how many looks in a row it was caught with interrupts masked, and did not sleep in between.
+  u32 masked_looks() const { return masked_looks_.load(); }
+
+  u64 delay_ns() { return delay_.ns(); }  ///< (any thread) by the host, if it is counted
 
   int thread_id() const { return thread_id_.load(); }  ///< of the host, after start()
   machine::CpuPower power();
@@ -54,7 +63,7 @@ class VcpuThread {
   void wait_for_interrupt(std::unique_lock<std::mutex>& lock);
   void wait_for_event(std::unique_lock<std::mutex>& lock);
   void wait_for_call(std::unique_lock<std::mutex>& lock);
-  void fall_asleep();
+  void fall_asleep(std::optional<u64> most_ns = {});
   void wake_up();
 
   engine::Vcpu& vcpu_;
@@ -64,7 +73,11 @@ class VcpuThread {
   std::atomic<bool> sleeping_{true};
   std::atomic<bool> sample_{false};
   std::atomic<int> thread_id_{0};
+  std::atomic<u32> masked_looks_{0};
   std::atomic<bool> in_wfe_{false};  ///< asleep in WFE, not WFI, which no SEV ends: Linux makes one with each unlock
+
+  bool counts_delay_ = false;
+  HostDelay delay_;
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;

@@ -1,5 +1,6 @@
 #include "vmm/vcpu_threads.h"
 
+#include <algorithm>
 #include <mutex>
 
 namespace armvisor::vmm {
@@ -13,6 +14,7 @@ Status VcpuThreads::start(engine::Engine& engine, bool runs) {
                                                     calls_.on_difference, [this, i] { calls_.on_debug(i); }));
   // The one that runs is the last, so a guest begins only when all of its machine is there.
   for (u32 i = count_; i-- > 0;) {
+    if (count_delay_) threads_[i]->count_delay();
     threads_[i]->step(runs && going(i) == Go::Step, steps_take_interrupts_);
     AV_TRY(threads_[i]->start(i == 0, !runs || going(i) == Go::Stay));
   }
@@ -91,6 +93,23 @@ bool VcpuThreads::sample() {
     thread->sample();
   }
   return awake;
+}
+
+u64 VcpuThreads::delay_ns() {
+  const Hold guard(mutex_);
+  u64 longest = 0;
+  for (auto& thread : threads_) longest = std::max(longest, thread->delay_ns());
+  return longest;
+}
+
+std::vector<VcpuLook> VcpuThreads::looks(const std::function<bool(u32 cpu)>& timer_armed) {
+  const Hold guard(mutex_);
+  std::vector<VcpuLook> all;
+  for (u32 n = 0; n < threads_.size(); ++n)
+    all.push_back({.asleep = threads_[n]->waits_for_interrupt(),
+                   .timer_armed = timer_armed(n),
+                   .masked = threads_[n]->masked_looks()});
+  return all;
 }
 
 void VcpuThreads::pause() {

@@ -11,6 +11,7 @@
 
 #include "debugger/target.h"
 #include "engine/engine.h"
+#include "vmm/stall_watch.h"
 #include "vmm/vcpu_thread.h"
 
 namespace armvisor::vmm {
@@ -26,7 +27,8 @@ class VcpuThreads {
   };
   using Hold = std::shared_lock<std::shared_mutex>;
 
-  VcpuThreads(u32 count, Calls calls) : count_(count), calls_(std::move(calls)) {}
+  VcpuThreads(u32 count, bool count_delay, Calls calls)
+      : count_(count), count_delay_(count_delay), calls_(std::move(calls)) {}
 
   // --- with the lock under which the machine is stopped and let go
   /// vCPU 0 runs, if the machine `runs`; the others wait to be turned on.
@@ -53,6 +55,10 @@ class VcpuThreads {
   std::vector<int> thread_ids();
   /// Each that runs looks whether its guest has crashed. False: all sleep.
   bool sample();
+  /// How long the host has kept one of them waiting for a CPU, of the one that waited longest, if that is counted.
+  u64 delay_ns();
+  /// How each is seen at this moment; `timer_armed` is asked of each, while they are those of the present machine.
+  std::vector<VcpuLook> looks(const std::function<bool(u32 cpu)>& timer_armed);
 
   // --- on a thread of a vCPU: they end before the threads change
   VcpuThread& of(u32 cpu) { return *threads_[cpu]; }
@@ -63,6 +69,7 @@ class VcpuThreads {
   debugger::Go going(u32 cpu) const { return going_.empty() ? debugger::Go::Run : going_[cpu]; }
 
   const u32 count_;
+  const bool count_delay_;
   const Calls calls_;
   std::shared_mutex mutex_;
   std::vector<std::unique_ptr<VcpuThread>> threads_;

@@ -61,11 +61,12 @@ Vm::Vm(VmConfig config)
     : config_(std::move(config)),
       devices_(config_.devices),
       resources_(config_),
-      threads_(config_.boot.vcpus, {.on_run = [this] { vcpu_runs(); },
-                                    .on_crash = [this] { end(EndReason::Crashed, "guest-panic", true); },
-                                    .on_difference = [this] { end(EndReason::Differs, "host-error"); },
-                                    .on_debug = [this](u32 cpu) { debug_stop(cpu); },
-                                    .hurry = [this](bool begin) { resources_.hurry(begin); }}) {}
+      threads_(config_.boot.vcpus, config_.guest_timeout_ms != 0,
+               {.on_run = [this] { vcpu_runs(); },
+                .on_crash = [this] { end(EndReason::Crashed, "guest-panic", true); },
+                .on_difference = [this] { end(EndReason::Differs, "host-error"); },
+                .on_debug = [this](u32 cpu) { debug_stop(cpu); },
+                .hurry = [this](bool begin) { resources_.hurry(begin); }}) {}
 
 Status Vm::open() {
   AV_TRY_ASSIGN(stop_, StopEvent::create());
@@ -164,7 +165,10 @@ Status Vm::build_machine() {
 Status Vm::start_threads() {
   const std::lock_guard one_at_a_time(state_mutex_);
   if (debugger_) debugger_->machine_made(machine_->engine());
-  return threads_.start(machine_->engine(), state_ == monitor::RunState::Running);
+  AV_TRY(threads_.start(machine_->engine(), state_ == monitor::RunState::Running));
+  const std::lock_guard guard(watch_mutex_);
+  if (config_.stall_s) stall_watch_.emplace(static_cast<u32>(config_.stall_s * (1'000'000'000 / k_sample_ns)));
+  return {};
 }
 
 Result<EndReason> Vm::run() {
@@ -251,7 +255,8 @@ Vm::End Vm::wait_for_end() {
 }
 
 void Vm::end(EndReason reason, const char* cause, bool by_guest, u32 guest_status) {
-  if (reason == EndReason::TimedOut || reason == EndReason::Interrupted) give_up_output();
+  if (reason == EndReason::TimedOut || reason == EndReason::GuestTimedOut || reason == EndReason::Interrupted)
+    give_up_output();
   // Held to the end: the threads that are told to stop are those of this machine, not those of the one after a reset.
   const auto present = threads_.hold();
   bool goes_on = false;
@@ -338,8 +343,20 @@ void Vm::vcpu_runs() {
 
 void Vm::sample_vcpus() {
   const bool awake = threads_.sample();
+  if (const auto over = watch_time()) end(*over, "host-ui");
   sampling_ = false;
-  if (awake) vcpu_runs();
+  if (awake || watches_time()) vcpu_runs();
+}
+
+std::optional<EndReason> Vm::watch_time() {
+  if (!watches_time() || state_ != monitor::RunState::Running) return std::nullopt;
+  const u64 since = clock_.now_ns() - started_ns_;
+  if (config_.guest_timeout_ms && since > config_.guest_timeout_ms * 1'000'000 + threads_.delay_ns())
+    return EndReason::GuestTimedOut;
+  const std::lock_guard guard(watch_mutex_);
+  if (!stall_watch_) return std::nullopt;
+  const auto looks = threads_.looks([this](u32 cpu) { return machine_->timer_armed(cpu); });
+  return stall_watch_->look(looks) ? std::optional(EndReason::Stalled) : std::nullopt;
 }
 
 }  // namespace armvisor::vmm

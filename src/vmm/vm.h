@@ -21,6 +21,7 @@
 #include "monitor/monitor.h"
 #include "vmm/control_server.h"
 #include "vmm/host_resources.h"
+#include "vmm/stall_watch.h"
 #include "vmm/stats_session.h"
 #include "vmm/vcpu_threads.h"
 #include "vmm/vm_config.h"
@@ -86,6 +87,8 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   void signalled();
   void sample_vcpus();
   void vcpu_runs();
+  bool watches_time() const { return config_.guest_timeout_ms || config_.stall_s; }
+  std::optional<EndReason> watch_time();
   void give_up_output();
 
   // machine::MachineHost
@@ -156,6 +159,8 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   std::atomic<monitor::RunState> state_{monitor::RunState::Running};
   machine::EventLoop::Id timeout_timer_ = 0, sample_timer_ = 0;
   std::atomic<bool> sampling_{false};
+  std::mutex watch_mutex_;                 // guards what follows; taken before that of the threads
+  std::optional<StallWatch> stall_watch_;  ///< if stall_s is given
 
   measure::Marks marks_;
   measure::Snapshot past_;  ///< of the machines before the last reset

@@ -18,16 +18,18 @@
 namespace armvisor::vmm {
 
 enum class EndReason {
-  PoweredOff,   ///< the guest turned the machine off
-  Reset,        ///< the guest reset the machine, and resets end it
-  Crashed,      ///< the guest can run no further
-  Panicked,     ///< the guest's kernel told that it panicked
-  TimedOut,     ///< the time given is over
-  Interrupted,  ///< by the user: Ctrl-A x or a signal
-  Differs,      ///< --verify found a difference
-  GuestExit,    ///< the guest asked for it, with a status (docs/hypercalls.md)
-  ProgramExit,  ///< the guest's program ended, by semihosting; the status is its own
-  Finished,     ///< finish() was called
+  PoweredOff,     ///< the guest turned the machine off
+  Reset,          ///< the guest reset the machine, and resets end it
+  Crashed,        ///< the guest can run no further
+  Panicked,       ///< the guest's kernel told that it panicked
+  TimedOut,       ///< the time given is over
+  GuestTimedOut,  ///< likewise that of the guest
+  Stalled,        ///< the guest makes no progress
+  Interrupted,    ///< by the user: Ctrl-A x or a signal
+  Differs,        ///< --verify found a difference
+  GuestExit,      ///< the guest asked for it, with a status (docs/hypercalls.md)
+  ProgramExit,    ///< the guest's program ended, by semihosting; the status is its own
+  Finished,       ///< finish() was called
 };
 
 /// A monitor on a chardev.
@@ -62,8 +64,11 @@ struct VmConfig {
   engine::JitOptions jit;
   devices::IoOptions io;
   engine::MmuPolicy mmu = engine::MmuPolicy::Asid;
-  bool trace = false;       ///< translated blocks go to stderr
-  bool verify = false;      ///< compiled code is compared with the interpreter
+  bool trace = false;   ///< translated blocks go to stderr
+  bool verify = false;  ///< compiled code is compared with the interpreter
+  /// Of the guest's time: the host's, but for the whiles in which a vCPU waits for a CPU of the host. 0: none.
+  u64 guest_timeout_ms = 0;
+  u32 stall_s = 0;          ///< after which a guest that makes no progress is ended; 0: never
   u64 timeout_ms = 0;       ///< 0: none
   bool count_time = false;  ///< the vCPUs' time is counted
   std::string name;         ///< of the control socket; empty: there is none

@@ -1,6 +1,7 @@
 """A command in a guest is what it is on the host: output, input, status, variables, folder, user; and the system's folder
 stays as it was. Whatever else happens to the guest, the status is not 0."""
 import os
+import struct
 import subprocess
 import unittest
 from pathlib import Path
@@ -11,6 +12,13 @@ from system import STATUS
 
 def listing(folder):
     return sorted((str(p.relative_to(folder)), p.lstat().st_mode, p.lstat().st_mtime_ns) for p in Path(folder).rglob("*"))
+
+
+def elf_program(address, words):
+    """An executable for ARM of one segment, which starts at its first word."""
+    code = struct.pack(f"<{len(words)}I", *words)
+    header = b"\x7fELF\1\1\1" + bytes(9) + struct.pack("<HHIIIIIHHHHHH", 2, 40, 1, address, 52, 0, 0x05000000, 52, 32, 1, 0, 0, 0)
+    return header + struct.pack("<8I", 1, 84, address, address, len(code), len(code), 5, 4) + code
 
 
 class Command(system.Case):
@@ -86,6 +94,34 @@ class Command(system.Case):
         self.assertIn(b"sysrq triggered crash", result.stderr)
         self.check(STATUS["AgentLost"], "reboot", "-f")
         self.check(STATUS["TimedOut"], "sleep", "1000", options=["--timeout", "15"])
+
+    def test_a_command_that_is_killed_for_memory_is_told_from_one_that_ends(self):
+        hog = "dd if=/dev/zero of=/dev/null bs=220M count=1"
+        forged = "echo '<3>Out of memory: Killed process 1 (init)' > /dev/kmsg; "
+        small = ["--memory", "256M"]
+        result = self.check(STATUS["OutOfMemory"], *hog.split(), options=small)
+        self.assertIn(b"killed a process of the command because memory was short", result.stderr)
+        result = self.check(STATUS["OutOfMemory"], "sh", "-c", hog + "; exit 3", options=small)
+        self.assertIn(b"ended with status 3", result.stderr)
+        self.check(0, "sh", "-c", hog + "; true", options=small)
+        self.check(3, "sh", "-c", forged + "exit 3", options=small)
+
+    def test_the_guests_time_has_a_limit_of_its_own(self):
+        for command in (["sleep", "1000"], ["sh", "-c", "while :; do :; done"]):
+            result = self.check(STATUS["TimedOut"], *command, options=["--timeout", "guest:4", "--timeout", "500"])
+            self.assertIn(b"guest's time", result.stderr)
+
+    def test_a_guest_that_makes_no_progress_is_ended(self):
+        for name, code in (("spins", [0xF10C0080, 0xEAFFFFFE]), ("sleeps", [0xE320F003, 0xEAFFFFFD])):  # cpsid i; b . / wfi
+            with self.subTest(name):
+                kernel = self.path / f"{name}.elf"
+                kernel.write_bytes(elf_program(0x40010000, code))
+                arguments = system.words(self.system, "true", options=["--stall", "2"])
+                arguments[arguments.index("--kernel") + 1] = str(kernel)
+                result = subprocess.run(arguments, capture_output=True, stdin=subprocess.DEVNULL, timeout=600)
+                self.assertEqual(result.returncode, STATUS["Stalled"], result.stderr)
+        # One that is idle for long makes progress, and so does one that is busy.
+        self.check(0, "sh", "-c", "sleep 6; n=0; while [ $n -lt 300000 ]; do n=$((n+1)); done", options=["--stall", "2"])
 
     def test_what_is_not_there_is_said(self):
         self.check(STATUS["Failed"], "true", options=["--no-such-option"])

@@ -43,7 +43,7 @@ struct Host final : ChannelUser {
   Channel channel{*this};
 };
 
-const av_exited k_success{AV_END_STATUS, 0, 0};
+const av_exited k_success{AV_END_STATUS, 0, 0, 0};
 
 TEST(Channel, AnEndIsTakenOnlyWhenAllOutputHasCome) {
   Host host;
@@ -51,7 +51,7 @@ TEST(Channel, AnEndIsTakenOnlyWhenAllOutputHasCome) {
   EXPECT_EQ(host.say(text_frame(AV_DATA, AV_STDOUT, "abc")), State::Running);
   EXPECT_EQ(host.say(frame(AV_END, AV_STDOUT, u64{3})), State::Running);
   EXPECT_EQ(host.say(frame(AV_END, AV_STDERR, u64{0})), State::Running);
-  EXPECT_EQ(host.say(frame(AV_EXITED, 0, av_exited{AV_END_STATUS, 7, 0})), State::Exited);
+  EXPECT_EQ(host.say(frame(AV_EXITED, 0, av_exited{AV_END_STATUS, 7, 0, 0})), State::Exited);
   EXPECT_EQ(host.text[AV_STDOUT], "abc");
   EXPECT_EQ(host.channel.exited().value, 7u);
   EXPECT_EQ(host.say(frame(AV_EXITED, 0, k_success)), State::Exited);

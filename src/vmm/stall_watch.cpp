@@ -1,0 +1,17 @@
+#include "vmm/stall_watch.h"
+
+namespace armvisor::vmm {
+
+bool StallWatch::look(std::span<const VcpuLook> vcpus) {
+  asleep_.resize(vcpus.size());
+  bool stalled = !vcpus.empty();
+  for (std::size_t n = 0; n < vcpus.size(); ++n) {
+    const VcpuLook& v = vcpus[n];
+    asleep_[n] = v.asleep && !v.timer_armed ? asleep_[n] + 1 : 0;
+    const u32 still = v.asleep ? asleep_[n] : v.masked;
+    stalled = stalled && still >= looks_;
+  }
+  return stalled;
+}
+
+}  // namespace armvisor::vmm
