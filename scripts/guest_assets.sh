@@ -5,7 +5,7 @@
 #   u-boot.bin                       firmware of u-boot-qemu (qemu_arm)
 #   uefi.fd                          firmware of qemu-efi-arm, to its full 64 MiB, most of it a hole
 #   initrd.img                       busybox, guest/init, and the modules it loads, for both kernels
-#   initrd-pci.img                  the same with modules for SCSI and the e1000, which nothing loads by itself
+#   initrd-pci.img                  the same with modules for SCSI, the e1000 and the balloon, which nothing loads by itself
 #   disk.img                         a small ext4 file system
 # usage: scripts/guest_assets.sh [--refresh]
 set -euo pipefail
@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 root=$PWD
 out=$root/build/guest
 stamp=$out/.packages
-pci_modules=(virtio_scsi sd_mod sr_mod e1000)
+pci_modules=(virtio_scsi sd_mod sr_mod e1000 virtio_balloon)
 modules=(virtio_mmio virtio_pci virtio_blk virtio_net virtio_rng virtio_console af_packet crc32c_generic ext4 9p 9pnet_virtio)
 
 fail() {

@@ -88,6 +88,18 @@ Status set_machine(const RunOptions& o, vmm::VmConfig& vm) {
   return {};
 }
 
+Status set_balloon(const RunOptions& o, vmm::VmConfig& vm) {
+  if (o.balloon.empty()) return {};
+  machine::BalloonSpec balloon;
+  balloon.free_page_reporting = balloon.deflate_on_oom = true;
+  if (o.balloon != "true") {  // without a value
+    AV_TRY_ASSIGN(const u64 left, parse_size("--balloon", o.balloon));
+    balloon.pages = machine::balloon_pages(vm.boot.ram_size, left);
+  }
+  vm.devices.emplace_back(balloon);
+  return {};
+}
+
 /// Disks come first, so that a guest finds them by the same names whatever else the machine has.
 Status set_devices(const RunOptions& o, vmm::VmConfig& vm) {
   for (const std::string& text : o.disks) {
@@ -112,6 +124,7 @@ Status set_devices(const RunOptions& o, vmm::VmConfig& vm) {
     vm.devices.emplace_back(machine::ShareSpec{*std::move(share)});
   }
   vm.devices.emplace_back(machine::EntropySpec{});
+  AV_TRY(set_balloon(o, vm));
   if (o.io) AV_TRY(devices::parse_io_options(*o.io, vm.io));
   return {};
 }

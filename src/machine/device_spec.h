@@ -1,6 +1,7 @@
 #pragma once
 // What options ask for: devices beyond those that a board has anyway. Each takes one of its virtio slots, in the order
 // in which they were asked for unless MachineOptions::seats says otherwise.
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <variant>
@@ -11,6 +12,7 @@
 #include "devices/chardev/chardevs.h"
 #include "devices/ninep/share_options.h"
 #include "devices/pvpanic.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/scsi.h"
 
@@ -71,6 +73,14 @@ struct PvpanicSpec {
   u8 events = devices::Pvpanic::k_all_events;  ///< that it says it knows
 };
 
+/// By which the guest gives memory back to the host.
+struct BalloonSpec : devices::virtio::BalloonOptions {};
+
+/// How many pages a guest of so many bytes of RAM gives when it leaves itself `bytes`.
+constexpr u32 balloon_pages(u64 ram, u64 bytes) {
+  return static_cast<u32>((ram - std::min(bytes, ram)) >> k_page_bits);
+}
+
 /// Where a device is: in one of the board's slots of virtio-mmio, or on its PCI bus.
 struct Seat {
   enum class Bus : u8 { Mmio, Pci };
@@ -82,7 +92,8 @@ struct Seat {
   devices::virtio::PciForm form{};  ///< of its registers
 };
 
-using DeviceSpec = std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec, ScsiSpec, ShareSpec, PvpanicSpec>;
+using DeviceSpec =
+    std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec, ScsiSpec, ShareSpec, PvpanicSpec, BalloonSpec>;
 
 /// Calls `f` for each disk of `specs`, in the order in which a machine takes what was opened for them, until one fails.
 template <class F>

@@ -21,6 +21,9 @@
 namespace armvisor::machine {
 namespace {
 
+/// What a guest has of its RAM that says that it has given pages; it may say anything.
+u64 left_of(u64 ram, u32 pages) { return ram - std::min(ram, u64{pages} << k_page_bits); }
+
 /// Those of devices that were given none: one after the other.
 std::vector<Seat> seats_of(const MachineOptions& options) {
   if (!options.seats.empty()) return options.seats;
@@ -281,6 +284,23 @@ Machine::MadeDevice Machine::make_device(const ShareSpec&) {
   if (shares_ == world_.shares.size()) return Error{ErrorKind::Internal, "a machine was given too few shares"};
   AV_TRY_ASSIGN(auto device, devices::virtio::NineP::create(world_.shares[shares_++]));
   return MadeDevice(std::move(device));
+}
+
+/// QEMU has one at most.
+Machine::MadeDevice Machine::make_device(const BalloonSpec& spec) {
+  if (balloon_) return Error{ErrorKind::Internal, "a machine was given two balloons"};
+  auto device = std::make_unique<devices::virtio::Balloon>(
+      spec, [this](u32 pages) { world_.host.balloon_changed(left_of(ram_.size(), pages)); });
+  balloon_ = device.get();
+  return MadeDevice(std::move(device));
+}
+
+std::optional<u64> Machine::balloon() const {
+  return balloon_ ? std::optional(left_of(ram_.size(), balloon_->given())) : std::nullopt;
+}
+
+void Machine::set_balloon(u64 bytes) {
+  if (balloon_) balloon_->ask_for(balloon_pages(ram_.size(), bytes));
 }
 
 Status Machine::add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device) {

@@ -22,6 +22,7 @@
 #include "devices/pl011.h"
 #include "devices/pl031.h"
 #include "devices/power_key.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/mmio.h"
 #include "engine/engine.h"
@@ -49,8 +50,9 @@ class Semihosting;
 /// What the machine asks of its owner.
 class MachineHost : public PowerControl, public HypercallHost {
  public:
-  virtual void vcpu_input(u32 index) = 0;  ///< (any thread) an interrupt input of a vCPU went high: wake it
-  virtual void send_event() = 0;           ///< (any thread) SEV: wake those that wait for an event
+  virtual void vcpu_input(u32 index) = 0;       ///< (any thread) an interrupt input of a vCPU went high: wake it
+  virtual void send_event() = 0;                ///< (any thread) SEV: wake those that wait for an event
+  virtual void balloon_changed(u64 bytes) = 0;  ///< likewise: how much RAM the guest has left itself
   virtual void guest_event(devices::GuestEvent event) = 0;  ///< on a vCPU's thread; must not wait for vCPUs
 
  protected:
@@ -104,6 +106,9 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   measure::Snapshot stats() const;
   /// The user network of the NetworkSpec at that place among all of them; null: it has none.
   devices::SlirpNetwork* user_network(std::size_t place) { return user_networks_.at(place); }
+  /// How much RAM the guest has left itself, in bytes; nothing: there is no balloon.
+  std::optional<u64> balloon() const;
+  void set_balloon(u64 bytes);  ///< asks it to leave itself so much
   /// When no vCPU runs any more: output that is held back is sent; `wait`: however slow the reader is.
   void finish_output(bool wait) {
     for (const auto& uart : {uart_.get(), second_uart_.get()})
@@ -167,6 +172,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   MadeDevice make_device(const ConsoleSpec& spec);
   MadeDevice make_device(const ScsiSpec& spec);
   MadeDevice make_device(const ShareSpec& spec);
+  MadeDevice make_device(const BalloonSpec& spec);
   MadeDevice make_device(const PvpanicSpec& spec) { return MadeDevice(Made(spec)); }
   Status add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device);
   Status add_function(const Seat& seat, Made made);
@@ -213,6 +219,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   std::vector<Made> devices_;  ///< without a place yet
   u32 networks_ = 0, disks_ = 0, ports_ = 0, links_ = 0, dumps_ = 0, shares_ = 0, forwards_ = 0;  ///< made so far
   std::vector<devices::SlirpNetwork*> user_networks_;
+  devices::virtio::Balloon* balloon_ = nullptr;
 };
 
 }  // namespace armvisor::machine

@@ -57,6 +57,9 @@ class MachineControl {
   virtual std::string name() = 0;
   virtual std::string uuid() = 0;
   virtual u64 memory() = 0;  ///< in bytes
+  /// How much of it the guest has left itself by its balloon, in bytes; nothing: there is none.
+  virtual std::optional<u64> balloon() = 0;
+  virtual void set_balloon(u64 bytes) = 0;  ///< asks it to leave itself so much
   virtual std::vector<CpuInfo> cpus() = 0;
   virtual std::vector<BlockInfo> blocks() = 0;
   virtual std::vector<ChardevInfo> chardevs_in_use() = 0;

@@ -54,6 +54,13 @@ std::string error_text(const Status& status) { return status ? std::string() : s
 
 // --- info
 
+constexpr const char* k_no_balloon = "Error: No balloon device has been activated\n";
+
+std::string info_balloon(MachineControl& m, const Words&) {
+  const auto bytes = m.balloon();
+  return bytes ? "balloon: actual=" + std::to_string(*bytes >> 20) + "\n" : k_no_balloon;
+}
+
 std::string info_block(MachineControl& m, const Words&) {
   std::string text;
   for (const BlockInfo& b : m.blocks())
@@ -164,6 +171,23 @@ std::string run_system_reset(MachineControl& m, const Words&) {
 std::string run_power_down(MachineControl& m, const Words&) {
   m.power_down();
   return {};
+}
+
+/// A size in MiB.
+std::string run_balloon(MachineControl& m, const Words& words) {
+  const std::string help = "Try \"help balloon\" for more information\n";
+  if (words.empty()) return "unexpected end of expression\n" + help;
+  u64 wanted = 0;
+  const char* const end = words[0].data() + words[0].size();
+  const auto [at, error] = std::from_chars(words[0].data(), end, wanted);
+  if (words[0].starts_with('-')) return "enter a positive value\n" + help;
+  if (error != std::errc() || at == words[0].data())
+    return "invalid char '" + words[0].substr(0, 1) + "' in expression\n" + help;
+  if (at != end || words.size() > 1) return "balloon: extraneous characters at the end of line\n" + help;
+  if (!m.balloon()) return k_no_balloon;
+  if (wanted == 0 || wanted > ~u64{0} >> 20) return "Error: Parameter 'value' expects a size\n";
+  m.set_balloon(wanted << 20);
+  return "";
 }
 
 std::string run_x(MachineControl& m, const Words& words) { return dump_memory(m, words.cpu, words); }

@@ -14,6 +14,7 @@ namespace {
 
 constexpr const char* k_generic = "GenericError";
 constexpr const char* k_not_found = "CommandNotFound";
+constexpr const char* k_no_balloon = "No balloon device has been activated";  // of a class of its own, DeviceNotActive
 
 void write_json(const Json& value, bool pretty, int depth, std::string& out) {
   if (!value.is_structured()) {
@@ -174,7 +175,10 @@ void QmpSession::execute(const Json& command) {
   if (negotiated_ && is_negotiation)
     return say_error(k_not_found, "Capabilities negotiation is already complete, command ignored", id);
   auto result = run(name, command.value("arguments", Json::object()));
-  if (!result) return say_error(k_generic, result.error().message, id);
+  if (!result) {
+    const std::string& why = result.error().message;
+    return say_error(why == k_no_balloon ? "DeviceNotActive" : k_generic, why, id);
+  }
   Json j{{"return", *std::move(result)}};
   if (id) j["id"] = *id;
   say(j);
@@ -287,6 +291,22 @@ Result<Json> QmpSession::query_iothreads(const Json&) { return Json::array(); }
 
 Result<Json> QmpSession::query_memory(const Json&) {
   return Json{{"base-memory", machine_.memory()}, {"plugged-memory", 0}};
+}
+
+Result<Json> QmpSession::query_balloon(const Json&) {
+  const auto bytes = machine_.balloon();
+  if (!bytes) return generic(k_no_balloon);
+  return Json{{"actual", *bytes}};
+}
+
+Result<Json> QmpSession::balloon(const Json& arguments) {
+  const auto value = arguments.find("value");
+  if (value == arguments.end()) return generic("Parameter 'value' is missing");
+  if (!value->is_number_integer()) return generic("Invalid parameter type for 'value', expected: integer");
+  if (!machine_.balloon()) return generic(k_no_balloon);
+  if (!value->is_number_unsigned() || *value == 0) return generic("Parameter 'value' expects a size");
+  machine_.set_balloon(value->get<u64>());
+  return Json::object();
 }
 
 Result<Json> QmpSession::stop(const Json&) {

@@ -41,6 +41,7 @@ class Adder {
   machine::ConsoleSpec* controller_of(Device& device);
   void add_port(Device& device, const DeviceRow& row);
   void add_share(Device& device, const DeviceRow& row);
+  void add_balloon(Device& device, const DeviceRow& row);
   void add_pvpanic(Device& device, const DeviceRow& row);
   void add_graphics(const Device& device);
   void finish(Device& device, const DeviceRow& row);
@@ -352,6 +353,20 @@ void Adder::add_share(Device& device, const DeviceRow& row) {
   finish(device, row);
 }
 
+void Adder::add_balloon(Device& device, const DeviceRow& row) {
+  if (std::ranges::any_of(vm_.devices, [](const auto& s) { return std::holds_alternative<machine::BalloonSpec>(s); }))
+    return out_.refused(device.given.text(), "expected one balloon at most, as QEMU does; leave the other out");
+  machine::BalloonSpec spec;
+  const auto read = [&](std::string_view key, bool& value) {
+    if (const auto on = read_bool(line_, device.given, device.properties, key)) value = *on;
+  };
+  read("free-page-reporting", spec.free_page_reporting);
+  read("deflate-on-oom", spec.deflate_on_oom);
+  read("page-poison", spec.page_poison);
+  add(device.given, std::string(row.text), seats_.of(line_, device, row.bus), spec);
+  finish(device, row);
+}
+
 void Adder::add_pvpanic(Device& device, const DeviceRow& row) {
   machine::PvpanicSpec spec;
   if (const auto events = device.properties.take("events")) {
@@ -389,6 +404,7 @@ void Adder::add_device(Device& device, const DeviceRow& row) {
     case ScsiDisk:
     case ScsiCd: return add_scsi_unit(device, row);
     case Share: return add_share(device, row);
+    case Balloon: return add_balloon(device, row);
     case Panic: return add_pvpanic(device, row);
     case Loader: add_loaded_file(line_, device, vm_.boot); return finish(device, row);
     case Idle: return out_.ignored(device.given.text(), std::string(row.text));

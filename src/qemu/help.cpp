@@ -58,7 +58,7 @@ std::string machine_help() {
 std::string devices_help() {
   std::string text = "Devices that do something:\n";
   for (const DeviceRow& row : device_rows())
-    if (row.kind <= DeviceKind::Console)
+    if (row.kind < DeviceKind::Idle)
       text += "name \"" + std::string(row.name) + "\", desc \"" + std::string(row.text) + "\"\n";
   text += "\nDevices that change nothing here:\n";
   for (const DeviceRow& row : device_rows())

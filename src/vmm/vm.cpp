@@ -43,7 +43,8 @@ Result<std::unique_ptr<Vm>> Vm::create(VmConfig config) {
 Vm::~Vm() {
   control_.reset();
   threads_.stop();
-  if (debugger_) debugger_->stop_thread();  // which uses what goes next
+  if (loop_) loop_->remove(balloon_timer_);  // which tells monitors
+  if (debugger_) debugger_->stop_thread();   // which uses what goes next
   resources_.stop_chardevs();
   monitors_.clear();
   debugger_.reset();
@@ -74,6 +75,7 @@ Status Vm::open() {
   AV_TRY(watch_signals());
   time_.emplace(clock_, *loop_);
   timeout_timer_ = loop_->add([this] { end(EndReason::TimedOut, "host-ui"); });
+  balloon_timer_ = loop_->add([this] { tell_balloon(); });
   sample_timer_ = loop_->add([this] { sample_vcpus(); });
   if (config_.timeout_ms) loop_->arm(timeout_timer_, clock_.now_ns() + config_.timeout_ms * 1'000'000);
   return {};

@@ -74,6 +74,7 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   void tell_end(const End& end);
   void tell(const char* event, const std::string& data = {});
   void tell_panic(const char* action);
+  void tell_balloon();
   void stop_as(monitor::RunState state, bool (VmDebugger::*still)() = nullptr);
   // --- with state_mutex_
   void stop_now(monitor::RunState state);
@@ -107,6 +108,7 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   machine::CallStatus mark_end(std::string_view name) override;
   void vcpu_input(u32 index) override { threads_.wake(index); }
   void send_event() override { threads_.send_event(); }
+  void balloon_changed(u64 bytes) override;
   void guest_event(devices::GuestEvent event) override;
 
   // machine::SemihostingHost
@@ -125,6 +127,8 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   std::string name() override { return config_.title; }
   std::string uuid() override { return config_.uuid; }
   u64 memory() override { return config_.boot.ram_size; }
+  std::optional<u64> balloon() override;
+  void set_balloon(u64 bytes) override;
   std::vector<monitor::CpuInfo> cpus() override;
   std::vector<monitor::BlockInfo> blocks() override;
   std::vector<monitor::ChardevInfo> chardevs_in_use() override;
@@ -157,7 +161,7 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   std::unique_ptr<VmDebugger> debugger_;                     ///< likewise; null: there is none
   std::mutex state_mutex_;                                   ///< held while vCPUs are stopped or let go
   std::atomic<monitor::RunState> state_{monitor::RunState::Running};
-  machine::EventLoop::Id timeout_timer_ = 0, sample_timer_ = 0;
+  machine::EventLoop::Id timeout_timer_ = 0, sample_timer_ = 0, balloon_timer_ = 0;
   std::atomic<bool> sampling_{false};
   std::mutex watch_mutex_;                 // guards what follows; taken before that of the threads
   std::optional<StallWatch> stall_watch_;  ///< if stall_s is given
@@ -170,10 +174,11 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   std::mutex mutex_;          // guards what follows
   std::condition_variable ended_;
   std::optional<End> end_;
-  bool panic_stops_ = false;         ///< the guest told of a panic, for which the machine is to be stopped
-  bool ending_ = false;              ///< the user's wish to end was seen
-  bool given_up_ = false;            ///< nobody waits for readers of output any more
-  std::vector<Outlet*> last_words_;  ///< of write()
+  u64 balloon_bytes_ = 0, next_balloon_ns_ = 0;  ///< what is to be told, and not before when
+  bool panic_stops_ = false;                     ///< the guest told of a panic, for which the machine is to be stopped
+  bool ending_ = false;                          ///< the user's wish to end was seen
+  bool given_up_ = false;                        ///< nobody waits for readers of output any more
+  std::vector<Outlet*> last_words_;              ///< of write()
 };
 
 }  // namespace armvisor::vmm

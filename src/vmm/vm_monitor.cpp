@@ -1,6 +1,8 @@
 // What monitors ask of the machine, and what they are told.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "vmm/vm.h"
 
@@ -28,6 +30,37 @@ void Vm::tell(const char* event, const std::string& data) {
 }
 
 void Vm::tell_panic(const char* action) { tell("GUEST_PANICKED", fmt::format("{{\"action\": \"{}\"}}", action)); }
+
+/// A guest says it with every few pages: monitors are told once a second at most, as QEMU does.
+void Vm::balloon_changed(u64 bytes) {
+  const std::lock_guard guard(mutex_);
+  balloon_bytes_ = bytes;
+  loop_->arm(balloon_timer_, std::max(clock_.now_ns(), next_balloon_ns_));
+}
+
+void Vm::tell_balloon() {
+  u64 bytes = 0;
+  {
+    const std::lock_guard guard(mutex_);
+    next_balloon_ns_ = clock_.now_ns() + 1'000'000'000;
+    bytes = balloon_bytes_;
+  }
+  tell("BALLOON_CHANGE", fmt::format("{{\"actual\": {}}}", bytes));
+}
+
+std::optional<u64> Vm::balloon() {
+  const std::lock_guard made(making_mutex_);
+  return machine_ ? machine_->balloon() : std::nullopt;
+}
+
+/// Of the machine that runs, and of those that a reset makes.
+void Vm::set_balloon(u64 bytes) {
+  const std::lock_guard made(making_mutex_);
+  for (machine::DeviceSpec& spec : devices_)
+    if (auto* const balloon = std::get_if<machine::BalloonSpec>(&spec))
+      balloon->pages = machine::balloon_pages(config_.boot.ram_size, bytes);
+  if (machine_) machine_->set_balloon(bytes);
+}
 
 /// The vCPU's thread cannot wait for the machine to stop: it only has no vCPU run on, and the thread that waits for the
 /// machine's end does the rest.

@@ -1,4 +1,5 @@
 """Monitors and character devices: machines that are driven over QMP, by commands for people, and by their serial lines."""
+import hashlib
 import json
 import os
 import re
@@ -251,6 +252,41 @@ class Qmps(Machines):
                     self.assertEqual(qmp.status(), "running")
                 qmp.ask("quit")
                 self.assertEqual(process.wait(END), 0)
+
+    def test_what_a_guest_has_free_goes_back_to_the_host(self):
+        commands = ("modprobe virtio_balloon; dd if=/dev/zero of=/big bs=1M count=200 2> /dev/null; echo FILLED; read line; "
+                    "rm /big; echo FREED; read line; free | grep Mem; cat /bin/busybox | md5sum")
+        process = self.start("-M", "virt", "-m", "512", "-display", "none", "-nic", "none", "-kernel", GUEST / "zImage-armmp",
+                             "-initrd", GUEST / "initrd-pci.img", "-append", append(commands), "-no-reboot",
+                             "-device", "virtio-balloon-device,free-page-reporting=on",
+                             "-serial", "unix:serial,server=on,wait=on", *QMP)
+        serial, qmp = self.connect("serial"), self.qmp()
+        ram = next(fd for fd in Path(f"/proc/{process.pid}/fd").iterdir() if "armvisor-ram" in os.readlink(fd))
+
+        def wait_until_it_has_at_most(mib):
+            deadline = time.monotonic() + END
+            while (held := os.stat(ram).st_blocks * 512 >> 20) > mib:
+                self.assertLess(time.monotonic(), deadline, f"{held} MiB")
+                time.sleep(0.2)
+
+        serial.until(b"FILLED")
+        self.assertGreater(os.stat(ram).st_blocks * 512 >> 20, 200)
+        serial.send(b"\n")
+        serial.until(b"FREED")
+        wait_until_it_has_at_most(130)  # reported free, two seconds later
+        self.assertEqual(qmp.ask("query-balloon"), {"actual": 512 << 20})
+        qmp.ask("balloon", value=200 << 20)
+        while qmp.event("BALLOON_CHANGE") != {"actual": 200 << 20}:
+            pass
+        self.assertEqual(qmp.human("info balloon"), "balloon: actual=200\r\n")
+        qmp.ask("balloon", value=400 << 20)
+        while qmp.event("BALLOON_CHANGE") != {"actual": 400 << 20}:
+            pass
+        serial.send(b"\n")
+        output = serial.until(b"  -")
+        self.assertIn(hashlib.md5((GUEST / "busybox" / "bin" / "busybox").read_bytes()).hexdigest().encode(), output)
+        qmp.ask("quit")
+        self.assertEqual(process.wait(END), 0)
 
     def test_clients_come_go_and_misbehave(self):
         process = self.start(*self.guest(SLEEP), *QMP)

@@ -1,8 +1,10 @@
-// The virtio console with one port and with several, and the entropy device.
+// The virtio console with one port and with several, the entropy device, and the balloon.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <thread>
 
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/rng.h"
 #include "unit/fake_chardev.h"
@@ -116,6 +118,93 @@ TEST(VirtioRng, GivesRandomBytes) {
   EXPECT_EQ(d.wait_used(0)->length, 64u);
   EXPECT_NE(d.view(a, 64), std::string(64, '\0'));
   EXPECT_EQ(d.wait_used(0)->length, 4096u) << "no more than the device's limit per request";
+}
+
+// --- the balloon
+
+constexpr u64 k_poison = 1u << 4, k_reporting = 1u << 5;
+
+struct BalloonGuest {
+  explicit BalloonGuest(u64 features = k_reporting) {
+    std::memset(d.ram.host(pages), 0xab, (k_pages + 1) * 4096);  // the list is behind them
+    up = d.bring_up(k_rings | features, 4);
+  }
+  /// Memory of the host's that RAM takes, in pages.
+  u64 held() const {
+    struct stat s {};
+    return ::fstat(d.ram.memfd(), &s) == 0 ? static_cast<u64>(s.st_blocks) * 512 / 4096 : ~u64{0};
+  }
+  u32 number(u32 page) const { return static_cast<u32>(pages.value >> 12) + page; }
+  void give(const std::vector<u32>& numbers) {
+    std::memcpy(d.ram.host(list), numbers.data(), numbers.size() * 4);
+    d.add(0, {{list, static_cast<u32>(numbers.size() * 4), false}});
+    d.kick(0);
+  }
+  bool is(u32 page, char c) { return d.view(pages + u64{page} * 4096, 4096) == std::string(4096, c); }
+
+  static constexpr u32 k_pages = 16;
+  u32 told = 0;
+  Driver d{std::make_unique<Balloon>(BalloonOptions{.free_page_reporting = true, .pages = 5},
+                                     [this](u32 given) { told = given; })};
+  GuestPa pages = d.allocate(k_pages * 4096), list = d.allocate(4096);
+  bool up = false;
+};
+
+TEST(VirtioBalloon, WhatTheGuestGivesTheHostHasAndIsZeros) {
+  BalloonGuest g;
+  ASSERT_TRUE(g.up);
+  EXPECT_EQ(g.d.read(Driver::Config), 5u) << "pages that are wanted";
+  const u64 before = g.held();
+  g.give({g.number(9), g.number(3), g.number(4), g.number(3), 0, ~u32{0}, 0x3ffff});
+  ASSERT_TRUE(g.d.wait_used(0));
+  EXPECT_EQ(g.held(), before - 3);
+  for (u32 page = 0; page < g.k_pages; ++page)
+    EXPECT_TRUE(g.is(page, page == 3 || page == 4 || page == 9 ? '\0' : '\xab')) << page;
+  g.d.write(Driver::Config + 4, 3);
+  EXPECT_EQ(g.told, 3u);
+}
+
+TEST(VirtioBalloon, WhatIsReportedFreeTheHostHasUnlessItIsToHoldSomething) {
+  for (const u32 poison : {0u, 0xaau}) {
+    BalloonGuest g(k_reporting | k_poison);
+    ASSERT_TRUE(g.up);
+    g.d.write(Driver::Config + 12, poison);
+    const u64 before = g.held();
+    g.d.add(3, {{g.pages + 4096, 2 * 4096, true}, {g.pages + 5 * 4096 + 1, 4096, true}});
+    g.d.kick(3);
+    ASSERT_TRUE(g.d.wait_used(3));
+    EXPECT_EQ(g.held(), poison ? before : before - 2) << "whole pages alone";
+    EXPECT_TRUE(g.is(1, poison ? '\xab' : '\0') && g.is(2, poison ? '\xab' : '\0') && g.is(5, '\xab') &&
+                g.is(6, '\xab'));
+  }
+}
+
+TEST(VirtioBalloon, RequestsOfAnotherFormStopTheQueue) {
+  for (const u16 queue : {0, 1, 3}) {
+    BalloonGuest g;
+    ASSERT_TRUE(g.up);
+    g.d.add(queue, {{g.pages, 4096, queue != 3}});
+    g.d.kick(queue);
+    EXPECT_TRUE(g.d.read(Driver::Status) & Driver::k_needs_reset) << queue;
+  }
+}
+
+/// What is derived from pages goes with them, as with a device's write.
+TEST(VirtioBalloon, PagesThatHoldCodeOrTablesAreToldOf) {
+  struct Watch final : WriteWatch {
+    void watched_written(GuestPa pa, u32 size) override { written.push_back({pa.value, size}); }
+    std::vector<std::pair<u64, u32>> written;
+  } watch;
+  BalloonGuest g;
+  ASSERT_TRUE(g.up);
+  g.d.ram.set_write_watch(&watch);
+  g.d.ram.marks(g.pages + 4096) = k_frame_code;
+  g.d.ram.marks(g.pages + 3 * 4096) = k_frame_table;
+  g.give({g.number(0), g.number(1), g.number(2), g.number(3)});
+  ASSERT_TRUE(g.d.wait_used(0));
+  g.d.ram.set_write_watch(nullptr);
+  EXPECT_EQ(watch.written,
+            (std::vector<std::pair<u64, u32>>{{g.pages.value + 4096, 4096}, {g.pages.value + 3 * 4096, 4096}}));
 }
 
 // --- several ports

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "base/log_once.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
@@ -96,6 +97,7 @@ std::unique_ptr<Device> make(u32 id) {
       return *NineP::create(
           *ninep::SharedFolder::create({.path = tree.share(), .tag = "share"}, {.open = 32, .named = 8}));
     }
+    case 5: return std::make_unique<Balloon>(BalloonOptions{.free_page_reporting = true}, [](u32) {});
     default: return std::make_unique<Rng>();
   }
 }
@@ -110,7 +112,7 @@ class Hostile {
 
   void round() {
     const u32 id = d_.read(Driver::DeviceID);
-    if (!d_.bring_up(features(), id == 8 ? 3 : id == 2 || id == 4 || id == 9 ? 1 : 2, 16)) return;
+    if (!d_.bring_up(features(), id == 8 ? 3 : id == 5 ? 4 : id == 2 || id == 4 || id == 9 ? 1 : 2, 16)) return;
     if (below(4) == 0) d_.any_access(0x03, 0x9a, 0x80000000);  // MSI-X on, if there is any
     for (u32 i = 0; i < 12; ++i) {
       if (below(8) == 0) spoil();
@@ -229,7 +231,7 @@ TEST_P(HostileDriver, IsSurvivedOverPci) {
   expect_survived(GetParam(), {PciForm{}, PciForm{.legacy = true, .modern = false}}, (seeds() + 2) / 3);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4u, 8u, 9u));
+INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4u, 5u, 8u, 9u));
 
 /// The lines that `work` writes to standard error.
 std::vector<std::string> lines_said(const std::function<void()>& work) {

@@ -10,6 +10,7 @@ struct FakeMachine final : MachineControl {
   RunState now = RunState::Running;
   std::string told;  ///< "stop cont "
   std::string title;
+  std::optional<u64> balloon_bytes;
 
   RunState state() override { return now; }
   void stop() override {
@@ -29,6 +30,8 @@ struct FakeMachine final : MachineControl {
   std::string name() override { return title; }
   std::string uuid() override { return "00000000-0000-0000-0000-000000000000"; }
   u64 memory() override { return 1 << 20; }
+  std::optional<u64> balloon() override { return balloon_bytes; }
+  void set_balloon(u64 bytes) override { told += "balloon[" + std::to_string(bytes) + "] "; }
   std::vector<CpuInfo> cpus() override { return {{0, 100}, {1, 101}}; }
   std::vector<BlockInfo> blocks() override { return {{"hd0", "disk.img", "raw", true, false, 512}}; }
   std::vector<ChardevInfo> chardevs_in_use() override { return {{"serial0", "stdio", true}}; }

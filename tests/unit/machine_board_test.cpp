@@ -88,6 +88,7 @@ struct FakeHost final : MachineHost {
   CallStatus mark_begin(std::string_view) override { return CallStatus::Success; }
   CallStatus mark_end(std::string_view) override { return CallStatus::Success; }
   void vcpu_input(u32) override {}
+  void balloon_changed(u64) override {}
   void guest_event(devices::GuestEvent) override {}
   void send_event() override {}
 };

@@ -90,6 +90,19 @@ TEST(Hmp, ALongLineIsEchoedInPieces) {
   }
 }
 
+TEST(Hmp, ABalloonIsSetInMebibytes) {
+  FakeMachine m;
+  EXPECT_EQ(run_human_command(m, "info balloon"), "Error: No balloon device has been activated\n");
+  m.balloon_bytes = 496 << 20;
+  EXPECT_EQ(run_human_command(m, "info balloon"), "balloon: actual=496\n");
+  EXPECT_EQ(run_human_command(m, "balloon 100"), "");
+  EXPECT_NE(run_human_command(m, "balloon").find("unexpected end of expression"), std::string::npos);
+  EXPECT_NE(run_human_command(m, "balloon 100M").find("extraneous characters"), std::string::npos);
+  EXPECT_NE(run_human_command(m, "balloon x").find("invalid char 'x'"), std::string::npos);
+  EXPECT_NE(run_human_command(m, "balloon 0").find("expects a size"), std::string::npos);
+  EXPECT_EQ(m.told, "balloon[104857600] ");
+}
+
 TEST(Hmp, PortsAreForwardedByTheNetworksName) {
   FakeMachine m;
   run_human_command(m, "hostfwd_add tcp::5555-:22");

@@ -53,6 +53,23 @@ TEST_F(Qmp, AnswersHaveTheIdOfTheirCommand) {
             "7}\r\n");
 }
 
+TEST_F(Qmp, ABalloonIsSetIfThereIsOne) {
+  negotiate();
+  const std::string none =
+      "{\"error\": {\"class\": \"DeviceNotActive\", \"desc\": \"No balloon device has been activated\"}}\r\n";
+  EXPECT_EQ(ask(R"({"execute":"query-balloon"})"), none);
+  EXPECT_EQ(ask(R"({"execute":"balloon","arguments":{"value":4096}})"), none);
+  machine.balloon_bytes = 5 << 20;
+  EXPECT_EQ(ask(R"({"execute":"query-balloon"})"), "{\"return\": {\"actual\": 5242880}}\r\n");
+  EXPECT_EQ(ask(R"({"execute":"balloon","arguments":{"value":4096}})"), "{\"return\": {}}\r\n");
+  EXPECT_EQ(ask(R"({"execute":"balloon","arguments":{"value":0}})"), generic("Parameter 'value' expects a size"));
+  EXPECT_EQ(ask(R"({"execute":"balloon","arguments":{"value":-5}})"), generic("Parameter 'value' expects a size"));
+  EXPECT_EQ(ask(R"({"execute":"balloon","arguments":{"value":"5"}})"),
+            generic("Invalid parameter type for 'value', expected: integer"));
+  EXPECT_EQ(ask(R"({"execute":"balloon"})"), generic("Parameter 'value' is missing"));
+  EXPECT_EQ(machine.told, "balloon[4096] ");
+}
+
 TEST_F(Qmp, CommandsFollowEachOtherInPiecesAndInSingleQuotes) {
   negotiate();
   const std::string status = "{\"return\": {\"status\": \"running\", \"running\": true}}\r\n";

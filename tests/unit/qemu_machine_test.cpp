@@ -283,7 +283,7 @@ TEST(QemuLine, DevicesOnPciAreWhereTheySay) {
             "5.0 1.0 31.0");
   EXPECT_EQ(places("-device virtio-rng-pci,addr=1 -device virtio-rng-pci,bus=pcie.0"), "1.0 2.0");
   EXPECT_EQ(places("-device virtio-rng-pci,addr=2.0,multifunction=on -device virtio-rng-pci,addr=2.7"), "2.0+ 2.7");
-  EXPECT_EQ(places("-device virtio-balloon-pci -device qemu-xhci -device usb-kbd -device virtio-rng-pci"), "3.0")
+  EXPECT_EQ(places("-device nec-usb-xhci -device qemu-xhci -device usb-kbd -device virtio-rng-pci"), "3.0")
       << "what does nothing here keeps its slot";
   EXPECT_EQ(places("-device virtio-rng-pci,disable-legacy=on -device virtio-rng-pci-non-transitional"),
             "1.0 modern 2.0 modern");
@@ -971,6 +971,8 @@ TEST(QemuLine, ValuesOfWhatIsIgnoredMustBeRight) {
                            "-action panic=foo",
                            "-device pvpanic-pci,events=256",
                            "-device pvpanic-pci,foo=1",
+                           "-device virtio-balloon-pci -device virtio-balloon-device",
+                           "-device virtio-balloon-pci,free-page-reporting=x",
                            "-audiodev foo,id=a",
                            "-audio none,model=hda",
                            "-seed x",
@@ -995,6 +997,7 @@ TEST(QemuLine, ValuesOfWhatIsIgnoredMustBeRight) {
        {"-accel tcg,thread=multi,tb-size=64", "-accel kvm -accel tcg", "-machine accel=kvm:tcg",
         "-machine accel=foo:tcg", "-cpu cortex-a15,has_el3=off,pmu=on", "-cpu cortex-a15,", "-sandbox on,obsolete=deny",
         "-boot order=dc,menu=on", "-name a,process=b", "-watchdog-action reset", "-audio none",
+        "-device virtio-balloon-pci,free-page-reporting=on,deflate-on-oom=on",
         "-action panic=pause,shutdown=pause -device pvpanic-pci,events=3", "-device virtio-rng-pci,vectors=1",
         "-device virtio-net-device,mq=on,bootindex=-1", "-run-with async-teardown=on", "-global foo.bar=1",
         "-global virtio-net-pci.romfile=", "-d guest_errors,unimp"})
