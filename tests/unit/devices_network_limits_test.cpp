@@ -84,6 +84,17 @@ class Guest final : public NetworkClient {
     });
     return found;
   }
+  /// All frames with datagrams of IPv4 to the guest's `port` that have come.
+  std::vector<std::string> take_frames_to(u32 port) {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> found;
+    std::erase_if(in_, [&](std::string& f) {
+      const bool is = f.size() > 42 && get16(f, 12) == 0x800 && f[23] == 17 && get16(f, 36) == port;
+      if (is) found.push_back(std::move(f));
+      return is;
+    });
+    return found;
+  }
   /// The next ICMPv6 message of this type.
   std::string icmp6_of(u8 type, std::chrono::milliseconds limit = k_patience) {
     std::unique_lock lock(mutex_);
@@ -379,6 +390,31 @@ TEST(NetworkLimits, AForwardedPortThatHasTheDescriptorOfAnEarlierOneWaitsToo) {
   guest.forward(rule, false);
   guest.forward("tcp:127.0.0.1:" + std::to_string(port) + "-:80");
   expect_that_the_second_one_waits(guest, port);
+}
+
+// Of 65,536 xids one or two have an offer whose checksum computes to 0. Sent as 0xffff, busybox's udhcpc takes none of
+// it.
+TEST(NetworkLimits, NoDhcpReplyHasAChecksumThatClientsDrop) {
+  Guest guest;
+  u32 unchecked = 0, replies = 0;
+  for (u32 first = 0; first < 0x10000; first += 256) {
+    std::vector<std::string> discovers;
+    for (u32 xid = first; xid < first + 256; ++xid) {
+      std::string bootp = std::string("\x01\x01\x06\0", 4) + be32(xid) + std::string(20, '\0');
+      bootp += std::string(k_guest_mac) + std::string(202, '\0');
+      bootp += std::string("\x63\x82\x53\x63\x35\x01\x01\xff", 8);  // RFC 2131: a DISCOVER
+      discovers.push_back(udp(k_broadcast, 0, 68, 0xffffffff, 67, bootp));
+    }
+    guest.send(std::move(discovers));
+    for (const std::string& frame : guest.take_frames_to(68)) {
+      const u32 sum = get16(frame, 14 + 20 + 6);
+      EXPECT_NE(sum, 0xffffu) << get32(frame, 14 + 28 + 4);
+      if (sum == 0) ++unchecked;
+      ++replies;
+    }
+  }
+  EXPECT_EQ(replies, 0x10000u);
+  EXPECT_GE(unchecked, 1u);
 }
 
 TEST(NetworkLimits, FragmentsReachTheHostWhole) {

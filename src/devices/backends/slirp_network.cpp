@@ -15,9 +15,12 @@
 
 #include "base/host_error.h"
 #include "base/log_once.h"
+#include "devices/frame_bytes.h"
 
 namespace armvisor::devices {
 namespace {
+
+constexpr std::size_t k_udp_checksum = 6;  ///< its offset in the header
 
 in_addr network_order(u32 address) { return {htonl(address)}; }
 
@@ -82,6 +85,14 @@ int slirp_events(short events) {
   return result;
 }
 
+/// A reply to a DHCP client whose checksum computes to 0. It is sent as 0xffff (RFC 768), but busybox's udhcpc compares
+/// it with the 0 that it computes and drops the reply, and all that follow to the same xid.
+bool is_dhcp_reply_that_clients_drop(std::span<const u8> frame, const GuestPacket& p) {
+  constexpr u16 k_dhcp_client = 68;
+  return p.kind == GuestPacket::Kind::Udp && p.destination.is_ipv4() && p.destination_port == k_dhcp_client &&
+         get16(frame, k_ethernet_header + p.header_bytes + k_udp_checksum) == 0xffff;
+}
+
 /// Set on a thread while libslirp may start a program there.
 thread_local bool t_starts_programs = false;
 
@@ -108,7 +119,14 @@ struct SlirpNetwork::Callbacks {
     const GuestPacket p = parse_guest_packet(frame);
     if (p.kind == GuestPacket::Kind::Tcp) self(opaque).flows_.answered(p);
     if (p.kind == GuestPacket::Kind::Udp) self(opaque).flows_.used(NetworkFlows::key_to_guest(p), now_ms());
-    if (NetworkClient* const client = self(opaque).client()) client->receive(frame);
+    NetworkClient* const client = self(opaque).client();
+    if (client && is_dhcp_reply_that_clients_drop(frame, p)) {
+      std::vector<u8> unchecked(frame.begin(), frame.end());  // as RFC 768 allows
+      put16(unchecked, k_ethernet_header + p.header_bytes + k_udp_checksum, 0);
+      client->receive(unchecked);
+    } else if (client) {
+      client->receive(frame);
+    }
     return static_cast<ssize_t>(size);
   }
   static void guest_error(const char* message, void*) { AV_LOG_ONCE(Debug, "network: %s", message); }
