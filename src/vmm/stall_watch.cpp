@@ -8,8 +8,7 @@ bool StallWatch::look(std::span<const VcpuLook> vcpus) {
   for (std::size_t n = 0; n < vcpus.size(); ++n) {
     const VcpuLook& v = vcpus[n];
     asleep_[n] = v.asleep && !v.timer_armed ? asleep_[n] + 1 : 0;
-    const u32 still = v.asleep ? asleep_[n] : v.masked;
-    stalled = stalled && still >= looks_;
+    stalled = stalled && (v.asleep ? asleep_[n] >= looks_ : v.masked_ns >= masked_ns_);
   }
   return stalled;
 }

@@ -12,20 +12,21 @@ namespace armvisor::vmm {
 struct VcpuLook {
   bool asleep = false;       ///< it waits for an interrupt, or is turned off
   bool timer_armed = false;  ///< one of its timers will wake it
-  u32 masked = 0;            ///< how often in a row it was caught running with interrupts masked
+  u64 masked_ns = 0;         ///< how long it has run, each time that it was caught, with interrupts masked
 };
 
 class StallWatch {
  public:
-  /// `looks`: how many in a row must find no progress. They are counted, not timed: a vCPU that the host gives no CPU
-  /// is not caught at all, so a busy host only makes it take longer.
-  explicit StallWatch(u32 looks) : looks_(looks) {}
+  /// How many looks in a row must find a vCPU asleep, and how long it must run masked, in nanoseconds. The latter is
+  /// time on the host's CPUs, so a busy host only makes it take longer.
+  StallWatch(u32 looks, u64 masked_ns) : looks_(looks), masked_ns_(masked_ns) {}
 
   /// One look at all vCPUs. True: the guest has stalled.
   bool look(std::span<const VcpuLook> vcpus);
 
  private:
   const u32 looks_;
+  const u64 masked_ns_;
   std::vector<u32> asleep_;  ///< of each vCPU, how often in a row
 };
 

@@ -1,6 +1,7 @@
 #include "vmm/vcpu_thread.h"
 
 #include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -17,6 +18,13 @@ using machine::PsciStatus;
 /// Longest sleep in WFE. The events that end it are SEV and interrupts, but also ones that nobody announces here (the
 /// clearing of an exclusive monitor, the timer's event stream), so it is short.
 constexpr std::chrono::microseconds k_wait_event{100};
+
+/// Of this thread.
+u64 cpu_time_ns() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<u64>(t.tv_sec) * 1'000'000'000 + static_cast<u64>(t.tv_nsec);
+}
 }  // namespace
 
 VcpuThread::VcpuThread(engine::Vcpu& vcpu, u32 index, u32 count, std::function<void()> on_run,
@@ -223,8 +231,19 @@ void VcpuThread::main() {
 void VcpuThread::look_for_crash() {
   const arm::CpuState& s = vcpu_.state();
   AV_LOG(Trace, "vcpu%u: pc %08x lr %08x sp %08x cpsr %08x", index_, s.r[15], s.r[14], s.r[13], arm::cpsr(s));
-  masked_looks_ = s.psr & arm::k_psr_i ? masked_looks_ + 1 : 0;
+  look_at_masks(s.psr & arm::k_psr_i);
   if (crash_watch_.sample(s)) on_crash_();
+}
+
+void VcpuThread::look_at_masks(bool masked) {
+  if (!masked) {
+    masked_since_.reset();
+    masked_ns_ = 0;
+    return;
+  }
+  const u64 now = cpu_time_ns();
+  if (!masked_since_) masked_since_ = now;
+  masked_ns_ = now - *masked_since_;
 }
 
 void VcpuThread::after_run(engine::Exit exit) {
@@ -258,7 +277,7 @@ void VcpuThread::after_run(engine::Exit exit) {
 }
 
 void VcpuThread::wait_for_interrupt(std::unique_lock<std::mutex>& lock) {
-  if (!vcpu_.line_pending()) masked_looks_ = 0;  // it sleeps, and what wakes it is progress
+  if (!vcpu_.line_pending()) look_at_masks(false);  // it sleeps, and what wakes it is progress
   fall_asleep();
   changed_.wait(lock, [this] { return stop_ || step_ || vcpu_.line_pending(); });
 }

@@ -40,8 +40,8 @@ class VcpuThread {
   bool sleeping() const { return sleeping_.load(); }
   /// (any thread) It sleeps until an interrupt, or is turned off.
   bool waits_for_interrupt() const { return sleeping_.load() && !in_wfe_.load(); }
-  /// (any thread) At how many looks in a row it was caught with interrupts masked, and did not sleep in between.
-  u32 masked_looks() const { return masked_looks_.load(); }
+  /// (any thread) For how much time on a CPU all looks have caught it with interrupts masked, and it did not sleep.
+  u64 masked_ns() const { return masked_ns_.load(); }
 
   u64 delay_ns() { return delay_.ns(); }  ///< (any thread) by the host, if it is counted
 
@@ -60,6 +60,7 @@ class VcpuThread {
   void wait_while_paused(std::unique_lock<std::mutex>& lock);
   void after_run(engine::Exit exit);
   void look_for_crash();
+  void look_at_masks(bool masked);
   void wait_for_interrupt(std::unique_lock<std::mutex>& lock);
   void wait_for_event(std::unique_lock<std::mutex>& lock);
   void wait_for_call(std::unique_lock<std::mutex>& lock);
@@ -73,7 +74,8 @@ class VcpuThread {
   std::atomic<bool> sleeping_{true};
   std::atomic<bool> sample_{false};
   std::atomic<int> thread_id_{0};
-  std::atomic<u32> masked_looks_{0};
+  std::atomic<u64> masked_ns_{0};
+  std::optional<u64> masked_since_;  ///< on the thread's CPU clock, of the thread
   std::atomic<bool> in_wfe_{false};  ///< asleep in WFE, not WFI, which no SEV ends: Linux makes one with each unlock
 
   bool counts_delay_ = false;

@@ -108,7 +108,7 @@ std::vector<VcpuLook> VcpuThreads::looks(const std::function<bool(u32 cpu)>& tim
   for (u32 n = 0; n < threads_.size(); ++n)
     all.push_back({.asleep = threads_[n]->waits_for_interrupt(),
                    .timer_armed = timer_armed(n),
-                   .masked = threads_[n]->masked_looks()});
+                   .masked_ns = threads_[n]->masked_ns()});
   return all;
 }
 

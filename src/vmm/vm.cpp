@@ -169,7 +169,10 @@ Status Vm::start_threads() {
   if (debugger_) debugger_->machine_made(machine_->engine());
   AV_TRY(threads_.start(machine_->engine(), state_ == monitor::RunState::Running));
   const std::lock_guard guard(watch_mutex_);
-  if (config_.stall_s) stall_watch_.emplace(static_cast<u32>(config_.stall_s * (1'000'000'000 / k_sample_ns)));
+  if (config_.stall_s) {
+    const u64 ns = u64{config_.stall_s} * 1'000'000'000;
+    stall_watch_.emplace(static_cast<u32>(ns / k_sample_ns), ns);
+  }
   return {};
 }
 

@@ -62,14 +62,14 @@ TEST(CrashWatch, AGuestThatMovesOnIsForgotten) {
 }
 
 bool stalls(std::initializer_list<VcpuLook> vcpus) {
-  StallWatch watch(5);
+  StallWatch watch(5, 5000);
   bool stalled = false;
   for (int n = 0; n < 5; ++n) stalled = watch.look({vcpus.begin(), vcpus.size()});
   return stalled;
 }
 
 TEST(StallWatch, AllVcpusHaveToBeStill) {
-  const VcpuLook asleep{.asleep = true}, armed{.asleep = true, .timer_armed = true}, spins{.masked = 5}, busy{};
+  const VcpuLook asleep{.asleep = true}, armed{.asleep = true, .timer_armed = true}, spins{.masked_ns = 5000}, busy{};
   EXPECT_TRUE(stalls({asleep}));
   EXPECT_TRUE(stalls({spins}));
   EXPECT_TRUE(stalls({spins, asleep, spins}));
@@ -77,11 +77,11 @@ TEST(StallWatch, AllVcpusHaveToBeStill) {
   EXPECT_FALSE(stalls({busy}));
   EXPECT_FALSE(stalls({spins, busy}));
   EXPECT_FALSE(stalls({asleep, armed}));
-  EXPECT_FALSE(stalls({VcpuLook{.masked = 4}}));
+  EXPECT_FALSE(stalls({VcpuLook{.masked_ns = 4999}}));
 }
 
 TEST(StallWatch, OneLookAtAVcpuThatIsNotStillBeginsAnew) {
-  StallWatch watch(3);
+  StallWatch watch(3, 1000);
   const VcpuLook asleep{.asleep = true}, busy{};
   for (const VcpuLook look : {asleep, asleep, busy, asleep, asleep}) EXPECT_FALSE(watch.look({&look, 1}));
   EXPECT_TRUE(watch.look({&asleep, 1}));
