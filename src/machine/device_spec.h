@@ -73,6 +73,9 @@ struct PvpanicSpec {
   u8 events = devices::Pvpanic::k_all_events;  ///< that it says it knows
 };
 
+/// A watchdog on PCI.
+struct WatchdogSpec {};
+
 /// By which the guest gives memory back to the host.
 struct BalloonSpec : devices::virtio::BalloonOptions {};
 
@@ -92,8 +95,8 @@ struct Seat {
   devices::virtio::PciForm form{};  ///< of its registers
 };
 
-using DeviceSpec =
-    std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec, ScsiSpec, ShareSpec, PvpanicSpec, BalloonSpec>;
+using DeviceSpec = std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec, ScsiSpec, ShareSpec, PvpanicSpec,
+                                BalloonSpec, WatchdogSpec>;
 
 /// Calls `f` for each disk of `specs`, in the order in which a machine takes what was opened for them, until one fails.
 template <class F>

@@ -11,6 +11,7 @@
 #include "devices/backends/no_network.h"
 #include "devices/backends/slirp_network.h"
 #include "devices/ethernet/e1000.h"
+#include "devices/i6300esb.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
@@ -320,6 +321,9 @@ Status Machine::add_function(const Seat& seat, Made made) {
     std::string label = fmt::format("{} in PCI slot {}", made.device->name(), seat.slot);
     function = std::make_unique<devices::virtio::PciTransport>(std::move(made.device), ram_, wires, seat.form,
                                                                std::move(label));
+  } else if (made.watchdog) {
+    function = std::make_unique<devices::I6300esb>(wires.intx, world_.clock, world_.timers,
+                                                   [this] { world_.host.watchdog_expired(); });
   } else if (made.pvpanic) {
     function = std::make_unique<devices::Pvpanic>(
         wires.intx, made.pvpanic->events, [this](devices::GuestEvent event) { world_.host.guest_event(event); });

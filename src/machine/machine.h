@@ -53,6 +53,7 @@ class MachineHost : public PowerControl, public HypercallHost {
   virtual void vcpu_input(u32 index) = 0;       ///< (any thread) an interrupt input of a vCPU went high: wake it
   virtual void send_event() = 0;                ///< (any thread) SEV: wake those that wait for an event
   virtual void balloon_changed(u64 bytes) = 0;  ///< likewise: how much RAM the guest has left itself
+  virtual void watchdog_expired() = 0;          ///< on the event loop's thread; must not wait for vCPUs
   virtual void guest_event(devices::GuestEvent event) = 0;  ///< on a vCPU's thread; must not wait for vCPUs
 
  protected:
@@ -154,16 +155,18 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
     std::unique_ptr<devices::NetworkBackend> network;
     devices::MacAddress mac{};
   };
-  /// One of the three.
+  /// One of the four.
   struct Made {
     template <class Device>
     requires std::is_base_of_v<devices::virtio::Device, Device> Made(std::unique_ptr<Device> d)
         : device(std::move(d)) {}
     Made(Card c) : card(std::move(c)) {}
     Made(const PvpanicSpec& spec) : pvpanic(spec) {}
+    Made(const WatchdogSpec& spec) : watchdog(spec) {}
     std::unique_ptr<devices::virtio::Device> device;
     Card card{};
     std::optional<PvpanicSpec> pvpanic{};
+    std::optional<WatchdogSpec> watchdog{};
   };
   using MadeDevice = Result<Made>;
   MadeDevice make_device(const DiskSpec& spec);
@@ -174,6 +177,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   MadeDevice make_device(const ShareSpec& spec);
   MadeDevice make_device(const BalloonSpec& spec);
   MadeDevice make_device(const PvpanicSpec& spec) { return MadeDevice(Made(spec)); }
+  MadeDevice make_device(const WatchdogSpec& spec) { return MadeDevice(Made(spec)); }
   Status add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device);
   Status add_function(const Seat& seat, Made made);
   Status start(const BootPlan& plan, const BootConfig& config);

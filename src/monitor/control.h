@@ -12,7 +12,7 @@
 namespace armvisor::monitor {
 
 /// As QEMU calls them: RunState.
-enum class RunState { Prelaunch, Running, Paused, Debug, Shutdown, GuestPanicked };
+enum class RunState { Prelaunch, Running, Paused, Debug, Shutdown, GuestPanicked, Watchdog };
 
 struct CpuInfo {
   u32 index = 0;

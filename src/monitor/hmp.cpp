@@ -258,6 +258,7 @@ const char* name(RunState state) {
     case RunState::Debug: return "debug";
     case RunState::Shutdown: return "shutdown";
     case RunState::GuestPanicked: return "guest-panicked";
+    case RunState::Watchdog: return "watchdog";
   }
   return "";
 }

@@ -20,9 +20,10 @@ enum class DeviceKind : u8 {
   ScsiCd,
   Share,    ///< a folder of the host's
   Balloon,  ///< takes memory that the guest does not need
-  Panic,    ///< tells of a guest that panicked
-  Loader,   ///< puts something into memory
-  Idle,     ///< does nothing here that a guest could miss
+  Watchdog,
+  Panic,   ///< tells of a guest that panicked
+  Loader,  ///< puts something into memory
+  Idle,    ///< does nothing here that a guest could miss
   Input,
   Graphics,
   Missing,

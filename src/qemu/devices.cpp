@@ -404,6 +404,9 @@ void Adder::add_device(Device& device, const DeviceRow& row) {
     case ScsiDisk:
     case ScsiCd: return add_scsi_unit(device, row);
     case Share: return add_share(device, row);
+    case Watchdog:
+      add(device.given, std::string(row.text), seats_.of(line_, device, row.bus), machine::WatchdogSpec{});
+      return finish(device, row);
     case Balloon: return add_balloon(device, row);
     case Panic: return add_pvpanic(device, row);
     case Loader: add_loaded_file(line_, device, vm_.boot); return finish(device, row);

@@ -81,6 +81,8 @@ Json device_json(const Machine&, const machine::NetworkSpec& spec) {
 
 Json device_json(const Machine&, const machine::EntropySpec&) { return {{"kind", "entropy"}}; }
 
+Json device_json(const Machine&, const machine::WatchdogSpec&) { return {{"kind", "watchdog"}}; }
+
 Json device_json(const Machine&, const machine::BalloonSpec& spec) {
   return {{"kind", "balloon"}, {"free-page-reporting", spec.free_page_reporting}};
 }

@@ -18,6 +18,7 @@
 #include "qemu/outcome.h"
 #include "qemu/words.h"
 #include "vmm/panic_action.h"
+#include "vmm/watchdog_action.h"
 
 namespace armvisor::qemu {
 
@@ -191,11 +192,12 @@ struct Line {
   bool reboot = true;
   bool trace = false;  ///< of blocks, by -d
   bool daemonize = false;
-  bool stopped = false;                                 ///< -S
-  bool keep_when_off = false;                           ///< -no-shutdown
-  vmm::PanicAction panic = vmm::PanicAction::PowerOff;  ///< -action panic=
-  std::string title, uuid;                              ///< -name, -uuid
-  std::optional<u8> escape;                             ///< of the console, by -echr
+  bool stopped = false;                                       ///< -S
+  bool keep_when_off = false;                                 ///< -no-shutdown
+  vmm::PanicAction panic = vmm::PanicAction::PowerOff;        ///< -action panic=
+  vmm::WatchdogAction watchdog = vmm::WatchdogAction::Reset;  ///< likewise watchdog=
+  std::string title, uuid;                                    ///< -name, -uuid
+  std::optional<u8> escape;                                   ///< of the console, by -echr
   std::string pid_file, log_file;
 
   // What is asked for instead of a machine.

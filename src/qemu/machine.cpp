@@ -151,6 +151,7 @@ Machine make_machine(Line& line) {
   m.vm.stopped = line.stopped;
   m.vm.keep_when_off = line.keep_when_off;
   m.vm.panic = line.panic;
+  m.vm.watchdog = line.watchdog;
   m.vm.title = line.title;
   if (!line.uuid.empty()) m.vm.uuid = line.uuid;
   m.dump_dtb = line.dump_dtb;

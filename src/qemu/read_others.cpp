@@ -187,7 +187,29 @@ constexpr PanicRow k_panic_actions[] = {
     {"exit-failure", vmm::PanicAction::Fail, "a guest that tells of a panic is ended with status 1"},
     {"none", vmm::PanicAction::None, "a guest that tells of a panic goes on"},
 };
+constexpr const char* k_watchdog_kind = "reset|shutdown|poweroff|inject-nmi|pause|debug|none";
+
+/// One of these.
+void set_watchdog_action(Line& line, const std::string& option, const std::string& name) {
+  const auto row = std::ranges::find(vmm::k_watchdog_actions, std::string_view(name), &vmm::WatchdogActionRow::name);
+  line.watchdog = row->action;
+  line.outcomes.mapped(option, std::string(row->text));
+}
 }  // namespace
+
+/// The form that QEMU had before -device.
+void read_watchdog(Line& line, const Given& given) {
+  if (given.value != "i6300esb")
+    return line.outcomes.refused(given.text(), "expected i6300esb: there is no other watchdog; change it");
+  read_device(line, {"device", given.value});
+}
+
+void read_watchdog_action(Line& line, const Given& given) {
+  if (std::ranges::find(vmm::k_watchdog_actions, std::string_view(given.value), &vmm::WatchdogActionRow::name) ==
+      std::end(vmm::k_watchdog_actions))
+    return line.outcomes.refused(given.text(), "expected " + std::string(k_watchdog_kind) + "; change it");
+  set_watchdog_action(line, given.text(), given.value);
+}
 
 void read_action(Line& line, const Given& given) {
   auto values = read_list(line, given, {});
@@ -207,9 +229,8 @@ void read_action(Line& line, const Given& given) {
     line.panic = row->action;
     line.outcomes.mapped(key_of(given, "panic", *panic), std::string(row->text));
   }
-  if (const auto value =
-          read_value(line, given, *values, "watchdog", "reset|shutdown|poweroff|inject-nmi|pause|debug|none"))
-    line.outcomes.ignored(key_of(given, "watchdog", *value), "there is no device that would tell of it");
+  if (const auto watchdog = read_value(line, given, *values, "watchdog", k_watchdog_kind))
+    set_watchdog_action(line, key_of(given, "watchdog", *watchdog), *watchdog);
   refuse_unknown_keys(line, given, *values);
 }
 

@@ -250,11 +250,11 @@ Vm::End Vm::wait_for_end_or_reset() {
 Vm::End Vm::wait_for_end() {
   std::unique_lock lock(mutex_);
   while (true) {
-    ended_.wait(lock, [this] { return end_.has_value() || panic_stops_; });
-    const bool panicked = std::exchange(panic_stops_, false);
+    ended_.wait(lock, [this] { return end_.has_value() || errand_; });
+    const auto errand = std::exchange(errand_, std::nullopt);
     if (end_) return *end_;
     lock.unlock();
-    if (panicked) stop_as(monitor::RunState::GuestPanicked);
+    if (errand) run_errand(*errand);
     lock.lock();
   }
 }

@@ -67,6 +67,8 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
     bool by_guest = false;
     u32 guest_status = 0;
   };
+  /// What is to be done on the thread that waits for the end, since others must not wait for vCPUs.
+  enum class Errand : u8 { StopForPanic, StopForWatchdog, PressPowerKey };
   bool is_reset(const End& end) const { return end.reason == EndReason::Reset && config_.reboot; }
   End wait_for_end();
   void end(EndReason reason, const char* cause, bool by_guest = false, u32 guest_status = 0);
@@ -74,6 +76,8 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   void tell_end(const End& end);
   void tell(const char* event, const std::string& data = {});
   void tell_panic(const char* action);
+  void ask(Errand errand);
+  void run_errand(Errand errand);
   void tell_balloon();
   void stop_as(monitor::RunState state, bool (VmDebugger::*still)() = nullptr);
   // --- with state_mutex_
@@ -109,6 +113,7 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   void vcpu_input(u32 index) override { threads_.wake(index); }
   void send_event() override { threads_.send_event(); }
   void balloon_changed(u64 bytes) override;
+  void watchdog_expired() override;
   void guest_event(devices::GuestEvent event) override;
 
   // machine::SemihostingHost
@@ -175,10 +180,10 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   std::condition_variable ended_;
   std::optional<End> end_;
   u64 balloon_bytes_ = 0, next_balloon_ns_ = 0;  ///< what is to be told, and not before when
-  bool panic_stops_ = false;                     ///< the guest told of a panic, for which the machine is to be stopped
-  bool ending_ = false;                          ///< the user's wish to end was seen
-  bool given_up_ = false;                        ///< nobody waits for readers of output any more
-  std::vector<Outlet*> last_words_;              ///< of write()
+  std::optional<Errand> errand_;
+  bool ending_ = false;              ///< the user's wish to end was seen
+  bool given_up_ = false;            ///< nobody waits for readers of output any more
+  std::vector<Outlet*> last_words_;  ///< of write()
 };
 
 }  // namespace armvisor::vmm

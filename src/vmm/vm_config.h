@@ -14,6 +14,7 @@
 #include "machine/semihosting/semihosting.h"
 #include "monitor/monitor.h"
 #include "vmm/panic_action.h"
+#include "vmm/watchdog_action.h"
 
 namespace armvisor::vmm {
 
@@ -60,7 +61,8 @@ struct VmConfig {
   bool stopped = false;        ///< the machine starts when a monitor says so
   bool keep_when_off = false;  ///< power-off by the guest leaves a stopped machine, for monitors to end or reset
   PanicAction panic = PanicAction::Fail;  ///< when the guest tells of one
-  std::string engine = "auto";            ///< as engine::make_engine takes it
+  WatchdogAction watchdog = WatchdogAction::Reset;
+  std::string engine = "auto";  ///< as engine::make_engine takes it
   engine::JitOptions jit;
   devices::IoOptions io;
   engine::MmuPolicy mmu = engine::MmuPolicy::Asid;

@@ -62,6 +62,37 @@ void Vm::set_balloon(u64 bytes) {
   if (machine_) machine_->set_balloon(bytes);
 }
 
+void Vm::ask(Errand errand) {
+  {
+    const std::lock_guard guard(mutex_);
+    errand_ = errand;
+  }
+  ended_.notify_all();
+}
+
+void Vm::run_errand(Errand errand) {
+  switch (errand) {
+    case Errand::StopForPanic: return stop_as(RunState::GuestPanicked);
+    case Errand::StopForWatchdog: return stop_as(RunState::Watchdog);
+    case Errand::PressPowerKey: return power_down();
+  }
+}
+
+/// A reset and the end of the machine wait for this thread to be out of the device's timer.
+void Vm::watchdog_expired() {
+  const auto row = std::ranges::find(k_watchdog_actions, config_.watchdog, &WatchdogActionRow::action);
+  tell("WATCHDOG", fmt::format("{{\"action\": \"{}\"}}", row->name));
+  switch (config_.watchdog) {
+    case WatchdogAction::Reset: return end(EndReason::Reset, "guest-reset", true);
+    case WatchdogAction::Shutdown: return ask(Errand::PressPowerKey);
+    case WatchdogAction::PowerOff: return end(EndReason::Interrupted, "host-error");
+    case WatchdogAction::Pause: return ask(Errand::StopForWatchdog);
+    case WatchdogAction::Debug: AV_LOG(Error, "watchdog: timer fired"); return;
+    case WatchdogAction::None:
+    case WatchdogAction::InjectNmi: return;
+  }
+}
+
 /// The vCPU's thread cannot wait for the machine to stop: it only has no vCPU run on, and the thread that waits for the
 /// machine's end does the rest.
 void Vm::guest_event(devices::GuestEvent event) {
@@ -76,9 +107,7 @@ void Vm::guest_event(devices::GuestEvent event) {
   if (action == PanicAction::Pause || (action == PanicAction::PowerOff && config_.keep_when_off)) {
     tell_panic("pause");
     threads_.pause();
-    const std::lock_guard guard(mutex_);
-    panic_stops_ = true;
-    return ended_.notify_all();
+    return ask(Errand::StopForPanic);
   }
   tell_panic("poweroff");
   end(action == PanicAction::Fail ? EndReason::Panicked : EndReason::PoweredOff, k_panicked.data(), true);

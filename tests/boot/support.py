@@ -54,12 +54,27 @@ PUT_A = [0xE3A01C09, 0xE1A01801, 0xE3A02041, 0xE5812000]  # r1 = 0x09000000; UAR
 CRASH = [0xE7F000F0]
 
 
+STR, STRH, STRB = 0xE5801000, 0xE1C010B0, 0xE5C01000  # of r1, at r0
+SLOT_1, REGION = 0x3F008000, 0x10000000
+
+
+def put(store, address, number):
+    return mov_r0(address) + [word | 0x1000 for word in mov_r0(number)] + [store]
+
+
+def place_slot_1():
+    """Gives the PCI function in slot 1 its region."""
+    return put(STR, SLOT_1 + 0x10, REGION) + put(STR, SLOT_1 + 4, 2)
+
+
 def tell_pvpanic(value):
-    """Gives the PCI function in slot 1 its region at 0x10000000, and writes a byte there."""
-    def put(store, address, number):
-        return mov_r0(address) + [word | 0x1000 for word in mov_r0(number)] + [store]
-    STR, STRB = 0xE5801000, 0xE5C01000  # of r1, at r0
-    return put(STR, 0x3F008010, 0x10000000) + put(STR, 0x3F008004, 2) + put(STRB, 0x10000000, value)
+    return place_slot_1() + put(STRB, REGION, value)
+
+
+def start_watchdog():
+    """An i6300esb that is over after a second: 33 MHz over 32, the first timer of one tick, the second as it is."""
+    unlock = put(STRB, REGION + 12, 0x80) + put(STRB, REGION + 12, 0x86)
+    return place_slot_1() + put(STRH, SLOT_1 + 0x60, 4) + unlock + put(STR, REGION, 1) + put(STRB, SLOT_1 + 0x68, 2)
 
 
 def write_code(path, words):

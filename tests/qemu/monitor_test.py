@@ -253,6 +253,28 @@ class Qmps(Machines):
                 qmp.ask("quit")
                 self.assertEqual(process.wait(END), 0)
 
+    def test_a_watchdog_that_is_not_reloaded(self):
+        over = {"guest": True, "reason": "guest-reset"}
+        for options, action, event, data, end in (
+                (["-device", "i6300esb"], "reset", "RESET", over, "running"),
+                (["-watchdog", "i6300esb", "-no-reboot"], "reset", "SHUTDOWN", over, 0),
+                (["-device", "i6300esb", "-action", "watchdog=pause"], "pause", "STOP", None, "watchdog"),
+                (["-device", "i6300esb", "-watchdog-action", "shutdown"], "shutdown", "POWERDOWN", None, "running"),
+                (["-device", "i6300esb", "-watchdog-action", "none"], "none", None, None, "running"),
+                (["-device", "i6300esb", "-watchdog-action", "poweroff"], "poweroff", None, None, 0)):
+            with self.subTest(options=options):
+                process = self.start(*self.guest(boot_support.start_watchdog() + SLEEP), "-M", "virt,highmem=off", *QMP, "-S",
+                                     *options)
+                qmp = self.qmp()
+                qmp.ask("cont")
+                self.assertEqual(qmp.event("WATCHDOG"), {"action": action})
+                if event:
+                    self.assertEqual(qmp.event(event), data)
+                if end != 0:
+                    self.assertEqual(qmp.status(), end)
+                    qmp.ask("quit")
+                self.assertEqual(process.wait(END), 0)
+
     def test_what_a_guest_has_free_goes_back_to_the_host(self):
         commands = ("modprobe virtio_balloon; dd if=/dev/zero of=/big bs=1M count=200 2> /dev/null; echo FILLED; read line; "
                     "rm /big; echo FREED; read line; free | grep Mem; cat /bin/busybox | md5sum")

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "devices/gic_v2m.h"
+#include "devices/i6300esb.h"
 #include "devices/pci/host_bridge.h"
 #include "devices/virtio/rng.h"
 #include "unit/device_fakes.h"
@@ -73,6 +74,78 @@ struct World {
   void write(u32 slot, u32 offset, u32 value, u32 size = 4) { bridge.mmio_write(at(slot, offset), size, value); }
   std::optional<u64> place(u32 slot, u32 bar) { return regions[(slot - 1) * 3 + bar / 2]->at; }
 };
+
+struct WatchdogGuest {
+  FakeLine line;
+  FakeClock clock;
+  FakeTimers timers;
+  u32 over = 0;
+  I6300esb device{line, clock, timers, [this] { ++over; }};
+  MmioDevice& registers = *device.bars()[0].device;
+
+  void unlock() {
+    registers.mmio_write(12, 1, 0x80);
+    registers.mmio_write(12, 1, 0x86);
+  }
+  void preload(u32 first, u32 second) {
+    unlock();
+    registers.mmio_write(0, 4, first);
+    unlock();
+    registers.mmio_write(4, 4, second);
+  }
+  void reload() {
+    unlock();
+    registers.mmio_write(12, 2, 0x100);
+  }
+  void wait_us(u64 us) {
+    clock.ns += us * 1000;
+    for (int stage = 0; stage < 2; ++stage) timers.run_until(clock.ns);
+  }
+};
+
+TEST(Watchdog, EndsAfterBothStagesUnlessItIsReloaded) {
+  WatchdogGuest g;
+  g.device.config_write(0x60, 2, 4);  // 1 MHz: 32 ticks of PCI's 33 MHz
+  g.preload(1000, 2000);              // 970 us, 1939 us
+  g.device.config_write(0x68, 1, 2);
+  for (int n = 0; n < 3; ++n) {
+    g.wait_us(900);
+    g.reload();
+  }
+  g.wait_us(1000);
+  g.wait_us(1900);
+  EXPECT_EQ(g.over, 0u);
+  g.wait_us(100);
+  EXPECT_EQ(g.over, 1u);
+  EXPECT_EQ(g.registers.mmio_read(12, 2), 0x1200u);
+  EXPECT_EQ(g.device.config_read(0x68, 1), 0u) << "it is as after a reset";
+  g.unlock();
+  g.registers.mmio_write(12, 2, 0x200);
+  EXPECT_EQ(g.registers.mmio_read(12, 2), 0u);
+}
+
+TEST(Watchdog, WritesNeedTheirKeysAndALockHolds) {
+  WatchdogGuest g;
+  g.device.config_write(0x60, 2, 4);
+  g.registers.mmio_write(0, 4, 1);
+  g.registers.mmio_write(12, 1, 0x86);
+  g.registers.mmio_write(0, 4, 1);
+  g.device.config_write(0x68, 1, 3);
+  EXPECT_EQ(g.timers.timers.begin()->second.deadline, g.clock.ns + (u64{0xfffff} << 5) * 1'000'000'000 / 33'000'000);
+  g.device.config_write(0x68, 1, 0);
+  EXPECT_EQ(g.device.config_read(0x68, 1), 3u) << "locked";
+}
+
+TEST(Watchdog, MayRunOnWithoutAnEnd) {
+  WatchdogGuest g;
+  g.device.config_write(0x60, 2, 0x24);
+  g.preload(1, 1);
+  g.device.config_write(0x68, 1, 6);
+  for (int n = 0; n < 10; ++n) g.wait_us(10);
+  EXPECT_EQ(g.over, 0u);
+  EXPECT_TRUE(g.timers.timers.begin()->second.armed);
+  EXPECT_EQ(g.device.config_read(0x60, 2), 0x24u);
+}
 
 TEST(Pci, FunctionsAreWhereTheyWerePluggedAndNothingElse) {
   World w;

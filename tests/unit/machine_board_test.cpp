@@ -89,6 +89,7 @@ struct FakeHost final : MachineHost {
   CallStatus mark_end(std::string_view) override { return CallStatus::Success; }
   void vcpu_input(u32) override {}
   void balloon_changed(u64) override {}
+  void watchdog_expired() override {}
   void guest_event(devices::GuestEvent) override {}
   void send_event() override {}
 };

@@ -969,6 +969,8 @@ TEST(QemuLine, ValuesOfWhatIsIgnoredMustBeRight) {
                            "-watchdog-action foo",
                            "-action reboot=foo",
                            "-action panic=foo",
+                           "-watchdog foo",
+                           "-device i6300esb,foo=1",
                            "-device pvpanic-pci,events=256",
                            "-device pvpanic-pci,foo=1",
                            "-device virtio-balloon-pci -device virtio-balloon-device",
@@ -993,14 +995,27 @@ TEST(QemuLine, ValuesOfWhatIsIgnoredMustBeRight) {
                            "-global foo",
                            "-global foo.bar"})
     EXPECT_NE(make(line).refused().find("expected"), std::string::npos) << line;
-  for (const char* line :
-       {"-accel tcg,thread=multi,tb-size=64", "-accel kvm -accel tcg", "-machine accel=kvm:tcg",
-        "-machine accel=foo:tcg", "-cpu cortex-a15,has_el3=off,pmu=on", "-cpu cortex-a15,", "-sandbox on,obsolete=deny",
-        "-boot order=dc,menu=on", "-name a,process=b", "-watchdog-action reset", "-audio none",
-        "-device virtio-balloon-pci,free-page-reporting=on,deflate-on-oom=on",
-        "-action panic=pause,shutdown=pause -device pvpanic-pci,events=3", "-device virtio-rng-pci,vectors=1",
-        "-device virtio-net-device,mq=on,bootindex=-1", "-run-with async-teardown=on", "-global foo.bar=1",
-        "-global virtio-net-pci.romfile=", "-d guest_errors,unimp"})
+  for (const char* line : {"-accel tcg,thread=multi,tb-size=64",
+                           "-accel kvm -accel tcg",
+                           "-machine accel=kvm:tcg",
+                           "-machine accel=foo:tcg",
+                           "-cpu cortex-a15,has_el3=off,pmu=on",
+                           "-cpu cortex-a15,",
+                           "-sandbox on,obsolete=deny",
+                           "-boot order=dc,menu=on",
+                           "-name a,process=b",
+                           "-watchdog-action reset",
+                           "-audio none",
+                           "-watchdog i6300esb -action watchdog=poweroff",
+                           "-device i6300esb",
+                           "-device virtio-balloon-pci,free-page-reporting=on,deflate-on-oom=on",
+                           "-action panic=pause,shutdown=pause -device pvpanic-pci,events=3",
+                           "-device virtio-rng-pci,vectors=1",
+                           "-device virtio-net-device,mq=on,bootindex=-1",
+                           "-run-with async-teardown=on",
+                           "-global foo.bar=1",
+                           "-global virtio-net-pci.romfile=",
+                           "-d guest_errors,unimp"})
     EXPECT_EQ(make(line).refused(), "") << line;
 }
 
