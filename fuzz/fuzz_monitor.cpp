@@ -13,6 +13,7 @@ namespace {
 
 struct Machine final : monitor::MachineControl {
   monitor::RunState now = monitor::RunState::Running;
+  std::optional<u64> left = 4096;
   monitor::RunState state() override { return now; }
   void stop() override { now = monitor::RunState::Paused; }
   Status cont() override {
@@ -26,6 +27,8 @@ struct Machine final : monitor::MachineControl {
   std::string name() override { return "n"; }
   std::string uuid() override { return "u"; }
   u64 memory() override { return 1; }
+  std::optional<u64> balloon() override { return left; }
+  void set_balloon(u64 bytes) override { left = bytes; }
   std::vector<monitor::CpuInfo> cpus() override { return {{0, 1}}; }
   std::vector<monitor::BlockInfo> blocks() override { return {{"d", "f", "raw", false, false, 512}}; }
   std::vector<monitor::ChardevInfo> chardevs_in_use() override { return {{"l", "f", true}}; }
