@@ -159,10 +159,13 @@ void HostResources::hurry(bool begin) {
 }
 
 void HostResources::give_up() {
+  {
+    const std::lock_guard guard(mutex_);
+    given_up_ = true;  // what is opened from here on sees it
+  }
   if (auto* const all = chardevs()) all->give_up();
   if (auto* const calls = semihosting()) calls->console().give_up();
   const std::lock_guard guard(mutex_);
-  given_up_ = true;
   for (const auto& dump : dumps_) dump->give_up();
 }
 

@@ -30,12 +30,12 @@ const std::string k_host_mac("\x52\x55\x0a\x00\x02\x02", 6);
 /// The network device, without rings: what it gives is sent at once, what comes is kept.
 class Guest final : public NetworkClient {
  public:
-  /// `lines`: what is at addresses of the guest's network: 10.0.2.100, 101, ..., port 7.
-  explicit Guest(const std::string& option = "user", std::vector<Chardev*> lines = {}) {
+  /// `lines`: what is at addresses of the guest's network from `line_ip` on (0: as libslirp chooses), port 7.
+  explicit Guest(const std::string& option = "user", std::vector<Chardev*> lines = {}, u32 line_ip = k_line_ip) {
     auto options = parse_network_option(option);
     if (!options) throw std::runtime_error(options.error().message);
     for (u32 n = 0; n < lines.size(); ++n)
-      options->network.guest_forwards.push_back({.address = k_line_ip + n, .port = k_line_port, .command = {}});
+      options->network.guest_forwards.push_back({.address = line_ip + n, .port = k_line_port, .command = {}});
     auto network = SlirpNetwork::create(options->network, lines);
     if (!network) throw std::runtime_error(network.error().message);
     network_ = *std::move(network);
@@ -792,6 +792,33 @@ TEST(NetworkLimits, ConnectionsToALineThatAreNeverAnsweredAreBounded) {
   for (u32 i = 0; i < 2000; ++i) guest.send(to_line(2000 + i, 1000, 0, k_syn));
   EXPECT_LE(resident_kib(), memory + 64 * 1024) << "2,000 connections would take 580 MB";
   EXPECT_TRUE(guest.connect(9000, k_line_port, k_patience, k_line_ip).flags & k_syn) << "the oldest make room";
+}
+
+TEST(NetworkLimits, ALineAtAnAddressThatLibslirpChoosesIsBoundedToo) {
+  auto options = parse_network_option("user,net=10.0.0.0/8,flows=8");
+  ASSERT_TRUE(options);
+  EXPECT_EQ(ipv4_text(options->network.host), "10.0.2.2") << "as in QEMU";
+  Guest guest("user,net=10.0.0.0/8,flows=8", {nullptr}, 0);
+  const u64 memory = resident_kib();
+  constexpr u32 k_chosen = 0x0a000204;
+  for (u32 i = 0; i < 500; ++i) guest.send(tcp(k_host_mac, 2000 + i, k_chosen, k_line_port, 1000, 0, k_syn));
+  EXPECT_LE(resident_kib(), memory + 32 * 1024) << "500 connections would take 145 MB";
+  EXPECT_TRUE(guest.connect(9000, k_line_port, k_patience, k_chosen).flags & k_syn);
+}
+
+// Connections to a line that the guest itself has reset, or never answered, leave room for others.
+TEST(NetworkLimits, AForwardedPortIsServedWhenTheGuestHasResetConnectionsToALine) {
+  for (const u8 end : {k_rst, u8{0}}) {
+    const u32 port = HostSocket(SOCK_STREAM).port;
+    Guest guest("user,flows=8,hostfwd=tcp:127.0.0.1:" + std::to_string(port) + "-:80", {nullptr});
+    guest.send(arp_request(k_host_ip));
+    for (u32 i = 0; i < 8; ++i) {
+      guest.send(to_line(2000 + i, 1000, 0, k_syn));
+      if (end) guest.send(to_line(2000 + i, 1001, 0, end));
+    }
+    const Fd connection = connect_to(port);
+    EXPECT_TRUE(guest.tcp_to(80).flags & k_syn) << u32{end};
+  }
 }
 
 TEST(NetworkLimits, OptionFlows) {

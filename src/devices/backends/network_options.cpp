@@ -131,9 +131,10 @@ bool set_network(UserNetworkOptions& options, std::string_view text) {
   if (!address || error != std::errc{} || at != end || bits < 8 || bits > 28) return false;
   options.netmask = ~u32{0} << (32 - bits);
   options.network = *address & options.netmask;
-  options.host = options.network | 2;
-  options.name_server = options.network | 3;
-  options.first_lease = options.network | 15;
+  const auto usual = [&](u32 host) { return options.network | (host & ~options.netmask); };  // QEMU's choice
+  options.host = usual(0x0202);
+  options.name_server = usual(0x0203);
+  options.first_lease = usual(0x020f);
   return true;
 }
 

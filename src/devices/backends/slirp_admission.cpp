@@ -119,7 +119,7 @@ bool SlirpNetwork::admit(const GuestPacket& p, std::size_t frame_bytes) {
     case GuestPacket::Kind::Tcp: {
       if ((p.flags & k_tcp_syn) && (frame_bytes > k_max_syn_frame || p.max_segment < k_min_max_segment)) return false;
       constexpr u8 k_all = k_tcp_syn | k_tcp_fin | k_tcp_rst | k_tcp_urg | k_tcp_ack;
-      if ((p.flags & k_all) != k_tcp_syn) return flows_.admit_segment(p, frame_bytes);
+      if ((p.flags & k_all) != k_tcp_syn) return admit_segment(p, frame_bytes);
       if (!admit_connection(p)) return false;
       if (is_forwarded(p)) flows_.asked(NetworkFlows::key_from_guest(p), p.seq + 1);
       return true;
@@ -144,11 +144,27 @@ bool SlirpNetwork::answers_echo(const IpAddress& address) const {
 /// Whether the packet is to an address of guestfwd=. libslirp agrees to such a connection by itself, and makes what is
 /// at its other end when the guest has answered.
 bool SlirpNetwork::is_forwarded(const GuestPacket& p) const {
-  constexpr u32 k_usual = 4;  // libslirp's choice of an address, in the guest's network
-  return std::ranges::any_of(options_.guest_forwards, [&](const GuestForward& f) {
-    return p.destination == IpAddress(f.address ? f.address : options_.network | k_usual) &&
-           p.destination_port == f.port;
-  });
+  return std::ranges::find(forwarded_, std::pair(p.destination, p.destination_port)) != forwarded_.end();
+}
+
+/// A guest's answer to a connection that libslirp agreed to by itself makes descriptors; without room it comes again.
+bool SlirpNetwork::admit_segment(const GuestPacket& p, std::size_t frame_bytes) {
+  const NetworkFlows::Key key = NetworkFlows::key_from_guest(p);
+  if (flows_.is_asked(key)) {
+    if (p.flags & k_tcp_rst)
+      flows_.forget_asked(key);
+    else if (descriptors_are_scarce())
+      return false;
+  }
+  return flows_.admit_segment(p, frame_bytes);
+}
+
+/// Of connections that the guest asked for and never answered the oldest goes when there is no room for another.
+void SlirpNetwork::make_room_of_asked() {
+  const auto oldest = flows_.oldest_asked();
+  if (!oldest || !flows_.streams_full()) return;
+  flows_.forget_asked(oldest->key);
+  reset_stream(*oldest);
 }
 
 bool SlirpNetwork::admit_connection(const GuestPacket& p) {
@@ -157,10 +173,7 @@ bool SlirpNetwork::admit_connection(const GuestPacket& p) {
   // What the guest may reach when it is restricted, libslirp looks for among addresses of IPv4 only.
   if (options_.restricted && !p.destination.is_ipv4()) return false;
   if (flows_.streams_full() || descriptors_are_scarce()) close_ended_streams();
-  if (const auto oldest = flows_.oldest_asked(); oldest && flows_.streams_full()) {
-    flows_.forget_asked(oldest->key);
-    reset_stream(*oldest);
-  }
+  make_room_of_asked();
   if (!flows_.streams_full() && !descriptors_are_scarce()) return true;
   if (flows_.streams_full())
     AV_LOG_ONCE(Warn, "network: the guest has flows=%u TCP connections, and gets no more until some end",
@@ -300,6 +313,7 @@ bool SlirpNetwork::accepts(int fd) {
 
 /// Whether libslirp may take a connection to a forwarded port; if not, those wait for a while.
 bool SlirpNetwork::take_connection() {
+  make_room_of_asked();
   if (!flows_.streams_full() && !descriptors_are_scarce()) return true;
   accept_again_ms_ = now_ms() + k_accept_pause_ms;
   return false;

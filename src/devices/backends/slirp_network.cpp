@@ -271,7 +271,10 @@ Status SlirpNetwork::forward(const GuestForward& f, std::span<Chardev* const> li
     give_programs_usual_signals();
     result = slirp_add_exec(slirp_, f.command.c_str(), &address, f.port);
   }
-  if (result == 0) return {};
+  if (result == 0) {
+    forwarded_.emplace_back(ntohl(address.s_addr), f.port);
+    return {};
+  }
   return Error{
       ErrorKind::BadArguments,
       fmt::format("guestfwd: expected an address of the network {}, mask {}, that neither the host nor another "

@@ -14,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -74,6 +75,8 @@ class SlirpNetwork final : public ThreadNetwork {
   // slirp_admission.cpp
   bool admit(const GuestPacket& p, std::size_t frame_bytes);
   bool admit_connection(const GuestPacket& p);
+  bool admit_segment(const GuestPacket& p, std::size_t frame_bytes);
+  void make_room_of_asked();
   bool is_forwarded(const GuestPacket& p) const;
   bool admit_datagram(const GuestPacket& p);
   bool is_dhcp(const GuestPacket& p) const;
@@ -97,10 +100,11 @@ class SlirpNetwork final : public ThreadNetwork {
   std::optional<NetworkFlows::Key> opening_;  ///< the flow of the packet that libslirp looks at now
   /// The guest's address of each version of IP that libslirp certainly knows the MAC of.
   std::optional<IpAddress> taught_, taught6_;
-  std::vector<HostForward> forwards_;              ///< those that are there now
-  std::unordered_map<int, bool> forward_accepts_;  ///< sockets of forwards that were looked at: whether they listen
-  u64 accept_again_ms_ = 0;                        ///< connections to forwarded ports wait until then; 0: they do not
-  u64 clock_ahead_ms_ = 0;                         ///< libslirp's clock, while it is to let go of idle flows
+  std::vector<std::pair<IpAddress, u16>> forwarded_;  ///< address and port of each guestfwd, as libslirp chose them
+  std::vector<HostForward> forwards_;                 ///< those that are there now
+  std::unordered_map<int, bool> forward_accepts_;     ///< sockets of forwards that were looked at: whether they listen
+  u64 accept_again_ms_ = 0;  ///< connections to forwarded ports wait until then; 0: they do not
+  u64 clock_ahead_ms_ = 0;   ///< libslirp's clock, while it is to let go of idle flows
   std::vector<std::unique_ptr<GuestLine>> guest_lines_;
   Slirp* slirp_ = nullptr;
   std::mutex changes_mutex_;  // guards what follows, up to takes_changes_
