@@ -32,6 +32,11 @@ constexpr OptionRow k_exec_options[] = {
 #include "cli/option_rows.inc"
 #undef OPTION_TABLE
 };
+constexpr OptionRow k_fetch_options[] = {
+#define OPTION_TABLE "cli/fetch_options.inc"
+#include "cli/option_rows.inc"
+#undef OPTION_TABLE
+};
 constexpr OptionRow k_calibrate_options[] = {
 #define OPTION_TABLE "cli/calibrate_options.inc"
 #include "cli/option_rows.inc"
@@ -52,6 +57,7 @@ std::span<const OptionRow> options_of(std::string_view command) {
   if (command == "run") return k_run_options;
   if (command == "exec") return k_exec_options;
   if (command == "stat") return k_stat_options;
+  if (command == "fetch") return k_fetch_options;
   if (command == "calibrate") return k_calibrate_options;
   if (command == "model") return k_model_options;
   if (command == "disasm") return k_disasm_options;
@@ -83,10 +89,12 @@ constexpr StatusRow k_exec_statuses[] = {
 #undef EXEC_STATUS
 };
 constexpr std::string_view k_exec_status =
-    "The status of armvisor exec is the command's, or 128 + N if signal N ended it. A command may end with one of the following, too.";
+    "The status of armvisor exec is the command's, or 128 + N if signal N ended it. A command may end with one of the "
+    "following, too.";
 
 constexpr std::string_view k_keys =
-    "On a terminal, Ctrl-A x ends the machine, Ctrl-A b sends a break, Ctrl-A Ctrl-A sends one Ctrl-A to the guest, and Ctrl-A h shows this.";
+    "On a terminal, Ctrl-A x ends the machine, Ctrl-A b sends a break, Ctrl-A Ctrl-A sends one Ctrl-A to the guest, "
+    "and Ctrl-A h shows this.";
 
 /// "--kernel,-k" as "-k, --kernel".
 std::string names_for_people(std::string_view names) {
@@ -175,7 +183,8 @@ std::string manual_page() {
     text += ".TP\n.B " + std::to_string(s.value) + "\n" + roff(s.meaning) + "\n";
   text +=
       ".SH EXAMPLES\n.nf\narmvisor run \\-k zImage \\-i initrd.img \\-a console=ttyAMA0 \\-d disk.img \\-n user\n"
-      "armvisor run \\-\\-firmware u\\-boot.bin\narmvisor exec ./debian\\-armhf \\-\\- uname \\-m\narmvisor disasm e3a00001 e12fff1e\n.fi\n";
+      "armvisor run \\-\\-firmware u\\-boot.bin\narmvisor exec ./debian\\-armhf \\-\\- uname \\-m\narmvisor disasm "
+      "e3a00001 e12fff1e\n.fi\n";
   return text;
 }
 

@@ -24,6 +24,15 @@ Fd own_folder(const Fd& above, const char* name) {
   return folder;
 }
 
+Fd own_cache(const char* name) {
+  const std::string caches = user_cache_directory();
+  if (caches.empty()) return {};
+  std::error_code error;
+  std::filesystem::create_directories(caches, error);
+  const Fd above(::open(caches.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return own_folder(own_folder(above, "armvisor"), name);
+}
+
 void use_now(int file) {
   const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
   (void)futimens(file, times);
@@ -44,15 +53,14 @@ CacheFolder::Unfinished::~Unfinished() {
 
 CacheFolder CacheFolder::open(const char* name, std::string prefix, Bounds bounds) {
   CacheFolder cache;
-  const std::string caches = user_cache_directory();
-  if (caches.empty()) return cache;
-  std::error_code error;
-  std::filesystem::create_directories(caches, error);
-  const Fd above(::open(caches.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  cache.folder_ = own_folder(own_folder(above, "armvisor"), name);
+  cache.folder_ = own_cache(name);
   cache.prefix_ = std::move(prefix);
   cache.bounds_ = bounds;
   return cache;
+}
+
+std::string own_cache_folder(const char* name) {
+  return own_cache(name) ? user_cache_directory() + "/armvisor/" + name : std::string();
 }
 
 std::string CacheFolder::path() const { return "/proc/self/fd/" + std::to_string(folder_.get()); }

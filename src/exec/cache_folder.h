@@ -17,6 +17,9 @@ namespace armvisor::exec {
 /// What tells a regular file's content from what it is at another time: device, inode, size, times; empty: it is none.
 std::string file_identity(int file);
 
+/// The path of such a folder, made if there is none; empty: nothing can be kept.
+std::string own_cache_folder(const char* name);
+
 class CacheFolder {
  public:
   struct Bounds {

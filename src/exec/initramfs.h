@@ -33,6 +33,11 @@ struct GuestSetup {
 };
 inline constexpr const char* k_system_tag = "system";
 
+/// All modules that one may load, by the name that modprobe has for them.
+inline constexpr const char* k_loaded_modules[] = {"virtio_mmio", "virtio_console", "9pnet_virtio",   "9p",   "overlay",
+                                                   "virtio_net",  "virtio_blk",     "crc32c_generic", "ext4", "xfs",
+                                                   "btrfs",       "squashfs",       "erofs",          "f2fs"};
+
 /// The agent, an ELF file.
 std::span<const u8> agent_image();
 

@@ -12,6 +12,7 @@
 #include "base/host_error.h"
 #include "base/input_file.h"
 #include "base/write_all.h"
+#include "exec/fetch_kernel.h"
 #include "exec/kernel_image.h"
 
 namespace armvisor::exec {
@@ -86,9 +87,16 @@ Result<Kernel> kernel_without_a_word(const Folder* system, const std::string& pa
     AV_TRY_ASSIGN(auto own, own_kernel(*system));
     if (own) return *std::move(own);
   }
+  if (const auto folder = fetched_kernel()) {
+    AV_TRY_ASSIGN(auto fetched, own_kernel(*folder));
+    if (fetched) {
+      fetched->fetched = true;
+      return *std::move(fetched);
+    }
+  }
   return bad("system " + path + ": expected a kernel boot/vmlinuz-VERSION with lib/modules/VERSION, found " +
-             (system ? "none; install one in it (linux-image-armmp), or name one with --kernel"
-                     : "a file system that only a kernel can read; name one with --kernel"));
+             (system ? "none" : "a file system that only a kernel can read") + "; get one for all systems by '" +
+             k_fetch_command + "', install one in it (linux-image-armmp), or name one with --kernel");
 }
 
 }  // namespace

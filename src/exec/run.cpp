@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/log.h"
 #include "devices/backends/terminal.h"
 #include "exec/console_log.h"
 #include "exec/initramfs.h"
@@ -229,6 +230,7 @@ namespace {
 Result<Outcome> run_prepared(const Request& request, System& system, Patience::Clock::time_point began) {
   AV_TRY_ASSIGN(CommandRequest command, complete_command(request, system));
   AV_TRY_ASSIGN(Kernel kernel, find_kernel(request.kernel, system.files ? &*system.files : nullptr, system.path));
+  if (kernel.fetched && request.show_console) say("kernel: that of " + kernel.modules->path() + ", which was fetched");
   AV_TRY(use_image(kernel));
   AV_TRY_ASSIGN(auto console, ConsoleLog::create(request.show_console ? STDERR_FILENO : -1));
   AV_TRY_ASSIGN(auto session, Session::create(std::move(command), {}));
