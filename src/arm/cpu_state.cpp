@@ -143,6 +143,7 @@ void set_fpscr(CpuState& s, u32 value) {
 CpuState reset_state(u32 index, u32 count, CpuModel model) {
   AV_ASSERT(index < count);
   CpuState s;
+  s.z = 1;  // flags are UNKNOWN after a reset (B1.9.1); in QEMU they are so
   s.cp15.sctlr = 0x00c50078;
   s.cp15.actlr = 0x00000040;  // SMP: the firmware that a kernel expects to have run has joined coherency
   s.cp15.mair0 = 0x00098aa4;  // PRRR and NMRR reset values of the Cortex-A15

@@ -112,6 +112,7 @@ Result<Image> load_image(const ImageArgument& argument, const ImageRoom& room) {
            "mode (EL2), which this machine does not have, and will stop without a word",
            argument.path.c_str());
   AV_TRY_ASSIGN(Image image, recognise(argument, file.take(), room));
+  image.elf = elf;
   AV_TRY(check_fits(image, argument.path, room));
   return image;
 }

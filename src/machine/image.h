@@ -25,6 +25,7 @@ struct Image {
   std::vector<Segment> segments;
   u32 entry = 0;  ///< bit 0: Thumb
   GuestPa end;    ///< first byte after the last segment
+  bool elf = false;
 };
 
 /// Where in RAM zImage goes, as QEMU does, and with QEMU a raw binary: clear of the first pages, and below where zImage

@@ -149,7 +149,7 @@ Result<BootPlan> plan_kernel(const BootConfig& config, const StopEvent* stop) {
   }
   AV_TRY_ASSIGN(plan.fdt, tree(config, fdt_config(config, initrd_at, initrd.size()), stop));
   plan.entry = image.entry;
-  plan.kernel_protocol = true;
+  plan.kernel_protocol = !(config.qemu_kernels && image.elf);  // in QEMU an ELF file is no Linux, and gets zeros
   plan.fdt_address = static_cast<u32>(fdt_at);
   plan.segments = std::move(image.segments);
   plan.segments.push_back(fdt_segment(fdt_at, plan.fdt));

@@ -95,6 +95,21 @@ void VcpuThread::wait_until_paused() {
   changed_.wait(lock, [this] { return !running_ || !paused_; });
 }
 
+void VcpuThread::begins_to_wait() {
+  {
+    const std::lock_guard guard(mutex_);
+    running_ = false;
+  }
+  changed_.notify_all();
+}
+
+/// The vCPU's state may be looked at until it is let go.
+void VcpuThread::waited() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return stop_ || !paused_; });
+  running_ = true;
+}
+
 void VcpuThread::resume() {
   {
     const std::lock_guard guard(mutex_);
@@ -218,6 +233,7 @@ void VcpuThread::main() {
     thread_id_ = static_cast<int>(::gettid());
   }
   changed_.notify_all();
+  WaitingOutside::set_listener(this);
   vcpu_.clock().attach();
   if (counts_delay_) delay_.begin();
   while (wait_for_power()) {

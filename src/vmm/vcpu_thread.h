@@ -7,6 +7,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/waiting_outside.h"
 #include "engine/engine.h"
 #include "machine/psci.h"
 #include "vmm/crash_watch.h"
@@ -14,7 +15,7 @@
 
 namespace armvisor::vmm {
 
-class VcpuThread {
+class VcpuThread final : private WaitingOutside::Listener {
  public:
   /// `on_crash` is called on the thread when the guest can run no further; `on_run` whenever it begins to run after a
   /// sleep; `on_difference` when its engine found one (--verify), after which it does not run any more; `on_debug` when
@@ -55,6 +56,10 @@ class VcpuThread {
   void end_wait();  ///< (any thread)
 
  private:
+  // WaitingOutside::Listener, on the thread, from within run(): no guest code runs meanwhile.
+  void begins_to_wait() override;
+  void waited() override;
+
   void main();
   bool wait_for_power();
   void wait_while_paused(std::unique_lock<std::mutex>& lock);

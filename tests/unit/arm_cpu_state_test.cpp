@@ -142,7 +142,7 @@ TEST(Fpscr, HoldsTheBitsThatThisCpuHas) {
 
 TEST(Reset, IsTheCortexA15sState) {
   const CpuState s = reset_state(2, 4);
-  EXPECT_EQ(cpsr(s), k_mode_svc | k_psr_a | k_psr_i | k_psr_f);
+  EXPECT_EQ(cpsr(s), 0x40000000 | k_mode_svc | k_psr_a | k_psr_i | k_psr_f) << "as in QEMU, with Z";
   EXPECT_EQ(s.r[15], 0u);
   EXPECT_EQ(s.cp15.sctlr, 0x00c50078u);
   EXPECT_EQ(s.cp15.mpidr, 0x80000002u);

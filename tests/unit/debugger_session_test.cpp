@@ -213,7 +213,7 @@ TEST_F(Gdb, RegistersAreReadAndWritten) {
   const std::string all = ask("g");
   EXPECT_EQ(all.size(), 17u * 8);
   EXPECT_EQ(all.substr(0, 8), "78563412");
-  EXPECT_EQ(all.substr(16 * 8), "d3010000");
+  EXPECT_EQ(all.substr(16 * 8), "d3010040");
   EXPECT_EQ(ask("p0"), "78563412");
   EXPECT_EQ(ask("p1d"), "0807060504030201");
   EXPECT_EQ(ask("p3b"), std::string(16, '0') + "0807060504030201") << "Q1";
@@ -230,7 +230,7 @@ TEST_F(Gdb, RegistersAreReadAndWritten) {
   EXPECT_EQ(ask("P19=35000060"), "OK") << "an invalid mode is not entered";
   EXPECT_EQ(arm::cpsr(s), 0x60000033u);
   EXPECT_EQ(ask("G" + all), "OK");
-  EXPECT_EQ(arm::cpsr(s), 0x1d3u);
+  EXPECT_EQ(arm::cpsr(s), 0x400001d3u);
   EXPECT_EQ(s.r[0], 0x12345678u);
   EXPECT_EQ(ask("G00"), "E22");
 }

@@ -224,6 +224,8 @@ TEST_F(Loader, PlacesKernelsAsQemuDoesWhereItIsAskedTo) {
   const auto above = plan_boot(config);
   ASSERT_TRUE(above) << above.error().message;
   EXPECT_EQ(above->fdt_address, k_ram_base.value) << "1 MiB below the program is free";
+  EXPECT_TRUE(raw->kernel_protocol);
+  EXPECT_FALSE(above->kernel_protocol) << "an ELF file starts with zeros in its registers";
   EXPECT_EQ(above->segments.back().bytes, Bytes(100, 2));
   EXPECT_GT(above->segments.back().pa.value, 0x40100000u);
   config.kernel = file("low", elf(0x400ff000, 0x400ff000, 0x400ff000, {1, 2, 3}, 100));

@@ -225,5 +225,30 @@ TEST_F(VcpuThreadTest, SamplesFindACrash) {
   EXPECT_TRUE(crashed_);
 }
 
+/// As in a device that is reset while the server of its disk does not answer.
+TEST_F(VcpuThreadTest, OneThatWaitsForSomebodyOutsideIsStoppedAtOnceAndGoesOnWhenItMay) {
+  std::promise<void> waits, answered, done;
+  vcpu_.then([&] {
+    {
+      const WaitingOutside waiting;
+      waits.set_value();
+      answered.get_future().wait();
+    }
+    done.set_value();
+    return Exit::Yield;
+  });
+  ASSERT_TRUE(thread_.start(true));
+  waits.get_future().wait();
+  thread_.pause();
+  thread_.wait_until_paused();
+  answered.set_value();
+  auto end = done.get_future();
+  thread_.wait_until_paused();
+  EXPECT_EQ(end.wait_for(0s), std::future_status::timeout) << "it runs on only when it is let go";
+  thread_.resume();
+  EXPECT_EQ(end.wait_for(10s), std::future_status::ready);
+  thread_.stop();
+}
+
 }  // namespace
 }  // namespace armvisor::vmm

@@ -24,15 +24,29 @@ void Chardev::detach() {
 }
 
 Status Chardev::log_to(Outlet::Target log) {
-  AV_TRY_ASSIGN(log_, Outlet::create(std::move(log), [this] { tell_writable(); }));
+  AV_TRY_ASSIGN(log_, Outlet::create(std::move(log), [this] {
+                  {
+                    const std::lock_guard lock(log_mutex_);
+                    if (!log_caught_up()) return;
+                  }
+                  tell_writable();
+                }));
   return {};
 }
 
 bool Chardev::offer(std::span<const u8> bytes) {
-  if (log_ && !log_->has_room(bytes.size())) return false;
+  if (!log_) return do_offer(bytes);
+  const std::lock_guard lock(log_mutex_);
+  if (!log_caught_up() || !log_->has_room(bytes.size())) return false;
   if (!do_offer(bytes)) return false;
-  if (log_) log_->offer(bytes);
+  if (!log_->offer(bytes)) log_behind_.assign(bytes.begin(), bytes.end());  // a writer has filled it meanwhile
   return true;
+}
+
+/// With log_mutex_.
+bool Chardev::log_caught_up() {
+  if (!log_behind_.empty() && (log_->offer(log_behind_) || log_->failed())) log_behind_.clear();
+  return log_behind_.empty();
 }
 
 void Chardev::write(std::span<const u8> bytes) {
@@ -48,7 +62,12 @@ void Chardev::give_up() {
 
 void Chardev::drain() {
   do_drain();
-  if (log_) log_->drain();
+  if (!log_) return;
+  {
+    const std::lock_guard lock(log_mutex_);
+    log_caught_up();
+  }
+  log_->drain();
 }
 
 std::size_t Chardev::give(std::span<const u8> bytes) {

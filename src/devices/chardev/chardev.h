@@ -107,7 +107,10 @@ class Chardev {
   bool attached_ = false, told_open_ = false;
   std::atomic<int> hurried_{0};
   std::atomic<bool> given_up_{false}, size_changed_{false};
-  std::unique_ptr<Outlet> log_;
+  bool log_caught_up();
+  std::mutex log_mutex_;         ///< held while output is offered to the line and to the log. Before the line's locks
+  std::vector<u8> log_behind_;   ///< what the line has and the log had no room for
+  std::unique_ptr<Outlet> log_;  ///< the last: its thread uses the others
 };
 
 /// Nobody is there: output is dropped.

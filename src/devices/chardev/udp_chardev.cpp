@@ -14,6 +14,14 @@ namespace {
 
 constexpr std::size_t k_most_sent = 32 * 1024, k_most_received = 65536;
 
+/// Until it was connected, anybody could send to it. No more than the kernel's buffer had room for.
+void drop_what_came_from_others(int socket) {
+  constexpr int k_most = 4096;
+  u8 byte = 0;
+  for (int n = 0; n < k_most; ++n)
+    if (::recv(socket, &byte, 1, MSG_DONTWAIT) < 0 && errno != ECONNREFUSED && errno != EINTR) return;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<UdpChardev>> UdpChardev::create(const std::string& option, const SocketAddress& remote,
@@ -25,6 +33,7 @@ Result<std::unique_ptr<UdpChardev>> UdpChardev::create(const std::string& option
   AV_TRY_ASSIGN(Fd socket, bind_socket(option, from, SOCK_DGRAM));
   if (::connect(socket.get(), to[0].get(), to[0].size) != 0)
     return host_error(option + ": expected to send to " + remote.text(), errno, "check the address");
+  drop_what_came_from_others(socket.get());
   AV_TRY_ASSIGN(WakeEvent wake, WakeEvent::create("console"));
   return std::unique_ptr<UdpChardev>(new UdpChardev(std::move(socket), std::move(wake)));
 }

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/thread.h"
+#include "base/waiting_outside.h"
 
 namespace armvisor::devices::virtio {
 
@@ -42,8 +43,15 @@ void QueueWorker::reset() {
   active_ = false;
   notified_ = 0;
   forgets_ = work_.forget != nullptr;
-  idle_.wait(lock, [this] { return !serving_; });
-  lock.unlock();
+  if (serving_) {
+    lock.unlock();
+    const WaitingOutside waiting;  // first of all: what it may wait for at its end is not under the lock
+    lock.lock();
+    idle_.wait(lock, [this] { return !serving_; });
+    lock.unlock();
+  } else {
+    lock.unlock();
+  }
   wake_.notify_one();
 }
 
