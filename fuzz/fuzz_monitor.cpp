@@ -36,10 +36,20 @@ struct Machine final : monitor::MachineControl {
   Status add_forward(const std::string&, const std::string&) override { return {}; }
   Status remove_forward(const std::string&, const std::string&) override { return {}; }
   std::string registers(u32) override { return "r\n"; }
-  Status read_memory(std::optional<u32>, u64 address, std::span<u8> out) override {
+  Status screendump(const std::string&) override { return Error{ErrorKind::BadArguments, "s"}; }
+  std::vector<monitor::PciDeviceInfo> pci() override {
+    monitor::PciDeviceInfo device;
+    device.regions = {{.index = 1, .size = 4096}};
+    return {device};
+  }
+  std::vector<devices::MappedRegion> memory_map() override { return {{0, 16, "m"}}; }
+  std::vector<monitor::ObjectInfo> objects() override {
+    return {{"/", "container"}, {"/machine", "m", {{"p", "bool", "true"}}}, {"/machine/x", "y"}};
+  }
+  std::vector<monitor::ObjectTypeInfo> object_types() override { return {{"object", ""}, {"loop", "loop"}}; }
+  std::size_t read_memory(std::optional<u32>, u64 address, std::span<u8> out) override {
     for (u8& byte : out) byte = static_cast<u8>(address >> 8);
-    if (address >> 40) return Error{ErrorKind::BadInput, "Cannot access memory"};
-    return {};
+    return address >> 40 ? out.size() / 2 : out.size();
   }
 };
 

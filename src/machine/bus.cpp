@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
+#include <thread>
 
 namespace armvisor::machine {
 namespace {
@@ -116,6 +118,52 @@ bool Bus::write(GuestPa pa, u32 size, u64 value) {
   bump(port.writes, 1);
   bump(port.ticks, measure::ticks() - start);
   return true;
+}
+
+namespace {
+/// False: somebody else has had it for long.
+bool lock_soon(std::mutex& mutex) {
+  constexpr int k_tries = 100;
+  for (int n = 0; n < k_tries; ++n) {
+    if (mutex.try_lock()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+}  // namespace
+
+bool Bus::peek(GuestPa pa, u32 size, u64& value) {
+  const Hit hit = find(pa, size);
+  if (!hit.port || !lock_soon(hit.port->mutex)) return false;
+  const std::lock_guard guard(hit.port->mutex, std::adopt_lock);
+  value = hit.port->device.mmio_read(hit.offset, size);
+  return true;
+}
+
+bool Bus::poke(GuestPa pa, u32 size, u64 value) {
+  const Hit hit = find(pa, size);
+  if (!hit.port || !lock_soon(hit.port->mutex)) return false;
+  const std::lock_guard guard(hit.port->mutex, std::adopt_lock);
+  hit.port->device.mmio_write(hit.offset, size, value);
+  return true;
+}
+
+namespace {
+/// What monitors call a device's region: flash is read like memory.
+const char* kind_of(const devices::MmioDevice& device) { return device.name() == "cfi-flash" ? "romd" : "i/o"; }
+}  // namespace
+
+std::vector<devices::MappedRegion> Bus::layout() const {
+  std::vector<devices::MappedRegion> all;
+  for (const Region& region : regions_) {
+    const devices::MmioDevice& device = region.port->device;
+    all.push_back({region.base, region.size, std::string(device.name()), kind_of(device)});
+    if (!region.window) continue;
+    for (const BusWindow::Placed& placed : region.window->placed())
+      all.push_back({placed.region.base.value, placed.region.size,
+                     std::string(static_cast<Port*>(placed.port)->device.name()), "i/o", 1});
+  }
+  return all;
 }
 
 std::vector<measure::DeviceSnapshot> Bus::stats() const {

@@ -13,6 +13,7 @@
 #include "base/types.h"
 #include "devices/device.h"
 #include "devices/device_tree.h"
+#include "devices/inspection.h"
 #include "devices/movable_region.h"
 #include "machine/bus_window.h"
 #include "measure/snapshot.h"
@@ -33,6 +34,13 @@ class Bus {
   /// False: nothing there, or the access leaves the region.
   bool read(GuestPa pa, u32 size, u64& value);
   bool write(GuestPa pa, u32 size, u64 value);
+
+  /// (any thread) Likewise, but gives up on a device that somebody has been inside for long: for monitors. It is in no
+  /// count.
+  bool peek(GuestPa pa, u32 size, u64& value);
+  bool poke(GuestPa pa, u32 size, u64 value);
+  /// (any thread) What lies where now, by addresses.
+  std::vector<devices::MappedRegion> layout() const;
 
   /// (any thread) Accesses by device; several of one name are numbered.
   std::vector<measure::DeviceSnapshot> stats() const;

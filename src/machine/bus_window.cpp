@@ -84,4 +84,12 @@ BusWindow::Found BusWindow::find(u64 pa, u32 size) const {
   }
 }
 
+std::vector<BusWindow::Placed> BusWindow::placed() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Placed> all;
+  for (std::size_t n = 0; n < count_; ++n)
+    all.push_back({{GuestPa(entries_[n].base.load()), entries_[n].size.load()}, entries_[n].port.load()});
+  return all;
+}
+
 }  // namespace armvisor::machine

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "base/types.h"
 #include "devices/device_tree.h"
@@ -25,6 +26,13 @@ class BusWindow {
   bool insert(const devices::Region& region, BusPort* port);
   void erase(u64 base);
 
+  struct Placed {
+    devices::Region region;
+    BusPort* port;
+  };
+  /// (any thread) All that is in it now, by addresses.
+  std::vector<Placed> placed() const;
+
   struct Found {
     BusPort* port = nullptr;  ///< null: nothing there
     u64 offset = 0;
@@ -42,7 +50,7 @@ class BusWindow {
   void set(std::size_t at, const devices::Region& region, BusPort* port);
 
   const devices::Region region_;
-  std::mutex mutex_;                  ///< of those who move regions
+  mutable std::mutex mutex_;          ///< of those who move regions
   std::atomic<u32> generation_{0};    ///< odd while the entries change
   std::unique_ptr<Entry[]> entries_;  ///< by base
   std::size_t room_ = 0;

@@ -9,10 +9,13 @@
 
 #include "devices/backends/disk_source.h"
 #include "devices/backends/network_options.h"
+#include "devices/backends/shared_memory.h"
 #include "devices/chardev/chardevs.h"
 #include "devices/ninep/share_options.h"
+#include "devices/pci/edu.h"
 #include "devices/pvpanic.h"
 #include "devices/virtio/balloon.h"
+#include "devices/virtio/gpu.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/scsi.h"
 
@@ -84,6 +87,17 @@ constexpr u32 balloon_pages(u64 ram, u64 bytes) {
   return static_cast<u32>((ram - std::min(bytes, ram)) >> k_page_bits);
 }
 
+/// QEMU's device for education, on PCI.
+struct EduSpec {
+  u64 dma_mask = devices::pci::Edu::k_usual_mask;
+};
+
+/// A screen that nobody looks at but monitors.
+struct GpuSpec : devices::virtio::GpuOptions {};
+
+/// Memory that is shared with others, on PCI (ivshmem).
+struct SharedMemorySpec : devices::SharedMemoryOptions {};
+
 /// Where a device is: in one of the board's slots of virtio-mmio, or on its PCI bus.
 struct Seat {
   enum class Bus : u8 { Mmio, Pci };
@@ -93,10 +107,14 @@ struct Seat {
   u32 function = 0;                 ///< 0 to 7
   bool multifunction = false;       ///< function 0 says that there are others
   devices::virtio::PciForm form{};  ///< of its registers
+  // For monitors:
+  std::string type{};  ///< what QEMU calls the device
+  std::string id{};    ///< what the line calls it; empty: nothing
+  bool named = false;  ///< by -device, and not the board's own
 };
 
 using DeviceSpec = std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec, ScsiSpec, ShareSpec, PvpanicSpec,
-                                BalloonSpec, WatchdogSpec>;
+                                BalloonSpec, WatchdogSpec, EduSpec, SharedMemorySpec, GpuSpec>;
 
 /// Calls `f` for each disk of `specs`, in the order in which a machine takes what was opened for them, until one fails.
 template <class F>

@@ -21,11 +21,11 @@ namespace armvisor::machine {
 
 struct BootConfig {
   const Board* board = &k_virt;
-  std::string kernel;    ///< FILE or FILE@ADDRESS, with qemu_kernels FILE; empty: none
-  std::string initrd;    ///< empty: none
+  std::string kernel;              ///< FILE or FILE@ADDRESS, with qemu_kernels FILE; empty: none
+  std::string initrd;              ///< empty: none
   std::vector<u8> initrd_bytes{};  ///< of a kernel, in place of the file; empty: none
-  std::string dtb;       ///< empty: generated
-  std::string firmware;  ///< for flash bank 0, which keeps nothing; empty: none
+  std::string dtb;                 ///< empty: generated
+  std::string firmware;            ///< for flash bank 0, which keeps nothing; empty: none
   /// By bank; without a path: none. Without a kernel the machine starts in the first, which then has to have one.
   std::vector<FlashSpec> flash{};
   /// With a kernel: what is in the first bank starts all the same, and is given kernel, initrd and command line as
@@ -33,7 +33,7 @@ struct BootConfig {
   bool kernel_for_firmware = false;
   std::optional<std::string> append;
   std::vector<LoadedFile> loaded{};  ///< beside what is booted
-  FirmwareOptions items{};  ///< of fw_cfg
+  FirmwareOptions items{};           ///< of fw_cfg
   /// Kernels are placed as QEMU places them: a file of no known format as if it were a zImage, and the device tree at
   /// the start of RAM if the kernel leaves it free.
   bool qemu_kernels = false;

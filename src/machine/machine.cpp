@@ -12,6 +12,7 @@
 #include "devices/backends/slirp_network.h"
 #include "devices/ethernet/e1000.h"
 #include "devices/i6300esb.h"
+#include "devices/pci/ivshmem.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
@@ -199,6 +200,7 @@ Status Machine::add_pci(const Placement& placement) {
       .add_region = [this](u64 size, devices::MmioDevice& device) -> devices::MovableRegion& {
         return bus_.add_movable(size, device);
       }});
+  pci_config_ = config.base;
   AV_TRY(bus_.add(config, *pci_));
   AV_TRY(bus_.add_window(memory, pci_memory_));
   AV_TRY(bus_.add_window(ports, pci_ports_));
@@ -304,6 +306,29 @@ void Machine::set_balloon(u64 bytes) {
   if (balloon_) balloon_->ask_for(balloon_pages(ram_.size(), bytes));
 }
 
+Machine::MadeDevice Machine::make_device(const EduSpec& spec) {
+  return MadeDevice(MakeFunction([this, mask = spec.dma_mask](const devices::pci::Wires& wires) {
+    return std::make_unique<devices::pci::Edu>(ram_, wires, mask);
+  }));
+}
+
+Machine::MadeDevice Machine::make_device(const SharedMemorySpec&) {
+  if (memories_ == world_.memories.size()) return Error{ErrorKind::Internal, "a machine was given too little memory"};
+  return MadeDevice(MakeFunction([memory = world_.memories[memories_++]](const devices::pci::Wires& wires) {
+    return std::make_unique<devices::pci::Ivshmem>(memory, wires);
+  }));
+}
+
+Machine::MadeDevice Machine::make_device(const GpuSpec& spec) {
+  AV_TRY_ASSIGN(auto device, devices::virtio::Gpu::create(spec));
+  if (!gpu_) gpu_ = device.get();
+  return MadeDevice(std::move(device));
+}
+
+std::optional<devices::virtio::Picture> Machine::picture() const {
+  return gpu_ ? std::optional(gpu_->picture()) : std::nullopt;
+}
+
 Status Machine::add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device) {
   using devices::virtio::MmioVersion;
   const devices::Site site = slots.site(slot);
@@ -327,6 +352,8 @@ Status Machine::add_function(const Seat& seat, Made made) {
   } else if (made.pvpanic) {
     function = std::make_unique<devices::Pvpanic>(
         wires.intx, made.pvpanic->events, [this](devices::GuestEvent event) { world_.host.guest_event(event); });
+  } else if (made.function) {
+    function = made.function(wires);
   } else {
     AV_TRY_ASSIGN(function,
                   devices::e1000::Controller::create(std::move(made.card.network), made.card.mac, ram_, wires.intx));

@@ -17,6 +17,7 @@
 #include "devices/fw_cfg.h"
 #include "devices/gic.h"
 #include "devices/gic_v2m.h"
+#include "devices/inspection.h"
 #include "devices/io_options.h"
 #include "devices/pci/host_bridge.h"
 #include "devices/pl011.h"
@@ -89,6 +90,7 @@ struct MachineWorld {
   MachineLines lines = {};
   Semihosting* semihosting = nullptr;                                          ///< null: there is none
   std::span<const std::shared_ptr<devices::ninep::SharedFolder>> shares = {};  ///< for each ShareSpec, in their order
+  std::span<const std::shared_ptr<devices::SharedMemory>> memories = {};       ///< likewise, for each SharedMemorySpec
 };
 
 class Machine final : private engine::MachinePort, private devices::pci::MessageSink {
@@ -117,6 +119,11 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   }
   /// (any thread) A timer of a vCPU's will raise its interrupt.
   bool timer_armed(u32 vcpu) { return timers_[vcpu]->physical.armed() || timers_[vcpu]->virtual_.armed(); }
+  /// (any thread) What is on the PCI bus, and in physical memory. What a vCPU is stuck in is left out.
+  std::vector<devices::PciFunctionInfo> pci_functions();
+  std::vector<devices::MappedRegion> memory_map() const;
+  /// (any thread) What the first screen shows; nothing: there is none.
+  std::optional<devices::virtio::Picture> picture() const;
   /// (any thread) Nothing on a board without the key.
   void press_power_key() {
     if (power_key_) power_key_->press();
@@ -155,7 +162,8 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
     std::unique_ptr<devices::NetworkBackend> network;
     devices::MacAddress mac{};
   };
-  /// One of the four.
+  using MakeFunction = std::function<std::unique_ptr<devices::pci::Function>(const devices::pci::Wires&)>;
+  /// One of the five.
   struct Made {
     template <class Device>
     requires std::is_base_of_v<devices::virtio::Device, Device> Made(std::unique_ptr<Device> d)
@@ -163,10 +171,12 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
     Made(Card c) : card(std::move(c)) {}
     Made(const PvpanicSpec& spec) : pvpanic(spec) {}
     Made(const WatchdogSpec& spec) : watchdog(spec) {}
+    Made(MakeFunction f) : function(std::move(f)) {}
     std::unique_ptr<devices::virtio::Device> device;
     Card card{};
     std::optional<PvpanicSpec> pvpanic{};
     std::optional<WatchdogSpec> watchdog{};
+    MakeFunction function{};  ///< another function of PCI
   };
   using MadeDevice = Result<Made>;
   MadeDevice make_device(const DiskSpec& spec);
@@ -178,6 +188,9 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   MadeDevice make_device(const BalloonSpec& spec);
   MadeDevice make_device(const PvpanicSpec& spec) { return MadeDevice(Made(spec)); }
   MadeDevice make_device(const WatchdogSpec& spec) { return MadeDevice(Made(spec)); }
+  MadeDevice make_device(const EduSpec& spec);
+  MadeDevice make_device(const SharedMemorySpec& spec);
+  MadeDevice make_device(const GpuSpec& spec);
   Status add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device);
   Status add_function(const Seat& seat, Made made);
   Status start(const BootPlan& plan, const BootConfig& config);
@@ -211,6 +224,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   EmptyVirtioSlots empty_slots_;
   devices::pci::EmptyWindow pci_memory_{"pci-memory"}, pci_ports_{"pci-ports"}, pci_high_{"pci-high-memory"};
   std::unique_ptr<devices::pci::HostBridge> pci_;
+  GuestPa pci_config_;  ///< where the configuration spaces begin
   std::vector<std::unique_ptr<Timers>> timers_;
   std::unique_ptr<devices::Pl011> uart_, second_uart_;
   std::unique_ptr<devices::Pl031> rtc_;
@@ -221,9 +235,11 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   std::vector<std::unique_ptr<devices::virtio::MmioTransport>> transports_;
   std::vector<std::unique_ptr<devices::pci::Function>> functions_;
   std::vector<Made> devices_;  ///< without a place yet
-  u32 networks_ = 0, disks_ = 0, ports_ = 0, links_ = 0, dumps_ = 0, shares_ = 0, forwards_ = 0;  ///< made so far
+  u32 networks_ = 0, disks_ = 0, ports_ = 0, links_ = 0, dumps_ = 0, shares_ = 0, forwards_ = 0,
+      memories_ = 0;  ///< made so far
   std::vector<devices::SlirpNetwork*> user_networks_;
   devices::virtio::Balloon* balloon_ = nullptr;
+  devices::virtio::Gpu* gpu_ = nullptr;  ///< the first; null: there is none
 };
 
 }  // namespace armvisor::machine

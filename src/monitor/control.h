@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "devices/inspection.h"
 
 namespace armvisor::monitor {
 
@@ -36,6 +37,24 @@ struct NetworkInfo {
   std::string card, id;      ///< of the card and of its network
   std::string kind, detail;  ///< of the network: "user", "net=10.0.2.0,restrict=off"
   std::string mac;
+};
+
+struct PciDeviceInfo : devices::PciFunctionInfo {
+  std::string id{};  ///< what the command line calls it
+};
+
+/// An object of the machine, as QEMU's tree of objects has it.
+struct ObjectInfo {
+  struct Property {
+    std::string name, type;
+    std::string value;  ///< JSON
+  };
+  std::string path, type;
+  std::vector<Property> properties{};
+};
+
+struct ObjectTypeInfo {
+  std::string name, parent;  ///< parent: empty for the outermost
 };
 
 /// Whose behaviour is followed, and what package says so.
@@ -67,10 +86,16 @@ class MachineControl {
   /// "tcp:ADDRESS:PORT-ADDRESS:PORT", or without the second half, on the user network of that id; empty: the first.
   virtual Status add_forward(const std::string& network, const std::string& forward) = 0;
   virtual Status remove_forward(const std::string& network, const std::string& forward) = 0;
+  virtual std::vector<PciDeviceInfo> pci() = 0;
+  virtual std::vector<devices::MappedRegion> memory_map() = 0;  ///< by addresses
+  virtual Status screendump(const std::string& path) = 0;       ///< what the screen shows, as a file
+  virtual std::vector<ObjectInfo> objects() = 0;
+  virtual std::vector<ObjectTypeInfo> object_types() = 0;
   /// A vCPU's, as QEMU's "info registers" has them.
   virtual std::string registers(u32 cpu) = 0;
   /// By the translation tables that a vCPU has in force, or without one by physical addresses; devices are read, too.
-  virtual Status read_memory(std::optional<u32> cpu, u64 address, std::span<u8> out) = 0;
+  /// How many bytes could be read, in pages from the start: vCPUs are stopped once for all of them.
+  virtual std::size_t read_memory(std::optional<u32> cpu, u64 address, std::span<u8> out) = 0;
 
  protected:
   ~MachineControl() = default;

@@ -1,11 +1,15 @@
 #include "monitor/hmp.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <string_view>
 #include <utility>
 
 #include "monitor/memory_dump.h"
+#include "monitor/objects.h"
+#include "monitor/pci_classes.h"
 
 namespace armvisor::monitor {
 namespace {
@@ -100,6 +104,46 @@ std::string info_network(MachineControl& m, const Words&) {
   return text;
 }
 
+std::string info_mtree(MachineControl& m, const Words&) {
+  std::string text = "address-space: memory\n  0000000000000000-ffffffffffffffff (prio 0, i/o): system\n";
+  for (const devices::MappedRegion& r : m.memory_map())
+    text += fmt::format("{}{:016x}-{:016x} (prio {}, {}): {}\n", std::string(2 * (2 + r.depth), ' '), r.base,
+                        r.base + r.size - 1, r.depth, r.kind, r.name);
+  return text + "\n";
+}
+
+std::string region_text(const PciDeviceInfo::Region& r) {
+  const std::string kind =
+      r.io ? "I/O" : fmt::format("{} bit{} memory", r.wide ? 64 : 32, r.prefetchable ? " prefetchable" : "");
+  const int digits = r.io ? 4 : 8;
+  const std::string place =
+      r.address ? fmt::format("at 0x{:0{}x} [0x{:0{}x}].", *r.address, digits, *r.address + r.size - 1, digits)
+                : "(not mapped)";
+  return fmt::format("      BAR{}: {} {}\n", r.index, kind, place);
+}
+
+std::string info_pci(MachineControl& m, const Words&) {
+  std::string text;
+  for (const PciDeviceInfo& d : m.pci()) {
+    const char* const name = pci_class_name(d.device_class);
+    text += fmt::format("  Bus {:2}, device {:3}, function {}:\n    {}: PCI device {:04x}:{:04x}\n", d.bus, d.slot,
+                        d.function, name ? name : fmt::format("Class {:04}", d.device_class), d.vendor, d.device);
+    if (d.subsystem_vendor || d.subsystem)
+      text += fmt::format("      PCI subsystem {:04x}:{:04x}\n", d.subsystem_vendor, d.subsystem);
+    if (d.pin) text += fmt::format("      IRQ {}, pin {:c}\n", d.line, static_cast<char>('A' + d.pin - 1));
+    for (const PciDeviceInfo::Region& r : d.regions) text += region_text(r);
+    text += "      id \"" + d.id + "\"\n";
+  }
+  return text.empty() ? "No PCI devices\n" : text;
+}
+
+/// QEMU's GIC says nothing either.
+std::string info_pic(MachineControl&, const Words&) { return {}; }
+
+std::string info_qom_tree(MachineControl& m, const Words& words) {
+  return object_tree(m.objects(), words.empty() ? "/machine" : words[0]);
+}
+
 std::string info_registers(MachineControl& m, const Words& words) {
   const bool all = !words.empty() && words[0] == "-a";
   u32 wanted = words.cpu;
@@ -192,6 +236,12 @@ std::string run_balloon(MachineControl& m, const Words& words) {
 
 std::string run_x(MachineControl& m, const Words& words) { return dump_memory(m, words.cpu, words); }
 std::string run_xp(MachineControl& m, const Words& words) { return dump_memory(m, std::nullopt, words); }
+
+std::string run_screendump(MachineControl& m, const Words& words) {
+  if (words.size() != 1) return "screendump: expected the name of a file\n";
+  const Status done = m.screendump(words[0]);
+  return done ? "" : "Error: " + error_text(done);
+}
 
 using Forward = Status (MachineControl::*)(const std::string&, const std::string&);
 

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
+#include <vector>
 
 namespace armvisor::monitor {
 namespace {
@@ -83,13 +83,15 @@ std::string dump_memory(MachineControl& machine, std::optional<u32> cpu, const s
   if (words.size() != (has_form ? 2u : 1u)) return "unexpected end of expression" + hint;
   const auto address = parse_address(words.back());
   if (!address) return name + ": expected the number of an address, found '" + words.back() + "'" + hint;
+  // All at once: vCPUs are stopped for it.
+  std::vector<u8> memory(form->count * form->size);
+  memory.resize(machine.read_memory(cpu, *address, memory));
   std::string text;
   for (u64 n = 0; n < form->count;) {
     const u64 items = std::min<u64>(form->count - n, form->on_a_line()), at = *address + n * form->size;
     text += cpu ? fmt::format("{:08x}:", at & 0xffff'ffff) : fmt::format("{:016x}:", at);
-    std::array<u8, 16> bytes{};
-    if (!machine.read_memory(cpu, at, std::span(bytes).first(items * form->size)))
-      return text + " Cannot access memory\n";
+    if ((n + items) * form->size > memory.size()) return text + " Cannot access memory\n";
+    const std::span<const u8> bytes = std::span(memory).subspan(n * form->size, items * form->size);
     for (u64 k = 0; k < items; ++k) {
       u64 value = 0;
       for (u32 b = form->size; b-- > 0;) value = value << 8 | bytes[k * form->size + b];

@@ -8,6 +8,9 @@
 
 #include "base/platform.h"
 #include "monitor/hmp.h"
+#include "monitor/objects.h"
+#include "monitor/pci_classes.h"
+#include "monitor/schema.h"
 
 namespace armvisor::monitor {
 namespace {
@@ -15,6 +18,7 @@ namespace {
 constexpr const char* k_generic = "GenericError";
 constexpr const char* k_not_found = "CommandNotFound";
 constexpr const char* k_no_balloon = "No balloon device has been activated";  // of a class of its own, DeviceNotActive
+constexpr const char* k_no_device = "DeviceNotFound";
 
 void write_json(const Json& value, bool pretty, int depth, std::string& out) {
   if (!value.is_structured()) {
@@ -42,14 +46,65 @@ Json version_json(const VersionInfo& v) {
 
 Error generic(std::string text) { return {ErrorKind::BadArguments, std::move(text)}; }
 
-/// `known`: names with spaces between them.
+/// `known`: as qmp_commands.inc has them. Those of the plain types are checked; of others the command looks.
 Status check_arguments(const Json& arguments, std::string_view known) {
+  std::size_t found = 0;
+  for (const auto part : known | std::views::split(' ')) {
+    const std::string_view word(part.begin(), part.end());
+    if (word.empty()) continue;
+    const std::size_t colon = word.find(':');
+    const bool optional = word[colon - 1] == '?';
+    const std::string name(word.substr(0, colon - optional));
+    const std::string_view type = word.substr(colon + 1);
+    const auto value = arguments.find(name);
+    if (value == arguments.end()) {
+      if (!optional) return generic("Parameter '" + name + "' is missing");
+      continue;
+    }
+    ++found;
+    const auto expect = [&](bool is, const char* what) -> Status {
+      if (is) return {};
+      return generic("Invalid parameter type for '" + name + "', expected: " + what);
+    };
+    if (type == "str") AV_TRY(expect(value->is_string(), "string"));
+    if (type == "int") AV_TRY(expect(value->is_number_integer(), "integer"));
+    if (type == "bool") AV_TRY(expect(value->is_boolean(), "boolean"));
+  }
+  if (found == arguments.size()) return {};
   for (const auto& [key, value] : arguments.items()) {
-    const auto is_key = [&name = key](const auto& word) { return std::string_view(word.begin(), word.end()) == name; };
+    const auto is_key = [&name = key](const auto& part) {
+      const std::string_view word(part.begin(), part.end());
+      return word.starts_with(name) &&
+             (word.substr(name.size()).starts_with(':') || word.substr(name.size()).starts_with("?:"));
+    };
     if (!std::ranges::any_of(known | std::views::split(' '), is_key))
       return generic("Parameter '" + key + "' is unexpected");
   }
   return {};
+}
+
+Json pci_json(const PciDeviceInfo& d) {
+  Json j{{"bus", d.bus}, {"slot", d.slot}, {"function", d.function}, {"class_info", {{"class", d.device_class}}}};
+  if (const char* const name = pci_class_name(d.device_class)) j["class_info"]["desc"] = name;
+  j["id"] = {
+      {"device", d.device}, {"vendor", d.vendor}, {"subsystem", d.subsystem}, {"subsystem-vendor", d.subsystem_vendor}};
+  if (d.pin) j["irq"] = d.line;
+  j["irq_pin"] = d.pin;
+  j["qdev_id"] = d.id;
+  j["regions"] = Json::array();
+  for (const PciDeviceInfo::Region& r : d.regions) {
+    Json region{{"bar", r.index}, {"size", r.size}, {"type", r.io ? "io" : "memory"}};
+    if (r.address)
+      region["address"] = *r.address;
+    else
+      region["address"] = -1;
+    if (!r.io) {
+      region["prefetch"] = r.prefetchable;
+      region["mem_type_64"] = r.wide;
+    }
+    j["regions"].push_back(std::move(region));
+  }
+  return j;
 }
 
 constexpr std::string_view k_negotiation = "qmp_capabilities";
@@ -57,12 +112,14 @@ constexpr std::string_view k_negotiation = "qmp_capabilities";
 /// What is said of a command that is not here; nothing: it is.
 std::optional<std::string> why_not_here(const std::string& name) {
   constexpr std::pair<std::string_view, std::string_view> k_commands[] = {
-#define QMP(name, function, arguments) {name, {}},
-#define CONSTANT(name, answer) {name, {}},
+#define QMP(name, function, arguments, returns) {name, {}},
+#define CONSTANT(name, answer, returns) {name, {}},
+#define EVENT(name, data)
 #define NOT_HERE(name, why) {name, why},
 #include "monitor/qmp_commands.inc"
 #undef QMP
 #undef CONSTANT
+#undef EVENT
 #undef NOT_HERE
   };
   const auto row = std::ranges::find(k_commands, std::string_view(name), [](const auto& r) { return r.first; });
@@ -177,7 +234,9 @@ void QmpSession::execute(const Json& command) {
   auto result = run(name, command.value("arguments", Json::object()));
   if (!result) {
     const std::string& why = result.error().message;
-    return say_error(why == k_no_balloon ? "DeviceNotActive" : k_generic, why, id);
+    // Only an object that is not there is wrong input of a command that is sound.
+    const bool no_object = result.error().kind == ErrorKind::BadInput;
+    return say_error(why == k_no_balloon ? "DeviceNotActive" : no_object ? k_no_device : k_generic, why, id);
   }
   Json j{{"return", *std::move(result)}};
   if (id) j["id"] = *id;
@@ -192,12 +251,14 @@ Result<Json> QmpSession::run(std::string_view name, const Json& arguments) {
     std::string_view arguments, answer;
   };
   static constexpr Row k_commands[] = {
-#define QMP(name, function, arguments) {name, &QmpSession::function, arguments, {}},
-#define CONSTANT(name, answer) {name, nullptr, {}, answer},
+#define QMP(name, function, arguments, returns) {name, &QmpSession::function, arguments, {}},
+#define CONSTANT(name, answer, returns) {name, nullptr, {}, answer},
+#define EVENT(name, data)
 #define NOT_HERE(name, why)
 #include "monitor/qmp_commands.inc"
 #undef QMP
 #undef CONSTANT
+#undef EVENT
 #undef NOT_HERE
   };
   const auto row = std::ranges::find(k_commands, name, &Row::name);
@@ -221,12 +282,14 @@ Result<Json> QmpSession::query_version(const Json&) { return version_json(machin
 
 Result<Json> QmpSession::query_commands(const Json&) {
   Json all = Json::array();
-#define QMP(name, function, arguments) all.push_back({{"name", name}});
-#define CONSTANT(name, answer) all.push_back({{"name", name}});
+#define QMP(name, function, arguments, returns) all.push_back({{"name", name}});
+#define CONSTANT(name, answer, returns) all.push_back({{"name", name}});
+#define EVENT(name, data)
 #define NOT_HERE(name, why)
 #include "monitor/qmp_commands.inc"
 #undef QMP
 #undef CONSTANT
+#undef EVENT
 #undef NOT_HERE
   return all;
 }
@@ -248,10 +311,14 @@ Result<Json> QmpSession::query_kvm(const Json&) { return Json{{"enabled", false}
 Result<Json> QmpSession::query_target(const Json&) { return Json{{"arch", "arm"}}; }
 
 Result<Json> QmpSession::query_machines(const Json&) {
-  const Json virt{{"hotpluggable-cpus", false},       {"name", "virt"},
-                  {"numa-mem-supported", false},      {"default-cpu-type", "cortex-a15-arm-cpu"},
-                  {"cpu-max", k_max_vcpus},           {"deprecated", false},
-                  {"default-ram-id", "mach-virt.ram"}};
+  const Json virt{{"hotpluggable-cpus", false},
+                  {"name", "virt"},
+                  {"numa-mem-supported", false},
+                  {"default-cpu-type", "cortex-a15-arm-cpu"},
+                  {"cpu-max", k_max_vcpus},
+                  {"deprecated", false},
+                  {"default-ram-id", "mach-virt.ram"},
+                  {"acpi", false}};
   return Json::array({virt});
 }
 
@@ -301,11 +368,65 @@ Result<Json> QmpSession::query_balloon(const Json&) {
 
 Result<Json> QmpSession::balloon(const Json& arguments) {
   const auto value = arguments.find("value");
-  if (value == arguments.end()) return generic("Parameter 'value' is missing");
-  if (!value->is_number_integer()) return generic("Invalid parameter type for 'value', expected: integer");
   if (!machine_.balloon()) return generic(k_no_balloon);
   if (!value->is_number_unsigned() || *value == 0) return generic("Parameter 'value' expects a size");
   machine_.set_balloon(value->get<u64>());
+  return Json::object();
+}
+
+Result<Json> QmpSession::query_hotpluggable_cpus(const Json&) {
+  return generic("machine does not support hot-plugging CPUs");
+}
+
+Result<Json> QmpSession::query_pci(const Json&) {
+  Json buses = Json::array();
+  for (const PciDeviceInfo& device : machine_.pci()) {
+    if (buses.empty() || buses.back()["bus"] != device.bus)
+      buses.push_back({{"bus", device.bus}, {"devices", Json::array()}});
+    buses.back()["devices"].push_back(pci_json(device));
+  }
+  return buses;
+}
+
+Result<Json> QmpSession::query_qmp_schema(const Json&) { return qmp_schema(); }
+
+Result<Json> QmpSession::qom_list(const Json& arguments) {
+  return list_object(machine_.objects(), arguments["path"].get<std::string>());
+}
+
+Result<Json> QmpSession::qom_get(const Json& arguments) {
+  return get_property(machine_.objects(), arguments["path"].get<std::string>(),
+                      arguments["property"].get<std::string>());
+}
+
+/// `implements`: those of a type and of what is derived from it.
+Result<Json> QmpSession::qom_list_types(const Json& arguments) {
+  const std::vector<ObjectTypeInfo> types = machine_.object_types();
+  const std::string wanted = arguments.value("implements", "object");
+  const auto implements = [&](std::string name) {
+    for (std::size_t steps = 0; steps <= types.size(); ++steps) {
+      if (name == wanted || wanted == "object") return true;
+      const auto row = std::ranges::find(types, name, &ObjectTypeInfo::name);
+      if (row == types.end() || row->parent.empty()) return false;
+      name = row->parent;
+    }
+    return false;
+  };
+  Json all = Json::array();
+  for (const ObjectTypeInfo& type : types) {
+    if (!implements(type.name)) continue;
+    all.push_back({{"name", type.name}});
+    if (!type.parent.empty()) all.back()["parent"] = type.parent;
+  }
+  return all;
+}
+
+/// As portable pixmaps only. There is one screen, whose device is not asked for by its name here.
+Result<Json> QmpSession::screendump(const Json& arguments) {
+  if (const std::string format = arguments.value("format", "ppm"); format != "ppm")
+    return generic("Parameter 'format' does not accept value '" + format + "'");
+  if (arguments.value("head", 0) != 0) return generic("Invalid head (out of range)");
+  AV_TRY(machine_.screendump(arguments["filename"].get<std::string>()));
   return Json::object();
 }
 
@@ -336,11 +457,8 @@ Result<Json> QmpSession::quit(const Json&) {
 
 Result<Json> QmpSession::human_monitor_command(const Json& arguments) {
   const auto line = arguments.find("command-line");
-  if (line == arguments.end()) return generic("Parameter 'command-line' is missing");
-  if (!line->is_string()) return generic("Invalid parameter type for 'command-line', expected: string");
   u32 cpu = 0;
   if (const auto index = arguments.find("cpu-index"); index != arguments.end()) {
-    if (!index->is_number_integer()) return generic("Invalid parameter type for 'cpu-index', expected: integer");
     if (!index->is_number_unsigned() || index->get<u64>() >= machine_.cpus().size())
       return generic("Parameter 'cpu-index' expects a CPU number");
     cpu = index->get<u32>();

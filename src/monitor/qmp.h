@@ -32,12 +32,14 @@ class QmpSession final : public Session {
   Status check(const Json& command) const;
   Result<Json> run(std::string_view name, const Json& arguments);
 
-#define QMP(name, function, arguments_there_may_be) Result<Json> function(const Json& arguments);
-#define CONSTANT(name, answer)
+#define QMP(name, function, arguments_there_may_be, returns) Result<Json> function(const Json& arguments);
+#define CONSTANT(name, answer, returns)
+#define EVENT(name, data)
 #define NOT_HERE(name, why)
 #include "monitor/qmp_commands.inc"
 #undef QMP
 #undef CONSTANT
+#undef EVENT
 #undef NOT_HERE
 
   MachineControl& machine_;

@@ -21,9 +21,12 @@ enum class DeviceKind : u8 {
   Share,    ///< a folder of the host's
   Balloon,  ///< takes memory that the guest does not need
   Watchdog,
-  Panic,   ///< tells of a guest that panicked
-  Loader,  ///< puts something into memory
-  Idle,    ///< does nothing here that a guest could miss
+  Panic,         ///< tells of a guest that panicked
+  Gpu,           ///< a screen
+  Edu,           ///< QEMU's device for education
+  SharedMemory,  ///< of a memory-backend-... object
+  Loader,        ///< puts something into memory
+  Idle,          ///< does nothing here that a guest could miss
   Input,
   Graphics,
   Missing,

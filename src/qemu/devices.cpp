@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "devices/virtio/console.h"
 #include "qemu/boot_order.h"
@@ -27,6 +28,7 @@ class Adder {
   using Place = Result<machine::Seat>;
   /// False, with an outcome: there is no place for it.
   bool add(const Given& given, const std::string& what, const Place& place, machine::DeviceSpec spec);
+  void name(machine::Seat& seat) const;
   void add_card(const Nic& nic, const Place& place);
   bool take_ends(Netdev& netdev);
   void add_dumps(const Netdev& netdev, machine::NetworkSpec& spec);
@@ -43,6 +45,9 @@ class Adder {
   void add_share(Device& device, const DeviceRow& row);
   void add_balloon(Device& device, const DeviceRow& row);
   void add_pvpanic(Device& device, const DeviceRow& row);
+  void add_gpu(Device& device, const DeviceRow& row);
+  void add_edu(Device& device, const DeviceRow& row);
+  void add_shared_memory(Device& device, const DeviceRow& row);
   void add_graphics(const Device& device);
   void finish(Device& device, const DeviceRow& row);
 
@@ -57,6 +62,7 @@ class Adder {
     std::size_t index;  ///< among the machine's devices
   };
   std::vector<Controller> controllers_;  ///< virtio-serial devices
+  const Device* device_ = nullptr;       ///< the -device that is looked at; null: what the board has by itself
 };
 
 bool Adder::add(const Given& given, const std::string& what, const Place& place, machine::DeviceSpec spec) {
@@ -66,8 +72,21 @@ bool Adder::add(const Given& given, const std::string& what, const Place& place,
   }
   vm_.devices.push_back(std::move(spec));
   vm_.seats.push_back(*place);
+  name(vm_.seats.back());
   out_.mapped(given.text(), what + " in " + text(*place));
   return true;
+}
+
+/// For monitors.
+void Adder::name(machine::Seat& seat) const {
+  seat.named = device_ != nullptr;
+  if (device_) {
+    seat.type = device_->driver;
+    seat.id = device_->id;
+  } else {
+    const auto* const card = std::get_if<machine::NetworkSpec>(&vm_.devices.back());
+    seat.type = !card ? "virtio-blk-pci" : card->card == machine::NetworkSpec::Card::E1000 ? "e1000" : "virtio-net-pci";
+  }
 }
 
 void Adder::finish(Device& device, const DeviceRow& row) {
@@ -379,6 +398,62 @@ void Adder::add_pvpanic(Device& device, const DeviceRow& row) {
   finish(device, row);
 }
 
+void Adder::add_gpu(Device& device, const DeviceRow& row) {
+  machine::GpuSpec spec;
+  for (const auto& [key, side] : {std::pair{"xres", &spec.width}, {"yres", &spec.height}}) {
+    const auto text = device.properties.take(key);
+    if (!text) continue;
+    const auto number = parse_unsigned(*text);
+    if (!number || *number < 16 || *number > devices::virtio::Gpu::k_most_side)
+      return out_.refused(key_of(device.given, key, *text), "expected a number from 16 to 16384; change it");
+    *side = static_cast<u32>(*number);
+  }
+  if (const auto screens = device.properties.take("max_outputs"); screens && *screens != "1")
+    out_.clamped(key_of(device.given, "max_outputs", *screens), "1", "there is one screen");
+  ignore_keys(line_, device.given, device.properties, {"edid", "max_hostmem", "blob", "hostmem"},
+              "drivers find out what there is");
+  if (line_.display == Display::Default || line_.display == Display::Window)
+    out_.clamped(device.given.text() + " (window)", "no window", "monitors see what the screen shows (screendump)");
+  auto place = seats_.of(line_, device, row.bus);
+  if (place) place->form.legacy = false;  // its drivers know no other
+  add(device.given, std::string(row.text), place, spec);
+  finish(device, row);
+}
+
+void Adder::add_edu(Device& device, const DeviceRow& row) {
+  machine::EduSpec spec;
+  if (const auto mask = device.properties.take("dma_mask")) {
+    const auto number = parse_unsigned(*mask);
+    if (!number) return out_.refused(key_of(device.given, "dma_mask", *mask), "expected a number; change it");
+    spec.dma_mask = *number;
+  }
+  add(device.given, std::string(row.text), seats_.of(line_, device, row.bus), spec);
+  finish(device, row);
+}
+
+/// One object may be of several devices.
+void Adder::add_shared_memory(Device& device, const DeviceRow& row) {
+  const std::string id = device.properties.take("memdev").value_or("");
+  const auto backend = std::ranges::find(line_.memory_backends, id, &Line::MemoryBackend::id);
+  if (backend == line_.memory_backends.end())
+    return out_.refused(device.given.text(),
+                        "expected memdev=ID of an -object memory-backend-..., found no '" + id + "'; check it");
+  constexpr u64 k_least = 16, k_most = u64{1} << 31;
+  if (!std::has_single_bit(backend->size) || backend->size < k_least || backend->size > k_most)
+    return out_.refused(device.given.text(),
+                        "expected memory of a power of two from 16 bytes to 2 GiB, found another; change size=");
+  if (const auto master = read_bool(line_, device.given, device.properties, "master"))
+    out_.ignored(key_of(device.given, "master", *master ? "on" : "off"), "machines are not migrated here");
+  machine::SharedMemorySpec spec{{.option = backend->option,
+                                  .path = backend->path,
+                                  .size = backend->size,
+                                  .shared = backend->shared,
+                                  .read_only = backend->read_only}};
+  add(device.given, backend->path.empty() ? "memory" : "memory, which is " + backend->path,
+      seats_.of(line_, device, row.bus), std::move(spec));
+  finish(device, row);
+}
+
 void Adder::add_graphics(const Device& device) {
   if (line_.display == Display::Nographic || line_.display == Display::None)
     return out_.ignored(device.given.text(), "nobody would see it, since there is no display");
@@ -409,6 +484,9 @@ void Adder::add_device(Device& device, const DeviceRow& row) {
       return finish(device, row);
     case Balloon: return add_balloon(device, row);
     case Panic: return add_pvpanic(device, row);
+    case Gpu: return add_gpu(device, row);
+    case Edu: return add_edu(device, row);
+    case SharedMemory: return add_shared_memory(device, row);
     case Loader: add_loaded_file(line_, device, vm_.boot); return finish(device, row);
     case Idle: return out_.ignored(device.given.text(), std::string(row.text));
     case Input: return out_.ignored(device.given.text(), "nothing is typed or pointed at, since there is no window");
@@ -420,11 +498,13 @@ void Adder::add_device(Device& device, const DeviceRow& row) {
 
 void Adder::add_named() {
   for (Device& device : line_.devices) {
+    device_ = &device;
     if (const DeviceRow* row = find_device(device.driver))
       add_device(device, *row);
     else
       out_.refused(device.given.text(), "expected a device that is here; '-device help' lists them");
   }
+  device_ = nullptr;
 }
 
 void Adder::tell_unused() {

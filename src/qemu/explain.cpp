@@ -56,7 +56,7 @@ void set_user(Json& j, const devices::UserNetworkOptions& user) {
   if (user.ipv6) j["ipv6-net"] = fmt::format("{}/{}", prefix.substr(1, prefix.size() - 2), user.network6_bits);
 }
 
-Json device_json(const Machine&, const machine::NetworkSpec& spec) {
+Json device_json(const Machine& m, const machine::NetworkSpec& spec) {
   Json j{{"kind", "network"}, {"connected", spec.unplugged ? "no" : spec.tap ? "tap" : spec.link ? "socket" : "user"}};
   if (spec.card == machine::NetworkSpec::Card::E1000) j["card"] = "e1000";
   if (spec.tap && !spec.tap->interface.empty()) j["interface"] = spec.tap->interface;
@@ -70,7 +70,8 @@ Json device_json(const Machine&, const machine::NetworkSpec& spec) {
   if (spec.link) set_link(j, *spec.link);
   if (spec.is_user()) set_user(j, spec.network);
   for (const devices::GuestForward& f : spec.network.guest_forwards)
-    j["guestfwd"].push_back(fmt::format("tcp:{}:{}-cmd:{}", devices::ipv4_text(f.address), f.port, f.command));
+    j["guestfwd"].push_back(fmt::format("tcp:{}:{}-{}", devices::ipv4_text(f.address), f.port,
+                                        f.is_line() ? place_text(m.vm, f.line) : "cmd:" + f.command));
   for (const devices::DumpOptions& dump : spec.dumps)
     j["dumps"].push_back({{"file", dump.path}, {"maxlen", dump.most_bytes}});
   for (const devices::HostForward& f : spec.network.forwards)
@@ -129,6 +130,20 @@ Json device_json(const Machine&, const machine::ShareSpec& share) {
     j["fmode"] = share.file_mode;
     j["dmode"] = share.folder_mode;
   }
+  return j;
+}
+
+Json device_json(const Machine&, const machine::GpuSpec& spec) {
+  return {{"kind", "gpu"}, {"width", spec.width}, {"height", spec.height}};
+}
+
+Json device_json(const Machine&, const machine::EduSpec& spec) {
+  return {{"kind", "edu"}, {"dma_mask", spec.dma_mask}};
+}
+
+Json device_json(const Machine&, const machine::SharedMemorySpec& spec) {
+  Json j{{"kind", "shared-memory"}, {"size", spec.size}, {"share", spec.shared}, {"read-only", spec.read_only}};
+  if (!spec.path.empty()) j["file"] = spec.path;
   return j;
 }
 

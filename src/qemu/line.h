@@ -167,7 +167,11 @@ struct Line {
   std::vector<Dump> dumps;
   struct MemoryBackend {
     std::string id;
-    u64 size;  ///< bytes
+    u64 size;              ///< bytes
+    std::string option{};  ///< as it stands on the line
+    std::string path{};    ///< of a file of the host; empty: none
+    bool shared = false;   ///< the file gets what is written
+    bool read_only = false;
   };
   std::vector<MemoryBackend> memory_backends;
   struct Reference {

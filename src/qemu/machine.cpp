@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
+#include "qemu/device_kinds.h"
 #include "qemu/options.h"
 
 namespace armvisor::qemu {
@@ -105,7 +107,11 @@ void check_memory(Line& line) {
     if (!reference) continue;
     const auto* const backend = find_backend(line, *reference);
     if (!backend) return;
-    if (backend->size != line.memory)
+    if (!backend->path.empty() && !std::filesystem::is_directory(backend->path))
+      line.outcomes.refused(reference->option,
+                            "expected memory that is no file's, since RAM is not kept in one here; say "
+                            "memory-backend-ram, or mem-path= of a folder");
+    else if (backend->size != line.memory)
       line.outcomes.refused(reference->option, "expected memory of the size of RAM; change one of the two");
     else
       line.outcomes.mapped(reference->option, "what RAM is");
@@ -153,6 +159,8 @@ Machine make_machine(Line& line) {
   m.vm.panic = line.panic;
   m.vm.watchdog = line.watchdog;
   m.vm.title = line.title;
+  m.vm.board_type = (line.machine == "virt" ? "virt-10.0" : line.machine) + "-machine";
+  for (const DeviceRow& row : device_rows()) m.vm.device_types.emplace_back(row.name);
   if (!line.uuid.empty()) m.vm.uuid = line.uuid;
   m.dump_dtb = line.dump_dtb;
   m.pid_file = line.pid_file;

@@ -64,9 +64,19 @@ void read_memory_backend(Line& line, const Given& given, KeyValues& values, cons
   const std::string* const text = values.find("size");
   const auto size = parse_size(text ? *text : "", 0);
   if (!size || *size == 0) return line.outcomes.refused(given.text(), "expected size=SIZE with it, in bytes; give it");
+  Line::MemoryBackend backend{.id = id, .size = *size, .option = given.text()};
+  if (const std::string* const path = values.find("mem-path")) backend.path = *path;
+  const auto is_on = [&values](const char* key) {
+    const std::string* const on = values.find(key);
+    return on && parse_bool(*on).value_or(false);
+  };
+  backend.shared = is_on("share");
+  backend.read_only = is_on("readonly");
+  if (row.type == "memory-backend-file" && backend.path.empty())
+    return line.outcomes.refused(given.text(), "expected mem-path=FILE with it; name one");
   if (!check_keys(line, given, values, row.shape)) return;
-  line.memory_backends.push_back({id, *size});
-  line.outcomes.ignored(given.text(), std::string(row.text));
+  line.memory_backends.push_back(std::move(backend));
+  line.outcomes.mapped(given.text(), std::string(row.text));
 }
 
 /// The packets of a network, in a file.

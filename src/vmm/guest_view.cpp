@@ -47,7 +47,7 @@ bool read_physical(machine::Machine& machine, GuestPa pa, std::span<u8> out) {
   for (std::size_t at = 0; at < out.size();) {
     const u32 size = piece_of(pa.value + at, out.size() - at);
     u64 value = 0;
-    if (!machine.bus().read(pa + at, size, value)) return false;
+    if (!machine.bus().peek(pa + at, size, value)) return false;
     for (u32 k = 0; k < size; ++k) out[at++] = static_cast<u8>(value >> (8 * k));
   }
   return true;
@@ -59,7 +59,7 @@ bool write_physical(machine::Machine& machine, GuestPa pa, std::span<const u8> i
     const u32 size = piece_of(pa.value + at, in.size() - at);
     u64 value = 0;
     for (u32 k = 0; k < size; ++k) value |= u64{in[at + k]} << (8 * k);
-    if (!machine.bus().write(pa + at, size, value)) return false;
+    if (!machine.bus().poke(pa + at, size, value)) return false;
     at += size;
   }
   return true;

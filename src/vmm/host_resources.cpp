@@ -21,6 +21,7 @@ Status HostResources::open_rest(const StopEvent& stop, std::function<void()> qui
   AV_TRY(open_disks(stop));
   AV_TRY(open_links(stop));
   AV_TRY(open_shares());
+  AV_TRY(open_memories());
   for (const auto& dump : dumps_) AV_TRY(dump->start());
   return {};
 }
@@ -118,6 +119,16 @@ Status HostResources::open_links(const StopEvent& stop) {
   return {};
 }
 
+Status HostResources::open_memories() {
+  for (const machine::DeviceSpec& spec : config_.devices) {
+    const auto* const memory = std::get_if<machine::SharedMemorySpec>(&spec);
+    if (!memory) continue;
+    AV_TRY_ASSIGN(auto opened, devices::SharedMemory::open(*memory));
+    memories_.push_back(std::move(opened));
+  }
+  return {};
+}
+
 Status HostResources::open_shares() {
   const auto shares = std::ranges::count_if(
       config_.devices, [](const auto& spec) { return std::holds_alternative<machine::ShareSpec>(spec); });
@@ -134,7 +145,7 @@ Status HostResources::open_shares() {
 
 machine::MachineWorld HostResources::world(devices::Clock& clock, devices::TimerQueue& timers,
                                            machine::MachineHost& host) {
-  return {clock, timers, *flash_, host, disks_, links_, dumps_, lines_, semihosting_.get(), shares_};
+  return {clock, timers, *flash_, host, disks_, links_, dumps_, lines_, semihosting_.get(), shares_, memories_};
 }
 
 devices::Chardevs* HostResources::chardevs() {

@@ -62,6 +62,7 @@ class HostResources {
   Status open_disks(const StopEvent& stop);
   Status open_links(const StopEvent& stop);
   Status open_shares();
+  Status open_memories();
   machine::Semihosting* semihosting();
 
   const VmConfig& config_;
@@ -76,6 +77,7 @@ class HostResources {
   std::vector<std::shared_ptr<devices::FrameLink>> links_;
   std::vector<std::shared_ptr<devices::PacketDump>> dumps_;  ///< filled with mutex_
   std::vector<std::shared_ptr<devices::ninep::SharedFolder>> shares_;
+  std::vector<std::shared_ptr<devices::SharedMemory>> memories_;
   std::unique_ptr<machine::Semihosting> semihosting_;  ///< null: there is none; set with mutex_
   bool given_up_ = false;
 };

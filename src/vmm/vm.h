@@ -141,8 +141,13 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   Status add_forward(const std::string& network, const std::string& forward) override;
   Status remove_forward(const std::string& network, const std::string& forward) override;
 
+  std::vector<monitor::PciDeviceInfo> pci() override;
+  std::vector<devices::MappedRegion> memory_map() override;
+  std::vector<monitor::ObjectInfo> objects() override;
+  std::vector<monitor::ObjectTypeInfo> object_types() override;
+  Status screendump(const std::string& path) override;
   std::string registers(u32 cpu) override;
-  Status read_memory(std::optional<u32> cpu, u64 address, std::span<u8> out) override;
+  std::size_t read_memory(std::optional<u32> cpu, u64 address, std::span<u8> out) override;
 
   template <class F>
   bool while_halted(F f);

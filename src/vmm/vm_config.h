@@ -57,6 +57,8 @@ struct VmConfig {
   devices::ChardevIndex gdb{};                   ///< where gdb may connect
   monitor::VersionInfo version{};                ///< that monitors tell
   std::string title{};                           ///< the machine's name, likewise
+  std::string board_type = "virt-10.0-machine";  ///< what QEMU calls the type of the machine
+  std::vector<std::string> device_types{};       ///< that a line may name, for monitors
   std::string uuid = "00000000-0000-0000-0000-000000000000";
   bool stopped = false;        ///< the machine starts when a monitor says so
   bool keep_when_off = false;  ///< power-off by the guest leaves a stopped machine, for monitors to end or reset

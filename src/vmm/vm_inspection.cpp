@@ -1,6 +1,7 @@
 // The state of vCPUs and memory, as monitors show it.
 #include <fmt/format.h>
 
+#include "base/output_file.h"
 #include "vmm/guest_view.h"
 #include "vmm/vm.h"
 
@@ -66,15 +67,60 @@ std::string Vm::registers(u32 cpu) {
   return text;
 }
 
-Status Vm::read_memory(std::optional<u32> cpu, u64 address, std::span<u8> out) {
+std::size_t Vm::read_memory(std::optional<u32> cpu, u64 address, std::span<u8> out) {
+  std::size_t done = 0;
+  const auto access = [&](machine::Machine& machine, GuestPa pa, std::span<u8> bytes) {
+    if (!read_physical(machine, pa, bytes)) return false;
+    done += bytes.size();
+    return true;
+  };
   const auto read = [&](machine::Machine& machine) {
     resources_.hurry(true);
-    const bool done = by_pages(machine, resources_.flash(), cpu.value_or(0), !cpu, address, out, read_physical);
+    const bool all = by_pages(machine, resources_.flash(), cpu.value_or(0), !cpu, address, out, access);
     resources_.hurry(false);
-    return done;
+    return all;
   };
-  if (cpu ? while_halted(read) : while_made(read)) return {};
-  return Error{ErrorKind::BadInput, "Cannot access memory"};
+  (void)(cpu ? while_halted(read) : while_made(read));
+  return done;
+}
+
+std::vector<monitor::PciDeviceInfo> Vm::pci() {
+  std::vector<monitor::PciDeviceInfo> all;
+  while_made([&](machine::Machine& machine) {
+    for (devices::PciFunctionInfo& f : machine.pci_functions()) all.push_back({std::move(f), {}});
+    return true;
+  });
+  for (monitor::PciDeviceInfo& device : all)
+    for (const machine::Seat& seat : config_.seats)
+      if (seat.bus == machine::Seat::Bus::Pci && seat.slot == device.slot && seat.function == device.function)
+        device.id = seat.id;
+  return all;
+}
+
+/// As a portable pixmap (PPM), which is there when it is whole.
+Status Vm::screendump(const std::string& path) {
+  std::optional<devices::virtio::Picture> picture;
+  while_made([&](machine::Machine& machine) {
+    picture = machine.picture();
+    return true;
+  });
+  if (!picture) return Error{ErrorKind::BadArguments, "There is no console to take a screendump from"};
+  if (picture->width == 0) *picture = {640, 480, std::vector<u8>(640 * 480 * 3)};
+  AV_TRY_ASSIGN(OutputFile file, OutputFile::open("screendump", path));
+  AV_TRY(file.differs_from(machine::input_files(config_.boot)));
+  if (!file.is_regular()) return Error{ErrorKind::BadArguments, "screendump: expected a regular file, found " + path};
+  const std::string head = fmt::format("P6\n{} {}\n255\n", picture->width, picture->height);
+  picture->pixels.insert(picture->pixels.begin(), head.begin(), head.end());
+  return file.replace(picture->pixels);
+}
+
+std::vector<devices::MappedRegion> Vm::memory_map() {
+  std::vector<devices::MappedRegion> all;
+  while_made([&](machine::Machine& machine) {
+    all = machine.memory_map();
+    return true;
+  });
+  return all;
 }
 
 }  // namespace armvisor::vmm

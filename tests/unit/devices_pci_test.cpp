@@ -1,13 +1,18 @@
 // PCI: configuration, regions that move, interrupt lines and messages, and what virtio devices look like on it.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <random>
 
 #include "devices/gic_v2m.h"
 #include "devices/i6300esb.h"
+#include "devices/pci/edu.h"
 #include "devices/pci/host_bridge.h"
+#include "devices/pci/ivshmem.h"
+#include "devices/virtio/gpu.h"
 #include "devices/virtio/rng.h"
 #include "unit/device_fakes.h"
 #include "virtio_driver.h"
@@ -348,6 +353,132 @@ TEST(GicV2m, AMessageIsAnEdgeOfItsInterrupt) {
   EXPECT_FALSE(irq);
 }
 
+// --- QEMU's device for education, and shared memory
+
+u32 config_word(pci::Function& f, u32 offset) { return f.config_read(offset, 4); }
+
+struct EduTest : ::testing::Test {
+  EduTest() { edu.config_write(pci::Command, 2, pci::k_command_memory | pci::k_command_master); }
+  u64 read(u64 offset, u32 size = 4) { return registers().mmio_read(offset, size); }
+  void write(u64 offset, u64 value, u32 size = 4) { registers().mmio_write(offset, size, value); }
+  MmioDevice& registers() { return *edu.bars()[0].device; }
+  /// Direction and interrupt as in the command.
+  void transfer(u64 source, u64 destination, u64 count, u64 command) {
+    write(0x80, source, 8);
+    write(0x88, destination, 8);
+    write(0x90, count, 8);
+    write(0x98, command | 1, 8);
+  }
+  GuestRam ram = *GuestRam::create(GuestPa(0x4000'0000), 1 << 20);
+  FakeLine line;
+  Messages messages;
+  pci::Edu edu{ram, {line, messages}, 0xffff'ffff};
+};
+
+TEST_F(EduTest, ItsConfigurationAndRegistersAreQemus) {
+  EXPECT_EQ(config_word(edu, 0x00), 0x11e81234u);
+  EXPECT_EQ(config_word(edu, 0x08), 0x00ff0010u);
+  EXPECT_EQ(config_word(edu, 0x2c), 0x11001af4u);
+  EXPECT_EQ(config_word(edu, 0x3c), 0x00000100u);
+  EXPECT_EQ(config_word(edu, 0x40), 0x00800005u);
+  EXPECT_EQ(read(0), 0x010000edu);
+  write(4, 0x12345678);
+  EXPECT_EQ(read(4), 0xedcba987u);
+  for (const auto& [n, product] : {std::pair{0u, 1u}, {5u, 120u}, {13u, 1932053504u}, {40u, 0u}, {~0u, 0u}}) {
+    write(8, n);
+    EXPECT_EQ(read(8), product) << n;
+  }
+  EXPECT_EQ(read(0x0, 1), 0xffu) << "registers are words";
+  EXPECT_EQ(read(0x4, 8), ~u64{0});
+  EXPECT_EQ(read(0x30), 0xffffffffu);
+}
+
+TEST_F(EduTest, InterruptsGoByTheLineOrAsMessages) {
+  write(0x20, 0xff);
+  EXPECT_EQ(read(0x20), 0x80u);
+  write(8, 3);
+  EXPECT_TRUE(line.level);
+  EXPECT_EQ(read(0x24), 1u);
+  write(0x60, 0x40);
+  write(0x64, 1);
+  EXPECT_TRUE(line.level) << "one is left";
+  write(0x64, 0x40);
+  EXPECT_FALSE(line.level);
+  edu.config_write(0x44, 4, 0x0802'0040);
+  edu.config_write(0x4c, 2, 81);
+  edu.config_write(0x42, 2, 1);
+  write(0x60, 2);
+  EXPECT_FALSE(line.level);
+  ASSERT_EQ(messages.sent.size(), 1u);
+  EXPECT_EQ(messages.sent[0], (std::pair<u64, u32>{0x0802'0040, 81}));
+  edu.config_write(0x42, 2, 0);
+  EXPECT_TRUE(line.level) << "without messages the line says it";
+}
+
+TEST_F(EduTest, TransfersAreInsideOfItsBufferAndOfRam) {
+  const std::vector<u8> text = {'e', 'd', 'u', '!'};
+  ASSERT_TRUE(ram.write(GuestPa(0x4000'1000), text));
+  transfer(0x4000'1000, 0x40ffc, 4, 0);
+  transfer(0x40ffc, 0x4000'2000, 4, 2 | 4);
+  std::vector<u8> got(4);
+  ASSERT_TRUE(ram.read(GuestPa(0x4000'2000), got));
+  EXPECT_EQ(got, text);
+  EXPECT_EQ(read(0x24), 0x100u);
+  EXPECT_EQ(read(0x98, 8) & 1, 0u) << "it is done";
+  // Nothing of these, and nothing breaks.
+  for (const u64 own : {u64{0x40ffd}, u64{0x3ffff}, u64{0}, ~u64{0}, u64{0x41001}}) transfer(0x4000'1000, own, 4, 0);
+  for (const u64 count : {u64{4097}, ~u64{0}}) transfer(0x4000'1000, 0x40000, count, 0);
+  transfer(0x400f'fffe, 0x40000, 4, 0);
+  edu.config_write(pci::Command, 2, pci::k_command_memory);
+  transfer(0x4000'1000, 0x40000, 4, 0);
+  EXPECT_TRUE(edu.bars()[0].device == &registers());
+  edu.config_write(pci::Command, 2, pci::k_command_memory | pci::k_command_master);
+  transfer(0x40000, 0x4000'3000, 4, 2);
+  ASSERT_TRUE(ram.read(GuestPa(0x4000'3000), got));
+  EXPECT_EQ(got, std::vector<u8>(4)) << "none of them was done";
+}
+
+TEST(Ivshmem, TheGuestsMemoryIsTheFilesAndNoLarger) {
+  char name[] = "/tmp/ivshmem_test.XXXXXX";
+  const Fd file(::mkstemp(name));
+  SharedMemoryOptions options{.option = "test", .path = name, .size = 0x1000, .shared = true};
+  auto memory = SharedMemory::open(options);
+  ASSERT_TRUE(memory) << memory.error().message;
+  FakeLine line;
+  Messages messages;
+  pci::Ivshmem device(*memory, {line, messages});
+  EXPECT_EQ(config_word(device, 0x00), 0x11101af4u);
+  EXPECT_EQ(config_word(device, 0x08), 0x05000001u);
+  EXPECT_EQ(config_word(device, 0x18), 0x0000000cu);
+  EXPECT_EQ(config_word(device, 0x3c), 0u);
+  MmioDevice& window = *device.bars()[1].device;
+  window.mmio_write(0xff8, 8, 0x1122334455667788);
+  window.mmio_write(0x11, 4, 0xa1b2c3d4);
+  EXPECT_EQ(window.mmio_read(0xffc, 4), 0x11223344u);
+  EXPECT_EQ(window.mmio_read(0x11, 4), 0xa1b2c3d4u);
+  u32 seen = 0;
+  ASSERT_EQ(::pread(file.get(), &seen, 4, 0xff8), 4);
+  EXPECT_EQ(seen, 0x55667788u) << "others see it";
+  ASSERT_EQ(::pwrite(file.get(), "abcd", 4, 0), 4);
+  EXPECT_EQ(window.mmio_read(0, 2), u64{'a' | 'b' << 8});
+  options.shared = false;
+  const auto copy = *SharedMemory::open(options);
+  copy->bytes()[0] = 'z';
+  EXPECT_EQ(window.mmio_read(0, 1), u64{'a'}) << "without share=on a write is its own";
+  options.read_only = true;
+  pci::Ivshmem fixed(*SharedMemory::open(options), {line, messages});
+  fixed.bars()[1].device->mmio_write(0, 1, 'x');
+  EXPECT_EQ(fixed.bars()[1].device->mmio_read(0, 1), u64{'a'});
+  options.size = 0x2000;
+  EXPECT_FALSE(SharedMemory::open(options)) << "the file is shorter";
+  options.path = "/dev/null";
+  EXPECT_FALSE(SharedMemory::open(options));
+  options.path = "/tmp";
+  options.read_only = false;
+  EXPECT_TRUE(SharedMemory::open(options)) << "a file of its own in a folder";
+  ::unlink(name);
+}
+
 // --- virtio
 
 namespace virtio_tests {
@@ -366,6 +497,81 @@ std::string hex(PciTransport& function, u32 from, u32 bytes) {
 }
 
 PciTransport& function_of(Driver& d) { return dynamic_cast<PciRegisters&>(*d.registers).function(); }
+
+/// A driver of a GPU, whose memory for pictures is where put() finds room.
+struct Screen : Driver {
+  Screen() : Screen(Gpu::create({.width = 64, .height = 48})->release()) {}
+  explicit Screen(Gpu* made) : Driver(std::unique_ptr<Device>(made)), gpu(*made) {}
+
+  /// A request of words behind its header; the type of the answer, whose body is kept.
+  u32 ask(u32 type, std::vector<u32> words = {}, u64 fence = 0) {
+    std::vector<u32> all = {type, fence ? 1u : 0u, static_cast<u32>(fence), static_cast<u32>(fence >> 32), 0, 0};
+    all.insert(all.end(), words.begin(), words.end());
+    const std::string request(reinterpret_cast<const char*>(all.data()), all.size() * 4);
+    const GuestPa reply = allocate(512, 16);
+    add(0, {{put(request), static_cast<u32>(request.size()), false}, {reply, 512, true}});
+    kick(0);
+    const auto used = wait_used(0);
+    if (!used) return 0;
+    answer = std::string(view(reply, used->length));
+    u32 result = 0;
+    std::memcpy(&result, answer.data(), answer.size() >= 4 ? 4 : 0);
+    return result;
+  }
+  std::string answer;
+  Gpu& gpu;
+};
+constexpr u32 k_ok = 0x1100;
+
+TEST(VirtioGpu, AScreenShowsWhatTheDriverPutThere) {
+  Screen d;
+  ASSERT_TRUE(d.bring_up(k_feature_version_1, 1));
+  ASSERT_EQ(d.ask(0x100), 0x1101u);
+  ASSERT_EQ(d.answer.size(), 24u + 16 * 24);
+  EXPECT_EQ(d.answer.substr(24, 24), std::string("\0\0\0\0\0\0\0\0\x40\0\0\0\x30\0\0\0\1\0\0\0\0\0\0\0", 24));
+  EXPECT_EQ(d.gpu.picture().width, 0u) << "dark";
+  EXPECT_EQ(d.ask(0x101, {1, 1, 64, 48}, 0x1'0000'0002), k_ok);
+  EXPECT_EQ(d.answer.substr(4, 12), std::string("\1\0\0\0\2\0\0\0\1\0\0\0", 12)) << "its fence";
+  std::string pixels(64 * 48 * 4, '\0');
+  pixels.replace(4 * (64 * 2 + 3), 4, "BGRA");
+  const GuestPa memory = d.put(pixels);
+  const u32 at = static_cast<u32>(memory.value);
+  EXPECT_EQ(d.ask(0x106, {1, 2, at, 0, 1000, 0, at + 1000, 0, static_cast<u32>(pixels.size() - 1000), 0}), k_ok);
+  EXPECT_EQ(d.ask(0x103, {0, 0, 64, 48, 0, 1}), k_ok);
+  EXPECT_EQ(d.ask(0x105, {0, 2, 64, 1, 64 * 2 * 4, 0, 1, 0}), k_ok);
+  EXPECT_EQ(d.ask(0x104, {0, 0, 64, 48, 1, 0}), k_ok);
+  const Picture picture = d.gpu.picture();
+  ASSERT_EQ(picture.pixels.size(), 64u * 48 * 3);
+  EXPECT_EQ(std::string(picture.pixels.begin() + 3 * (64 * 2 + 3), picture.pixels.begin() + 3 * (64 * 2 + 4)), "RGB");
+  EXPECT_EQ(d.ask(0x102, {1, 0}), k_ok);
+  EXPECT_EQ(d.gpu.picture().width, 0u) << "the image is gone";
+}
+
+TEST(VirtioGpu, WhatIsNotThereIsAnErrorAndMemoryIsBounded) {
+  Screen d;
+  ASSERT_TRUE(d.bring_up(k_feature_version_1, 1));
+  for (const u32 type : {0x102u, 0x104u, 0x105u, 0x106u, 0x107u})
+    EXPECT_EQ(d.ask(type, std::vector<u32>(12, 7)), 0x1203u) << type;
+  EXPECT_EQ(d.ask(0x101, {1, 99, 8, 8}), 0x1205u) << "no such format";
+  EXPECT_EQ(d.ask(0x101, {1, 1, 0, 8}), 0x1205u);
+  EXPECT_EQ(d.ask(0x101, {0, 1, 8, 8}), 0x1203u);
+  EXPECT_EQ(d.ask(0x101, {1, 1}), 0x1205u) << "half a request";
+  EXPECT_EQ(d.ask(0x999), 0x1200u);
+  EXPECT_EQ(d.ask(0x101, {1, 1, 16, 16}), k_ok);
+  EXPECT_EQ(d.ask(0x101, {1, 1, 16, 16}), 0x1203u) << "twice";
+  EXPECT_EQ(d.ask(0x103, {0, 0, 17, 16, 0, 1}), 0x1205u);
+  EXPECT_EQ(d.ask(0x103, {~0u, 0, 16, 16, 0, 1}), 0x1205u);
+  EXPECT_EQ(d.ask(0x103, {0, 0, 16, 16, 1, 1}), 0x1202u);
+  EXPECT_EQ(d.ask(0x105, {0, 0, 16, 16, 0, 0, 1, 0}), 0x1200u) << "it has no memory";
+  EXPECT_EQ(d.ask(0x106, {1, 1, 0x1000, 0, 4096, 0}), 0x1200u) << "no RAM";
+  EXPECT_EQ(d.ask(0x106, {1, 9, 0x40000000, 0, 4096, 0}), 0x1200u) << "fewer than it says";
+  EXPECT_EQ(d.ask(0x106, {1, 1, 0x40000000, 0, 1024, 0}), k_ok);
+  EXPECT_EQ(d.ask(0x105, {0, 0, 16, 16, ~0u, ~0u, 1, 0}), 0x1205u);
+  EXPECT_EQ(d.ask(0x105, {0, 1, 16, 15, 128, 0, 1, 0}), 0x1200u) << "beyond its memory";
+  u32 made = 0;
+  for (u32 id = 10; id < 100 && d.ask(0x101, {id, 1, 2048, 2048}) == k_ok; ++id) ++made;
+  EXPECT_EQ(made, 15u) << "16 MiB each, of 256";
+}
 
 /// As QEMU 7.2's virtio-rng-pci with one vector less than it has queues and configuration.
 TEST(VirtioPci, ConfigurationIsThatOfQemus) {

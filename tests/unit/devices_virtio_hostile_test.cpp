@@ -11,6 +11,7 @@
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/gpu.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/ninep.h"
 #include "devices/virtio/rng.h"
@@ -98,6 +99,7 @@ std::unique_ptr<Device> make(u32 id) {
           *ninep::SharedFolder::create({.path = tree.share(), .tag = "share"}, {.open = 32, .named = 8}));
     }
     case 5: return std::make_unique<Balloon>(BalloonOptions{.free_page_reporting = true}, [](u32) {});
+    case 16: return *Gpu::create({});
     default: return std::make_unique<Rng>();
   }
 }
@@ -231,7 +233,7 @@ TEST_P(HostileDriver, IsSurvivedOverPci) {
   expect_survived(GetParam(), {PciForm{}, PciForm{.legacy = true, .modern = false}}, (seeds() + 2) / 3);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4u, 5u, 8u, 9u));
+INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4u, 5u, 8u, 9u, 16u));
 
 /// The lines that `work` writes to standard error.
 std::vector<std::string> lines_said(const std::function<void()>& work) {

@@ -1,5 +1,6 @@
 #pragma once
 // A machine that monitors control, and that remembers what it was told.
+#include <algorithm>
 #include <string>
 
 #include "monitor/control.h"
@@ -47,11 +48,53 @@ struct FakeMachine final : MachineControl {
     return {};
   }
   std::string registers(u32 cpu) override { return "\nCPU#" + std::to_string(cpu) + "\nR00=00000000\n"; }
-  /// Each byte is its address; virtual ones end at 4 GiB, and physical ones at 8.
-  Status read_memory(std::optional<u32> cpu, u64 address, std::span<u8> out) override {
-    for (u8& byte : out) byte = static_cast<u8>(address++);
-    if (address > (cpu ? u64{1} << 32 : u64{1} << 33)) return Error{ErrorKind::BadInput, "Cannot access memory"};
+  std::vector<PciDeviceInfo> pci() override {
+    PciDeviceInfo bridge, card;
+    bridge.vendor = 0x1b36;
+    bridge.device = 8;
+    bridge.device_class = 0x0600;
+    card.slot = 1;
+    card.vendor = card.subsystem_vendor = 0x1af4;
+    card.device = 0x1000;
+    card.subsystem = 1;
+    card.device_class = 0x0200;
+    card.pin = 1;
+    card.id = "n0";
+    card.regions = {{.index = 0, .io = true, .size = 32, .address = 0x1000},
+                    {.index = 1, .size = 4096},
+                    {.index = 4, .prefetchable = true, .wide = true, .size = 0x4000, .address = 0x10000000}};
+    return {bridge, card};
+  }
+  std::vector<devices::MappedRegion> memory_map() override {
+    return {{0, 0x4000000, "cfi-flash", "romd"},
+            {0x10000000, 0x1000000, "pci-memory"},
+            {0x10000000, 0x4000, "card", "i/o", 1},
+            {0x40000000, 0x8000000, "mach-virt.ram", "ram"}};
+  }
+  std::vector<ObjectInfo> objects() override {
+    return {{"/", "container"},
+            {"/machine", "virt-10.0-machine", {{"kernel", "string", "\"zImage\""}, {"usb", "bool", "false"}}},
+            {"/machine/peripheral", "container"},
+            {"/machine/peripheral/n0", "virtio-net-pci", {{"mac", "str", "\"52:54:00:12:34:56\""}}},
+            {"/machine/unattached", "container"},
+            {"/machine/unattached/device[0]", "cortex-a15-arm-cpu"},
+            {"/machine/unattached/n0", "other"}};
+  }
+  std::vector<ObjectTypeInfo> object_types() override {
+    return {{"object", ""}, {"device", "object"}, {"virtio-net-pci", "device"}, {"container", "object"}};
+  }
+  Status screendump(const std::string& path) override {
+    told += "screendump[" + path + "] ";
     return {};
+  }
+  u32 reads = 0;  ///< of memory
+  /// Each byte is its address; virtual ones end at 4 GiB, and physical ones at 8.
+  std::size_t read_memory(std::optional<u32> cpu, u64 address, std::span<u8> out) override {
+    ++reads;
+    const u64 end = cpu ? u64{1} << 32 : u64{1} << 33;
+    const std::size_t size = std::min<u64>(out.size(), address < end ? end - address : 0);
+    for (u8& byte : out.first(size)) byte = static_cast<u8>(address++);
+    return size;
   }
 };
 

@@ -57,6 +57,9 @@ TEST(Hmp, MemoryIsShownInQemusForms) {
   EXPECT_EQ(run("x /8x 0xfffffff0"),
             "fffffff0: 0xf3f2f1f0 0xf7f6f5f4 0xfbfaf9f8 0xfffefdfc\n00000000: Cannot access memory\n");
   EXPECT_EQ(run("xp 0x1ffffffff"), "00000001ffffffff: Cannot access memory\n");
+  const u32 before = m.reads;
+  run("x /512xg 0x1000");
+  EXPECT_EQ(m.reads, before + 1) << "vCPUs are stopped once";
   EXPECT_EQ(run("xp /s 0"), "invalid char in format: 's'\nTry \"help xp\" for more information\n");
   EXPECT_EQ(run("xp"), "unexpected end of expression\nTry \"help xp\" for more information\n");
   for (const char* wrong : {"x $pc", "x /4x", "x 1 2", "xp /1025x 0", "xp /99999999999999999999x 0", "xp 0x", "xp 12z"})
@@ -167,6 +170,28 @@ TEST(Hmp, OnAMuxItShowsItselfWhenItHasTheFocus) {
   EXPECT_EQ(type("\x01"
                  "c"),
             "(qemu) ");
+}
+
+TEST(Hmp, BusesAndObjectsAreShownAsQemuDoes) {
+  FakeMachine m;
+  const auto run = [&m](const char* line) { return run_human_command(m, line); };
+  EXPECT_EQ(run("info pci"),
+            "  Bus  0, device   0, function 0:\n    Host bridge: PCI device 1b36:0008\n      id \"\"\n"
+            "  Bus  0, device   1, function 0:\n    Ethernet controller: PCI device 1af4:1000\n"
+            "      PCI subsystem 1af4:0001\n      IRQ 0, pin A\n      BAR0: I/O at 0x1000 [0x101f].\n"
+            "      BAR1: 32 bit memory (not mapped)\n"
+            "      BAR4: 64 bit prefetchable memory at 0x10000000 [0x10003fff].\n      id \"n0\"\n");
+  EXPECT_EQ(run("info mtree"),
+            "address-space: memory\n  0000000000000000-ffffffffffffffff (prio 0, i/o): system\n"
+            "    0000000000000000-0000000003ffffff (prio 0, romd): cfi-flash\n"
+            "    0000000010000000-0000000010ffffff (prio 0, i/o): pci-memory\n"
+            "      0000000010000000-0000000010003fff (prio 1, i/o): card\n"
+            "    0000000040000000-0000000047ffffff (prio 0, ram): mach-virt.ram\n\n");
+  EXPECT_EQ(run("info qom-tree"),
+            "/machine (virt-10.0-machine)\n  /peripheral (container)\n    /n0 (virtio-net-pci)\n  /unattached "
+            "(container)\n    /device[0] (cortex-a15-arm-cpu)\n    /n0 (other)\n");
+  EXPECT_EQ(run("info qom-tree /nope"), "Path '/nope' could not be resolved.\n");
+  EXPECT_EQ(run("info pic"), "");
 }
 
 }  // namespace

@@ -1,6 +1,9 @@
 // The machine protocol: what is said for what is said, as QEMU has it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+
 #include "monitor/monitor.h"
 #include "monitor/qmp.h"
 #include "unit/fake_chardev.h"
@@ -103,12 +106,14 @@ TEST_F(Qmp, QueriesHaveQemusForms) {
   EXPECT_EQ(ask(R"({"execute":"query-chardev"})"),
             "{\"return\": [{\"frontend-open\": true, \"filename\": \"stdio\", \"label\": \"serial0\"}]}\r\n");
   const std::string commands = ask(R"({"execute":"query-commands"})");
-#define QMP(name, function, arguments) EXPECT_NE(commands.find("{\"name\": \"" name "\"}"), std::string::npos);
-#define CONSTANT(name, answer) EXPECT_NE(commands.find("{\"name\": \"" name "\"}"), std::string::npos);
+#define QMP(name, function, arguments, returns) EXPECT_NE(commands.find("{\"name\": \"" name "\"}"), std::string::npos);
+#define CONSTANT(name, answer, returns) EXPECT_NE(commands.find("{\"name\": \"" name "\"}"), std::string::npos);
+#define EVENT(name, data)
 #define NOT_HERE(name, why) EXPECT_EQ(commands.find("{\"name\": \"" name "\"}"), std::string::npos);
 #include "monitor/qmp_commands.inc"
 #undef QMP
 #undef CONSTANT
+#undef EVENT
 #undef NOT_HERE
   const Json block = Json::parse(ask(R"({"execute":"query-block"})"))["return"][0];
   EXPECT_EQ(block["device"], "hd0");
@@ -118,13 +123,15 @@ TEST_F(Qmp, QueriesHaveQemusForms) {
 
 TEST_F(Qmp, WhatIsAlwaysTheSameIsAnsweredInQemusForm) {
   negotiate();
-#define QMP(name, function, arguments)
-#define CONSTANT(name, answer) \
+#define QMP(name, function, arguments, returns)
+#define EVENT(name, data)
+#define CONSTANT(name, answer, returns) \
   EXPECT_EQ(Json::parse(ask("{\"execute\": \"" name "\"}"))["return"], Json::parse(answer)) << name;
 #define NOT_HERE(name, why)
 #include "monitor/qmp_commands.inc"
 #undef QMP
 #undef CONSTANT
+#undef EVENT
 #undef NOT_HERE
   EXPECT_EQ(ask(R"({"execute":"query-migrate"})"), "{\"return\": {}}\r\n");
   EXPECT_EQ(ask(R"({"execute":"query-dump"})"),
@@ -136,13 +143,112 @@ TEST_F(Qmp, WhatIsAlwaysTheSameIsAnsweredInQemusForm) {
             R"({"name":"cortex-a15","typename":"cortex-a15-arm-cpu","static":false,"deprecated":false})");
 }
 
+/// Whether `value` is as the schema's type of that name says.
+bool is_as_said(const std::map<std::string, Json>& types, const std::string& name, const Json& value) {
+  const Json& type = types.at(name);
+  const std::string meta = type["meta-type"];
+  if (meta == "builtin") {
+    const std::string json = type["json-type"];
+    return json == "value" || (json == "string" && value.is_string()) || (json == "int" && value.is_number_integer()) ||
+           (json == "boolean" && value.is_boolean());
+  }
+  if (meta == "enum") return std::ranges::find(type["values"], value) != type["values"].end();
+  if (meta == "array")
+    return value.is_array() &&
+           std::ranges::all_of(value, [&](const Json& one) { return is_as_said(types, type["element-type"], one); });
+  if (!value.is_object()) return false;
+  std::size_t known = 0;
+  for (const Json& member : type["members"]) {
+    const auto at = value.find(member["name"].get<std::string>());
+    if (at == value.end() && !member.contains("default")) return false;
+    if (at != value.end() && !is_as_said(types, member["type"], *at)) return false;
+    known += at != value.end();
+  }
+  return known == value.size();
+}
+
+TEST_F(Qmp, TheSchemaSaysWhatCommandsAreLikeAndTheyAreSo) {
+  negotiate();
+  machine.balloon_bytes = 1 << 20;
+  const Json schema = Json::parse(ask(R"({"execute":"query-qmp-schema"})"))["return"];
+  std::map<std::string, Json> types, commands;
+  for (const Json& one : schema) {
+    auto& of = one["meta-type"] == "command" ? commands : types;
+    EXPECT_TRUE(of.emplace(one["name"], one).second) << one;
+  }
+  EXPECT_TRUE(types.contains("SHUTDOWN") && types["SHUTDOWN"]["meta-type"] == "event");
+  for (const Json& command : Json::parse(ask(R"({"execute":"query-commands"})"))["return"]) {
+    const std::string name = command["name"];
+    ASSERT_TRUE(commands.contains(name)) << name;
+    const Json& taken = types.at(commands[name]["arg-type"].get<std::string>());
+    Json arguments = Json::object();
+    for (const Json& member : taken["members"])
+      if (!member.contains("default"))
+        arguments[member["name"].get<std::string>()] = member["type"] == "int" ? Json(1) : Json("/machine");
+    if (name == "qom-get") arguments["property"] = "usb";
+    const Json answer = Json::parse(ask(Json{{"execute", name}, {"arguments", arguments}}.dump()));
+    if (name == "query-hotpluggable-cpus" || name == "qmp_capabilities") continue;  // errors now
+    ASSERT_TRUE(answer.contains("return")) << name << answer;
+    EXPECT_TRUE(is_as_said(types, commands[name]["ret-type"], answer["return"])) << name << answer;
+    arguments["unknown"] = 1;
+    EXPECT_EQ(ask(Json{{"execute", name}, {"arguments", arguments}}.dump()),
+              generic("Parameter 'unknown' is unexpected"));
+  }
+}
+
+TEST_F(Qmp, ObjectsAreListedAsQemuDoes) {
+  negotiate();
+  const auto list = [&](const std::string& path) {
+    return ask(R"({"execute":"qom-list","arguments":{"path":")" + path + "\"}}");
+  };
+  const auto get = [&](const std::string& path, const std::string& property) {
+    return ask(R"({"execute":"qom-get","arguments":{"path":")" + path + R"(","property":")" + property + "\"}}");
+  };
+  EXPECT_EQ(list("/machine/peripheral"),
+            "{\"return\": [{\"name\": \"type\", \"type\": \"string\"}, {\"name\": \"n0\", \"type\": "
+            "\"child<virtio-net-pci>\"}]}\r\n");
+  EXPECT_EQ(list("/machine/peripheral/"), list("peripheral")) << "the last part is enough";
+  EXPECT_EQ(get("/machine", "type"), "{\"return\": \"virt-10.0-machine\"}\r\n");
+  EXPECT_EQ(get("machine", "usb"), "{\"return\": false}\r\n");
+  EXPECT_EQ(get("/machine/unattached", "device[0]"), "{\"return\": \"/machine/unattached/device[0]\"}\r\n");
+  EXPECT_EQ(get("/machine", "nope"), generic("Property 'virt-10.0-machine.nope' not found"));
+  EXPECT_EQ(get("n0", "mac"), generic("Path 'n0' does not uniquely identify an object"));
+  EXPECT_EQ(list("/nope"), "{\"error\": {\"class\": \"DeviceNotFound\", \"desc\": \"Device '/nope' not found\"}}\r\n");
+  EXPECT_EQ(ask(R"({"execute":"qom-list-types","arguments":{"implements":"device"}})"),
+            "{\"return\": [{\"name\": \"device\", \"parent\": \"object\"}, {\"name\": \"virtio-net-pci\", "
+            "\"parent\": \"device\"}]}\r\n");
+  EXPECT_EQ(ask(R"({"execute":"qom-list-types","arguments":{"implements":"nope"}})"), "{\"return\": []}\r\n");
+  EXPECT_EQ(ask(R"({"execute":"qom-list"})"), generic("Parameter 'path' is missing"));
+  EXPECT_EQ(ask(R"({"execute":"qom-list","arguments":{"path":1}})"),
+            generic("Invalid parameter type for 'path', expected: string"));
+}
+
+TEST_F(Qmp, WhatIsOnPciIsToldAsQemuDoes) {
+  negotiate();
+  EXPECT_EQ(
+      ask(R"({"execute":"query-pci"})"),
+      "{\"return\": [{\"bus\": 0, \"devices\": [{\"bus\": 0, \"slot\": 0, \"function\": 0, \"class_info\": "
+      "{\"class\": 1536, \"desc\": \"Host bridge\"}, \"id\": {\"device\": 8, \"vendor\": 6966, \"subsystem\": 0, "
+      "\"subsystem-vendor\": 0}, \"irq_pin\": 0, \"qdev_id\": \"\", \"regions\": []}, {\"bus\": 0, \"slot\": 1, "
+      "\"function\": 0, \"class_info\": {\"class\": 512, \"desc\": \"Ethernet controller\"}, \"id\": {\"device\": "
+      "4096, \"vendor\": 6900, \"subsystem\": 1, \"subsystem-vendor\": 6900}, \"irq\": 0, \"irq_pin\": 1, "
+      "\"qdev_id\": \"n0\", \"regions\": [{\"bar\": 0, \"size\": 32, \"type\": \"io\", \"address\": 4096}, "
+      "{\"bar\": 1, \"size\": 4096, \"type\": \"memory\", \"address\": -1, \"prefetch\": false, \"mem_type_64\": "
+      "false}, {\"bar\": 4, \"size\": 16384, \"type\": \"memory\", \"address\": 268435456, \"prefetch\": true, "
+      "\"mem_type_64\": true}]}]}]}\r\n");
+}
+
 /// Clients know by the class of the error that they have to do without.
 TEST_F(Qmp, WhatIsNotHereIsRefusedWithAReason) {
   negotiate();
   EXPECT_EQ(ask(R"({"execute":"device_add","arguments":{"driver":"virtio-net-pci"},"id":1})"),
             "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command device_add has not been found: "
             "devices are not added to a running machine\"}, \"id\": 1}\r\n");
-  EXPECT_NE(ask(R"({"execute":"screendump"})").find("there is no display"), std::string::npos);
+  EXPECT_NE(ask(R"({"execute":"send-key"})").find("there is no keyboard"), std::string::npos);
+  EXPECT_EQ(ask(R"({"execute":"screendump","arguments":{"filename":"f.ppm"}})"), "{\"return\": {}}\r\n");
+  EXPECT_EQ(machine.told, "screendump[f.ppm] ");
+  EXPECT_EQ(ask(R"({"execute":"screendump","arguments":{"filename":"f","format":"png"}})"),
+            generic("Parameter 'format' does not accept value 'png'"));
 }
 
 TEST_F(Qmp, WhatIsWrongIsToldInQemusWords) {

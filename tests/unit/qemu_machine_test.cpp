@@ -264,6 +264,42 @@ TEST(QemuLine, DevicesOnPciTakeTheFirstSlotsInTheirOrder) {
   EXPECT_EQ(std::get<machine::DiskSpec>(m.vm().devices[2]).path, "c") << "-drive without -device comes last";
 }
 
+TEST(QemuLine, AGpuIsThereWithAndWithoutAWindow) {
+  for (const char* display : {" -nographic", " -display none", "", " -display gtk"}) {
+    const Made m = make(std::string("-nodefaults -serial null -device virtio-gpu-pci,xres=800,yres=600 "
+                                    "-device virtio-gpu-device") +
+                        display);
+    EXPECT_EQ(m.refused(), "") << display;
+    EXPECT_EQ(std::get<machine::GpuSpec>(m.vm().devices.at(0)).width, 800u);
+    EXPECT_EQ(std::get<machine::GpuSpec>(m.vm().devices.at(1)).height, 800u);
+    EXPECT_EQ(slots_of<machine::GpuSpec>(m.vm()), (std::vector<u32>{1, 31}));
+    EXPECT_FALSE(m.vm().seats.at(0).form.legacy);
+  }
+  EXPECT_NE(make("-device virtio-gpu-pci,xres=x").refused().find("expected"), std::string::npos);
+}
+
+TEST(QemuLine, SharedMemoryAndTheDeviceForEducationAreOnPci) {
+  const Made m = make(
+      "-nodefaults -device edu,dma_mask=0xffffffff -object memory-backend-file,id=s,size=4M,mem-path=/f,share=on "
+      "-device ivshmem-plain,memdev=s,id=shmem0,addr=0xb -object memory-backend-memfd,id=p,size=64K "
+      "-device ivshmem-plain,memdev=p,master=on");
+  EXPECT_EQ(m.refused(), "");
+  EXPECT_EQ(std::get<machine::EduSpec>(m.vm().devices.at(0)).dma_mask, 0xffffffffu);
+  const auto& file = std::get<machine::SharedMemorySpec>(m.vm().devices.at(1));
+  EXPECT_EQ(file.path, "/f");
+  EXPECT_EQ(file.size, u64{4} << 20);
+  EXPECT_TRUE(file.shared);
+  EXPECT_EQ(slots_of<machine::SharedMemorySpec>(m.vm()), (std::vector<u32>{11, 2}));
+  EXPECT_EQ(m.vm().seats.at(1).id, "shmem0");
+  EXPECT_EQ(m.vm().seats.at(1).type, "ivshmem-plain");
+  EXPECT_EQ(std::get<machine::SharedMemorySpec>(m.vm().devices.at(2)).path, "");
+  for (const char* wrong : {"-device ivshmem-plain", "-device ivshmem-plain,memdev=x", "-device edu,dma_mask=x",
+                            "-device edu,x=1", "-object memory-backend-ram,id=o,size=3M -device ivshmem-plain,memdev=o",
+                            "-object memory-backend-file,id=o,size=1M",
+                            "-object memory-backend-file,id=o,size=128M,mem-path=/f -machine memory-backend=o"})
+    EXPECT_NE(make(wrong).refused().find("expected"), std::string::npos) << wrong;
+}
+
 /// "SLOT.FUNCTION" of each device on PCI, with what is special about it.
 std::string pci_places(const Made& m) {
   std::string places;

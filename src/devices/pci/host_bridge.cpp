@@ -11,8 +11,8 @@ namespace {
 constexpr Identity k_identity = {
     .vendor = 0x1b36, .device = 0x0008, .class_code = 0x060000, .subsystem_vendor = 0x1af4, .subsystem = 0x1100};
 
-constexpr u32 k_config_size = 0x1000;  // of one function
-constexpr u32 k_first_pin = 1;         // INTA#, as interrupt-map counts
+constexpr u32 k_config_size = HostBridge::k_config_size;
+constexpr u32 k_first_pin = 1;  // INTA#, as interrupt-map counts
 // First cell of an address in "ranges" (IEEE 1275 PCI bus binding).
 constexpr u32 k_space_ports = 0x0100'0000, k_space_memory = 0x0200'0000, k_space_memory64 = 0x0300'0000;
 

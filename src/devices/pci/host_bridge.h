@@ -19,6 +19,7 @@ namespace armvisor::devices::pci {
 class HostBridge final : public MmioDevice {
  public:
   static constexpr u32 k_slots = 32, k_functions = 8, k_lines = 4;
+  static constexpr u32 k_config_size = 0x1000;  ///< of one function
   static constexpr u64 k_bus_size = 0x10'0000;  ///< of the configuration spaces of one bus
 
   struct Wiring {
@@ -38,6 +39,9 @@ class HostBridge final : public MmioDevice {
   IrqLine& intx(u32 slot, u32 function);
   /// Before the machine runs. The place is free, and slot 0 function 0 is the bridge itself.
   void plug(u32 slot, u32 function, Function& device);
+
+  /// What is there; null: nothing. What does not change of it may be looked at by any thread.
+  const Function* function(u32 slot, u32 function) const { return functions_[slot * k_functions + function]; }
 
   std::string_view name() const override { return "pci-config"; }
   u64 mmio_read(u64 offset, u32 size) override;
