@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -14,6 +15,10 @@ namespace armvisor::exec {
 namespace {
 
 constexpr u64 k_largest_file = u64{256} << 20;
+constexpr u32 k_most_records = 1u << 20;      ///< names and empty places in folders, on the way to one name
+constexpr std::size_t k_most_listed = 65536;  ///< names in one folder
+constexpr int k_most_links = 40;              ///< symbolic ones on the way to one name (path_resolution(7))
+constexpr std::size_t k_longest_path = 4096;
 
 struct Closer {
   void operator()(struct_ext2_filsys* fs) const { ext2fs_free(fs); }
@@ -21,6 +26,94 @@ struct Closer {
 using FileSystem = std::unique_ptr<struct_ext2_filsys, Closer>;
 
 int error_number(errcode_t error) { return error > 0 && error < 4096 ? static_cast<int>(error) : EIO; }
+
+/// Calls f with each name in a folder and its inode, until it returns false. `left`: records that it may look at, of
+/// which blocks that are named again and again have any number. As errno.
+template <class F>
+int for_each_name(ext2_filsys fs, ext2_ino_t folder, u32& left, F f) {
+  struct State {
+    F& f;
+    u32& left;
+  } state{f, left};
+  const auto take = [](ext2_ino_t, int, struct ext2_dir_entry* entry, int, int, char*, void* user) {
+    auto& s = *static_cast<State*>(user);
+    if (s.left == 0) return DIRENT_ABORT;
+    --s.left;
+    const std::string_view name(entry->name, static_cast<std::size_t>(ext2fs_dirent_name_len(entry)));
+    return entry->inode == 0 || s.f(name, entry->inode) ? 0 : DIRENT_ABORT;
+  };
+  const errcode_t error = ext2fs_dir_iterate2(fs, folder, DIRENT_FLAG_INCLUDE_EMPTY, nullptr, take, &state);
+  if (error == EXT2_ET_NO_DIRECTORY) return ENOTDIR;
+  if (error) return error_number(error);
+  return left ? 0 : EFBIG;
+}
+
+/// The way to one name. Each symbolic link, each part and each record of a folder on it counts, so that it has an end.
+class Walk {
+ public:
+  Walk(ext2_filsys fs, ext2_ino_t from) : fs_(fs), at_(from) {}
+
+  /// As errno.
+  int go(const std::string& path, ext2_ino_t& to) {
+    if (const int error = put_before(path)) return error;
+    while (!rest_.empty()) {
+      const std::string part = rest_.substr(0, rest_.find('/'));
+      rest_.erase(0, std::min(rest_.size(), part.size() + 1));
+      if (part.empty() || part == ".") continue;
+      if (const int error = step(part)) return error;
+    }
+    to = at_;
+    return 0;
+  }
+
+ private:
+  int put_before(const std::string& path) {
+    if (path.size() >= k_longest_path || rest_.size() >= k_longest_path) return ENAMETOOLONG;
+    if (path.starts_with('/')) at_ = EXT2_ROOT_INO;
+    rest_ = path + "/" + rest_;
+    return 0;
+  }
+
+  int step(const std::string& part) {
+    ext2_ino_t next = 0;
+    const int error = for_each_name(fs_, at_, left_, [&](std::string_view name, ext2_ino_t inode) {
+      if (name == part) next = inode;
+      return next == 0;
+    });
+    if (error) return error;
+    if (next == 0) return ENOENT;
+    ext2_inode inode{};
+    if (const errcode_t failed = ext2fs_read_inode(fs_, next, &inode)) return error_number(failed);
+    if (LINUX_S_ISLNK(inode.i_mode)) return follow(next, inode);
+    at_ = next;
+    return 0;
+  }
+
+  int follow(ext2_ino_t number, ext2_inode& inode) {
+    if (++links_ > k_most_links) return ELOOP;
+    const u64 size = EXT2_I_SIZE(&inode);
+    if (size == 0 || size >= k_longest_path) return EINVAL;
+    std::string text(size, '\0');
+    if (ext2fs_is_fast_symlink(&inode)) {
+      if (size > sizeof inode.i_block) return EINVAL;
+      std::memcpy(text.data(), inode.i_block, size);
+      return put_before(text);
+    }
+    ext2_file_t file = nullptr;
+    if (const errcode_t error = ext2fs_file_open(fs_, number, 0, &file)) return error_number(error);
+    unsigned got = 0;
+    const errcode_t error = ext2fs_file_read(file, text.data(), static_cast<unsigned>(size), &got);
+    ext2fs_file_close(file);
+    if (error) return error_number(error);
+    return got == size ? put_before(text) : EIO;
+  }
+
+  ext2_filsys fs_;
+  ext2_ino_t at_;
+  std::string rest_{};
+  int links_ = 0;
+  u32 left_ = k_most_records;
+};
 
 class ExtFiles final : public FolderFiles {
  public:
@@ -39,13 +132,11 @@ class ExtFiles final : public FolderFiles {
     std::vector<std::string> names;
     const ext2_ino_t inode = find(path);
     if (!inode) return names;
-    const auto add = [](struct ext2_dir_entry* entry, int, int, char*, void* to) {
-      if (entry->name[0] != '.')
-        static_cast<std::vector<std::string>*>(to)->emplace_back(
-            entry->name, static_cast<std::size_t>(ext2fs_dirent_name_len(entry)));
-      return 0;
-    };
-    ext2fs_dir_iterate(fs_.get(), inode, 0, nullptr, add, &names);
+    u32 left = k_most_records;
+    (void)for_each_name(fs_.get(), inode, left, [&names](std::string_view name, ext2_ino_t) {
+      if (!name.starts_with('.')) names.emplace_back(name);
+      return names.size() < k_most_listed;
+    });
     return names;
   }
 
@@ -59,21 +150,12 @@ class ExtFiles final : public FolderFiles {
     return {};
   }
 
-  std::string identity(const std::string& path) const override {
-    const ext2_ino_t inode = find(path);
-    std::string name;
-    for (const u8 byte : fs_->super->s_uuid) name += fmt::format("{:02x}", byte);
-    return inode ? fmt::format("{}-{:x}", name, inode) : std::string();
-  }
-
  private:
   /// 0: errno says why it is not there.
   ext2_ino_t find(const std::string& path) const {
     ext2_ino_t inode = 0;
-    const errcode_t error = ext2fs_namei_follow(fs_.get(), EXT2_ROOT_INO, folder_, path.c_str(), &inode);
-    if (!error) return inode;
-    errno = error == EXT2_ET_FILE_NOT_FOUND ? ENOENT : error_number(error);
-    return 0;
+    errno = Walk(fs_.get(), folder_).go(path, inode);
+    return errno ? 0 : inode;
   }
 
   int copy_file(ext2_ino_t inode, int to) const {

@@ -12,7 +12,6 @@
 #include <memory>
 
 #include "base/host_error.h"
-#include "exec/cache_folder.h"
 
 namespace armvisor::exec {
 
@@ -40,7 +39,6 @@ class HostFiles final : public FolderFiles {
     // Not one that waits for a writer, as a FIFO does.
     return open_inside(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   }
-  std::string identity(const std::string& path) const override { return file_identity(open_file(path).get()); }
 
  private:
   Fd open_inside(const std::string& path, int flags) const {

@@ -22,7 +22,6 @@ class FolderFiles {
   virtual std::vector<std::string> list(const std::string& path) const = 0;
   /// Any file, without waiting for one; none: errno says why.
   virtual Fd open_file(const std::string& path) const = 0;
-  virtual std::string identity(const std::string& path) const = 0;
 };
 
 class Folder {
@@ -41,8 +40,6 @@ class Folder {
   /// A regular file of at most `most` bytes.
   Result<std::vector<u8>> read(const std::string& path, u64 most) const;
   Result<Fd> open_file(const std::string& path) const;
-  /// What tells a file's content from others, as file_identity() has it; empty: nothing does.
-  std::string identity(const std::string& path) const { return files_->identity(path); }
   const std::string& path() const { return path_; }  ///< for messages
 
  private:

@@ -57,7 +57,6 @@ Result<Kernel> given_kernel(const KernelOptions& options, const Folder* system) 
   // A FIFO is not waited for here, but where it is read (vmm::Vm), which signals and the time limit end.
   kernel.file = Fd(::open(options.kernel.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   if (!kernel.file) return file_error("--kernel: expected to read " + options.kernel, errno, "check the path");
-  kernel.identity = file_identity(kernel.file.get());
   if (options.modules.empty()) {
     AV_TRY_ASSIGN(kernel.modules, modules_near(options.kernel, system));
   }
@@ -73,10 +72,8 @@ Result<std::optional<Kernel>> own_kernel(const Folder& system) {
   for (const std::string& version : versions) {
     AV_TRY_ASSIGN(auto modules, modules_of(system, version));
     if (!modules) continue;
-    const std::string path = "boot/" + std::string(k_name) + version;
     Kernel kernel{.modules = std::move(modules)};
-    AV_TRY_ASSIGN(kernel.file, system.open_file(path));
-    kernel.identity = system.identity(path);
+    AV_TRY_ASSIGN(kernel.file, system.open_file("boot/" + std::string(k_name) + version));
     return std::optional<Kernel>(std::move(kernel));
   }
   return std::optional<Kernel>();
@@ -112,7 +109,7 @@ Status use_image(Kernel& kernel) {
   AV_TRY_ASSIGN(const std::vector<u8> zimage, read_file(kernel.argument(0), "kernel", k_largest_kernel));
   const auto packed = packed_kernel(zimage);
   if (!packed) return {};
-  const KernelCache cache(kernel.identity);
+  const KernelCache cache(zimage);
   std::optional<Fd> image = cache.find(packed->size);
   if (!image) {
     const auto unpacked = unpack_kernel(zimage, *packed);

@@ -17,7 +17,6 @@ struct KernelOptions {
 
 struct Kernel {
   Fd file{};
-  std::string identity{};                 ///< of its content (Folder::identity()); empty: nothing tells
   std::optional<u64> text_offset{};       ///< of an unpacked image: where it goes, from the start of RAM
   std::optional<ModuleFolder> modules{};  ///< nothing: all that is needed has to be built in
   bool fetched = false;                   ///< it is the cache's (fetch_kernel.h)

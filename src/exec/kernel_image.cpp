@@ -1,11 +1,13 @@
 #include "exec/kernel_image.h"
 
+#include <fmt/core.h>
 #include <sys/stat.h>
 
 #include <array>
 #include <cstring>
 
 #include "base/write_all.h"
+#include "exec/byte_source.h"
 #include "exec/unpack.h"
 
 namespace armvisor::exec {
@@ -58,8 +60,9 @@ std::optional<std::vector<u8>> unpack_kernel(std::span<const u8> zimage, const P
   return std::nullopt;
 }
 
-KernelCache::KernelCache(std::string identity)
-    : folder_(CacheFolder::open("kernels", "", {.files = k_most})), name_(std::move(identity)) {}
+KernelCache::KernelCache(std::span<const u8> zimage)
+    : folder_(CacheFolder::open("kernels", "", {.files = k_most})),
+      name_(fmt::format("{}-{:x}", digest_of(zimage), zimage.size())) {}
 
 std::optional<Fd> KernelCache::find(u64 size) const {
   std::optional<Fd> fd = folder_.find(name_);

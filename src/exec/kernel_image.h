@@ -22,13 +22,13 @@ std::optional<PackedKernel> packed_kernel(std::span<const u8> zimage);
 /// nothing: it is packed in a way that is not known here, or broken.
 std::optional<std::vector<u8>> unpack_kernel(std::span<const u8> zimage, const PackedKernel& packed);
 
-/// Images in the user's cache (cache_folder.h, "kernels"): one for each kernel file, by its identity.
+/// Images in the user's cache (cache_folder.h, "kernels"), by the digests of the zImages that they were packed in: what
+/// a file system says of its files is its author's word, and tells none of them from another.
 class KernelCache {
  public:
   static constexpr std::size_t k_most = 8;  ///< images that are kept
 
-  /// For a kernel of that identity. Without one: nothing is kept.
-  explicit KernelCache(std::string identity);
+  explicit KernelCache(std::span<const u8> zimage);
   /// nothing: there is none of this size.
   std::optional<Fd> find(u64 size) const;
   void keep(std::span<const u8> image) const;

@@ -13,8 +13,7 @@
 #include "base/log.h"
 #include "devices/backends/terminal.h"
 #include "exec/console_log.h"
-#include "exec/initramfs.h"
-#include "exec/patience.h"
+#include "exec/preparation.h"
 #include "exec/session.h"
 #include "vmm/vm.h"
 
@@ -115,11 +114,11 @@ u64 rest_of(u64 limit_ms, std::chrono::steady_clock::time_point began) {
   return limit_ms == 0 ? 0 : std::max(limit_ms, gone_ms + 1) - gone_ms;
 }
 
-Result<std::vector<u8>> initramfs(const Request& request, const System& system, const Kernel& kernel) {
-  GuestSetup setup{.write = request.system.write, .disks = system.file_systems, .user_network = request.user_network};
+GuestSetup guest_setup(const Request& request) {
+  GuestSetup setup{.write = request.system.write, .user_network = request.user_network};
   for (std::size_t n = 0; n < request.shares.size(); ++n)
     setup.shares.push_back({share_tag(n), request.shares[n].guest, request.shares[n].read_only});
-  return make_initramfs(setup, kernel);
+  return setup;
 }
 
 Outcome failed_command(const Channel::Failure& f) {
@@ -227,19 +226,15 @@ Result<ShareRequest> parse_share(std::string_view text) {
 
 namespace {
 
-Result<Outcome> run_prepared(const Request& request, System& system, Patience::Clock::time_point began) {
-  AV_TRY_ASSIGN(CommandRequest command, complete_command(request, system));
-  AV_TRY_ASSIGN(Kernel kernel, find_kernel(request.kernel, system.files ? &*system.files : nullptr, system.path));
-  if (kernel.fetched && request.show_console) say("kernel: that of " + kernel.modules->path() + ", which was fetched");
-  AV_TRY(use_image(kernel));
+Result<Outcome> run_prepared(const Request& request, Preparation& prepared, Patience::Clock::time_point began) {
+  AV_TRY_ASSIGN(CommandRequest command, complete_command(request, prepared.system));
+  if (!prepared.fetched_from.empty() && request.show_console)
+    say("kernel: that of " + prepared.fetched_from + ", which was fetched");
   AV_TRY_ASSIGN(auto console, ConsoleLog::create(request.show_console ? STDERR_FILENO : -1));
   AV_TRY_ASSIGN(auto session, Session::create(std::move(command), {}));
   vmm::VmConfig config;
-  AV_TRY_ASSIGN(config.boot.initrd_bytes, initramfs(request, system, kernel));
-  // A disk is the machine's alone from now on.
-  kernel.modules.reset();
-  system.files.reset();
-  config.boot.kernel = kernel.argument(config.boot.board->ram.base.value);
+  config.boot.initrd_bytes = std::move(prepared.initramfs);
+  config.boot.kernel = prepared.kernel.argument(config.boot.board->ram.base.value);
   config.boot.append = command_line(request);
   config.boot.ram_size = request.memory;
   config.boot.vcpus = request.cpus;
@@ -251,7 +246,7 @@ Result<Outcome> run_prepared(const Request& request, System& system, Patience::C
   config.chardevs.push_back(own_chardev("console", [&console] { return console->line(); }));
   config.chardevs.push_back(own_chardev("agent", [&session] { return session->line(); }));
   config.console = 0;
-  add_devices(request, system, config);
+  add_devices(request, prepared.system, config);
   config.more_signals = k_passed_signals;
   config.signalled = [&session](int signal) { return session->signalled(signal); };
   config.give_up = [&session] { session->give_up(); };
@@ -292,10 +287,14 @@ Result<Outcome> run(const Request& request) {
   std::optional<Patience::Clock::time_point> until;
   if (request.timeout_ms) until = began + std::chrono::milliseconds(request.timeout_ms);
   Patience patience({SIGINT, SIGTERM, SIGHUP, SIGQUIT}, until);
-  Result<System> system = open_system(request.system, patience);
+  const auto check = [&request](const System& system) -> Status {
+    AV_TRY(complete_command(request, system));
+    return {};
+  };
+  Result<Preparation> prepared = prepare(request.system, request.kernel, guest_setup(request), patience, check);
   if (patience.signal() || patience.timed_out()) return ended_early(patience);
-  if (!system) return system.error();
-  return run_prepared(request, *system, began);
+  if (!prepared) return prepared.error();
+  return run_prepared(request, *prepared, began);
 }
 
 }  // namespace armvisor::exec

@@ -1,6 +1,9 @@
 // What a guest starts with: which modules in which order, and the archive that they are in.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <cstdlib>
@@ -11,10 +14,12 @@
 
 #include "exec/console_log.h"
 #include "exec/cpio.h"
+#include "exec/ext_folder.h"
 #include "exec/initramfs.h"
 #include "exec/kernel_image.h"
 #include "exec/modules.h"
 #include "exec/outcome.h"
+#include "exec/system_tree.h"
 #include "exec/unpack.h"
 
 namespace armvisor::exec {
@@ -153,31 +158,60 @@ TEST(KernelImage, WhatAZimageSaysOfItselfIsBelievedAsFarAsItIsTrue) {
   }
 }
 
-TEST(KernelCache, KeepsAnImageForAFileAsLongAsThatIsTheSame) {
+TEST(KernelCache, KeepsTheImageOfEachZimage) {
   char folder[] = "/tmp/armvisor_cache_XXXXXX";
   ASSERT_NE(mkdtemp(folder), nullptr);
   setenv("XDG_CACHE_HOME", folder, 1);
-  const std::string path = std::string(folder) + "/kernel";
-  const auto write = [&](const std::string& text) {
-    const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    EXPECT_EQ(::write(fd.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
-  };
-  write("one");
-  const std::vector<u8> image(5000, 'i');
-  Fd kernel(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  EXPECT_FALSE(KernelCache(file_identity(kernel.get())).find(image.size()));
-  KernelCache(file_identity(kernel.get())).keep(image);
-  EXPECT_TRUE(KernelCache(file_identity(kernel.get())).find(image.size()));
-  EXPECT_FALSE(KernelCache(file_identity(kernel.get())).find(image.size() + 1)) << "it was cut";
-  write("another");
-  kernel = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  EXPECT_FALSE(KernelCache(file_identity(kernel.get())).find(image.size()));
-  for (std::size_t n = 0; n < 2 * KernelCache::k_most; ++n) {
-    write(std::string(n + 1, 'x'));
-    KernelCache(file_identity(Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)).get())).keep(image);
-  }
+  const std::vector<u8> one = {1}, another = {2}, image(5000, 'i');
+  EXPECT_FALSE(KernelCache(one).find(image.size()));
+  KernelCache(one).keep(image);
+  EXPECT_TRUE(KernelCache(one).find(image.size()));
+  EXPECT_FALSE(KernelCache(one).find(image.size() + 1)) << "it was cut";
+  EXPECT_FALSE(KernelCache(another).find(image.size()));
+  for (std::size_t n = 0; n < 2 * KernelCache::k_most; ++n) KernelCache(std::vector<u8>(n + 2)).keep(image);
   const auto kept = std::filesystem::directory_iterator(std::string(folder) + "/armvisor/kernels");
   EXPECT_EQ(std::distance(begin(kept), end(kept)), static_cast<std::ptrdiff_t>(KernelCache::k_most));
+  std::filesystem::remove_all(folder);
+}
+
+/// A file system with a kernel, which says that it is another's by its UUID and the numbers of its inodes.
+Fd system_with_kernel(const std::vector<u8>& zimage) {
+  Fd file(memfd_create("system", MFD_CLOEXEC));
+  EXPECT_EQ(ftruncate(file.get(), static_cast<off_t>(ExtImage::k_least)), 0);
+  auto image = ExtImage::create(file.get(), ExtImage::k_least, "system");
+  EXPECT_TRUE(image);
+  SystemTree tree(*image, "system");
+  const auto add = [&](const char* path, const std::vector<u8>& bytes) {
+    const auto inode = tree.add(path, {.mode = S_IFREG | 0644});
+    EXPECT_TRUE(inode && image->begin_file(*inode, bytes.size(), false) && image->write(0, bytes) &&
+                image->end_file(bytes.size()));
+  };
+  add("boot/vmlinuz-1", zimage);
+  add("lib/modules/1/modules.dep", {'\n'});
+  add("lib/modules/1/modules.builtin", {'\n'});
+  EXPECT_TRUE(tree.finish());
+  EXPECT_TRUE(image->finish());
+  const std::string uuid(16, 'u');
+  EXPECT_EQ(pwrite(file.get(), uuid.data(), uuid.size(), 1024 + 104), 16);
+  return file;
+}
+
+TEST(KernelCache, AKernelIsKnownByItsBytesAndNotByWhatItsFileSystemSays) {
+  char folder[] = "/tmp/armvisor_cache_XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  setenv("XDG_CACHE_HOME", folder, 1);
+  for (const u8 content : {'a', 'b'}) {
+    const std::vector<u8> image(100000, content);
+    const Fd file = system_with_kernel(make_zimage(image));
+    const auto system = open_ext_folder(file.get(), "system");
+    ASSERT_TRUE(system) << system.error().message;
+    auto kernel = find_kernel({}, &*system, "system");
+    ASSERT_TRUE(kernel) << kernel.error().message;
+    ASSERT_TRUE(use_image(*kernel));
+    std::vector<u8> booted(image.size());
+    EXPECT_EQ(pread(kernel->file.get(), booted.data(), booted.size(), 0), static_cast<ssize_t>(booted.size()));
+    EXPECT_EQ(booted, image);
+  }
   std::filesystem::remove_all(folder);
 }
 
@@ -187,20 +221,18 @@ class CacheFolders : public testing::Test {
     EXPECT_NE(mkdtemp(folder_), nullptr);
     setenv("XDG_CACHE_HOME", path("cache").c_str(), 1);
     std::filesystem::create_directory(path("cache"));
-    write(path("kernel"), "kernel");
   }
   ~CacheFolders() override { std::filesystem::remove_all(folder_); }
   std::string path(const std::string& name) const { return std::string(folder_) + "/" + name; }
   static void write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
-  KernelCache cache() const {
-    return KernelCache(file_identity(Fd(::open(path("kernel").c_str(), O_RDONLY | O_CLOEXEC)).get()));
-  }
+  KernelCache cache() const { return KernelCache(zimage_); }
   std::vector<std::string> kept(const std::string& folder) const {
     std::vector<std::string> names;
     for (const auto& entry : std::filesystem::directory_iterator(path(folder)))
       names.push_back(entry.path().filename());
     return names;
   }
+  const std::vector<u8> zimage_ = {'z'};
   const std::vector<u8> image_ = std::vector<u8>(5000, 'i');
 
  private:

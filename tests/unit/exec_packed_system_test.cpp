@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -15,6 +17,7 @@
 #include <map>
 
 #include "exec/cache_folder.h"
+#include "exec/confined.h"
 #include "exec/disk_layout.h"
 #include "exec/ext_folder.h"
 #include "exec/packed_system.h"
@@ -227,6 +230,117 @@ TEST_F(Packed, ASignalThatWaitsOrATimeThatIsOverEndsIt) {
   int taken = 0;
   sigwait(&mask, &taken);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+TEST_F(Packed, SymbolicLinksThatMultiplyHaveAnEnd) {
+  TarFile tar;
+  tar.add({.name = "d/", .type = '5'});
+  std::string before = "d";
+  for (int n = 0; n < 6; ++n) {  // links of up to 100 bytes, the first of which leads to d 8^6 times
+    const std::string name = "l" + std::to_string(n);
+    std::string text;
+    for (int times = 0; times < 8; ++times) text += before + "/../";
+    tar.add({.name = name, .type = '2', .link = text + before});
+    before = name;
+  }
+  tar.add({.name = "boot", .type = '2', .link = before}).add({.name = "d/file", .data = "x"});
+  tar.add({.name = "here", .type = '2', .link = "/../d/./file"}).add({.name = "self", .type = '2', .link = "self"});
+  const auto system = open(write("a.tar", tar.bytes()));
+  ASSERT_TRUE(system) << system.error().message;
+  const Folder root = files(*system);
+  EXPECT_FALSE(root.has("boot")) << "more than 40 links are on the way";
+  EXPECT_FALSE(root.has("self"));
+  EXPECT_EQ(content(root, "l0/file"), "x");
+  EXPECT_EQ(content(root, "here"), "x");
+  EXPECT_EQ(root.list("l0"), std::vector<std::string>{"file"});
+}
+
+TEST_F(Packed, AFolderThatNamesItsBlocksAgainAndAgainHasAnEnd) {
+  const auto system = open(write("a.tar", TarFile().add({.name = "boot/vmlinuz-1"}).bytes()));
+  ASSERT_TRUE(system) << system.error().message;
+  ext2_filsys fs = nullptr;
+  const std::string image = "/proc/self/fd/" + std::to_string(system->image.get());
+  ASSERT_EQ(ext2fs_open(image.c_str(), EXT2_FLAG_64BITS | EXT2_FLAG_RW, 0, 0, unix_io_manager, &fs), 0);
+  ext2_ino_t boot = 0;
+  ASSERT_EQ(ext2fs_namei(fs, EXT2_ROOT_INO, EXT2_ROOT_INO, "/boot", &boot), 0);
+  ext2_inode inode{};
+  ASSERT_EQ(ext2fs_read_inode(fs, boot, &inode), 0);
+  blk64_t block = 0;
+  const blk64_t once = 16000, twice = 16001;  // free, of 16384
+  ASSERT_EQ(ext2fs_bmap2(fs, boot, &inode, nullptr, 0, 0, nullptr, &block), 0);
+  std::vector<u32> pointers(1024, static_cast<u32>(block));
+  ASSERT_EQ(io_channel_write_blk64(fs->io, once, 1, pointers.data()), 0);
+  pointers.assign(1024, static_cast<u32>(once));
+  ASSERT_EQ(io_channel_write_blk64(fs->io, twice, 1, pointers.data()), 0);
+  inode.i_flags = 0;
+  std::fill_n(inode.i_block, 12, static_cast<u32>(block));
+  inode.i_block[12] = static_cast<u32>(once);
+  inode.i_block[13] = static_cast<u32>(twice);
+  inode.i_block[14] = 0;
+  inode.i_size = 0x7ffff000;
+  ASSERT_EQ(ext2fs_write_inode(fs, boot, &inode), 0);
+  ext2fs_free(fs);
+  const auto root = open_ext_folder(system->image.get(), "image");
+  ASSERT_TRUE(root);
+  EXPECT_LE(root->list("boot").size(), 65536u);
+  EXPECT_FALSE(root->has("boot/none"));
+}
+
+TEST(Confined, WhatComesBackAreWordsAndFilesOrAnError) {
+  Patience patience;
+  const Confines confines = {.memory = u64{64} << 20, .file_size = 1 << 20};
+  int pipes[2];
+  ASSERT_EQ(pipe2(pipes, O_CLOEXEC), 0);
+  Fd reader(pipes[0]), writer(pipes[1]);
+  const std::string large(100000, 'l');
+  auto findings = work_confined("it", confines, patience, [&]() -> Result<Findings> {
+    Findings f{.words = {"", large}};
+    f.files.push_back(std::move(writer));
+    return f;
+  });
+  ASSERT_TRUE(findings) << findings.error().message;
+  EXPECT_EQ(findings->words, (std::vector<std::string>{"", large}));
+  ASSERT_EQ(findings->files.size(), 1u);
+  EXPECT_EQ(::write(findings->files[0].get(), "x", 1), 1);
+  char byte = 0;
+  EXPECT_EQ(::read(reader.get(), &byte, 1), 1);
+  const auto error = work_confined("it", confines, patience, []() -> Result<Findings> {
+    return Error{ErrorKind::BadArguments, "no"};
+  });
+  ASSERT_FALSE(error);
+  EXPECT_EQ(error.error().message, "no");
+  EXPECT_EQ(error.error().kind, ErrorKind::BadArguments);
+}
+
+TEST(Confined, WorkWithoutAnEndIsEnded) {
+  Patience patience({}, Patience::Clock::now() + std::chrono::milliseconds(50));
+  const Confines confines = {.memory = u64{64} << 20, .file_size = 1 << 20};
+  EXPECT_FALSE(work_confined("it", confines, patience, []() -> Result<Findings> {
+    for (;;) usleep(1000);
+  }));
+  EXPECT_TRUE(patience.timed_out());
+}
+
+TEST(Confined, WorkThatDiesOrWantsTooMuchIsAnError) {
+  Patience patience;
+  const Confines confines = {.memory = u64{64} << 20, .file_size = 1 << 20};
+  const auto memory = work_confined("it", confines, patience, []() -> Result<Findings> {
+    std::vector<std::vector<char>> all;
+    for (;;) all.emplace_back(1 << 20, 'm');
+  });
+  EXPECT_FALSE(memory);
+  const auto died = work_confined("it", confines, patience, []() -> Result<Findings> {
+    raise(SIGKILL);
+    return Findings{};
+  });
+  ASSERT_FALSE(died);
+  EXPECT_NE(died.error().message.find("signal 9"), std::string::npos) << died.error().message;
+  const auto file = work_confined("it", confines, patience, []() -> Result<Findings> {
+    const Fd data(memfd_create("data", MFD_CLOEXEC));
+    return Findings{.words = {ftruncate(data.get(), 2 << 20) == 0 ? "written" : strerror(errno)}};
+  });
+  ASSERT_TRUE(file);
+  EXPECT_EQ(file->words[0], strerror(EFBIG));
 }
 
 /// An OCI layout, whose blobs have their names.
