@@ -123,6 +123,11 @@ Status set_devices(const RunOptions& o, vmm::VmConfig& vm) {
       return bad(fmt::format("--share: expected a tag for each folder, found '{}' twice; say FOLDER:TAG", share->tag));
     vm.devices.emplace_back(machine::ShareSpec{*std::move(share)});
   }
+  if (o.vsock) {
+    auto vsock = devices::vsock::parse_option(*o.vsock);
+    if (!vsock) return bad("--vsock: " + vsock.error().message);
+    vm.devices.emplace_back(machine::VsockSpec{*std::move(vsock)});
+  }
   vm.devices.emplace_back(machine::EntropySpec{});
   AV_TRY(set_balloon(o, vm));
   if (o.io) AV_TRY(devices::parse_io_options(*o.io, vm.io));
@@ -208,8 +213,8 @@ Status set_places(const RunOptions& o, vmm::VmConfig& vm) {
                                                  : vm.boot.board->find(machine::DeviceKind::VirtioMmio)->count;
   if (vm.devices.size() + o.pvpanic > most)
     return bad(
-        fmt::format("--virtio: expected at most {} disks, networks, shares, consoles and entropy sources "
-                    "together, with --pvpanic, found {}; leave some out",
+        fmt::format("--virtio: expected at most {} disks, networks, shares, vsocks, consoles and entropy "
+                    "sources together, with --pvpanic, found {}; leave some out",
                     most, vm.devices.size() + o.pvpanic));
   if (bus == Seat::Bus::Mmio && !o.pvpanic) return {};
   vm.boot.board = &machine::virt_board(false, machine::VirtPci::Low);

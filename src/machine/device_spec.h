@@ -18,6 +18,7 @@
 #include "devices/virtio/gpu.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/scsi.h"
+#include "devices/vsock/host_socket.h"
 
 namespace armvisor::machine {
 
@@ -71,6 +72,9 @@ struct ScsiSpec {
 /// A folder of the host's, by 9P.
 struct ShareSpec : devices::ninep::ShareOptions {};
 
+/// Sockets between programs of the guest and of the host.
+struct VsockSpec : devices::vsock::Options {};
+
 /// A device on PCI by which the guest's kernel says that it has panicked.
 struct PvpanicSpec {
   u8 events = devices::Pvpanic::k_all_events;  ///< that it says it knows
@@ -114,7 +118,7 @@ struct Seat {
 };
 
 using DeviceSpec = std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec, ScsiSpec, ShareSpec, PvpanicSpec,
-                                BalloonSpec, WatchdogSpec, EduSpec, SharedMemorySpec, GpuSpec>;
+                                BalloonSpec, WatchdogSpec, EduSpec, SharedMemorySpec, GpuSpec, VsockSpec>;
 
 /// Calls `f` for each disk of `specs`, in the order in which a machine takes what was opened for them, until one fails.
 template <class F>

@@ -18,6 +18,7 @@
 #include "devices/virtio/net.h"
 #include "devices/virtio/ninep.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/vsock.h"
 #include "machine/semihosting/semihosting.h"
 
 namespace armvisor::machine {
@@ -55,8 +56,8 @@ Status check_seats(const Board& board, const MachineOptions& options) {
   const std::size_t most = slots ? slots->count : 0, devices = options.devices.size();
   if (options.seats.empty() && devices > most)
     return Error{ErrorKind::BadArguments,
-                 fmt::format("virtio devices: expected at most {} disks, networks, shares, consoles and "
-                             "entropy sources together, found {}; leave some out",
+                 fmt::format("virtio devices: expected at most {} disks, networks, shares, consoles, "
+                             "vsocks and entropy sources together, found {}; leave some out",
                              most, devices)};
   if (!options.seats.empty() && options.seats.size() != devices)
     return Error{ErrorKind::Internal, "virtio devices and their slots differ in number"};
@@ -327,6 +328,12 @@ Machine::MadeDevice Machine::make_device(const GpuSpec& spec) {
 
 std::optional<devices::virtio::Picture> Machine::picture() const {
   return gpu_ ? std::optional(gpu_->picture()) : std::nullopt;
+}
+
+Machine::MadeDevice Machine::make_device(const VsockSpec&) {
+  if (vsocks_ == world_.vsocks.size()) return Error{ErrorKind::Internal, "a machine was given too few vsocks"};
+  AV_TRY_ASSIGN(auto device, devices::virtio::Vsock::create(world_.vsocks[vsocks_++]));
+  return MadeDevice(std::move(device));
 }
 
 Status Machine::add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device) {

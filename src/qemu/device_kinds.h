@@ -19,6 +19,7 @@ enum class DeviceKind : u8 {
   ScsiDisk,  ///< on one
   ScsiCd,
   Share,    ///< a folder of the host's
+  Vsock,    ///< sockets between programs of the guest and of the host
   Balloon,  ///< takes memory that the guest does not need
   Watchdog,
   Panic,         ///< tells of a guest that panicked

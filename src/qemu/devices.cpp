@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
 
 #include "devices/virtio/console.h"
 #include "qemu/boot_order.h"
@@ -43,6 +44,7 @@ class Adder {
   machine::ConsoleSpec* controller_of(Device& device);
   void add_port(Device& device, const DeviceRow& row);
   void add_share(Device& device, const DeviceRow& row);
+  void add_vsock(Device& device, const DeviceRow& row);
   void add_balloon(Device& device, const DeviceRow& row);
   void add_pvpanic(Device& device, const DeviceRow& row);
   void add_gpu(Device& device, const DeviceRow& row);
@@ -372,6 +374,26 @@ void Adder::add_share(Device& device, const DeviceRow& row) {
   finish(device, row);
 }
 
+/// QEMU's sockets are those of the host's kernel (vhost), for which there is no place on a line here.
+void Adder::add_vsock(Device& device, const DeviceRow& row) {
+  constexpr const char* k_variable = "ARMVISOR_VSOCK";
+  const auto cid = parse_unsigned(device.properties.take("guest-cid").value_or(""));
+  const char* const path = std::getenv(k_variable);
+  if (!cid) return out_.refused(device.given.text(), "expected guest-cid=NUMBER with it; give one");
+  if (!path || !*path)
+    return out_.refused(device.given.text(),
+                        fmt::format("expected {}=SOCKET in the environment: the host's ends of the guest's sockets are "
+                                    "Unix sockets here, not the kernel's; set it, or use armvisor run --vsock",
+                                    k_variable));
+  machine::VsockSpec spec;
+  spec.cid = *cid;
+  spec.path = path;
+  for (const Status& fits : {devices::vsock::check_cid(spec.cid), devices::vsock::check_path(spec.path)})
+    if (!fits) return out_.refused(device.given.text(), fits.error().message);
+  add(device.given, fmt::format("{} at {}", row.text, spec.path), seats_.of(line_, device, row.bus), std::move(spec));
+  finish(device, row);
+}
+
 void Adder::add_balloon(Device& device, const DeviceRow& row) {
   if (std::ranges::any_of(vm_.devices, [](const auto& s) { return std::holds_alternative<machine::BalloonSpec>(s); }))
     return out_.refused(device.given.text(), "expected one balloon at most, as QEMU does; leave the other out");
@@ -482,6 +504,7 @@ void Adder::add_device(Device& device, const DeviceRow& row) {
     case Watchdog:
       add(device.given, std::string(row.text), seats_.of(line_, device, row.bus), machine::WatchdogSpec{});
       return finish(device, row);
+    case Vsock: return add_vsock(device, row);
     case Balloon: return add_balloon(device, row);
     case Panic: return add_pvpanic(device, row);
     case Gpu: return add_gpu(device, row);

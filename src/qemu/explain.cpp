@@ -147,6 +147,10 @@ Json device_json(const Machine&, const machine::SharedMemorySpec& spec) {
   return j;
 }
 
+Json device_json(const Machine&, const machine::VsockSpec& vsock) {
+  return {{"kind", "vsock"}, {"cid", vsock.cid}, {"path", vsock.path}};
+}
+
 /// A number on virtio-mmio, and the text that QEMU's "info qtree" has on PCI.
 void set_place(Json& device, const machine::Seat& seat) {
   if (seat.bus == machine::Seat::Bus::Mmio) {

@@ -22,6 +22,7 @@ Status HostResources::open_rest(const StopEvent& stop, std::function<void()> qui
   AV_TRY(open_links(stop));
   AV_TRY(open_shares());
   AV_TRY(open_memories());
+  AV_TRY(open_vsocks());
   for (const auto& dump : dumps_) AV_TRY(dump->start());
   return {};
 }
@@ -129,6 +130,16 @@ Status HostResources::open_memories() {
   return {};
 }
 
+Status HostResources::open_vsocks() {
+  for (const machine::DeviceSpec& spec : config_.devices) {
+    const auto* const vsock = std::get_if<machine::VsockSpec>(&spec);
+    if (!vsock) continue;
+    AV_TRY_ASSIGN(auto socket, devices::vsock::HostSocket::create(*vsock));
+    vsocks_.push_back(std::move(socket));
+  }
+  return {};
+}
+
 Status HostResources::open_shares() {
   const auto shares = std::ranges::count_if(
       config_.devices, [](const auto& spec) { return std::holds_alternative<machine::ShareSpec>(spec); });
@@ -145,7 +156,8 @@ Status HostResources::open_shares() {
 
 machine::MachineWorld HostResources::world(devices::Clock& clock, devices::TimerQueue& timers,
                                            machine::MachineHost& host) {
-  return {clock, timers, *flash_, host, disks_, links_, dumps_, lines_, semihosting_.get(), shares_, memories_};
+  return {clock,   timers,    *flash_, host, disks_, links_, dumps_, lines_, semihosting_.get(),
+          shares_, memories_, vsocks_};
 }
 
 devices::Chardevs* HostResources::chardevs() {

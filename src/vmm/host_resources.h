@@ -63,6 +63,7 @@ class HostResources {
   Status open_links(const StopEvent& stop);
   Status open_shares();
   Status open_memories();
+  Status open_vsocks();
   machine::Semihosting* semihosting();
 
   const VmConfig& config_;
@@ -78,6 +79,7 @@ class HostResources {
   std::vector<std::shared_ptr<devices::PacketDump>> dumps_;  ///< filled with mutex_
   std::vector<std::shared_ptr<devices::ninep::SharedFolder>> shares_;
   std::vector<std::shared_ptr<devices::SharedMemory>> memories_;
+  std::vector<std::shared_ptr<devices::vsock::HostSocket>> vsocks_;
   std::unique_ptr<machine::Semihosting> semihosting_;  ///< null: there is none; set with mutex_
   bool given_up_ = false;
 };

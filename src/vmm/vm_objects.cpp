@@ -118,7 +118,8 @@ class Tree {
                                        "virtio-scsi-device", "virtio-9p-device",
                                        "pvpanic-pci",        "virtio-balloon-device",
                                        "i6300esb",           "edu",
-                                       "ivshmem-plain",      "virtio-gpu-device"};
+                                       "ivshmem-plain",      "virtio-gpu-device",
+                                       "vhost-vsock-device"};
     static_assert(std::size(k_types) == std::variant_size_v<machine::DeviceSpec>);
     return k_types[spec.index()];
   }

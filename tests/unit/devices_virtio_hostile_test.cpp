@@ -16,6 +16,7 @@
 #include "devices/virtio/ninep.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/scsi.h"
+#include "devices/virtio/vsock.h"
 #include "ninep_client.h"
 #include "stderr_text.h"
 #include "virtio_driver.h"
@@ -100,6 +101,10 @@ std::unique_ptr<Device> make(u32 id) {
     }
     case 5: return std::make_unique<Balloon>(BalloonOptions{.free_page_reporting = true}, [](u32) {});
     case 16: return *Gpu::create({});
+    case 19: {
+      static ninep::testing::SharedTree tree;
+      return *Vsock::create(*vsock::HostSocket::create({.path = tree.at("vsock")}));
+    }
     default: return std::make_unique<Rng>();
   }
 }
@@ -230,10 +235,12 @@ TEST_P(HostileDriver, IsSurvivedOverMmio) {
   expect_survived(GetParam(), {MmioVersion::Modern, MmioVersion::Legacy}, seeds());
 }
 TEST_P(HostileDriver, IsSurvivedOverPci) {
-  expect_survived(GetParam(), {PciForm{}, PciForm{.legacy = true, .modern = false}}, (seeds() + 2) / 3);
+  // Sockets have no legacy interface.
+  const PciForm other = GetParam() == 19 ? PciForm{.legacy = false} : PciForm{.legacy = true, .modern = false};
+  expect_survived(GetParam(), {PciForm{}, other}, (seeds() + 2) / 3);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4u, 5u, 8u, 9u, 16u));
+INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4u, 5u, 8u, 9u, 16u, 19u));
 
 /// The lines that `work` writes to standard error.
 std::vector<std::string> lines_said(const std::function<void()>& work) {

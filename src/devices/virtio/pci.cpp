@@ -18,21 +18,28 @@ constexpr u32 k_legacy_registers = 24;      // with the two of MSI-X
 /// What PCI says of a device's type: 4.1.2.1 for the transitional number, the rest as QEMU has it.
 struct Kind {
   u32 type;
-  u16 transitional;
+  u16 transitional;  ///< 0: there was no such device before virtio 1, so it has no legacy interface
   u32 class_code;
   u32 config_bytes;  ///< of its own configuration, unless the device says it, for the size of the legacy BAR
   u32 vectors;       ///< 0: one for each queue, and one
 };
 constexpr Kind k_kinds[] = {
-    {1, 0x1000, 0x020000, 8, 4}, {2, 0x1001, 0x010000, 60, 0}, {3, 0x1003, 0x078000, 12, 2},
-    {4, 0x1005, 0x00ff00, 0, 0}, {8, 0x1004, 0x010000, 36, 0}, {9, 0x1009, 0x000200, 0, 2},
-    {16, 0, 0x038000, 16, 3},
+    {1, 0x1000, 0x020000, 8, 4},  {2, 0x1001, 0x010000, 60, 0}, {3, 0x1003, 0x078000, 12, 2},
+    {4, 0x1005, 0x00ff00, 0, 0},  {8, 0x1004, 0x010000, 36, 0}, {9, 0x1009, 0x000200, 0, 2},
+    {5, 0x1002, 0x00ff00, 16, 0}, {16, 0, 0x038000, 16, 3},     {19, 0, 0x078000, 0, 0},
 };
 constexpr Kind k_other = {0, 0, 0x00ff00, 0, 0};
 
 const Kind& kind_of(const Device& device) {
   const auto found = std::ranges::find(k_kinds, device.id(), &Kind::type);
   return found == std::end(k_kinds) ? k_other : *found;
+}
+
+/// Of the interfaces that are wished for, those that the type can have.
+PciForm possible(const Device& device, PciForm form) {
+  const bool is_new = std::ranges::any_of(
+      k_kinds, [&](const Kind& kind) { return kind.type == device.id() && kind.transitional == 0; });
+  return is_new ? PciForm{.legacy = false, .modern = true} : form;
 }
 
 pci::Identity identity(const Device& device, PciForm form) {
@@ -99,8 +106,9 @@ bool touches(u32 offset, u32 size, u32 first, u32 bytes) { return offset < first
 
 PciTransport::PciTransport(std::unique_ptr<Device> made, GuestRam& ram, const pci::Wires& wires, PciForm form,
                            std::string label)
-    : Function(identity(*made, form), wires.intx), Transport(std::move(made), ram, std::move(label)) {
+    : Function(identity(*made, possible(*made, form)), wires.intx), Transport(std::move(made), ram, std::move(label)) {
   const Kind& kind = kind_of(device());
+  form = possible(device(), form);
   queue_vectors_ = std::make_unique<std::atomic<u16>[]>(queue_count());
   drop_interrupts();
   config().set(pci::InterruptPin, 1, 1);
