@@ -14,7 +14,8 @@ using Json = nlohmann::json;
 constexpr int k_deepest_json = 64, k_deepest_index = 4;
 constexpr std::size_t k_most_manifests = 1024, k_most_layers = 1024, k_most_words = 4096, k_most_told = 8;
 constexpr std::string_view k_digest = "sha256:";
-constexpr const char* k_tag = "org.opencontainers.image.ref.name";
+/// Annotations of an image's descriptor: the tag, and the whole name, where Docker and containerd wrote it.
+constexpr const char *k_tag = "org.opencontainers.image.ref.name", *k_name = "io.containerd.image.name";
 
 Error bad(const std::string& path, const std::string& message) {
   return {ErrorKind::BadInput, path + ": " + message + "; get the image again"};
@@ -91,6 +92,9 @@ Result<std::string> blob_name(const std::string& digest, const std::string& path
   return "blobs/sha256/" + digits;
 }
 
+/// Whether "docker.io/library/debian:12" is what the user calls "debian:12".
+bool is_tag(const std::string& whole, const std::string& tag) { return whole == tag || whole.ends_with("/" + tag); }
+
 struct Candidate {
   std::string digest, tag;
   Platform platform;
@@ -124,9 +128,11 @@ class Layout {
     for (const Json& descriptor : list) {
       if (++seen_ > k_most_manifests)
         return bad(blobs_.path(), fmt::format("expected at most {} images, found more", k_most_manifests));
-      const std::string own = text(member(member(descriptor, "annotations"), k_tag));
-      if (depth == 0 && !tag_.empty() && own != tag_) {
-        if (!own.empty()) tags_.insert(own);
+      const Json& annotations = member(descriptor, "annotations");
+      const std::string own = text(member(annotations, k_tag)), name = text(member(annotations, k_name));
+      if (depth == 0 && !tag_.empty() && own != tag_ && !is_tag(name, tag_)) {
+        for (const std::string& other : {own, name})
+          if (!other.empty()) tags_.insert(other);
         continue;
       }
       AV_TRY(add(descriptor, depth, depth == 0 ? own : tag));
@@ -203,9 +209,6 @@ class Layout {
   std::set<std::string> tags_;  ///< others
   std::size_t seen_ = 0;
 };
-
-/// Whether "docker.io/library/debian:12" is what the user calls "debian:12".
-bool is_tag(const std::string& whole, const std::string& tag) { return whole == tag || whole.ends_with("/" + tag); }
 
 /// As `docker save` wrote it before it wrote layouts: a list of images, each with files of its own.
 Result<Image> choose_of_docker(const Blobs& blobs, const std::string& tag) {

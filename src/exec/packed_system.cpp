@@ -60,21 +60,24 @@ bool is_disk(const std::string& path) {
   return end > 0 && looks_like_disk(read, static_cast<u64>(end));
 }
 
-/// PATH, or PATH:TAG if there is no such file.
+/// PATH, or PATH:TAG if there is no such file: PATH is what is there before a colon.
 void part_tag(SystemName& name) {
   struct stat s {};
-  if (stat(name.path.c_str(), &s) == 0) return;
-  const std::size_t slash = name.path.rfind('/');
-  const std::size_t colon = name.path.find(':', slash == name.path.npos ? 0 : slash);
-  if (colon == name.path.npos) return;
-  name.tag = name.path.substr(colon + 1);
-  name.path.resize(colon);
+  const std::string whole = name.path;
+  for (std::size_t end = whole.size(); end != whole.npos; end = end == 0 ? whole.npos : whole.rfind(':', end - 1)) {
+    const std::string path = whole.substr(0, end);
+    if (stat(path.c_str(), &s) != 0) continue;
+    name.path = path;
+    if (end < whole.size()) name.tag = whole.substr(end + 1);
+    return;
+  }
 }
 
-std::string key_of_file(int file, const std::string& tag) {
+/// `how`: the user's words of what it is, and of what in it.
+std::string key_of_file(int file, const std::string& how) {
   const std::string identity = file_identity(file);
   if (identity.empty()) return {};
-  const std::string more = tag.empty() ? "" : "-" + digest_of({reinterpret_cast<const u8*>(tag.data()), tag.size()});
+  const std::string more = how.empty() ? "" : "-" + digest_of({reinterpret_cast<const u8*>(how.data()), how.size()});
   return std::string(k_prefix) + "1-" + identity + more;
 }
 std::string key_of_image(const Image& image) {
@@ -126,6 +129,9 @@ class Maker {
       AV_TRY(image.finish());
     }
     AV_TRY(write_trailer(config ? config->text() : ""));
+    // Some file systems say only here that they had no room.
+    if (fdatasync(file_.file()) != 0)
+      return host_error(path_ + ": expected to keep what is unpacked", errno, "have XDG_CACHE_HOME elsewhere");
     cache_.keep(file_, key_);
     return open_image(std::move(file_).take(), path_);
   }
@@ -208,7 +214,8 @@ Result<PackedSystem> open_image_folder(const SystemName& name, const PackedOptio
 Result<PackedSystem> open_archive(const SystemName& name, const PackedOptions& options, Patience& patience) {
   const Fd file(::open(name.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (!file) return file_error("system: expected to read " + name.path, errno, "check the path");
-  Maker maker(name.path, options, key_of_file(file.get(), name.tag));
+  const std::string how = name.said ? fmt::format("{}:{}", static_cast<int>(name.kind), name.tag) : "";
+  Maker maker(name.path, options, key_of_file(file.get(), how));
   if (auto made = maker.find()) return open_image(*std::move(made), name.path);
   ByteSource source(file.get(), name.path, patience);
   AV_TRY_ASSIGN(TarReader archive, TarReader::open(source, maker.most_of_archive()));

@@ -203,8 +203,12 @@ Status SystemTree::add_hard_link(std::string_view path, std::string_view target)
   const auto there = at.folder->items.find(at.name);
   if (there != at.folder->items.end() && there->second.inode == item.inode) return {};
   // Folders on the way may have taken the place of what it names.
-  if (links_[item.inode] == 0) return missing();
-  return put(at, std::move(item));
+  const u32 inode = item.inode;
+  if (links_[inode] == 0) return missing();
+  ++links_[inode];  // its last other name may be in the folder whose place this one takes
+  AV_TRY(put(at, std::move(item)));
+  --links_[inode];
+  return {};
 }
 
 /// What lower layers put into a folder goes; what this one put there stays.

@@ -180,6 +180,22 @@ TEST_F(Packed, NamesLeadNowhereOutside) {
   EXPECT_EQ(content(files(*system), "absolute"), "inside");
 }
 
+TEST_F(Packed, AHardLinkMayTakeThePlaceOfTheFolderThatItsFileWasIn) {
+  TarFile tar;
+  tar.add({.name = "a/b", .data = "kept"}).add({.name = "a", .type = '1', .link = "a/b"});
+  const auto system = open(write("a.tar", tar.bytes()));
+  ASSERT_TRUE(system) << system.error().message;
+  EXPECT_EQ(content(files(*system), "a"), "kept");
+}
+
+TEST_F(Packed, WhatTheUserSaysThatAFileIsHolds) {
+  const std::string archive = write("a.tar", TarFile().add({.name = "blobs/x", .data = "a system's"}).bytes());
+  EXPECT_FALSE(open(archive)) << "it looks like images";
+  EXPECT_TRUE(open("tar:" + archive));
+  EXPECT_FALSE(open("oci-archive:" + archive)) << "though the same file is in the cache as something else";
+  EXPECT_FALSE(open(archive));
+}
+
 TEST_F(Packed, WhatMakesNoSenseIsSaid) {
   EXPECT_NE(refusal(TarFile().add({.name = "a", .type = '1', .link = "b"}).bytes()).find("another name of"),
             std::string::npos);
@@ -448,6 +464,12 @@ TEST_F(Images, ATagChoosesOneOfSeveral) {
   ASSERT_FALSE(system);
   EXPECT_NE(system.error().message.find(":TAG"), std::string::npos);
   EXPECT_FALSE(open("oci:" + path("image") + ":three"));
+  index(descriptor(manifest(arm(""), {layer("saved")}),
+                   R"(, "annotations": {"org.opencontainers.image.ref.name": "12", "io.containerd.image.name": )"
+                   R"("docker.io/library/debian:12"})"));
+  for (const char* tag : {"12", "debian:12", "library/debian:12", "docker.io/library/debian:12"})
+    EXPECT_TRUE(open("oci:" + path("image") + ":" + tag)) << tag;
+  EXPECT_FALSE(open("oci:" + path("image") + ":ian:12"));
 }
 
 TEST_F(Images, WhatHasAnotherDigestThanItsNameIsRefused) {
