@@ -43,15 +43,16 @@ Status save_calibration(const std::string& path, const measure::Calibration& cal
   };
   std::error_code error;
   const std::filesystem::path file(path);
+  // Folders of the cache are the user's own (XDG Base Directory Specification); kernels are kept in no others.
+  const mode_t mask = ::umask(077);
   if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path(), error);
+  ::umask(mask);
   if (error) return failed(error.value());
   AV_TRY(OutputFile::check("--output", path));
   // Written beside, under a name that is not there yet, and moved, so that a reader never sees half of it.
   std::string part = path + ".XXXXXX";
   const Fd fd(::mkostemp(part.data(), O_CLOEXEC));
   if (!fd) return failed(errno);
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
   const std::string text = measure::calibration_json(calibration);
   if (::fchmod(fd.get(), 0666 & ~mask) == 0 &&
       write_all(fd.get(), {reinterpret_cast<const u8*>(text.data()), text.size()}) &&

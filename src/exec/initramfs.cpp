@@ -88,7 +88,13 @@ Status check_path(const std::string& guest) {
     return bad(
         fmt::format("exec: expected a folder in the guest with a path of less than {} bytes, found {}; shorten it",
                     AV_PATH_MOST, guest.size()));
-  if (std::filesystem::path(guest).lexically_normal() == "/")
+  std::string normal = std::filesystem::path(guest).lexically_normal().string();
+  while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
+  if (normal == "/proc" || normal == "/sys" || normal == "/dev" || normal.starts_with("/proc/") ||
+      normal.starts_with("/sys/"))
+    return bad("exec: expected a shared folder where the guest's kernel has none of its own, found '" + guest +
+               "'; give --share HOST:GUEST another path");
+  if (normal == "/")
     return bad("exec: expected a shared folder at a path below / in the guest, found '" + guest +
                "', where the system is; give --share HOST:GUEST another path, or go to another folder");
   return {};

@@ -15,6 +15,7 @@ namespace armvisor::exec {
 namespace {
 /// Milliseconds until it is looked at again whether the process came to the foreground of its terminal.
 constexpr int k_look_again = 200;
+constexpr std::chrono::seconds k_insisting{10};   ///< between two signals, of which the second ends the guest
 constexpr u32 k_least_credit = AV_WINDOW / 4;     ///< less is given later
 constexpr std::size_t k_most_waiting = 64 << 10;  ///< bytes for the agent, beyond which no input is read
 constexpr av_stream k_outputs[] = {AV_STDOUT, AV_STDERR};
@@ -235,14 +236,18 @@ bool Session::signalled(int signal) {
     return true;
   }
   const bool asks_to_end = signal != SIGUSR1 && signal != SIGUSR2;
-  const bool unanswered = signal_unanswered_ && channel_.frames() == frames_at_signal_;
+  // Who wants the guest to end says so twice, one soon after the other.
+  const bool insists = signal == SIGINT || signal == SIGTERM;
+  const auto now = std::chrono::steady_clock::now();
+  const bool unanswered = insists && signal_unanswered_ && now - *signal_unanswered_ < k_insisting &&
+                          channel_.frames() == frames_at_signal_;
   if (!asks_to_end && channel_.state() == Channel::State::Exited) return true;  // there is nobody to tell
   if (!running || (asks_to_end && unanswered)) {
     if (channel_.state() != Channel::State::Exited) last_signal_ = signal;
     return false;
   }
-  if (asks_to_end) {
-    signal_unanswered_ = true;
+  if (insists) {
+    signal_unanswered_ = now;
     frames_at_signal_ = channel_.frames();
   }
   channel_.send_signal(static_cast<u32>(signal));

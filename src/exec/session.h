@@ -93,7 +93,7 @@ class Session final : private ChannelUser {
   bool lost_ = false;  ///< output that was not even kept to be written
   Moment started_, ended_;
   u64 frames_at_signal_ = 0;
-  bool signal_unanswered_ = false;
+  Moment signal_unanswered_;  ///< when one came that asks for the end
   std::atomic<int> last_signal_{0};
   std::atomic<bool> raw_{false};  ///< the terminal was
   Line* line_ = nullptr;          ///< the machine's; none: it is gone, or not there yet

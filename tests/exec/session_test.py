@@ -151,8 +151,12 @@ class Session(system.Case):
             self.assertEqual(r.process.wait(600), 128 + signal.SIGTERM)
 
     def test_a_second_signal_ends_what_does_not_answer(self):
-        with Running(system.words(self.system, "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done")) as r:
+        with Running(system.words(self.system, "sh", "-c", "trap '' TERM HUP; echo ready; while :; do sleep 1; done")) as r:
             r.expect(b"ready\n")
+            for _ in range(3):  # none of these insists
+                r.process.send_signal(signal.SIGHUP)
+                time.sleep(0.3)
+            self.assertIsNone(r.process.poll())
             r.process.send_signal(signal.SIGTERM)
             time.sleep(1)
             self.assertIsNone(r.process.poll())

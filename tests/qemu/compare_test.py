@@ -17,7 +17,8 @@ import lines
 from support import ARMVISOR, GUEST
 
 QEMU = os.environ.get("ARMVISOR_QEMU") or shutil.which("qemu-system-arm")
-KINDS = {"blk": "disk", "net": "network", "rng": "entropy", "serial": "console", "scsi": "scsi", "9p": "share"}
+KINDS = {"blk": "disk", "net": "network", "rng": "entropy", "serial": "console", "scsi": "scsi", "9p": "share", "gpu": "gpu"}
+CARDS = {"edu": "edu", "ivshmem-plain": "shared-memory"}  # on PCI, without virtio
 
 
 class Qmp:
@@ -47,12 +48,14 @@ def as_qemu_takes_it(words):
     words = [re.sub(r"\bport=\d+", "port=0", word) + ",server=on,wait=off"
              if re.match(r"socket,.*\b(path|port)=", word) and "server" not in word else re.sub(r",server,wait$", ",server,nowait", word)
              for word in words]
+    words = [re.sub(r"^(socket,.*),server=off\b", r"\1,server=on,wait=off", word) for word in words]
+    words = [f"{word},server=on,wait=off" if re.fullmatch(r"unix:[^,]+", word) else word for word in words]
     words = [re.sub(r"^(socket,.*)\blisten=:\d+", r"\1listen=127.0.0.1:0", word) for word in words]
-    words = [re.sub(r"^(type=)?(tap|bridge)(?=,|$)", "user", word) for word in words if word not in ("-show-cursor", "-daemonize", "-snapshot")]
+    words = [re.sub(r"^(type=)?(tap|bridge|vde)(?=,|$)", "user", word) for word in words if word not in ("-show-cursor", "-daemonize", "-snapshot")]
     if "-pidfile" in words:
         at = words.index("-pidfile")
         words = words[:at] + words[at + 2:]
-    return [re.sub(r",(ifname|script|downscript|br|helper)=[^,]*", "", word) for word in words]
+    return [re.sub(r",(ifname|script|downscript|br|helper|sock)=[^,]*", "", word) for word in words]
 
 MOST_MEMORY = 3 << 30
 
@@ -97,6 +100,10 @@ def make_files(folder, machine):
     for device in all_disks(machine):
         if device["kind"] == "share":
             (folder / device["folder"]).mkdir(parents=True, exist_ok=True)
+        if device["kind"] == "shared-memory" and "file" in device:
+            path = folder / device["file"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(bytes(device["size"]))
         if device["kind"] in ("disk", "cd-rom"):
             path = folder / device["file"]
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,6 +133,9 @@ def qemus_devices(qmp):
                 device.setdefault("pci", address)
         elif re.match(r" *dev: e1000,", line):
             device = {"kind": "network", "card": "e1000"}
+            found.append(device)
+        elif (match := re.match(r" *dev: ([\w-]+),", line)) and match[1] in CARDS:
+            device = {"kind": CARDS[match[1]], "card": match[1]}
             found.append(device)
         elif match := re.match(r" *dev: virtio-(\w+)-device", line):
             device = {"kind": KINDS.get(match[1], match[1])}
@@ -190,7 +200,7 @@ class Compare(unittest.TestCase):
             process.stderr.close()
 
     def compare_devices(self, machine, theirs, blocks):
-        theirs = [d for d in theirs if d["kind"] in KINDS.values()]
+        theirs = [d for d in theirs if d["kind"] in (*KINDS.values(), *CARDS.values())]
         if not any(d["kind"] == "console" for d in machine["devices"]):
             theirs = [d for d in theirs if d["kind"] != "console"]  # without a port
         places = {place_of(d): d for d in theirs}
@@ -204,7 +214,8 @@ class Compare(unittest.TestCase):
                 self.assertIn({key: unit[key] for key in ("kind", "target", "lun")}, there["units"])
             if "tag" in ours:
                 self.assertEqual(ours["tag"], there["mount_tag"])
-            self.assertEqual(ours.get("card"), there.get("card"))
+            if ours["kind"] == "network":
+                self.assertEqual(ours.get("card"), there.get("card"))
             if "mac" in ours:
                 self.assertEqual(ours["mac"], there["mac"])
 

@@ -91,6 +91,15 @@ TEST(Initramfs, TheAgentIsAProgramFor32BitArmAndSmall) {
   EXPECT_EQ(agent[18], 40) << "EM_ARM";
 }
 
+TEST(Initramfs, NothingIsSharedWhereTheGuestsKernelHasItsOwn) {
+  const auto taken = [](const char* guest) {
+    return static_cast<bool>(make_initramfs({.shares = {{"share0", guest, false}}}, Kernel()));
+  };
+  for (const char* guest : {"/", "//", "/proc", "/proc/", "/x/../sys", "/dev/.", "/proc/self", "/sys/kernel"})
+    EXPECT_FALSE(taken(guest)) << guest;
+  for (const char* guest : {"/data", "/process", "/dev/shm/data", "/system"}) EXPECT_TRUE(taken(guest)) << guest;
+}
+
 std::vector<u8> gzip(const std::vector<u8>& plain) {
   std::vector<u8> packed(plain.size() + 1000);
   z_stream z{};
