@@ -405,11 +405,21 @@ class VdeSwitch {
   void stop() {
     if (program_) ::pclose(std::exchange(program_, nullptr));
   }
-  static bool is_installed() { return ::system("command -v vde_switch > /dev/null 2>&1") == 0; }
 
  private:
   FILE* program_;
 };
+
+/// Why libvdeplug cannot be used here, or nothing. It loads its parts with RTLD_DEEPBIND, which ends a program that has
+/// a sanitizer; ./check runs this test in the release build, too.
+const char* vde_obstacle() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return "libvdeplug and sanitizers exclude each other";
+#else
+  return ::system("command -v vde_switch > /dev/null 2>&1") == 0 ? nullptr
+                                                                 : "there is no vde_switch (Debian's package vde2)";
+#endif
+}
 
 FrameLinkOptions vde(const std::string& place) {
   FrameLinkOptions options{"net test", Kind::Vde, {}, {}, {}};
@@ -418,7 +428,7 @@ FrameLinkOptions vde(const std::string& place) {
 }
 
 TEST_F(LinkTest, FramesGoThroughAVdeSwitchUntilItEnds) {
-  if (!VdeSwitch::is_installed()) GTEST_SKIP() << "there is no vde_switch (Debian's package vde2)";
+  if (const char* const obstacle = vde_obstacle()) GTEST_SKIP() << obstacle;
   VdeSwitch hub(path("hub"));
   const auto own = FrameLink::open(vde(path("hub")));
   ASSERT_TRUE(own) << own.error().message;
@@ -451,6 +461,7 @@ TEST_F(LinkTest, FramesGoThroughAVdeSwitchUntilItEnds) {
 }
 
 TEST_F(LinkTest, AVdeSwitchThatDoesNotAnswerIsWaitedForUntilTheEnd) {
+  if (const char* const obstacle = vde_obstacle()) GTEST_SKIP() << obstacle;
   std::filesystem::create_directory(path("mute"));
   const Fd mute = listen_unix("mute/ctl");
   const auto stop = *StopEvent::create();
@@ -458,6 +469,13 @@ TEST_F(LinkTest, AVdeSwitchThatDoesNotAnswerIsWaitedForUntilTheEnd) {
   const auto link = FrameLink::open(vde(path("mute")), stop.get());
   ASSERT_FALSE(link);
   EXPECT_NE(link.error().message.find("the machine's end"), std::string::npos) << link.error().message;
+}
+
+TEST_F(LinkTest, AVdeSwitchThatIsNotThereIsAnErrorOfTheStart) {
+  if (const char* const obstacle = vde_obstacle()) GTEST_SKIP() << obstacle;
+  const auto nowhere = FrameLink::open(vde(path("nowhere")));
+  ASSERT_FALSE(nowhere);
+  EXPECT_NE(nowhere.error().message.find("expected a switch at"), std::string::npos) << nowhere.error().message;
 }
 
 TEST_F(LinkTest, WhatCannotBeIsAnErrorOfTheStart) {
@@ -475,9 +493,6 @@ TEST_F(LinkTest, WhatCannotBeIsAnErrorOfTheStart) {
   EXPECT_EQ(refused(Kind::Datagram, descriptor(file.get()), {}), "");
   const Fd listening = listen_unix("s");
   EXPECT_EQ(refused(Kind::Connect, {}, descriptor(listening.get())), "");
-  const auto nowhere = FrameLink::open(vde(path("nowhere")));
-  ASSERT_FALSE(nowhere);
-  EXPECT_NE(nowhere.error().message.find("expected a switch at"), std::string::npos) << nowhere.error().message;
   const std::string text = path("text");
   std::ofstream(text) << "text";
   EXPECT_EQ(refused(Kind::Listen, unix_socket("text"), {}), "");

@@ -177,7 +177,8 @@ TEST_F(Qmp, TheSchemaSaysWhatCommandsAreLikeAndTheyAreSo) {
     EXPECT_TRUE(of.emplace(one["name"], one).second) << one;
   }
   EXPECT_TRUE(types.contains("SHUTDOWN") && types["SHUTDOWN"]["meta-type"] == "event");
-  for (const Json& command : Json::parse(ask(R"({"execute":"query-commands"})"))["return"]) {
+  const Json listed = Json::parse(ask(R"({"execute":"query-commands"})"))["return"];
+  for (const Json& command : listed) {
     const std::string name = command["name"];
     ASSERT_TRUE(commands.contains(name)) << name;
     const Json& taken = types.at(commands[name]["arg-type"].get<std::string>());
