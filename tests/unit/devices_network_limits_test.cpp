@@ -742,48 +742,88 @@ TEST(NetworkLimits, ALineWithNobodyThereTakesWhatTheGuestSends) {
   EXPECT_EQ(v.ack, 1005u);
 }
 
-TEST(NetworkLimits, ALineWhoseReaderReadsNothingHoldsTheGuestBackAndLosesNothing) {
-  const HostLine host;
-  Guest guest("user", {host.line});
-  const TcpView syn = guest.connect(3000, k_line_port, k_patience, k_line_ip);
-  ASSERT_TRUE(syn.flags & k_syn);
-  constexpr u32 k_segment = 1400;
-  const auto piece = [](u32 number) {
+/// A guest that sends numbered segments to a line.
+class LineSender {
+ public:
+  static constexpr u32 k_segment = 1400;
+
+  explicit LineSender(Chardev* line)
+      : guest_("user", {line}), syn_(guest_.connect(3000, k_line_port, k_patience, k_line_ip)) {}
+  static std::string piece(u32 number) {
     std::string text = std::to_string(number) + ":";
     text.resize(k_segment, static_cast<char>('a' + number % 26));
     return text;
-  };
-  const auto send_from = [&](u32 number, u32 count) {
+  }
+  void send_from(u32 number, u32 count) {
     std::vector<std::string> frames;
     for (u32 n = number; n < number + count; ++n)
-      frames.push_back(to_line(3000, 1001 + n * k_segment, syn.seq + 1, k_ack, piece(n)));
-    guest.send(std::move(frames));
-  };
-  /// What came before the window is answered at once, with what was taken.
-  const auto taken = [&] {
-    guest.forget_what_came();
-    guest.send(to_line(3000, 1000, syn.seq + 1, k_ack, "?"));
-    const TcpView v = guest.tcp_to(3000);
+      frames.push_back(to_line(3000, 1001 + n * k_segment, syn_.seq + 1, k_ack, piece(n)));
+    guest_.send(std::move(frames));
+  }
+  /// How many segments the guest was told have arrived: what comes before the window is answered at once.
+  u32 taken() {
+    guest_.forget_what_came();
+    guest_.send(to_line(3000, 1000, syn_.seq + 1, k_ack, "?"));
+    const TcpView v = guest_.tcp_to(3000);
     if (!v.valid) throw std::runtime_error("no answer");
     return (v.ack - 1001) / k_segment;
-  };
+  }
+  /// Sends what a line takes that nobody reads.
+  u32 fill() {
+    for (u32 round = 0; round < 200; ++round) send_from(taken(), 100);
+    return taken();
+  }
+
+ private:
+  Guest guest_;
+  const TcpView syn_;
+};
+
+TEST(NetworkLimits, ALineWhoseReaderReadsNothingHoldsTheGuestBackAndLosesNothing) {
+  const HostLine host;
+  LineSender sender(host.line);
+  constexpr u32 k_segment = LineSender::k_segment;
   const u64 memory = resident_kib();
-  for (u32 round = 0; round < 200; ++round) send_from(taken(), 100);
+  const u32 held = sender.fill();
   EXPECT_LE(resident_kib(), memory + 16 * 1024) << "28 MB otherwise";
-  const u32 held = taken();
   EXPECT_LE(held * k_segment, 2u << 20);
   // The reader reads now: all of it comes, in order.
   const auto deadline = std::chrono::steady_clock::now() + k_patience;
   u32 seen = 0;
   std::string got;
   while (seen < held + 500 && std::chrono::steady_clock::now() < deadline) {
-    if (const u32 next = taken(); next < held + 500) send_from(next, 20);
+    if (const u32 next = sender.taken(); next < held + 500) sender.send_from(next, 20);
     char buffer[65536];
     const ssize_t n = ::recv(host.far.get(), buffer, sizeof buffer, MSG_DONTWAIT);
     if (n > 0) got.append(buffer, static_cast<std::size_t>(n));
-    for (; got.size() >= k_segment; got.erase(0, k_segment)) ASSERT_EQ(got.substr(0, k_segment), piece(seen++));
+    for (; got.size() >= k_segment; got.erase(0, k_segment))
+      ASSERT_EQ(got.substr(0, k_segment), LineSender::piece(seen++));
   }
   EXPECT_GE(seen, held + 500);
+}
+
+TEST(NetworkLimits, WhatTheGuestWasToldHasArrivedReachesALineWhenTheNetworkEnds) {
+  HostLine host;
+  auto sender = std::make_unique<LineSender>(host.line);
+  const u32 held = sender->fill();
+  std::thread end([&] {
+    sender.reset();
+    host.line->drain();
+    host.all->stop();
+  });
+  for (u32 n = 0; n < held; ++n)
+    EXPECT_EQ(host.read(LineSender::k_segment), LineSender::piece(n)) << n << " of " << held;
+  end.join();
+}
+
+TEST(NetworkLimits, AnEndWaitsForNoReaderOfALineThatWasGivenUp) {
+  const HostLine host;
+  auto sender = std::make_unique<LineSender>(host.line);
+  sender->fill();
+  host.line->give_up();
+  const auto start = std::chrono::steady_clock::now();
+  sender.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, k_patience);
 }
 
 TEST(NetworkLimits, ConnectionsToALineThatAreNeverAnsweredAreBounded) {

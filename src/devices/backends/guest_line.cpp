@@ -85,10 +85,11 @@ Status GuestLine::open() {
 }
 
 GuestLine::~GuestLine() {
-  if (line_ && thread_.joinable()) line_->detach();
   stopping_ = true;
   wake_.wake();
-  if (thread_.joinable()) thread_.join();
+  if (!thread_.joinable()) return;
+  thread_.join();
+  if (line_) line_->detach();
 }
 
 /// With mutex_. Null: there is none that hears.
@@ -121,10 +122,35 @@ void GuestLine::run() {
   while (!stopping_) {
     if (!waiting_.empty() && offer(waiting_)) waiting_.clear();
     wait();
-    if (stopping_) return;
     accept_all();
     serve();
   }
+  finish();
+}
+
+/// What sockets still hold goes to the device.
+void GuestLine::finish() {
+  while (finish_offer()) {
+    accept_all();
+    const std::lock_guard lock(mutex_);
+    for (Connection& c : connections_) receive(c);
+    connections_.remove_if([](const Connection& c) { return c.ended; });
+    if (waiting_.empty() && connections_.empty()) return;
+  }
+}
+
+/// False: the device does not take what waits for it.
+bool GuestLine::finish_offer() {
+  while (!waiting_.empty()) {
+    if (offer(waiting_)) {
+      waiting_.clear();
+      return true;
+    }
+    pollfd polled{wake_.fd(), POLLIN, 0};
+    if (line_->hurried() || ::poll(&polled, 1, k_patience_ms) == 0) return false;
+    wake_.take();
+  }
+  return true;
 }
 
 void GuestLine::wait() {
@@ -184,7 +210,7 @@ void GuestLine::receive(Connection& c) {
   if (!waiting_.empty() || c.ended) return;
   std::array<u8, k_piece> piece;
   const ssize_t n = ::recv(c.socket.get(), piece.data(), piece.size(), MSG_DONTWAIT);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n < 0 && (errno == EAGAIN || errno == EINTR) && !stopping_) return;
   if (n <= 0) {
     c.ended = true;
     return;

@@ -6,6 +6,9 @@
 // from it goes to the newest, or waits for one, as in QEMU. The guest is not told that the device's peer comes or goes.
 // A connection that the guest has ended still hears what comes until there is a newer one.
 //
+// What the guest was told has arrived reaches the device when the network ends, too: as long as the device takes some
+// within a second, and somebody waits for its reader at all (Chardev::hurried()).
+//
 // Memory: 4 KiB for what the device has no room for, and the host's buffers of each socket. Nothing is read meanwhile,
 // of any connection. Locks: mutex_ is a leaf but for the device's offer().
 #include <atomic>
@@ -30,7 +33,10 @@ class GuestLine {
  public:
   /// `line` outlives it and has no other user; null: nobody is there, and what is sent is dropped.
   static Result<std::unique_ptr<GuestLine>> create(Chardev* line);
-  ~GuestLine();
+  ~GuestLine();  ///< after libslirp's sockets were closed
+
+  /// How long a device may take nothing before the rest of what is to go to it at the end is dropped.
+  static constexpr int k_patience_ms = 1000;
 
   /// Leads to the socket while this lives, in this process alone.
   const std::string& path() const { return path_; }
@@ -46,6 +52,8 @@ class GuestLine {
   Status open();
   std::size_t take_input(std::span<const u8> bytes);
   void run();
+  void finish();
+  bool finish_offer();
   void wait();
   void accept_all();
   void serve();

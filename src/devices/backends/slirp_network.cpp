@@ -85,6 +85,12 @@ int slirp_events(short events) {
   return result;
 }
 
+bool is_unix_socket(int fd) {
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  return ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0 && name.ss_family == AF_UNIX;
+}
+
 /// A reply to a DHCP client whose checksum computes to 0. It is sent as 0xffff (RFC 768), but busybox's udhcpc compares
 /// it with the 0 that it computes and drops the reply, and all that follow to the same xid.
 bool is_dhcp_reply_that_clients_drop(std::span<const u8> frame, const GuestPacket& p) {
@@ -341,6 +347,24 @@ void SlirpNetwork::run() {
     client()->received_all();
   }
   make_changes(true);
+  if (!guest_lines_.empty()) finish_lines();
+}
+
+/// What libslirp has told the guest has arrived goes on to the lines, as long as these take some of it.
+void SlirpNetwork::finish_lines() {
+  for (;;) {
+    polled_.clear();
+    u32 timeout = 0;
+    slirp_pollfds_fill(slirp_, &timeout, Callbacks::add_poll, this);
+    bool has_some = false;
+    for (pollfd& p : polled_) {
+      p.events &= POLLOUT;
+      if (!p.events || !is_unix_socket(p.fd)) p.fd = -1;
+      has_some |= p.fd >= 0;
+    }
+    if (!has_some || poll(polled_.data(), polled_.size(), GuestLine::k_patience_ms) <= 0) return;
+    slirp_pollfds_poll(slirp_, 0, Callbacks::get_revents, this);
+  }
 }
 
 void SlirpNetwork::wait(bool more_to_send) {

@@ -67,6 +67,7 @@ class SlirpNetwork final : public ThreadNetwork {
   Status forward(const HostForward& f);
   Status forward(const GuestForward& f, std::span<Chardev* const> lines);
   void run() override;
+  void finish_lines();
   void wait(bool more_to_send);
   void run_timers();
   s64 next_deadline_ms() const;
