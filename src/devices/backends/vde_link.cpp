@@ -96,19 +96,32 @@ bool VdeLink::serve(const Receive& receive) {
       continue;
     }
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-    if (n < 0 && errno == ECONNREFUSED) return false;  // of a frame that was sent
-    AV_LOG_ONCE(Warn, "%s: the switch has gone: %s", option_.c_str(), n < 0 ? std::strerror(errno) : "it has closed");
-    gone_ = true;
+    if (n < 0 && errno == ECONNREFUSED && !has_hung_up()) return false;  // of a frame that was sent
+    say_gone(n < 0 ? std::strerror(errno) : "it has closed");
     return false;
   }
   return true;
 }
 
+/// Its control connection ends with the switch; frames go to a socket that others may have opened again.
+bool VdeLink::has_hung_up() const {
+  pollfd polled{vde_ctlfd(connection_), POLLIN, 0};
+  return polled.fd >= 0 && ::poll(&polled, 1, 0) == 1 && (polled.revents & (POLLHUP | POLLERR));
+}
+
+void VdeLink::say_gone(const char* why) {
+  AV_LOG_ONCE(Warn, "%s: the switch has gone: %s", option_.c_str(), why);
+  gone_ = true;
+}
+
 /// As a wire does, a switch that takes nothing loses frames.
 void VdeLink::send(std::span<const u8> frame) {
-  if (frame.size() > k_largest_frame) return;
-  if (vde_send(connection_, frame.data(), frame.size(), 0) < 0)
-    AV_LOG_ONCE(Info, "%s: frames are lost: %s", option_.c_str(), std::strerror(errno));
+  if (gone_ || frame.size() > k_largest_frame || vde_send(connection_, frame.data(), frame.size(), 0) >= 0) return;
+  const int error = errno;
+  if (has_hung_up())
+    say_gone(std::strerror(error));
+  else
+    AV_LOG_ONCE(Info, "%s: frames are lost: %s", option_.c_str(), std::strerror(error));
 }
 
 }  // namespace armvisor::devices

@@ -24,6 +24,8 @@ class VdeLink final : public FrameLink {
   void send(std::span<const u8> frame) override;
 
  private:
+  bool has_hung_up() const;
+  void say_gone(const char* why);
   VdeLink(std::string option, vdeconn* connection) : option_(std::move(option)), connection_(connection) {}
 
   const std::string option_;
