@@ -3,6 +3,7 @@ import base64
 import os
 import re
 import selectors
+import signal
 import struct
 import subprocess
 import time
@@ -11,6 +12,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 GUEST = ROOT / "build" / "guest"
 ARMVISOR = os.environ.get("ARMVISOR", str(ROOT / "build" / "release" / "armvisor"))
+
+# The tests send these, and what was started by nohup or in the background ignores them, as would all that it starts.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 
 ENGINE = os.environ.get("ARMVISOR_ENGINE", "auto")  # or "verify": both, in lockstep
 
