@@ -2,6 +2,7 @@
 //   tools null                          ends at once
 //   tools do syscall|switch|pagefault|fork|exec COUNT     COUNT operations of the operating system
 //   tools time COMMAND ARGUMENT...      runs it: "PROGRAM time checksum nanoseconds", the checksum of its output
+//   tools files FOLDER COUNT            makes COUNT files of 1 KiB in a new folder and removes them and it: seconds
 //   tools disk read|write FILE BLOCK DEPTH COUNT          sequential direct I/O by DEPTH threads: MB/s
 //   tools disk randread|randwrite FILE BLOCK DEPTH COUNT  likewise at random places: operations per second
 //   tools net send|receive|ping HOST PORT COUNT           MB/s, MB/s, microseconds per round trip of a byte
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -125,6 +127,27 @@ static int time_command(char **command) {
     return 1;
   }
   printf("PROGRAM time %016llx %llu\n", (unsigned long long)sum, (unsigned long long)(elapsed * 1e9));
+  return 0;
+}
+
+// --- files
+
+static int run_files(const char *folder, long count) {
+  static char text[1024], name[4096];
+  memset(text, 't', sizeof text);
+  const double begin = seconds();
+  if (mkdir(folder, 0755)) fail(folder);
+  for (long i = 0; i < count; ++i) {
+    snprintf(name, sizeof name, "%s/%ld", folder, i);
+    const int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0644);
+    if (fd < 0 || write(fd, text, sizeof text) != sizeof text || close(fd)) fail(name);
+  }
+  for (long i = 0; i < count; ++i) {
+    snprintf(name, sizeof name, "%s/%ld", folder, i);
+    if (unlink(name)) fail(name);
+  }
+  if (rmdir(folder)) fail(folder);
+  printf("%.3f\n", seconds() - begin);
   return 0;
 }
 
@@ -256,6 +279,7 @@ int main(int argc, char **argv) {
   if (!strcmp(what, "null")) return 0;
   if (!strcmp(what, "do") && argc == 4) status = run_operations(argv[2], atol(argv[3]));
   if (!strcmp(what, "time") && argc > 2) status = time_command(argv + 2);
+  if (!strcmp(what, "files") && argc == 4) status = run_files(argv[2], atol(argv[3]));
   if (!strcmp(what, "disk") && argc == 7) status = run_disk(argv + 2);
   if (!strcmp(what, "net") && argc == 6) status = run_net(argv + 2);
   if (!strcmp(what, "timer") && argc == 3) status = run_timer(atol(argv[2]));
