@@ -1,15 +1,28 @@
 #include "vmm/control_path.h"
 
 #include <fmt/core.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 namespace armvisor::vmm {
 namespace {
 
 constexpr std::string_view k_suffix = ".sock";
+
+bool is_listened_to(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return false;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!probe) return false;
+  return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN;
+}
 
 }  // namespace
 
@@ -37,6 +50,15 @@ std::vector<std::string> machine_names(const ControlDirectory& directory) {
     if (file.ends_with(k_suffix)) names.push_back(file.substr(0, file.size() - k_suffix.size()));
   }
   std::ranges::sort(names);
+  return names;
+}
+
+std::vector<std::string> running_machines(const ControlDirectory& directory) {
+  std::vector<std::string> names = machine_names(directory);
+  std::erase_if(names, [&](const std::string& name) {
+    const auto path = control_socket_path(directory, name);
+    return !path || !is_listened_to(*path);
+  });
   return names;
 }
 

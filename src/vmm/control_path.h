@@ -22,5 +22,7 @@ Result<std::string> control_socket_path(const ControlDirectory& directory, std::
 
 /// Names with a socket there, sorted.
 std::vector<std::string> machine_names(const ControlDirectory& directory);
+/// Those of them on whose socket somebody listens: it outlives a machine that was killed. Waits for nobody.
+std::vector<std::string> running_machines(const ControlDirectory& directory);
 
 }  // namespace armvisor::vmm
