@@ -341,7 +341,7 @@ class BadInput(unittest.TestCase):
     def test_commands(self):
         self.assertEqual(run("frobnicate").returncode, STATUS["BadArguments"])
         self.assertEqual(run("help", "run").returncode, STATUS["PoweredOff"])
-        page = run("help", "--man").stdout
+        page = run("help", "run", "--man").stdout
         self.assertIn(".SH EXIT STATUS", page)
         self.assertIn("\\-\\-kernel", page)
         if subprocess.run(["sh", "-c", "command -v groff"], capture_output=True).returncode == 0:
