@@ -33,19 +33,25 @@ std::string upper(std::string_view text) {
   return out;
 }
 
-/// Text for roff: hyphens that are meant as such, and nothing that reads as a request.
+/// Text for roff: hyphens that are meant as such, long values that may be broken at '|' and "[,", and nothing that
+/// reads as a request.
 std::string roff(std::string_view text) {
+  constexpr std::string_view k_may_break = "\\:";
   std::string out;
-  for (const char c : text) {
+  for (std::size_t n = 0; n < text.size(); ++n) {
+    const char c = text[n];
+    if (text.substr(n).starts_with("[,")) out += k_may_break;
     if (c == '-' || c == '\\') out += '\\';
-    out += c == '\\' ? std::string("e") : std::string(1, c);
+    out += c == '\\' ? 'e' : c;
+    if (c == '|') out += k_may_break;
   }
   if (!out.empty() && (out[0] == '.' || out[0] == '\'')) out.insert(0, "\\&");
   return out;
 }
 
 std::string title(std::string_view page) {
-  return fmt::format(".TH {} 1 \"\" \"armvisor {}\" \"User Commands\"\n.nh\n.ad l\n", roff(upper(page)), version_text());
+  return fmt::format(".TH {} 1 \"\" \"armvisor {}\" \"User Commands\"\n.nh\n.ad l\n", roff(upper(page)),
+                     version_text());
 }
 
 std::string paragraph(std::string_view tag, std::string_view text) {

@@ -20,11 +20,13 @@ def man(*arguments):
                           timeout=60, env={**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "100"}, check=False)
 
 
-@unittest.skipIf(shutil.which("man") is None, "man (man-db) is not installed")
+@unittest.skipIf(shutil.which("man") is None or shutil.which("groff") is None, "man (man-db) or groff is not installed")
 class Manual(unittest.TestCase):
     def page(self, name):
         result = man("-l", str(PAGES / f"{name}.1"))
         self.assertEqual((result.returncode, result.stderr), (0, ""), name)
+        strict = subprocess.run(["groff", "-man", "-Tascii", "-ww", PAGES / f"{name}.1"], capture_output=True, text=True, check=True)
+        self.assertEqual(strict.stderr, "", name)
         return re.sub(".\b", "", result.stdout).replace("\u2010", "-")  # what is printed twice to be bold
 
     def test_each_command_has_one_and_the_main_one_names_it(self):
