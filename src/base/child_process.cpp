@@ -243,7 +243,8 @@ int ChildProcess::end(unsigned patience_ms) {
   constexpr unsigned k_look_ms = 5;
   for (unsigned waited = 0; !ended() && waited < patience_ms; waited += k_look_ms) ::usleep(k_look_ms * 1000);
   if (!status_) {
-    ::kill(id_, SIGKILL);
+    ::kill(-id_, SIGKILL);  // with those that it started
+    ::kill(id_, SIGKILL);   // should it have left its group
     int status = 0;
     while (::waitpid(id_, &status, 0) < 0 && errno == EINTR) {
     }

@@ -100,6 +100,47 @@ Status set_balloon(const RunOptions& o, vmm::VmConfig& vm) {
   return {};
 }
 
+/// Of "--share", with the words that the kinds of shares have beside those of parse_share_option().
+Result<machine::DeviceSpec> parse_share(const std::string& given) {
+  std::string text = given;
+  std::string kind = "9p";
+  std::optional<devices::vhost_user::Sandbox> sandbox;
+  for (std::size_t comma; (comma = text.rfind(',')) != std::string::npos; text.erase(comma)) {
+    const std::string word = text.substr(comma + 1);
+    if (word.starts_with("fs="))
+      kind = word.substr(3);
+    else if (!word.starts_with("sandbox="))
+      break;
+    else if (!(sandbox = devices::vhost_user::find_sandbox(word.substr(8))))
+      return bad(fmt::format("--share: expected sandbox=namespace, chroot or none, found '{}'; change it", word));
+  }
+  if (kind != "9p" && kind != "virtiofs")
+    return bad(fmt::format("--share: expected fs=9p or fs=virtiofs, found '{}'; change it", kind));
+  if (kind == "9p" && sandbox) return bad("--share: expected sandbox= with fs=virtiofs only; leave it out");
+  auto share = devices::ninep::parse_share_option(text);
+  if (!share) return bad("--share: " + share.error().message);
+  if (kind == "9p") return machine::DeviceSpec(machine::ShareSpec{*std::move(share)});
+  machine::VhostUserSpec spec;
+  spec.folder = std::move(share->path);
+  spec.tag = std::move(share->tag);
+  spec.read_only = share->read_only;
+  spec.sandbox = sandbox;
+  return machine::DeviceSpec(std::move(spec));
+}
+
+Status set_shares(const RunOptions& o, vmm::VmConfig& vm) {
+  std::set<std::string> tags;
+  for (const std::string& text : o.shares) {
+    AV_TRY_ASSIGN(machine::DeviceSpec share, parse_share(text));
+    const auto* const by_9p = std::get_if<machine::ShareSpec>(&share);
+    const std::string& tag = by_9p ? by_9p->tag : std::get<machine::VhostUserSpec>(share).tag;
+    if (!tags.insert(tag).second)
+      return bad(fmt::format("--share: expected a tag for each folder, found '{}' twice; say FOLDER:TAG", tag));
+    vm.devices.push_back(std::move(share));
+  }
+  return {};
+}
+
 /// Disks come first, so that a guest finds them by the same names whatever else the machine has.
 Status set_devices(const RunOptions& o, vmm::VmConfig& vm) {
   for (const std::string& text : o.disks) {
@@ -115,14 +156,7 @@ Status set_devices(const RunOptions& o, vmm::VmConfig& vm) {
     ++networks;
     vm.devices.emplace_back(machine::NetworkSpec{std::move(network)});
   }
-  std::set<std::string> tags;
-  for (const std::string& text : o.shares) {
-    auto share = devices::ninep::parse_share_option(text);
-    if (!share) return bad("--share: " + share.error().message);
-    if (!tags.insert(share->tag).second)
-      return bad(fmt::format("--share: expected a tag for each folder, found '{}' twice; say FOLDER:TAG", share->tag));
-    vm.devices.emplace_back(machine::ShareSpec{*std::move(share)});
-  }
+  AV_TRY(set_shares(o, vm));
   if (o.vsock) {
     auto vsock = devices::vsock::parse_option(*o.vsock);
     if (!vsock) return bad("--vsock: " + vsock.error().message);

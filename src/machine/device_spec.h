@@ -14,6 +14,7 @@
 #include "devices/ninep/share_options.h"
 #include "devices/pci/edu.h"
 #include "devices/pvpanic.h"
+#include "devices/vhost_user/options.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/gpu.h"
 #include "devices/virtio/pci.h"
@@ -75,6 +76,9 @@ struct ShareSpec : devices::ninep::ShareOptions {};
 /// Sockets between programs of the guest and of the host.
 struct VsockSpec : devices::vsock::Options {};
 
+/// A device whose work a program on the host does: a folder by virtio-fs, or a disk.
+struct VhostUserSpec : devices::vhost_user::Options {};
+
 /// A device on PCI by which the guest's kernel says that it has panicked.
 struct PvpanicSpec {
   u8 events = devices::Pvpanic::k_all_events;  ///< that it says it knows
@@ -118,7 +122,7 @@ struct Seat {
 };
 
 using DeviceSpec = std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec, ScsiSpec, ShareSpec, PvpanicSpec,
-                                BalloonSpec, WatchdogSpec, EduSpec, SharedMemorySpec, GpuSpec, VsockSpec>;
+                                BalloonSpec, WatchdogSpec, EduSpec, SharedMemorySpec, GpuSpec, VsockSpec, VhostUserSpec>;
 
 /// Calls `f` for each disk of `specs`, in the order in which a machine takes what was opened for them, until one fails.
 template <class F>

@@ -18,6 +18,7 @@
 #include "devices/virtio/net.h"
 #include "devices/virtio/ninep.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/vhost_user.h"
 #include "devices/virtio/vsock.h"
 #include "machine/semihosting/semihosting.h"
 
@@ -333,6 +334,13 @@ std::optional<devices::virtio::Picture> Machine::picture() const {
 Machine::MadeDevice Machine::make_device(const VsockSpec&) {
   if (vsocks_ == world_.vsocks.size()) return Error{ErrorKind::Internal, "a machine was given too few vsocks"};
   AV_TRY_ASSIGN(auto device, devices::virtio::Vsock::create(world_.vsocks[vsocks_++]));
+  return MadeDevice(std::move(device));
+}
+
+Machine::MadeDevice Machine::make_device(const VhostUserSpec&) {
+  if (backends_ == world_.backends.size())
+    return Error{ErrorKind::Internal, "a machine was given too few programs for its devices"};
+  AV_TRY_ASSIGN(auto device, devices::virtio::VhostUser::create(world_.backends[backends_++]));
   return MadeDevice(std::move(device));
 }
 

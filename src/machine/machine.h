@@ -42,6 +42,9 @@ class SlirpNetwork;
 namespace ninep {
 class SharedFolder;
 }
+namespace vhost_user {
+class Backend;
+}
 namespace vsock {
 class HostSocket;
 }
@@ -95,6 +98,7 @@ struct MachineWorld {
   std::span<const std::shared_ptr<devices::ninep::SharedFolder>> shares = {};  ///< for each ShareSpec, in their order
   std::span<const std::shared_ptr<devices::SharedMemory>> memories = {};       ///< likewise, for each SharedMemorySpec
   std::span<const std::shared_ptr<devices::vsock::HostSocket>> vsocks = {};    ///< for each VsockSpec, likewise
+  std::span<const std::shared_ptr<devices::vhost_user::Backend>> backends = {};  ///< for each VhostUserSpec, likewise
 };
 
 class Machine final : private engine::MachinePort, private devices::pci::MessageSink {
@@ -196,6 +200,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   MadeDevice make_device(const SharedMemorySpec& spec);
   MadeDevice make_device(const GpuSpec& spec);
   MadeDevice make_device(const VsockSpec& spec);
+  MadeDevice make_device(const VhostUserSpec& spec);
   Status add_transport(const Placement& slots, u32 slot, std::unique_ptr<devices::virtio::Device> device);
   Status add_function(const Seat& seat, Made made);
   Status start(const BootPlan& plan, const BootConfig& config);
@@ -241,7 +246,7 @@ class Machine final : private engine::MachinePort, private devices::pci::Message
   std::vector<std::unique_ptr<devices::pci::Function>> functions_;
   std::vector<Made> devices_;  ///< without a place yet
   u32 networks_ = 0, disks_ = 0, ports_ = 0, links_ = 0, dumps_ = 0, shares_ = 0, forwards_ = 0, memories_ = 0,
-      vsocks_ = 0;  ///< made so far
+      vsocks_ = 0, backends_ = 0;  ///< made so far
   std::vector<devices::SlirpNetwork*> user_networks_;
   devices::virtio::Balloon* balloon_ = nullptr;
   devices::virtio::Gpu* gpu_ = nullptr;  ///< the first; null: there is none

@@ -1,5 +1,6 @@
 #include "memory/guest_ram.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -25,9 +26,12 @@ Result<GuestRam> GuestRam::create(GuestPa base, u64 size) {
   if (size == 0 || size % mib != 0 || base.value % mib != 0)
     return Error{ErrorKind::BadArguments, "guest memory: base and size must be whole MiB, size not 0"};
   GuestRam ram;
-  ram.fd_ = Fd(::memfd_create("armvisor-ram", MFD_CLOEXEC));
+  ram.fd_ = Fd(::memfd_create("armvisor-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!ram.fd_) return failed("a memory file", size);
-  if (::ftruncate(ram.fd_.get(), static_cast<off_t>(size)) != 0) return failed("a memory file of that size", size);
+  // Its size is sealed: programs that it is given to could end this one by making it shorter.
+  if (::ftruncate(ram.fd_.get(), static_cast<off_t>(size)) != 0 ||
+      ::fcntl(ram.fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    return failed("a memory file of that size", size);
   void* p = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram.fd_.get(), 0);
   if (p == MAP_FAILED) return failed("to map it", size);
   ram.map_ = Mapping(p, size);

@@ -29,7 +29,7 @@ class WriteWatch {
 
 class GuestRam {
  public:
-  /// RAM of `size` bytes (a multiple of 1 MiB) at `base`, from a memfd.
+  /// RAM of `size` bytes (a multiple of 1 MiB) at `base`, from a memfd whose size nobody can change.
   static Result<GuestRam> create(GuestPa base, u64 size);
 
   GuestPa base() const { return base_; }

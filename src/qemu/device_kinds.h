@@ -20,6 +20,8 @@ enum class DeviceKind : u8 {
   ScsiCd,
   Share,    ///< a folder of the host's
   Vsock,    ///< sockets between programs of the guest and of the host
+  UserFileSystem,  ///< a folder, which a program on the host serves
+  UserDisk,        ///< a disk, likewise
   Balloon,  ///< takes memory that the guest does not need
   Watchdog,
   Panic,         ///< tells of a guest that panicked

@@ -10,8 +10,8 @@ namespace {
 
 /// Sets of devices.
 constexpr u32 Disk = 1, Card = 2, Entropy = 4, Ports = 8, ScsiHost = 16, ScsiUnit = 32, Pci = 64, Share = 128,
-              Ethernet = 256, Balloon = 512, Gpu = 1024, Vsock = 2048;
-constexpr u32 All = Disk | Card | Entropy | Ports | ScsiHost | Share | Balloon | Gpu | Vsock;
+              Ethernet = 256, Balloon = 512, Gpu = 1024, Vsock = 2048, User = 4096;
+constexpr u32 All = Disk | Card | Entropy | Ports | ScsiHost | Share | Balloon | Gpu | Vsock | User;
 
 struct PropertyRow {
   std::string_view name, kind;
@@ -34,6 +34,8 @@ u32 classes_of(const DeviceRow& row) {
     case DeviceKind::ScsiHost: return ScsiHost | bus;
     case DeviceKind::Share: return Share | bus;
     case DeviceKind::Vsock: return Vsock | bus;
+    case DeviceKind::UserFileSystem:
+    case DeviceKind::UserDisk: return User | bus;
     case DeviceKind::Balloon: return Balloon | bus;
     case DeviceKind::Gpu: return Gpu | bus;
     case DeviceKind::ScsiDisk:

@@ -45,6 +45,8 @@ class Adder {
   void add_port(Device& device, const DeviceRow& row);
   void add_share(Device& device, const DeviceRow& row);
   void add_vsock(Device& device, const DeviceRow& row);
+  bool take_socket(Device& device, std::string& path);
+  void add_vhost_user(Device& device, const DeviceRow& row);
   void add_balloon(Device& device, const DeviceRow& row);
   void add_pvpanic(Device& device, const DeviceRow& row);
   void add_gpu(Device& device, const DeviceRow& row);
@@ -394,6 +396,56 @@ void Adder::add_vsock(Device& device, const DeviceRow& row) {
   finish(device, row);
 }
 
+/// The path of the Unix socket that a device's chardev= says. False, with an outcome: it says none.
+bool Adder::take_socket(Device& device, std::string& path) {
+  const std::string id = device.properties.take("chardev").value_or("");
+  Chardev* const end = line_.chardev(id);
+  if (!end) {
+    out_.refused(device.given.text(), "expected chardev=ID of a -chardev, found no '" + id + "'; check it");
+    return false;
+  }
+  if (end->refused) {
+    out_.ignored(device.given.text(), "its -chardev is refused");
+    return false;
+  }
+  using Family = devices::SocketAddress::Family;
+  const devices::SocketOptions& socket = end->where.socket;
+  if (end->where.kind != devices::ChardevOptions::Kind::Socket || socket.at.family != Family::Unix || socket.server ||
+      end->where.mux || end->users++ > 0) {
+    out_.refused(device.given.text(), "expected a -chardev socket,path=PATH of its own, to which a program listens (not "
+                                      "server=on); change it");
+    return false;
+  }
+  path = socket.at.path;
+  return true;
+}
+
+/// Devices whose work a program does that listens at a socket.
+void Adder::add_vhost_user(Device& device, const DeviceRow& row) {
+  machine::VhostUserSpec spec;
+  const bool disk = row.kind == DeviceKind::UserDisk;
+  spec.kind = disk ? devices::vhost_user::Kind::Disk : devices::vhost_user::Kind::FileSystem;
+  spec.queue_size = 128;
+  if (!take_socket(device, spec.socket)) return;
+  if (!disk) {
+    spec.tag = device.properties.take("tag").value_or("");
+    if (const Status fits = devices::vhost_user::check_tag(spec.tag); !fits)
+      return out_.refused(device.given.text(), "tag=: " + fits.error().message);
+  }
+  if (const auto text = device.properties.take("queue-size")) {
+    const auto size = parse_unsigned(*text);
+    if (!size || !std::has_single_bit(*size) || *size < 2 || *size > 1024)
+      return out_.refused(key_of(device.given, "queue-size", *text), "expected a power of two from 2 to 1024; change it");
+    spec.queue_size = static_cast<u16>(*size);
+  }
+  for (const char* key : {"num-queues", "num-request-queues"})
+    if (const auto queues = device.properties.take(key); queues && *queues != "1")
+      out_.clamped(key_of(device.given, key, *queues), "1", "one thread carries its requests");
+  add(device.given, fmt::format("{}, of the program at {},", row.text, spec.socket), seats_.of(line_, device, row.bus),
+      std::move(spec));
+  finish(device, row);
+}
+
 void Adder::add_balloon(Device& device, const DeviceRow& row) {
   if (std::ranges::any_of(vm_.devices, [](const auto& s) { return std::holds_alternative<machine::BalloonSpec>(s); }))
     return out_.refused(device.given.text(), "expected one balloon at most, as QEMU does; leave the other out");
@@ -505,6 +557,8 @@ void Adder::add_device(Device& device, const DeviceRow& row) {
       add(device.given, std::string(row.text), seats_.of(line_, device, row.bus), machine::WatchdogSpec{});
       return finish(device, row);
     case Vsock: return add_vsock(device, row);
+    case UserFileSystem:
+    case UserDisk: return add_vhost_user(device, row);
     case Balloon: return add_balloon(device, row);
     case Panic: return add_pvpanic(device, row);
     case Gpu: return add_gpu(device, row);

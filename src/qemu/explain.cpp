@@ -151,6 +151,16 @@ Json device_json(const Machine&, const machine::VsockSpec& vsock) {
   return {{"kind", "vsock"}, {"cid", vsock.cid}, {"path", vsock.path}};
 }
 
+Json device_json(const Machine&, const machine::VhostUserSpec& spec) {
+  if (spec.kind == devices::vhost_user::Kind::Disk) return {{"kind", "vhost-user-disk"}, {"socket", spec.socket}};
+  Json j{{"kind", "virtio-fs"}, {"tag", spec.tag}};
+  if (spec.socket.empty())
+    j["folder"] = spec.folder;
+  else
+    j["socket"] = spec.socket;
+  return j;
+}
+
 /// A number on virtio-mmio, and the text that QEMU's "info qtree" has on PCI.
 void set_place(Json& device, const machine::Seat& seat) {
   if (seat.bus == machine::Seat::Bus::Mmio) {

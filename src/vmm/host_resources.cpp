@@ -6,6 +6,7 @@
 
 #include "devices/backends/tap_link.h"
 #include "devices/ninep/shared_folder.h"
+#include "devices/vhost_user/backend.h"
 
 namespace armvisor::vmm {
 
@@ -23,6 +24,7 @@ Status HostResources::open_rest(const StopEvent& stop, std::function<void()> qui
   AV_TRY(open_shares());
   AV_TRY(open_memories());
   AV_TRY(open_vsocks());
+  AV_TRY(open_backends(stop));
   for (const auto& dump : dumps_) AV_TRY(dump->start());
   return {};
 }
@@ -140,6 +142,17 @@ Status HostResources::open_vsocks() {
   return {};
 }
 
+Status HostResources::open_backends(const StopEvent& stop) {
+  for (const machine::DeviceSpec& spec : config_.devices) {
+    const auto* const device = std::get_if<machine::VhostUserSpec>(&spec);
+    if (!device) continue;
+    AV_TRY_ASSIGN(auto backend, devices::vhost_user::Backend::create(*device, &stop));
+    const std::lock_guard guard(mutex_);
+    backends_.push_back(std::move(backend));
+  }
+  return {};
+}
+
 Status HostResources::open_shares() {
   const auto shares = std::ranges::count_if(
       config_.devices, [](const auto& spec) { return std::holds_alternative<machine::ShareSpec>(spec); });
@@ -157,7 +170,7 @@ Status HostResources::open_shares() {
 machine::MachineWorld HostResources::world(devices::Clock& clock, devices::TimerQueue& timers,
                                            machine::MachineHost& host) {
   return {clock,   timers,    *flash_, host, disks_, links_, dumps_, lines_, semihosting_.get(),
-          shares_, memories_, vsocks_};
+          shares_, memories_, vsocks_, backends_};
 }
 
 devices::Chardevs* HostResources::chardevs() {
@@ -195,6 +208,7 @@ void HostResources::give_up() {
 void HostResources::machine_ends() {
   const std::lock_guard guard(mutex_);
   for (const auto& disk : disks_) disk->machine_ends();
+  for (const auto& backend : backends_) backend->machine_ends();
 }
 
 void HostResources::finish_output(bool wait) {

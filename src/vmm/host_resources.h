@@ -27,7 +27,7 @@ class HostResources {
 
   /// What is only opened, and keeps nobody waiting.
   Status open_files();
-  /// What may wait for others: whoever listens, servers of disks, scripts. `stop` ends that. `quit`: a user's wish.
+  /// What may wait for others: whoever listens, servers of disks and folders, scripts. `stop` ends that. `quit`: a user's wish.
   Status open_rest(const StopEvent& stop, std::function<void()> quit, machine::SemihostingHost& host);
 
   /// What the machine borrows of them, beside what `world` names already.
@@ -42,7 +42,7 @@ class HostResources {
   void hurry(bool begin);
   /// (any thread) Nobody waits for readers of output any more.
   void give_up();
-  /// (any thread) What waits for a server of a disk does not any more.
+  /// (any thread) What waits for a server of a disk or of a folder does not any more.
   void machine_ends();
   /// Output of the machine, none of whose vCPUs runs, is sent; `wait`: however slow the reader is.
   void finish_output(bool wait);
@@ -64,6 +64,7 @@ class HostResources {
   Status open_shares();
   Status open_memories();
   Status open_vsocks();
+  Status open_backends(const StopEvent& stop);
   machine::Semihosting* semihosting();
 
   const VmConfig& config_;
@@ -80,6 +81,7 @@ class HostResources {
   std::vector<std::shared_ptr<devices::ninep::SharedFolder>> shares_;
   std::vector<std::shared_ptr<devices::SharedMemory>> memories_;
   std::vector<std::shared_ptr<devices::vsock::HostSocket>> vsocks_;
+  std::vector<std::shared_ptr<devices::vhost_user::Backend>> backends_;  ///< filled with mutex_
   std::unique_ptr<machine::Semihosting> semihosting_;  ///< null: there is none; set with mutex_
   bool given_up_ = false;
 };

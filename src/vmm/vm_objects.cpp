@@ -119,7 +119,7 @@ class Tree {
                                        "pvpanic-pci",        "virtio-balloon-device",
                                        "i6300esb",           "edu",
                                        "ivshmem-plain",      "virtio-gpu-device",
-                                       "vhost-vsock-device"};
+                                       "vhost-vsock-device", "vhost-user-fs-device"};
     static_assert(std::size(k_types) == std::variant_size_v<machine::DeviceSpec>);
     return k_types[spec.index()];
   }
