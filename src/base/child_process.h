@@ -35,8 +35,8 @@ class ChildProcess {
   pid_t id() const { return id_; }
   /// What it has said on standard error since the last call: the last 4096 bytes of it, nothing if it said nothing.
   std::string take_messages();
-  /// Waits for up to `patience_ms` until the process ends by itself, then kills it, with all of its group. Its status as
-  /// of waitpid(2); a second call returns the same.
+  /// Waits for up to `patience_ms` until the process ends by itself, then kills it, with all of its group. Its status
+  /// as of waitpid(2); a second call returns the same.
   int end(unsigned patience_ms);
   /// Its status, if it has ended.
   std::optional<int> ended();

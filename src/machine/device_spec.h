@@ -121,8 +121,9 @@ struct Seat {
   bool named = false;  ///< by -device, and not the board's own
 };
 
-using DeviceSpec = std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec, ScsiSpec, ShareSpec, PvpanicSpec,
-                                BalloonSpec, WatchdogSpec, EduSpec, SharedMemorySpec, GpuSpec, VsockSpec, VhostUserSpec>;
+using DeviceSpec =
+    std::variant<DiskSpec, NetworkSpec, EntropySpec, ConsoleSpec, ScsiSpec, ShareSpec, PvpanicSpec, BalloonSpec,
+                 WatchdogSpec, EduSpec, SharedMemorySpec, GpuSpec, VsockSpec, VhostUserSpec>;
 
 /// Calls `f` for each disk of `specs`, in the order in which a machine takes what was opened for them, until one fails.
 template <class F>

@@ -412,8 +412,9 @@ bool Adder::take_socket(Device& device, std::string& path) {
   const devices::SocketOptions& socket = end->where.socket;
   if (end->where.kind != devices::ChardevOptions::Kind::Socket || socket.at.family != Family::Unix || socket.server ||
       end->where.mux || end->users++ > 0) {
-    out_.refused(device.given.text(), "expected a -chardev socket,path=PATH of its own, to which a program listens (not "
-                                      "server=on); change it");
+    out_.refused(device.given.text(),
+                 "expected a -chardev socket,path=PATH of its own, to which a program listens (not "
+                 "server=on); change it");
     return false;
   }
   path = socket.at.path;
@@ -435,7 +436,8 @@ void Adder::add_vhost_user(Device& device, const DeviceRow& row) {
   if (const auto text = device.properties.take("queue-size")) {
     const auto size = parse_unsigned(*text);
     if (!size || !std::has_single_bit(*size) || *size < 2 || *size > 1024)
-      return out_.refused(key_of(device.given, "queue-size", *text), "expected a power of two from 2 to 1024; change it");
+      return out_.refused(key_of(device.given, "queue-size", *text),
+                          "expected a power of two from 2 to 1024; change it");
     spec.queue_size = static_cast<u16>(*size);
   }
   for (const char* key : {"num-queues", "num-request-queues"})

@@ -169,7 +169,7 @@ Status HostResources::open_shares() {
 
 machine::MachineWorld HostResources::world(devices::Clock& clock, devices::TimerQueue& timers,
                                            machine::MachineHost& host) {
-  return {clock,   timers,    *flash_, host, disks_, links_, dumps_, lines_, semihosting_.get(),
+  return {clock,   timers,    *flash_, host,     disks_, links_, dumps_, lines_, semihosting_.get(),
           shares_, memories_, vsocks_, backends_};
 }
 

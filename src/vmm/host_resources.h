@@ -27,7 +27,8 @@ class HostResources {
 
   /// What is only opened, and keeps nobody waiting.
   Status open_files();
-  /// What may wait for others: whoever listens, servers of disks and folders, scripts. `stop` ends that. `quit`: a user's wish.
+  /// What may wait for others: whoever listens, servers of disks and folders, scripts. `stop` ends that. `quit`: a
+  /// user's wish.
   Status open_rest(const StopEvent& stop, std::function<void()> quit, machine::SemihostingHost& host);
 
   /// What the machine borrows of them, beside what `world` names already.
@@ -82,7 +83,7 @@ class HostResources {
   std::vector<std::shared_ptr<devices::SharedMemory>> memories_;
   std::vector<std::shared_ptr<devices::vsock::HostSocket>> vsocks_;
   std::vector<std::shared_ptr<devices::vhost_user::Backend>> backends_;  ///< filled with mutex_
-  std::unique_ptr<machine::Semihosting> semihosting_;  ///< null: there is none; set with mutex_
+  std::unique_ptr<machine::Semihosting> semihosting_;                    ///< null: there is none; set with mutex_
   bool given_up_ = false;
 };
 

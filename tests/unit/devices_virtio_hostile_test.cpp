@@ -16,9 +16,11 @@
 #include "devices/virtio/ninep.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/scsi.h"
+#include "devices/virtio/vhost_user.h"
 #include "devices/virtio/vsock.h"
 #include "ninep_client.h"
 #include "stderr_text.h"
+#include "vhost_user_program.h"
 #include "virtio_driver.h"
 
 namespace armvisor::devices::virtio {
@@ -104,6 +106,11 @@ std::unique_ptr<Device> make(u32 id) {
     case 19: {
       static ninep::testing::SharedTree tree;
       return *Vsock::create(*vsock::HostSocket::create({.path = tree.at("vsock")}));
+    }
+    case 26: {
+      static vhost_user::testing::Program program;
+      static const auto backend = *vhost_user::Backend::create({.socket = program.path, .tag = "tag"}, nullptr);
+      return *VhostUser::create(backend);
     }
     default: return std::make_unique<Rng>();
   }
@@ -235,12 +242,13 @@ TEST_P(HostileDriver, IsSurvivedOverMmio) {
   expect_survived(GetParam(), {MmioVersion::Modern, MmioVersion::Legacy}, seeds());
 }
 TEST_P(HostileDriver, IsSurvivedOverPci) {
-  // Sockets have no legacy interface.
-  const PciForm other = GetParam() == 19 ? PciForm{.legacy = false} : PciForm{.legacy = true, .modern = false};
+  // Sockets and file systems have no legacy interface.
+  const PciForm other =
+      GetParam() == 19 || GetParam() == 26 ? PciForm{.legacy = false} : PciForm{.legacy = true, .modern = false};
   expect_survived(GetParam(), {PciForm{}, other}, (seeds() + 2) / 3);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4u, 5u, 8u, 9u, 16u, 19u));
+INSTANTIATE_TEST_SUITE_P(Devices, HostileDriver, ::testing::Values(1u, 2u, 3u, 4u, 5u, 8u, 9u, 16u, 19u, 26u));
 
 /// The lines that `work` writes to standard error.
 std::vector<std::string> lines_said(const std::function<void()>& work) {

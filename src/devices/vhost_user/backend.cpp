@@ -27,7 +27,8 @@ using virtio::k_feature_version_1;
 constexpr u32 k_disk_config_bytes = 60;
 // Of virtio-blk's features (5.2.3) those that need nothing of the front end: SIZE_MAX, SEG_MAX, GEOMETRY, RO, BLK_SIZE,
 // FLUSH, TOPOLOGY, DISCARD, WRITE_ZEROES.
-constexpr u64 k_disk_features = 1u << 1 | 1u << 2 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 9 | 1u << 10 | 1u << 13 | 1u << 14;
+constexpr u64 k_disk_features =
+    1u << 1 | 1u << 2 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 9 | 1u << 10 | 1u << 13 | 1u << 14;
 
 u64 known_features(Kind kind) { return kind == Kind::Disk ? k_disk_features : 0; }
 
@@ -80,12 +81,14 @@ Result<Rings> Rings::create(u32 count) {
 
 void Rings::kick(u32 ring) const {
   const u64 one = 1;
-  if (ready(kicks_[ring].get(), POLLOUT)) [[maybe_unused]] const ssize_t n = ::write(kicks_[ring].get(), &one, sizeof one);
+  if (ready(kicks_[ring].get(), POLLOUT)) [[maybe_unused]]
+    const ssize_t n = ::write(kicks_[ring].get(), &one, sizeof one);
 }
 
 void Rings::take_call() const {
   u64 count = 0;
-  if (ready(call_.get(), POLLIN)) [[maybe_unused]] const ssize_t n = ::read(call_.get(), &count, sizeof count);
+  if (ready(call_.get(), POLLIN)) [[maybe_unused]]
+    const ssize_t n = ::read(call_.get(), &count, sizeof count);
 }
 
 // --- connecting
@@ -127,8 +130,8 @@ Result<std::shared_ptr<Backend>> Backend::serve(const Options& options, Fd socke
 Result<std::shared_ptr<Backend>> Backend::start_program(const Options& options, const StopEvent* stop) {
   struct stat st = {};
   if (::stat(options.folder.c_str(), &st) != 0 || !S_ISDIR(st.st_mode))
-    return file_error("expected a folder to share, found '" + options.folder + "'", S_ISDIR(st.st_mode) ? errno : ENOTDIR,
-                      "check the path");
+    return file_error("expected a folder to share, found '" + options.folder + "'",
+                      S_ISDIR(st.st_mode) ? errno : ENOTDIR, "check the path");
   AV_TRY_ASSIGN(const Virtiofsd program, find_virtiofsd());
   AV_TRY_ASSIGN(const auto lines, virtiofsd_lines(program, options, ::geteuid() == 0));
   std::optional<Error> first;
@@ -146,8 +149,8 @@ Result<std::shared_ptr<Backend>> Backend::create(Options options, const StopEven
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (options.socket.size() >= sizeof address.sun_path)
-    return Error{ErrorKind::BadArguments, "expected the path of a Unix socket, found '" + options.socket +
-                                              "', which is too long; change it"};
+    return Error{ErrorKind::BadArguments,
+                 "expected the path of a Unix socket, found '" + options.socket + "', which is too long; change it"};
   options.socket.copy(address.sun_path, sizeof address.sun_path - 1);
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
@@ -194,8 +197,9 @@ Status Backend::set_up_ring(const Rings& rings, u32 ring) {
   const ShadowRing& r = rings.at(ring);
   AV_TRY(tell(Request::SetVringNum, Payload().add32(ring).add32(ShadowRing::k_size).bytes()));
   AV_TRY(tell(Request::SetVringBase, Payload().add32(ring).add32(0).bytes()));
-  AV_TRY(tell(Request::SetVringAddr,
-              Payload().add32(ring).add32(0).add64(r.descriptors()).add64(r.used()).add64(r.available()).add64(0).bytes()));
+  AV_TRY(tell(
+      Request::SetVringAddr,
+      Payload().add32(ring).add32(0).add64(r.descriptors()).add64(r.used()).add64(r.available()).add64(0).bytes()));
   const std::array<int, 1> call = {rings.call_fd()}, kick = {rings.kick_fd(ring)};
   AV_TRY(tell(Request::SetVringCall, Payload().add64(ring).bytes(), call));
   AV_TRY(tell(Request::SetVringKick, Payload().add64(ring).bytes(), kick));

@@ -1,14 +1,14 @@
 #pragma once
-// A program on the host that does the work of a virtio device (vhost-user), as this process sees it: it is connected to,
-// or started, once, and outlives resets of the machine.
+// A program on the host that does the work of a virtio device (vhost-user), as this process sees it: it is connected
+// to, or started, once, and outlives resets of the machine.
 //
-// It is given guest RAM and the memory of the rings, of which neither can be made shorter, and no address of this process.
-// It may write to RAM at any time, as a device may; that it has done so is told to the engine by the device
+// It is given guest RAM and the memory of the rings, of which neither can be made shorter, and no address of this
+// process. It may write to RAM at any time, as a device may; that it has done so is told to the engine by the device
 // (virtio/vhost_user.h) for what it was given. What it says is checked, and what it does not say in time is an error,
 // after which it is broken: nothing is asked of it any more, and one that was started here is killed.
 //
-// Threads: create() is the thread's that runs the machine; start(), stop() and fail() are the device's thread's, of which
-// there is one at a time; what else there is has (any thread).
+// Threads: create() is the thread's that runs the machine; start(), stop() and fail() are the device's thread's, of
+// which there is one at a time; what else there is has (any thread).
 #include <atomic>
 #include <memory>
 #include <optional>

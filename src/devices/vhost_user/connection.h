@@ -1,9 +1,9 @@
 #pragma once
 // A front end's end of a vhost-user connection: requests, and replies that come in time. One thread at a time uses it.
 //
-// Who is at the other end may say anything, or nothing: each exchange has a time limit, ends at once when `stop` is set,
-// and gives an error for what is no reply to it. After an error the connection is of no use any more. Descriptors that
-// come with a reply are not taken.
+// Who is at the other end may say anything, or nothing: each exchange has a time limit, ends at once when `stop` is
+// set, and gives an error for what is no reply to it. After an error the connection is of no use any more. Descriptors
+// that come with a reply are not taken.
 #include <span>
 #include <vector>
 

@@ -3,8 +3,8 @@
 // virtio/queue.h and put here, so the program never sees the guest's rings, nor the guest the program's.
 //
 // The ring is in memory that the program may write at any time. All that is known of it is kept beside it: descriptors
-// and available entries are written and never read, and of what the program writes each word is read once and checked: no
-// chain is used that was not given, none twice, none for more bytes than it has room for.
+// and available entries are written and never read, and of what the program writes each word is read once and checked:
+// no chain is used that was not given, none twice, none for more bytes than it has room for.
 #include <string>
 #include <vector>
 

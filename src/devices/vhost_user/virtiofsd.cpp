@@ -44,21 +44,24 @@ Result<Virtiofsd> find_virtiofsd() {
   for (const char* path : k_of_rust)
     if (::access(path, X_OK) == 0) return Virtiofsd{path, false};
   if (::access(k_of_qemu, X_OK) == 0) return Virtiofsd{k_of_qemu, true};
-  return Error{ErrorKind::HostResource,
-               "expected the program virtiofsd, which shares folders by virtio-fs, found none in /usr/libexec, /usr/lib "
-               "and /usr/lib/qemu; install it (Debian's package virtiofsd, in Debian 12 qemu-system-common), name it "
-               "with ARMVISOR_VIRTIOFSD=PATH, or share the folder by 9P (fs=9p)"};
+  return Error{
+      ErrorKind::HostResource,
+      "expected the program virtiofsd, which shares folders by virtio-fs, found none in /usr/libexec, /usr/lib "
+      "and /usr/lib/qemu; install it (Debian's package virtiofsd, in Debian 12 qemu-system-common), name it "
+      "with ARMVISOR_VIRTIOFSD=PATH, or share the folder by 9P (fs=9p)"};
 }
 
 Result<std::vector<std::vector<std::string>>> virtiofsd_lines(const Virtiofsd& program, const Options& options,
                                                               bool as_root) {
   if (program.of_qemu && options.read_only)
-    return Error{ErrorKind::BadArguments, program.path + ": expected a folder that may be written, since this virtiofsd "
-                                                         "cannot share one read-only; leave ro out, or share it by 9P"};
+    return Error{ErrorKind::BadArguments, program.path +
+                                              ": expected a folder that may be written, since this virtiofsd "
+                                              "cannot share one read-only; leave ro out, or share it by 9P"};
   if (program.of_qemu && options.sandbox == Sandbox::None)
     return Error{ErrorKind::BadArguments,
-                 program.path + ": expected sandbox=namespace or chroot, found none, which this virtiofsd does not have; "
-                                "change it"};
+                 program.path +
+                     ": expected sandbox=namespace or chroot, found none, which this virtiofsd does not have; "
+                     "change it"};
   std::vector<std::vector<std::string>> lines;
   for (const Sandbox sandbox : sandboxes(program, options, as_root))
     lines.push_back(line(program, options, sandbox, as_root));

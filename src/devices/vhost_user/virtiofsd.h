@@ -1,6 +1,6 @@
 #pragma once
-// Starts virtiofsd, which serves a folder of the host to a guest: that of Debian 12 (in C, of QEMU), or its successor in
-// Rust. It has nothing of ours but a socket, shuts itself in, and ends when the connection does.
+// Starts virtiofsd, which serves a folder of the host to a guest: that of Debian 12 (in C, of QEMU), or its successor
+// in Rust. It has nothing of ours but a socket, shuts itself in, and ends when the connection does.
 #include "base/child_process.h"
 #include "base/fd.h"
 #include "devices/vhost_user/options.h"

@@ -1,6 +1,6 @@
 #pragma once
-// The bytes of vhost-user messages (QEMU's docs/interop/vhost-user.rst): what a front end asks of a back end, and what of
-// its replies is believed. Integers are the host's.
+// The bytes of vhost-user messages (QEMU's docs/interop/vhost-user.rst): what a front end asks of a back end, and what
+// of its replies is believed. Integers are the host's.
 #include <array>
 #include <cstring>
 #include <optional>

@@ -4,14 +4,14 @@
 //
 //   guest's ring --pop, check--> shadow ring --> program --> shadow ring --check--> tell the engine --> guest's ring
 //
-// The program writes its answers straight into guest RAM, of which the engine knows nothing: code that it has translated
-// there, and tables that it follows, would stay as they were. So when the program says that it has used a chain, all of
-// the chain's buffers are told of as a device's write, whatever it says that it wrote, and only then are the used ring
-// and the interrupt the guest's. Until then the guest was told nothing, as with any DMA. The same is done for chains that
-// come back unused, from a program that failed or was stopped.
+// The program writes its answers straight into guest RAM, of which the engine knows nothing: code that it has
+// translated there, and tables that it follows, would stay as they were. So when the program says that it has used a
+// chain, all of the chain's buffers are told of as a device's write, whatever it says that it wrote, and only then are
+// the used ring and the interrupt the guest's. Until then the guest was told nothing, as with any DMA. The same is done
+// for chains that come back unused, from a program that failed or was stopped.
 //
-// A thread of its own carries chains and does all of the talking. A vCPU waits only when it resets the device, until the
-// program has left the rings or Options::patience_ms are over; then the program counts as broken. A broken one's
+// A thread of its own carries chains and does all of the talking. A vCPU waits only when it resets the device, until
+// the program has left the rings or Options::patience_ms are over; then the program counts as broken. A broken one's
 // requests are answered here, as errors, so the guest's programs get these and do not wait.
 #include <atomic>
 #include <condition_variable>
