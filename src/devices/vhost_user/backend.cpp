@@ -232,6 +232,7 @@ bool Backend::start(const GuestRam& ram, const Rings& rings, u64 features) {
 }
 
 void Backend::stop(const Rings& rings) {
+  if (ending_->is_set()) return fail("the machine's end");  // which waits for nobody
   for (u32 ring = 0; ring < rings.count() && !broken_; ++ring) {
     const auto reply = connection_.ask(Request::GetVringBase, Payload().add32(ring).add32(0).bytes());
     if (!reply)
