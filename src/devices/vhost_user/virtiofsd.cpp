@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 namespace armvisor::devices::vhost_user {
@@ -36,14 +38,20 @@ std::vector<std::string> line(const Virtiofsd& program, const Options& options, 
   return words;
 }
 
+/// A link of the old name may lead to the new program.
+Virtiofsd of_path(const char* path) {
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(path, error);
+  return {path, (error ? std::filesystem::path(path) : real).parent_path().filename() == "qemu"};
+}
+
 }  // namespace
 
 Result<Virtiofsd> find_virtiofsd() {
-  if (const char* const named = std::getenv(k_variable); named && *named)
-    return Virtiofsd{named, std::string_view(named).find("/qemu/") != std::string_view::npos};
+  if (const char* const named = std::getenv(k_variable); named && *named) return of_path(named);
   for (const char* path : k_of_rust)
     if (::access(path, X_OK) == 0) return Virtiofsd{path, false};
-  if (::access(k_of_qemu, X_OK) == 0) return Virtiofsd{k_of_qemu, true};
+  if (::access(k_of_qemu, X_OK) == 0) return of_path(k_of_qemu);
   return Error{
       ErrorKind::HostResource,
       "expected the program virtiofsd, which shares folders by virtio-fs, found none in /usr/libexec, /usr/lib "
