@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "devices/vhost_user/virtiofsd.h"
 #include "devices/virtio/vhost_user.h"
 #include "vhost_user_program.h"
 #include "virtio_driver.h"
@@ -307,6 +308,44 @@ TEST(VhostUser, NobodyWhoListensIsAnError) {
   EXPECT_NE(backend.error().message.find("start it first"), std::string::npos);
   o.socket = std::string(200, 'x');
   EXPECT_FALSE(Backend::create(o, nullptr));
+}
+
+// --- virtiofsd
+
+std::string words_of(const vhost_user::Launch& launch) {
+  std::string all;
+  for (const std::string& word : launch.words) all += (all.empty() ? "" : " ") + word;
+  return all;
+}
+
+TEST(VhostUser, VirtiofsdShutsItselfInAsTheUserMay) {
+  using vhost_user::Sandbox;
+  const vhost_user::Virtiofsd of_qemu{"C", true}, of_rust{"R", false};
+  vhost_user::Options o;
+  o.folder = "F";
+  const auto root = virtiofsd_launches(of_qemu, o, {.root = true, .groups = true});
+  ASSERT_TRUE(root);
+  ASSERT_EQ(root->size(), 2u);
+  EXPECT_EQ(words_of((*root)[0]), "C --fd=3 -o source=F -o sandbox=namespace -o xattr");
+  EXPECT_EQ(words_of((*root)[1]), "C --fd=3 -o source=F -o sandbox=chroot -o xattr");
+  const auto user = virtiofsd_launches(of_qemu, o, {.root = false, .groups = false});
+  EXPECT_EQ(words_of(user->front()).rfind("unshare --user --map-root-user C", 0), 0u);
+  // One who has groups to give up needs maps that a program with privileges makes.
+  const auto member = virtiofsd_launches(of_qemu, o, {.root = false, .groups = true});
+  EXPECT_EQ(words_of(member->front()).rfind("unshare --user --map-root-user --map-auto C", 0), 0u);
+  EXPECT_EQ(member->front().privileges, ChildProcess::Privileges::OfItsFile);
+  EXPECT_NE(member->front().advice.find("uidmap"), std::string_view::npos);
+  const auto rust = virtiofsd_launches(of_rust, o, {.root = false, .groups = true});
+  ASSERT_EQ(rust->size(), 1u);
+  EXPECT_EQ(words_of(rust->front()), "R --fd=3 --shared-dir=F --sandbox=namespace --xattr");
+  EXPECT_EQ(rust->front().privileges, ChildProcess::Privileges::Ours);
+  o.sandbox = Sandbox::None;
+  EXPECT_EQ(words_of(virtiofsd_launches(of_rust, o, {})->front()), "R --fd=3 --shared-dir=F --sandbox=none --xattr");
+  EXPECT_FALSE(virtiofsd_launches(of_qemu, o, {})) << "it has no such mode";
+  o.sandbox = {};
+  o.read_only = true;
+  EXPECT_TRUE(words_of(virtiofsd_launches(of_rust, o, {})->front()).ends_with(" --readonly"));
+  EXPECT_FALSE(virtiofsd_launches(of_qemu, o, {})) << "it would let the guest write";
 }
 
 // --- disks

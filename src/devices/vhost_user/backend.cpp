@@ -105,24 +105,23 @@ Backend::~Backend() {
   if (process_) process_->end(broken_ ? 0 : 1000);
 }
 
-Error Backend::no_backend(const std::string& found) {
+Error Backend::no_backend(const std::string& found, std::string_view advice) {
   std::string said;
   if (process_) {
     process_->end(1000);  // its words are complete then
     said = last_line(process_->take_messages());
   }
   return {ErrorKind::HostResource,
-          fmt::format("expected {} to serve {} (vhost-user), found: {}; check {}", options_.text(),
-                      options_.kind == Kind::Disk ? "a disk" : "a file system", said.empty() ? found : said,
-                      process_ ? "the folder, or share it by 9P" : "what it serves, and that nobody else uses it")};
+          fmt::format("expected {} to serve {} (vhost-user), found: {}; {}", options_.text(),
+                      options_.kind == Kind::Disk ? "a disk" : "a file system", said.empty() ? found : said, advice)};
 }
 
 Result<std::shared_ptr<Backend>> Backend::serve(const Options& options, Fd socket, std::optional<ChildProcess> process,
-                                                const StopEvent* stop) {
+                                                std::string_view advice, const StopEvent* stop) {
   AV_TRY_ASSIGN(auto ending, StopEvent::create());
   std::shared_ptr<Backend> backend(new Backend(options, std::move(socket), std::move(process), std::move(ending)));
   backend->connection_.set_stop(stop);
-  if (const Status done = backend->negotiate(); !done) return backend->no_backend(done.error().message);
+  if (const Status done = backend->negotiate(); !done) return backend->no_backend(done.error().message, advice);
   backend->connection_.set_stop(backend->ending_.get());
   return backend;
 }
@@ -133,11 +132,11 @@ Result<std::shared_ptr<Backend>> Backend::start_program(const Options& options, 
     return file_error("expected a folder to share, found '" + options.folder + "'",
                       S_ISDIR(st.st_mode) ? errno : ENOTDIR, "check the path");
   AV_TRY_ASSIGN(const Virtiofsd program, find_virtiofsd());
-  AV_TRY_ASSIGN(const auto lines, virtiofsd_lines(program, options, ::geteuid() == 0));
+  AV_TRY_ASSIGN(const auto launches, virtiofsd_launches(program, options, Starter::ours()));
   std::optional<Error> first;
-  for (const auto& words : lines) {
-    AV_TRY_ASSIGN(Served served, start_virtiofsd(words));
-    auto backend = serve(options, std::move(served.socket), std::move(served.process), stop);
+  for (const Launch& launch : launches) {
+    AV_TRY_ASSIGN(Served served, start_virtiofsd(launch));
+    auto backend = serve(options, std::move(served.socket), std::move(served.process), launch.advice, stop);
     if (backend || (stop && stop->is_set())) return backend;
     if (!first) first = backend.error();
   }
@@ -155,7 +154,7 @@ Result<std::shared_ptr<Backend>> Backend::create(Options options, const StopEven
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return file_error("expected a program that listens at " + options.socket, errno, "start it first");
-  return serve(options, std::move(socket), std::nullopt, stop);
+  return serve(options, std::move(socket), std::nullopt, "check what it serves, and that nobody else uses it", stop);
 }
 
 /// Once: what it offers, and what of it is the device's.

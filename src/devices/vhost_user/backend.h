@@ -14,6 +14,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/child_process.h"
@@ -77,14 +78,14 @@ class Backend {
  private:
   Backend(Options options, Fd socket, std::optional<ChildProcess> process, std::unique_ptr<StopEvent> ending);
   static Result<std::shared_ptr<Backend>> serve(const Options& options, Fd socket, std::optional<ChildProcess> process,
-                                                const StopEvent* stop);
+                                                std::string_view advice, const StopEvent* stop);
   static Result<std::shared_ptr<Backend>> start_program(const Options& options, const StopEvent* stop);
   Status negotiate();
   Status negotiate_protocol();
   Status set_up(const GuestRam& ram, const Rings& rings, u64 features);
   Status set_up_ring(const Rings& rings, u32 ring);
   Status tell(Request request, std::span<const u8> payload, std::span<const int> fds = {});
-  Error no_backend(const std::string& found);
+  Error no_backend(const std::string& found, std::string_view advice);
 
   const Options options_;
   Connection connection_;

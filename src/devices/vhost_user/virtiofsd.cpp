@@ -15,27 +15,41 @@ constexpr const char* k_of_rust[] = {"/usr/libexec/virtiofsd", "/usr/lib/virtiof
 constexpr const char* k_of_qemu = "/usr/lib/qemu/virtiofsd";
 constexpr const char* k_variable = "ARMVISOR_VIRTIOFSD";
 
-std::vector<Sandbox> sandboxes(const Virtiofsd& program, const Options& options, bool as_root) {
+constexpr std::string_view k_advice = "check the folder, or share it by 9P (fs=9p)";
+constexpr std::string_view k_advice_on_maps =
+    "this virtiofsd needs Debian's package uidmap and a range of the user's in /etc/subuid and /etc/subgid; see to "
+    "these, "
+    "or share the folder by 9P (fs=9p)";
+
+std::vector<Sandbox> sandboxes(const Virtiofsd& program, const Options& options, Starter starter) {
   if (options.sandbox) return {*options.sandbox};
   // The one in Rust enters a user namespace by itself, and only for namespaces.
-  if (!as_root && !program.of_qemu) return {Sandbox::Namespace};
+  if (!starter.root && !program.of_qemu) return {Sandbox::Namespace};
   return {Sandbox::Namespace, Sandbox::Chroot};
 }
 
-std::vector<std::string> line(const Virtiofsd& program, const Options& options, Sandbox sandbox, bool as_root) {
-  const std::string shut_in(name(sandbox));
-  if (!program.of_qemu) {
-    std::vector<std::string> words = {program.path, "--fd=3", "--shared-dir=" + options.folder, "--sandbox=" + shut_in,
-                                      "--xattr"};
-    if (options.read_only) words.push_back("--readonly");
-    return words;
+Launch launch_of_rust(const Virtiofsd& program, const Options& options, Sandbox sandbox) {
+  Launch launch{.words = {program.path, "--fd=3", "--shared-dir=" + options.folder,
+                          "--sandbox=" + std::string(name(sandbox)), "--xattr"},
+                .advice = k_advice};
+  if (options.read_only) launch.words.push_back("--readonly");
+  return launch;
+}
+
+Launch launch_of_qemu(const Virtiofsd& program, const Options& options, Sandbox sandbox, Starter starter) {
+  Launch launch;
+  launch.advice = k_advice;
+  if (!starter.root) launch.words = {"unshare", "--user", "--map-root-user"};
+  if (!starter.root && starter.groups) {
+    launch.words.push_back("--map-auto");
+    launch.privileges = ChildProcess::Privileges::OfItsFile;
+    launch.advice = k_advice_on_maps;
   }
-  std::vector<std::string> words;
-  if (!as_root) words = {"unshare", "--user", "--map-root-user"};
-  for (const std::string& word : {program.path, std::string("--fd=3"), std::string("-o"), "source=" + options.folder,
-                                  std::string("-o"), "sandbox=" + shut_in, std::string("-o"), std::string("xattr")})
-    words.push_back(word);
-  return words;
+  for (const std::string& word :
+       {program.path, std::string("--fd=3"), std::string("-o"), "source=" + options.folder, std::string("-o"),
+        "sandbox=" + std::string(name(sandbox)), std::string("-o"), std::string("xattr")})
+    launch.words.push_back(word);
+  return launch;
 }
 
 /// A link of the old name may lead to the new program.
@@ -59,8 +73,9 @@ Result<Virtiofsd> find_virtiofsd() {
       "with ARMVISOR_VIRTIOFSD=PATH, or share the folder by 9P (fs=9p)"};
 }
 
-Result<std::vector<std::vector<std::string>>> virtiofsd_lines(const Virtiofsd& program, const Options& options,
-                                                              bool as_root) {
+Starter Starter::ours() { return {.root = ::geteuid() == 0, .groups = ::getgroups(0, nullptr) > 0}; }
+
+Result<std::vector<Launch>> virtiofsd_launches(const Virtiofsd& program, const Options& options, Starter starter) {
   if (program.of_qemu && options.read_only)
     return Error{ErrorKind::BadArguments, program.path +
                                               ": expected a folder that may be written, since this virtiofsd "
@@ -70,17 +85,18 @@ Result<std::vector<std::vector<std::string>>> virtiofsd_lines(const Virtiofsd& p
                  program.path +
                      ": expected sandbox=namespace or chroot, found none, which this virtiofsd does not have; "
                      "change it"};
-  std::vector<std::vector<std::string>> lines;
-  for (const Sandbox sandbox : sandboxes(program, options, as_root))
-    lines.push_back(line(program, options, sandbox, as_root));
-  return lines;
+  std::vector<Launch> launches;
+  for (const Sandbox sandbox : sandboxes(program, options, starter))
+    launches.push_back(program.of_qemu ? launch_of_qemu(program, options, sandbox, starter)
+                                       : launch_of_rust(program, options, sandbox));
+  return launches;
 }
 
-Result<Served> start_virtiofsd(const std::vector<std::string>& words) {
+Result<Served> start_virtiofsd(const Launch& launch) {
   AV_TRY_ASSIGN(ServedSocket socket, ServedSocket::create());
   AV_TRY_ASSIGN(ChildProcess process,
-                ChildProcess::start(words, std::move(socket.listening), "which shares folders by virtio-fs",
-                                    words[0] == "unshare" ? "util-linux" : "virtiofsd"));
+                ChildProcess::start(launch.words, std::move(socket.listening), "which shares folders by virtio-fs",
+                                    launch.words[0] == "unshare" ? "util-linux" : "virtiofsd", launch.privileges));
   return Served{std::move(process), std::move(socket.connected)};
 }
 
