@@ -22,6 +22,7 @@ void replies(fuzz::Input& in) {
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) abort();
   Connection connection{Fd(ends[0]), 1000};
   Fd program(ends[1]);
+  connection.begin();
   const u32 rounds = in.get<u8>() % 8 + 1u;
   const std::span<const u8> said = in.bytes(in.get<u16>() % 4096u);
   if (::send(program.get(), said.data(), said.size(), MSG_NOSIGNAL) < 0) abort();

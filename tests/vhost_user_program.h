@@ -10,6 +10,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -33,6 +34,7 @@ enum class Trick {
   LongReply,       ///< says that 4 GiB follow
   ShortReply,      ///< a number of 4 bytes
   HalfReply,       ///< half of a header
+  Slow,            ///< a tenth of a second before each reply
   Goes,            ///< instead of a reply
   NoVersion1,      ///< offers the interface before virtio 1
   RefusesMemory,   ///< says that it could not have it
@@ -189,6 +191,7 @@ class Program {
     switch (trick) {
       case Trick::Mute: return true;
       case Trick::Goes: return false;
+      case Trick::Slow: std::this_thread::sleep_for(std::chrono::milliseconds(100)); break;
       case Trick::OtherRequest: ++header.request; break;
       case Trick::OtherVersion: header.flags = 6; break;
       case Trick::LongReply: header.size = ~0u; break;

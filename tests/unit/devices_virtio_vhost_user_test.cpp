@@ -262,8 +262,8 @@ TEST_P(BrokenStart, IsAnErrorForTheGuest) {
   guest.expect_error(guest.ask());
 }
 INSTANTIATE_TEST_SUITE_P(All, BrokenStart,
-                         ::testing::Values(Trick::Mute, Trick::OtherRequest, Trick::LongReply, Trick::HalfReply,
-                                           Trick::Goes, Trick::RefusesMemory, Trick::MuteAtMemory));
+                         ::testing::Values(Trick::Mute, Trick::Slow, Trick::OtherRequest, Trick::LongReply,
+                                           Trick::HalfReply, Trick::Goes, Trick::RefusesMemory, Trick::MuteAtMemory));
 
 class BrokenEnd : public ::testing::TestWithParam<Trick> {};
 

@@ -159,6 +159,7 @@ Result<std::shared_ptr<Backend>> Backend::create(Options options, const StopEven
 
 /// Once: what it offers, and what of it is the device's.
 Status Backend::negotiate() {
+  connection_.begin();
   AV_TRY(connection_.send(Request::SetOwner, {}));
   AV_TRY_ASSIGN(offered_, connection_.ask_number(Request::GetFeatures));
   if (!(offered_ & k_feature_version_1))
@@ -226,12 +227,14 @@ Status Backend::set_up(const GuestRam& ram, const Rings& rings, u64 features) {
 
 bool Backend::start(const GuestRam& ram, const Rings& rings, u64 features) {
   if (broken_) return false;
+  connection_.begin();
   if (const Status done = set_up(ram, rings, features); !done) fail(done.error().message);
   return !broken_;
 }
 
 void Backend::stop(const Rings& rings) {
   if (ending_->is_set()) return fail("the machine's end");  // which waits for nobody
+  connection_.begin();
   for (u32 ring = 0; ring < rings.count() && !broken_; ++ring) {
     const auto reply = connection_.ask(Request::GetVringBase, Payload().add32(ring).add32(0).bytes());
     if (!reply)

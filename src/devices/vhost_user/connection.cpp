@@ -27,12 +27,14 @@ Error no_reply(Request request) {
 
 }  // namespace
 
-Status Connection::wait(short events, u64 until_ms) {
+void Connection::begin() { until_ms_ = now_ms() + static_cast<u64>(patience_ms_); }
+
+Status Connection::wait(short events) {
   for (;;) {
     const u64 now = now_ms();
-    if (now >= until_ms) return failed(fmt::format("no answer within {} ms", patience_ms_));
+    if (now >= until_ms_) return failed(fmt::format("no answer within {} ms", patience_ms_));
     std::array<pollfd, 2> fds = {{{socket_.get(), events, 0}, {stop_ ? stop_->fd() : -1, POLLIN, 0}}};
-    if (::poll(fds.data(), fds.size(), static_cast<int>(until_ms - now)) < 0 && errno != EINTR)
+    if (::poll(fds.data(), fds.size(), static_cast<int>(until_ms_ - now)) < 0 && errno != EINTR)
       return failed(std::string("an error of poll: ") + std::strerror(errno));
     if (stop_ && stop_->is_set()) return failed("that the machine was ended meanwhile");
     if (fds[0].revents) return {};
@@ -55,13 +57,12 @@ Status Connection::send(Request request, std::span<const u8> payload, std::span<
     c->cmsg_len = CMSG_LEN(fds.size_bytes());
     std::memcpy(CMSG_DATA(c), fds.data(), fds.size_bytes());
   }
-  const u64 until = now_ms() + static_cast<u64>(patience_ms_);
   while (piece.iov_len > 0) {
     const ssize_t n = ::sendmsg(socket_.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN) return failed(std::string("the connection lost: ") + std::strerror(errno));
-      AV_TRY(wait(POLLOUT, until));
+      AV_TRY(wait(POLLOUT));
       continue;
     }
     piece.iov_base = static_cast<u8*>(piece.iov_base) + n;
@@ -72,14 +73,14 @@ Status Connection::send(Request request, std::span<const u8> payload, std::span<
   return {};
 }
 
-Status Connection::receive(std::span<u8> bytes, u64 until_ms) {
+Status Connection::receive(std::span<u8> bytes) {
   while (!bytes.empty()) {
     const ssize_t n = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
     if (n == 0) return failed("the connection closed");
     if (n > 0) {
       bytes = bytes.subspan(static_cast<std::size_t>(n));
     } else if (errno == EAGAIN) {
-      AV_TRY(wait(POLLIN, until_ms));
+      AV_TRY(wait(POLLIN));
     } else if (errno != EINTR) {
       return failed(std::string("the connection lost: ") + std::strerror(errno));
     }
@@ -88,13 +89,12 @@ Status Connection::receive(std::span<u8> bytes, u64 until_ms) {
 }
 
 Result<std::vector<u8>> Connection::receive_reply(Request request) {
-  const u64 until = now_ms() + static_cast<u64>(patience_ms_);
   std::array<u8, k_header_bytes> header;
-  AV_TRY(receive(header, until));
+  AV_TRY(receive(header));
   const auto size = payload_bytes(header, request);
   if (!size) return no_reply(request);
   std::vector<u8> payload(*size);
-  AV_TRY(receive(payload, until));
+  AV_TRY(receive(payload));
   return payload;
 }
 

@@ -1,9 +1,9 @@
 #pragma once
 // A front end's end of a vhost-user connection: requests, and replies that come in time. One thread at a time uses it.
 //
-// Who is at the other end may say anything, or nothing: each exchange has a time limit, ends at once when `stop` is
-// set, and gives an error for what is no reply to it. After an error the connection is of no use any more. Descriptors
-// that come with a reply are not taken.
+// Who is at the other end may say anything, or nothing, or a little now and then: a conversation has a time limit, ends
+// at once when `stop` is set, and with an error for what is no reply to what was asked. After an error the connection
+// is of no use any more. Descriptors that come with a reply are not taken.
 #include <span>
 #include <vector>
 
@@ -16,8 +16,11 @@ namespace armvisor::devices::vhost_user {
 
 class Connection {
  public:
-  /// A stream socket that is connected. `patience_ms`: for one exchange.
+  /// A stream socket that is connected. `patience_ms`: for one conversation.
   Connection(Fd socket, int patience_ms) : socket_(std::move(socket)), patience_ms_(patience_ms) {}
+
+  /// What follows is a conversation; before all else, and when a new one begins.
+  void begin();
 
   /// What ends waiting from now on.
   void set_stop(const StopEvent* stop) { stop_ = stop; }
@@ -33,12 +36,13 @@ class Connection {
   Result<u64> ask_number(Request request);
 
  private:
-  Status wait(short events, u64 until_ms);
-  Status receive(std::span<u8> bytes, u64 until_ms);
+  Status wait(short events);
+  Status receive(std::span<u8> bytes);
   Result<std::vector<u8>> receive_reply(Request request);
 
   Fd socket_;
   int patience_ms_;
+  u64 until_ms_ = 0;
   const StopEvent* stop_ = nullptr;
 };
 

@@ -32,7 +32,7 @@ struct Options {
   bool read_only = false;            ///< of what is started
   std::string tag{};                 ///< of a file system
   u16 queue_size = 1024;             ///< of its queues, a power of two
-  int patience_ms = 10000;           ///< what a reply of the program may take
+  int patience_ms = 10000;           ///< what a conversation with it may take: to connect, begin or end
 
   /// For messages.
   std::string text() const { return socket.empty() ? "virtiofsd for " + folder : "the program at " + socket; }

@@ -11,8 +11,9 @@
 // for chains that come back unused, from a program that failed or was stopped.
 //
 // A thread of its own carries chains and does all of the talking. A vCPU waits only when it resets the device, until
-// the program has left the rings or Options::patience_ms are over; then the program counts as broken. A broken one's
-// requests are answered here, as errors, so the guest's programs get these and do not wait.
+// the program has left the rings, or Options::patience_ms are over for that (and for beginning, if it was at that);
+// then the program counts as broken. A broken one's requests are answered here, as errors, so the guest's programs get
+// these and do not wait.
 #include <atomic>
 #include <condition_variable>
 #include <memory>
