@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Holds the includes of src/ to the layers that src/CMakeLists.txt lists: a folder includes itself and its deps."""
+"""Holds the includes of src/ to the layers that src/CMakeLists.txt lists: a folder includes itself and its deps; and
+the making of threads to the one place that narrows them."""
 import re
 import sys
 from pathlib import Path
@@ -26,8 +27,22 @@ def violations(allowed):
                 yield f"{path.relative_to(SRC.parent)}:{number}: layer '{layer}' must not include '{match[1]}'"
 
 
+THREADS = re.compile(r"std::(thread|jthread)[ ({]+[^>&;]*[\[(]|std::async|std::jthread|pthread_create\(")
+MAKERS = {"base/thread.h"}
+
+
+def threads():
+    """Threads are made by base/thread.h, which narrows them by their kind."""
+    for path in sorted(SRC.rglob("*.[hc]*")):
+        if str(path.relative_to(SRC)) in MAKERS:
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if THREADS.search(line.split("//")[0]) and "start_" not in line:
+                yield f"{path.relative_to(SRC.parent)}:{number}: a thread is made by base/thread.h, with its kind"
+
+
 def main():
-    found = list(violations(layers()))
+    found = list(violations(layers())) + list(threads())
     for line in found:
         print(line, file=sys.stderr)
     return 1 if found else 0

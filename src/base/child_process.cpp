@@ -16,9 +16,11 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "base/host_error.h"
+#include "base/sandbox/sandbox.h"
 
 namespace armvisor {
 namespace {
@@ -34,6 +36,8 @@ struct Plan {
   std::string listen_pid = "LISTEN_PID=";  ///< the id is written behind it
   std::size_t listen_pid_at = 0;
   int nothing, messages, socket, failed;
+  const Landlock* landlock = nullptr;
+  const CallList* calls = nullptr;
   bool more_privileges = false, detached = false;
   pid_t parent;
 };
@@ -88,9 +92,15 @@ int execute(Plan& plan) {
   // Descriptors that others opened without close-on-exec; a kernel older than 5.9 keeps them.
   const unsigned first = plan.socket >= 0 ? k_socket_number + 1 : k_socket_number;
   const unsigned failed = static_cast<unsigned>(plan.failed);
-  if (first < failed) ::close_range(first, failed - 1, 0);
-  ::close_range(failed + 1, ~0u, 0);
-  const int error = execute(plan);
+  const unsigned rules =
+      plan.landlock && plan.landlock->fd() >= 0 ? static_cast<unsigned>(plan.landlock->fd()) : failed;
+  const auto [low, high] = std::minmax(failed, rules);
+  if (first < low) ::close_range(first, low - 1, 0);
+  if (low + 1 < high) ::close_range(low + 1, high - 1, 0);
+  ::close_range(high + 1, ~0u, 0);
+  int error = plan.landlock ? plan.landlock->put_on() : 0;
+  if (error == 0 && plan.calls) error = plan.calls->put_on();
+  if (error == 0) error = execute(plan);
   [[maybe_unused]] const ssize_t n = ::write(plan.failed, &error, sizeof error);
   ::_exit(127);
 }
@@ -133,6 +143,8 @@ struct Launch {
   PipeEnds failed;
   std::vector<std::string> copies;
   std::string listen_fds = "LISTEN_FDS=1";
+  std::optional<Landlock> landlock;
+  std::optional<CallList> calls;
 
   /// All but where messages go.
   Status prepare(const std::vector<std::string>& words, const Fd& given) {
@@ -152,6 +164,15 @@ struct Launch {
     plan.socket = socket.get();
     plan.failed = failed.to.get();
     plan.parent = ::getpid();
+    return {};
+  }
+  /// As far as the host has what that takes.
+  Status confine(const std::vector<FileRule>& files) {
+    AV_TRY_ASSIGN(Landlock rules, Landlock::create({.rules = files, .reads_anything = true, .executes = true}));
+    plan.landlock = &landlock.emplace(std::move(rules));
+    if (!CallList::available()) return {};
+    AV_TRY_ASSIGN(CallList list, CallList::for_program());
+    plan.calls = &calls.emplace(std::move(list));
     return {};
   }
   /// Why the program could not be executed; 0: it runs. Once, in the process that starts it.
@@ -178,18 +199,23 @@ struct Launch {
 }  // namespace
 
 Result<ChildProcess> ChildProcess::start(const std::vector<std::string>& words, Fd socket, const std::string& purpose,
-                                         const std::string& package, Privileges privileges) {
+                                         const std::string& package, Privileges privileges,
+                                         const Confinement* confinement) {
   AV_TRY_ASSIGN(PipeEnds messages, make_pipe(O_NONBLOCK));
   Launch launch;
   AV_TRY(launch.prepare(words, socket));
   launch.plan.messages = messages.to.get();
   launch.plan.more_privileges = privileges == Privileges::OfItsFile;
+  if (confinement) AV_TRY(launch.confine(confinement->files));
   const pid_t id = ::fork();
   if (id < 0) return host_error("a program: expected to start " + words[0], errno, "end other programs");
   if (id == 0) become(launch.plan);
   ChildProcess child(id, std::move(messages.from));
   const int error = launch.failure();
-  if (error == 0) return child;
+  if (error == 0) {
+    if (Sandbox* const sandbox = Sandbox::current()) sandbox->add_child(id);
+    return child;
+  }
   child.end(1000);
   const std::string expected = "expected the program " + words[0] + ", " + purpose;
   if (error == ENOENT)

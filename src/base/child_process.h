@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "base/sandbox/landlock.h"
 
 namespace armvisor {
 
@@ -22,11 +23,17 @@ class ChildProcess {
     Ours,       ///< and no more
     OfItsFile,  ///< those too that its file gives it (setuid)
   };
+  /// What a program that reads what may be anybody's is held to: it can reach no network and start nothing, and change
+  /// files as the rules say; it may read what the user may. (base/sandbox/refused_calls.inc, landlock.h)
+  struct Confinement {
+    std::vector<FileRule> files{};
+  };
   /// `words`: the program, looked for in $PATH, and its arguments. `socket`, if any, is a listening socket, which the
   /// program finds as systemd's services do (sd_listen_fds(3): descriptor 3, $LISTEN_FDS, $LISTEN_PID). An error when
   /// the program cannot be started; `purpose` ("which opens ...") and `package` are for its message.
   static Result<ChildProcess> start(const std::vector<std::string>& words, Fd socket, const std::string& purpose,
-                                    const std::string& package, Privileges privileges = Privileges::Ours);
+                                    const std::string& package, Privileges privileges = Privileges::Ours,
+                                    const Confinement* confinement = nullptr);
   ChildProcess(ChildProcess&& other) noexcept;
   ChildProcess& operator=(ChildProcess&&) = delete;
   /// end(0), if that was not done.

@@ -68,6 +68,12 @@ class Messages {
     if (outlet_) outlet_->give_up();
   }
 
+  void renew() {
+    const std::lock_guard lock(mutex_);
+    g_outlet = nullptr;
+    outlet_.reset();
+  }
+
   void drain() {
     Outlet* out = nullptr;
     {
@@ -118,6 +124,7 @@ void log_line(LogLevel level, const char* format, ...) {
 void say(std::string_view text) { print_text("armvisor: " + std::string(text) + "\n"); }
 void print_text(std::string_view text) { messages().write(text); }
 void give_up_messages() { messages().give_up(); }
+void renew_messages() { messages().renew(); }
 void drain_messages() { messages().drain(); }
 
 void settle_messages() {

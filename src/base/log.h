@@ -18,6 +18,8 @@ void print_text(std::string_view text);
 /// From now on nobody waits for the reader of stderr.
 void give_up_messages();
 /// Waits until all is written; after give_up_messages(), only as long as the reader goes on reading.
+/// Whoever has something to say from now on does so by a new thread.
+void renew_messages();
 void drain_messages();
 /// Gives what was said a second to be written. For a program that is about to be aborted. (async-signal-safe)
 void settle_messages();

@@ -166,7 +166,9 @@ void Outlet::State::run() {
 
 Result<std::unique_ptr<Outlet>> Outlet::create(Target target, std::function<void()> room) {
   std::unique_ptr<Outlet> outlet(new Outlet(std::make_shared<State>(std::move(target), std::move(room))));
-  AV_TRY_ASSIGN(outlet->thread_, start_quiet_thread("outlet", [state = outlet->state_] { state->run(); }));
+  const bool opens = !outlet->state_->target.fifo.empty();
+  const ThreadKind kind = opens ? ThreadKind::Outlet | ThreadKind::Names : ThreadKind::Outlet;
+  AV_TRY_ASSIGN(outlet->thread_, start_quiet_thread(kind, "outlet", [state = outlet->state_] { state->run(); }));
   return outlet;
 }
 

@@ -1,11 +1,13 @@
 #pragma once
-// What the host's kernel has for a process that confines itself.
+// What this host has of that the sandbox is made of.
 namespace armvisor {
 
-/// Whether the kernel takes seccomp filters that kill a process (seccomp(2)).
-bool has_seccomp_filter();
+struct SandboxSupport {
+  bool seccomp = false;  ///< lists of system calls; without them there is no sandbox
+  int landlock = 0;      ///< the version of rules for files; 0: there are none, and the sandbox is lists only
+  bool built_in = true;  ///< false in a build with a sanitizer
+};
 
-/// The version of Landlock's interface (landlock_create_ruleset(2)); 0: there is none, or it is switched off.
-int landlock_abi();
+SandboxSupport sandbox_support();
 
 }  // namespace armvisor

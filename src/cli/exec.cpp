@@ -11,6 +11,7 @@
 #include "base/log_once.h"
 #include "base/output_file.h"
 #include "cli/option_parser.h"
+#include "cli/sandbox_option.h"
 #include "devices/backends/terminal.h"
 #include "exec/disk_layout.h"
 #include "exec/run.h"
@@ -100,6 +101,10 @@ Result<exec::Request> exec_request(const ExecOptions& o, Arguments command) {
   r.entrypoint = o.entrypoint;
   r.system.write = o.write;
   r.kernel = {o.kernel.value_or(""), o.modules.value_or("")};
+  if (o.sandbox) {
+    AV_TRY_ASSIGN(r.sandbox, parse_sandbox(*o.sandbox));
+  }
+  if (o.report) r.report = o.report->substr(o.report->find(':') + 1);
   r.append = o.append.value_or("");
   r.engine = o.engine.value_or("auto");
   r.show_console = o.verbose;

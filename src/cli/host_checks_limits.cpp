@@ -120,12 +120,12 @@ Finding file_size() {
 }
 
 Finding seccomp() {
-  const bool there = has_seccomp_filter();
+  const bool there = sandbox_support().seccomp;
   return {there, there ? "there" : "not in this kernel"};
 }
 
 Finding landlock() {
-  const int abi = landlock_abi();
+  const int abi = sandbox_support().landlock;
   return {abi > 0, abi > 0 ? fmt::format("version {}", abi) : "not in this kernel, or switched off"};
 }
 

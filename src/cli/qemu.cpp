@@ -11,6 +11,7 @@
 #include "cli/background.h"
 #include "cli/commands.h"
 #include "cli/run_machine.h"
+#include "devices/backends/terminal.h"
 #include "qemu/explain.h"
 #include "vmm/signals.h"
 
@@ -71,6 +72,11 @@ Result<ExitStatus> run_line(const Arguments& arguments) {
   tell_differences(line);
   RunRequest request;
   request.vm = std::move(machine.vm);
+  request.vm.sandbox.removed = {machine.pid_file};
+  request.vm.sandbox.end = [](Sandbox::End) {
+    devices::restore_terminal_now();
+    _exit(static_cast<int>(ExitStatus::Internal));
+  };
   request.vm.version = qemu::version_info(version_text());
   request.dump_dtb = machine.dump_dtb;
   request.vm.on_start = [&background, &machine]() -> Status {

@@ -8,8 +8,10 @@
 #include "base/log_once.h"
 #include "base/output_file.h"
 #include "cli/run_machine.h"
+#include "cli/sandbox_option.h"
 #include "devices/backends/terminal.h"
 #include "machine/loader.h"
+#include "vmm/sandbox_rules.h"
 #include "vmm/signals.h"
 
 namespace armvisor::cli {
@@ -88,6 +90,9 @@ Result<ExitStatus> run_machine(RunRequest request) {
   request.vm.force_end = force_end;
   if (!request.dump_dtb.empty()) return dump_fdt(std::move(request));
   AV_TRY_ASSIGN(auto stats_file, open_stats(request));
+  if (request.stats) request.vm.sandbox.outputs.push_back(request.stats->file);
+  if (!request.vm.sandbox.end) request.vm.sandbox.end = end_sandboxed;
+  AV_TRY(vmm::begin_sandbox(request.vm));
   AV_TRY_ASSIGN(const auto vm, vmm::Vm::create(std::move(request.vm)));
   const Result<vmm::EndReason> end = vm->run();
   log_repeats();

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "cli/sandbox_option.h"
 #include "devices/backends/image_format.h"
 #include "devices/backends/nbd_disk.h"
 #include "vmm/control_path.h"
@@ -320,6 +321,10 @@ Result<RunRequest> run_request(const RunOptions& o) {
                                              {"debug", LogLevel::Debug},
                                              {"trace", LogLevel::Trace}};
     AV_TRY_ASSIGN(request.log, choose("--log", *o.log, k_levels));
+  }
+  vm.sandbox.mode = vmm::SandboxMode::IfPossible;
+  if (o.sandbox) {
+    AV_TRY_ASSIGN(vm.sandbox.mode, parse_sandbox(*o.sandbox));
   }
   vm.trace = o.trace;
   vm.verify = o.verify;

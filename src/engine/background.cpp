@@ -12,7 +12,7 @@ BackgroundCompiler::BackgroundCompiler(Shared& shared)
 
 std::unique_ptr<BackgroundCompiler> BackgroundCompiler::create(Shared& shared) {
   std::unique_ptr<BackgroundCompiler> compiler(new BackgroundCompiler(shared));
-  auto thread = start_quiet_thread("compiler", [self = compiler.get()] { self->work(); });
+  auto thread = start_quiet_thread(ThreadKind::Compiler, "compiler", [self = compiler.get()] { self->work(); });
   if (!thread) {
     AV_LOG_ONCE(Info, "the vCPUs compile alone: %s", thread.error().message.c_str());
     return nullptr;

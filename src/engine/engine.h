@@ -134,14 +134,22 @@ struct EngineConfig {
 /// The reference: executes IR by interpretation.
 std::unique_ptr<Engine> make_interpreter(const EngineConfig& config);
 
+namespace jit {
+class KeptCodeMemory;
+}
+/// Where an engine leaves its memory for generated code for the next one: of a machine that may make memory executable
+/// only before it runs, and is made again by a reset. It lives as long as the engines.
+std::shared_ptr<jit::KeptCodeMemory> keep_code_memory();
+
 /// Choices of the compiling engine (jit_options.inc).
 struct JitOptions {
 #define JIT(member, name, audience, default_value, help) bool member = default_value;
 #include "engine/jit_options.inc"
 #undef JIT
-  u64 code_bytes = 256u << 20;  ///< bound of the code cache
-  u64 hot = 2000;               ///< loops become regions when they have run this often
-  u64 warm = 16;                ///< blocks are compiled when they have been interpreted this often
+  u64 code_bytes = 256u << 20;                       ///< bound of the code cache
+  u64 hot = 2000;                                    ///< loops become regions when they have run this often
+  std::shared_ptr<jit::KeptCodeMemory> kept_code{};  ///< null: each engine has its own
+  u64 warm = 16;                                     ///< blocks are compiled when they have been interpreted this often
 };
 /// Compiles IR to host code. An error when this host has no code generator or no memory for code.
 Result<std::unique_ptr<Engine>> make_jit(const EngineConfig& config, const JitOptions& options);

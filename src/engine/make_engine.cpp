@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include "base/log_once.h"
+#include "engine/jit/code_memory.h"
 #include "engine/jit/jit.h"
 #include "engine/translating_engine.h"
 
@@ -21,6 +22,8 @@ Result<MmuPolicy> parse_mmu_policy(std::string_view name) {
   return Error{ErrorKind::BadArguments,
                fmt::format("--mmu: expected one of {}, found '{}'; give one of these", names, name)};
 }
+
+std::shared_ptr<jit::KeptCodeMemory> keep_code_memory() { return std::make_shared<jit::KeptCodeMemory>(); }
 
 std::unique_ptr<Engine> make_interpreter(const EngineConfig& config) {
   return make_translating_engine(config, make_interpreter_backend());

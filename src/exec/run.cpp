@@ -15,6 +15,7 @@
 #include "exec/console_log.h"
 #include "exec/preparation.h"
 #include "exec/session.h"
+#include "vmm/sandbox_rules.h"
 #include "vmm/vm.h"
 
 namespace armvisor::exec {
@@ -230,8 +231,8 @@ Result<Outcome> run_prepared(const Request& request, Preparation& prepared, Pati
   AV_TRY_ASSIGN(CommandRequest command, complete_command(request, prepared.system));
   if (!prepared.fetched_from.empty() && request.show_console)
     say("kernel: that of " + prepared.fetched_from + ", which was fetched");
-  AV_TRY_ASSIGN(auto console, ConsoleLog::create(request.show_console ? STDERR_FILENO : -1));
-  AV_TRY_ASSIGN(auto session, Session::create(std::move(command), {}));
+  std::unique_ptr<ConsoleLog> console;
+  std::unique_ptr<Session> session;
   vmm::VmConfig config;
   config.boot.initrd_bytes = std::move(prepared.initramfs);
   config.boot.kernel = prepared.kernel.argument(config.boot.board->ram.base.value);
@@ -254,6 +255,15 @@ Result<Outcome> run_prepared(const Request& request, Preparation& prepared, Pati
     devices::restore_terminal();
     _exit(128 + SIGTERM);
   };
+  config.sandbox.mode = request.sandbox;
+  config.sandbox.outputs = {request.report};
+  config.sandbox.end = [](Sandbox::End why) {
+    devices::restore_terminal_now();
+    _exit(Outcome{.ending = why == Sandbox::End::ForbiddenCall ? Ending::Confined : Ending::Failed}.status());
+  };
+  AV_TRY(vmm::begin_sandbox(config));
+  AV_TRY_ASSIGN(console, ConsoleLog::create(request.show_console ? STDERR_FILENO : -1));
+  AV_TRY_ASSIGN(session, Session::create(std::move(command), {}));
   vmm::Vm* machine = nullptr;
   config.on_start = [&] { return session->start([&machine] { machine->finish(); }); };
   AV_TRY_ASSIGN(const auto vm, vmm::Vm::create(std::move(config)));

@@ -9,6 +9,7 @@
 #include "exec/kernel.h"
 #include "exec/outcome.h"
 #include "exec/system.h"
+#include "vmm/vm_config.h"
 
 namespace armvisor::exec {
 
@@ -39,6 +40,8 @@ struct Request {
   u32 stall_s = 0;            ///< after which a guest that makes no progress is ended; 0: never
   bool show_console = false;  ///< the guest's console goes to standard error
   std::string engine = "auto";
+  vmm::SandboxMode sandbox = vmm::SandboxMode::IfPossible;
+  std::string report{};  ///< a file that is written when all is over; empty: none
 };
 
 /// The signals that are passed on, beside those of vmm::watched_signals().

@@ -75,7 +75,7 @@ std::unique_ptr<devices::Chardev> Session::line() {
 Status Session::start(std::function<void()> done) {
   done_ = std::move(done);
   enter_terminal();
-  AV_TRY_ASSIGN(thread_, start_quiet_thread("exec", [this] { run(); }));
+  AV_TRY_ASSIGN(thread_, start_quiet_thread(ThreadKind::Session, "exec", [this] { run(); }));
   return {};
 }
 

@@ -51,7 +51,7 @@ EventLoop::~EventLoop() { stop(); }
 
 Status EventLoop::start() {
   stopping_ = false;
-  AV_TRY_ASSIGN(thread_, start_thread("event-loop", [this] { main(); }));
+  AV_TRY_ASSIGN(thread_, start_thread(ThreadKind::EventLoop, "event-loop", [this] { main(); }));
   return {};
 }
 

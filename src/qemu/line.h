@@ -196,6 +196,7 @@ struct Line {
   bool reboot = true;
   bool trace = false;  ///< of blocks, by -d
   bool daemonize = false;
+  bool sandbox = true;
   bool stopped = false;                                       ///< -S
   bool keep_when_off = false;                                 ///< -no-shutdown
   vmm::PanicAction panic = vmm::PanicAction::PowerOff;        ///< -action panic=

@@ -166,6 +166,7 @@ Machine make_machine(Line& line) {
   m.pid_file = line.pid_file;
   m.log_file = line.log_file;
   m.daemonize = line.daemonize;
+  m.vm.sandbox.mode = line.sandbox ? vmm::SandboxMode::IfPossible : vmm::SandboxMode::Off;
   return m;
 }
 

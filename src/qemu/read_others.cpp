@@ -298,6 +298,20 @@ void read_pid_file(Line& line, const Given& given) {
   line.outcomes.mapped(given.text(), "the process's id goes there");
 }
 
+/// What QEMU lets be refused one by one, a process here is without as a whole.
+void read_sandbox(Line& line, const Given& given) {
+  constexpr std::string_view k_shape =
+      "[enable]=bool,obsolete=allow|deny,elevateprivileges=allow|deny|children,spawn=allow|deny,"
+      "resourcecontrol=allow|deny";
+  if (!check_shape(line, given, k_shape)) return;
+  auto values = read_list(line, given, "enable");
+  if (!values) return;
+  const auto enable = read_value(line, given, *values, "enable", "bool");
+  line.sandbox = !enable || (*enable != "off" && *enable != "no" && *enable != "false" && *enable != "n");
+  line.outcomes.mapped(given.text(), line.sandbox ? "the process has only what of the host the machine needs"
+                                                  : "the process has all that the user may do");
+}
+
 void read_daemonize(Line& line, const Given& given) {
   line.daemonize = true;
   line.outcomes.mapped(given.text(), "goes to the background when the machine is about to run");

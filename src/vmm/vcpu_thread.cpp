@@ -38,10 +38,10 @@ VcpuThread::VcpuThread(engine::Vcpu& vcpu, u32 index, u32 count, std::function<v
       on_difference_(std::move(on_difference)),
       on_debug_(std::move(on_debug)) {}
 
-Status VcpuThread::start(bool powered, bool paused) {
+Status VcpuThread::start(bool powered, bool paused, ThreadKind kind) {
   if (powered) power_ = CpuPower::On;
   paused_ = paused;
-  AV_TRY_ASSIGN(thread_, start_thread("vcpu" + std::to_string(index_), [this] {
+  AV_TRY_ASSIGN(thread_, start_thread(kind, "vcpu" + std::to_string(index_), [this] {
                   machine::Bus::set_accessing_vcpu(index_);
                   main();
                 }));

@@ -7,6 +7,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/sandbox/thread_kind.h"
 #include "base/waiting_outside.h"
 #include "engine/engine.h"
 #include "machine/psci.h"
@@ -25,7 +26,7 @@ class VcpuThread final : private WaitingOutside::Listener {
   ~VcpuThread() { stop(); }
 
   /// `powered`: runs from the state that the vCPU has. Otherwise it waits for turn_on(). `paused`: as after pause().
-  Status start(bool powered, bool paused = false);
+  Status start(bool powered, bool paused = false, ThreadKind kind = ThreadKind::Vcpu);
   void count_delay() { counts_delay_ = true; }  ///< before it starts
   void stop();                                  ///< returns when the thread has ended; not from the thread itself
 

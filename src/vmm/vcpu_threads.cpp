@@ -16,7 +16,7 @@ Status VcpuThreads::start(engine::Engine& engine, bool runs) {
   for (u32 i = count_; i-- > 0;) {
     if (count_delay_) threads_[i]->count_delay();
     threads_[i]->step(runs && going(i) == Go::Step, steps_take_interrupts_);
-    AV_TRY(threads_[i]->start(i == 0, !runs || going(i) == Go::Stay));
+    AV_TRY(threads_[i]->start(i == 0, !runs || going(i) == Go::Stay, kind_));
   }
   return {};
 }

@@ -27,8 +27,10 @@ class VcpuThreads {
   };
   using Hold = std::shared_lock<std::shared_mutex>;
 
-  VcpuThreads(u32 count, bool count_delay, Calls calls)
-      : count_(count), count_delay_(count_delay), calls_(std::move(calls)) {}
+  VcpuThreads(u32 count, bool count_delay, ThreadKind kind, Calls calls)
+      : count_(count), count_delay_(count_delay), kind_(kind), calls_(std::move(calls)) {}
+
+  ThreadKind kind() const { return kind_; }
 
   // --- with the lock under which the machine is stopped and let go
   /// vCPU 0 runs, if the machine `runs`; the others wait to be turned on.
@@ -70,6 +72,7 @@ class VcpuThreads {
 
   const u32 count_;
   const bool count_delay_;
+  const ThreadKind kind_;
   const Calls calls_;
   std::shared_mutex mutex_;
   std::vector<std::unique_ptr<VcpuThread>> threads_;

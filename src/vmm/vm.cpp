@@ -4,6 +4,7 @@
 #include <sys/signalfd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -63,6 +64,7 @@ Vm::Vm(VmConfig config)
       devices_(config_.devices),
       resources_(config_),
       threads_(config_.boot.vcpus, config_.guest_timeout_ms != 0,
+               config_.semihosting ? ThreadKind::Vcpu | ThreadKind::Files : ThreadKind::Vcpu,
                {.on_run = [this] { vcpu_runs(); },
                 .on_crash = [this] { end(EndReason::Crashed, "guest-panic", true); },
                 .on_difference = [this] { end(EndReason::Differs, "host-error"); },
@@ -154,7 +156,9 @@ Status Vm::build_machine() {
     if (config_.semihosting)
       c.semihosting =
           config_.semihosting->options.everybody ? arm::Semihosting::Everybody : arm::Semihosting::Privileged;
-    return engine::make_engine(config_.engine, c, config_.jit);
+    engine::JitOptions jit = config_.jit;
+    jit.kept_code = kept_code_;
+    return engine::make_engine(config_.engine, c, jit);
   };
   AV_TRY_ASSIGN(auto built, machine::Machine::create(plan_, config_.boot,
                                                      {devices_, config_.seats, config_.legacy_virtio, config_.io},
@@ -199,6 +203,8 @@ Result<EndReason> Vm::run() {
   std::unique_lock making(making_mutex_);
   AV_TRY(resources_.chardevs()->start());
   if (config_.on_start) AV_TRY(config_.on_start());
+  if (Sandbox* const sandbox = Sandbox::current())
+    AV_TRY(sandbox->narrow_main(std::array{threads_.kind(), ThreadKind::Outlet | ThreadKind::Names}));
   while (true) {
     AV_TRY(start_threads());
     making.unlock();

@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 #include "base/stop_event.h"
+#include "engine/engine.h"
 #include "machine/event_loop.h"
 #include "machine/guest_time.h"
 #include "machine/machine.h"
@@ -156,6 +157,7 @@ class Vm final : private machine::MachineHost, private machine::SemihostingHost,
   Status change_forward(const std::string& network, const devices::HostForward& forward, bool add);
 
   const VmConfig config_;
+  const std::shared_ptr<engine::jit::KeptCodeMemory> kept_code_ = engine::keep_code_memory();  ///< over resets
   std::vector<machine::DeviceSpec> devices_;  ///< as changed since; guarded by making_mutex_
   std::unique_ptr<StopEvent> stop_;           ///< the machine is to end
   machine::BootPlan plan_;

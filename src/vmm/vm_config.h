@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/sandbox/sandbox.h"
 #include "devices/chardev/chardevs.h"
 #include "devices/io_options.h"
 #include "engine/engine.h"
@@ -44,6 +45,19 @@ struct SemihostingSpec {
   devices::ChardevIndex console;  ///< nothing: standard error and input
 };
 
+enum class SandboxMode : u8 {
+  Off,
+  IfPossible,  ///< else a warning says that there is none
+  On,          ///< else an error does
+};
+
+struct SandboxSpec {
+  SandboxMode mode = SandboxMode::Off;
+  std::vector<std::string> outputs{};       ///< beside the machine's own: what its owner writes at the end
+  std::vector<std::string> removed{};       ///< likewise what it removes
+  void (*end)(Sandbox::End why) = nullptr;  ///< as Sandbox::Options has it
+};
+
 struct VmConfig {
   machine::BootConfig boot;
   std::vector<machine::DeviceSpec> devices;       ///< that the board does not have by itself
@@ -64,6 +78,7 @@ struct VmConfig {
   bool keep_when_off = false;  ///< power-off by the guest leaves a stopped machine, for monitors to end or reset
   PanicAction panic = PanicAction::Fail;  ///< when the guest tells of one
   WatchdogAction watchdog = WatchdogAction::Reset;
+  SandboxSpec sandbox{};        ///< of begin_sandbox()
   std::string engine = "auto";  ///< as engine::make_engine takes it
   engine::JitOptions jit;
   devices::IoOptions io;

@@ -31,7 +31,7 @@ void VmDebugger::stop_thread() {
 }
 
 Status VmDebugger::start() {
-  AV_TRY_ASSIGN(thread_, start_thread("debugger", [this] { main(); }));
+  AV_TRY_ASSIGN(thread_, start_thread(ThreadKind::Debugger, "debugger", [this] { main(); }));
   return {};
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/output_file.h"
 #include "vmm/guest_view.h"
+#include "vmm/screenshot.h"
 #include "vmm/vm.h"
 
 namespace armvisor::vmm {
@@ -106,12 +107,8 @@ Status Vm::screendump(const std::string& path) {
   });
   if (!picture) return Error{ErrorKind::BadArguments, "There is no console to take a screendump from"};
   if (picture->width == 0) *picture = {640, 480, std::vector<u8>(640 * 480 * 3)};
-  AV_TRY_ASSIGN(OutputFile file, OutputFile::open("screendump", path));
-  AV_TRY(file.differs_from(machine::input_files(config_.boot)));
-  if (!file.is_regular()) return Error{ErrorKind::BadArguments, "screendump: expected a regular file, found " + path};
-  const std::string head = fmt::format("P6\n{} {}\n255\n", picture->width, picture->height);
-  picture->pixels.insert(picture->pixels.begin(), head.begin(), head.end());
-  return file.replace(picture->pixels);
+  return save_screenshot(path, make_pixmap(picture->width, picture->height, std::move(picture->pixels)),
+                         machine::input_files(config_.boot));
 }
 
 std::vector<devices::MappedRegion> Vm::memory_map() {

@@ -7,11 +7,13 @@
 
 #include <array>
 #include <cerrno>
+#include <filesystem>
 #include <optional>
 
 #include "base/child_process.h"
 #include "base/host_error.h"
 #include "base/log.h"
+#include "base/sandbox/sandbox.h"
 #include "devices/backends/disk_file.h"
 #include "devices/backends/disk_overlay.h"
 #include "devices/backends/image_format.h"
@@ -103,15 +105,27 @@ std::vector<std::string> server_words(const DiskSource& source, const std::strin
   return words;
 }
 
+/// An image may be several files, which are beside it.
+ChildProcess::Confinement confinement_of(const DiskSource& source, bool block_device) {
+  ChildProcess::Confinement confinement{{{"/dev/null", FileRights::ReadAndWrite}}};
+  if (source.read_only) return confinement;
+  std::error_code error;
+  const auto real = std::filesystem::canonical(source.path, error);
+  confinement.files.push_back({block_device ? real.string() : real.parent_path().string(), FileRights::Write});
+  return confinement;
+}
+
 Result<std::unique_ptr<DiskBackend>> open_served(const DiskSource& source, const std::string& format,
                                                  const NbdOptions& options, const StopEvent* stop) {
   const Fd file(::open(source.path.c_str(), (source.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK));
   struct stat st = {};
   if (!file || ::fstat(file.get(), &st) != 0) return cannot_open(source, errno);
   AV_TRY_ASSIGN(ServedSocket socket, ServedSocket::create());
+  const ChildProcess::Confinement confinement = confinement_of(source, S_ISBLK(st.st_mode));
   AV_TRY_ASSIGN(ChildProcess server,
                 ChildProcess::start(server_words(source, format, S_ISBLK(st.st_mode)), std::move(socket.listening),
-                                    "which opens disk " + source.path + " of format " + format, "qemu-utils"));
+                                    "which opens disk " + source.path + " of format " + format, "qemu-utils",
+                                    ChildProcess::Privileges::Ours, Sandbox::current() ? &confinement : nullptr));
   AV_TRY_ASSIGN(auto disk, NbdDisk::serve(std::move(server), std::move(socket.connected), source.path, options, stop));
   return std::unique_ptr<DiskBackend>(std::move(disk));
 }

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/sandbox/thread_kind.h"
 #include "base/stop_event.h"
 #include "base/types.h"
 #include "devices/backends/socket_address.h"
@@ -58,6 +59,8 @@ class FrameLink {
   virtual void send(std::span<const u8> frame) = 0;
   /// Nothing more is sent for now.
   virtual void sent_all() {}
+  /// What serve() asks of the host, on top of passing frames on.
+  virtual ThreadKind duties() const { return {}; }
 };
 
 }  // namespace armvisor::devices

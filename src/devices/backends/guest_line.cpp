@@ -58,7 +58,7 @@ Result<std::unique_ptr<GuestLine>> GuestLine::create(Chardev* line) {
   AV_TRY_ASSIGN(WakeEvent wake, WakeEvent::create("guestfwd"));
   std::unique_ptr<GuestLine> made(new GuestLine(line, std::move(wake)));
   AV_TRY(made->open());
-  AV_TRY_ASSIGN(made->thread_, start_quiet_thread("guestfwd", [&m = *made] { m.run(); }));
+  AV_TRY_ASSIGN(made->thread_, start_quiet_thread(ThreadKind::Line, "guestfwd", [&m = *made] { m.run(); }));
   if (line)
     line->attach({.input = [&m = *made](std::span<const u8> bytes) { return m.take_input(bytes); },
                   .writable = [&m = *made] { m.wake_.wake(); }});

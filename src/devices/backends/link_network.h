@@ -19,6 +19,7 @@ class LinkNetwork final : public ThreadNetwork {
   LinkNetwork(std::shared_ptr<FrameLink> link, WakeEvent event)
       : ThreadNetwork(std::move(event)), link_(std::move(link)) {}
   void run() override;
+  ThreadKind duties() const override { return link_->duties(); }
 
   const std::shared_ptr<FrameLink> link_;
 };

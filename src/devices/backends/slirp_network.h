@@ -67,6 +67,7 @@ class SlirpNetwork final : public ThreadNetwork {
   Status forward(const HostForward& f);
   Status forward(const GuestForward& f, std::span<Chardev* const> lines);
   void run() override;
+  ThreadKind duties() const override { return ThreadKind::Internet | ThreadKind::Names; }
   void finish_lines();
   void wait(bool more_to_send);
   void run_timers();

@@ -37,6 +37,12 @@ Result<std::shared_ptr<FrameLink>> StreamLink::open(const FrameLinkOptions& opti
   return std::shared_ptr<FrameLink>(std::move(link));
 }
 
+/// A client connects again.
+ThreadKind StreamLink::duties() const {
+  if (is_server() || options_.remote.family == SocketAddress::Family::Descriptor) return {};
+  return options_.remote.family == SocketAddress::Family::Unix ? ThreadKind::Sockets : ThreadKind::Internet;
+}
+
 StreamLink::~StreamLink() {
   if (listening_ && options_.local.family == SocketAddress::Family::Unix) ::unlink(options_.local.path.c_str());
 }

@@ -18,6 +18,7 @@ class StreamLink final : public FrameLink {
   bool serve(const Receive& receive) override;
   void send(std::span<const u8> frame) override;
   void sent_all() override;
+  ThreadKind duties() const override;
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -14,6 +14,7 @@
 
 #include "base/host_error.h"
 #include "base/log_once.h"
+#include "base/sandbox/sandbox.h"
 #include "devices/backends/tap_programs.h"
 
 namespace armvisor::devices {
@@ -75,7 +76,17 @@ Result<std::shared_ptr<TapLink>> TapLink::open(const TapOptions& options, const 
   return link;
 }
 
+std::string TapLink::down_errand(const std::string& script) { return "tap-down " + script; }
+
+Status TapLink::run_down_script(const std::string& script, const std::string& interface) {
+  return run_tap_script(script, interface, nullptr, k_down_script_ms);
+}
+
 TapLink::~TapLink() {
+  if (auto asked = Sandbox::ask(down_errand(down_script_), interface_)) {
+    if (!*asked) AV_LOG(Warn, "%s", asked->error().message.c_str());
+    return;
+  }
   if (const Status done = run_tap_script(down_script_, interface_, nullptr, k_down_script_ms); !done)
     AV_LOG(Warn, "%s", done.error().message.c_str());
 }

@@ -24,6 +24,9 @@ struct TapOptions {
 class TapLink final : public FrameLink {
  public:
   /// Opens the interface and runs the first script, or the helper, which `stop`, if any, ends with an error.
+  /// What a machine's second process does for it (base/sandbox/errands.h): run_down_script().
+  static std::string down_errand(const std::string& script);
+  static Status run_down_script(const std::string& script, const std::string& interface);
   static Result<std::shared_ptr<TapLink>> open(const TapOptions& options, const StopEvent* stop);
   /// Runs the second script, which is killed if it takes too long.
   ~TapLink() override;

@@ -100,6 +100,8 @@ void restore_terminal() {
   restore_now();
 }
 
+void restore_terminal_now() { restore_now(); }
+
 void guard_terminal() {
   std::atexit(restore_terminal);
   struct sigaction action {};

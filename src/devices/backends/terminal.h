@@ -18,5 +18,7 @@ void restore_terminal();
 
 /// Has the terminal restored at exit and on fatal signals from now on. Before others handle those signals.
 void guard_terminal();
+/// As restore_terminal(), from a signal's handler. (async-signal-safe)
+void restore_terminal_now();
 
 }  // namespace armvisor::devices

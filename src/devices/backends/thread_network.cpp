@@ -6,7 +6,7 @@ namespace armvisor::devices {
 
 Status ThreadNetwork::start(NetworkClient& client) {
   client_ = &client;
-  AV_TRY_ASSIGN(thread_, start_quiet_thread("network", [this] { run(); }));
+  AV_TRY_ASSIGN(thread_, start_quiet_thread(ThreadKind::Network | duties(), "network", [this] { run(); }));
   return {};
 }
 

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <thread>
 
+#include "base/sandbox/thread_kind.h"
 #include "base/wake_event.h"
 #include "devices/backends/network.h"
 
@@ -21,6 +22,8 @@ class ThreadNetwork : public NetworkBackend {
 
   /// On the thread, until stopping().
   virtual void run() = 0;
+  /// What the thread does on top of passing frames on.
+  virtual ThreadKind duties() const = 0;
   bool stopping() const { return stopping_; }
   /// A descriptor that is readable after wake(), until take_event().
   int event() const { return event_.fd(); }

@@ -53,7 +53,7 @@ struct Attempt {
 Result<vdeconn*> connect(const FrameLinkOptions& options, const StopEvent* stop) {
   AV_TRY_ASSIGN(WakeEvent event, WakeEvent::create(options.option));
   const auto attempt = std::make_shared<Attempt>(options.vde, std::move(event));
-  AV_TRY_ASSIGN(std::thread thread, start_quiet_thread("vde", [attempt] { attempt->run(); }));
+  AV_TRY_ASSIGN(std::thread thread, start_opening_thread("vde", [attempt] { attempt->run(); }));
   pollfd polled[2] = {{attempt->done.fd(), POLLIN, 0}, {stop ? stop->fd() : -1, POLLIN, 0}};
   while (::poll(polled, 2, -1) < 0 && errno == EINTR) {
   }

@@ -59,7 +59,7 @@ Status DescriptorChardev::start() {
     background_ = in_background(in_fd_);
     make_terminal_raw(in_fd_, ends_.signals);
   }
-  AV_TRY_ASSIGN(thread_, start_quiet_thread("console", [this] { run(); }));
+  AV_TRY_ASSIGN(thread_, start_quiet_thread(ThreadKind::Line, "console", [this] { run(); }));
   return {};
 }
 

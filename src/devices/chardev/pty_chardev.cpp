@@ -45,7 +45,7 @@ Result<std::unique_ptr<PtyChardev>> PtyChardev::create(const std::string& option
 }
 
 Status PtyChardev::start() {
-  AV_TRY_ASSIGN(thread_, start_quiet_thread("chardev-pty", [this] { run(); }));
+  AV_TRY_ASSIGN(thread_, start_quiet_thread(ThreadKind::Line, "chardev-pty", [this] { run(); }));
   return {};
 }
 

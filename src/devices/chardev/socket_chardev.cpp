@@ -44,8 +44,14 @@ SocketChardev::~SocketChardev() {
   if (listening_) place_.remove();
 }
 
+/// One that connects again.
+ThreadKind SocketChardev::duties() const {
+  if (options_.server || !options_.reconnect_ms) return {};
+  return options_.at.family == SocketAddress::Family::Unix ? ThreadKind::Sockets : ThreadKind::Internet;
+}
+
 Status SocketChardev::start() {
-  AV_TRY_ASSIGN(thread_, start_quiet_thread("chardev", [this] { run(); }));
+  AV_TRY_ASSIGN(thread_, start_quiet_thread(ThreadKind::Line | duties(), "chardev", [this] { run(); }));
   return {};
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/sandbox/thread_kind.h"
 #include "base/wake_event.h"
 #include "devices/chardev/chardev.h"
 #include "devices/chardev/socket_place.h"
@@ -45,6 +46,7 @@ class SocketChardev final : public Chardev {
   void do_drain() override;
 
   void run();
+  ThreadKind duties() const;
   void look_for_peer();
   void serve_peer();
   int accept();

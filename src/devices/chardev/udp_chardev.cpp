@@ -39,7 +39,7 @@ Result<std::unique_ptr<UdpChardev>> UdpChardev::create(const std::string& option
 }
 
 Status UdpChardev::start() {
-  AV_TRY_ASSIGN(thread_, start_quiet_thread("console", [this] { run(); }));
+  AV_TRY_ASSIGN(thread_, start_quiet_thread(ThreadKind::Line, "console", [this] { run(); }));
   return {};
 }
 

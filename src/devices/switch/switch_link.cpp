@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/log_once.h"
+#include "base/sandbox/sandbox.h"
 #include "devices/switch/switch_hub.h"
 
 namespace armvisor::devices {
@@ -22,10 +23,13 @@ Result<std::shared_ptr<FrameLink>> SwitchLink::open(const FrameLinkOptions& opti
   return std::shared_ptr<FrameLink>(std::move(link));
 }
 
+std::string SwitchLink::errand_name(const std::string& name) { return "switch " + name; }
+
 /// Tried again later if that is not possible now.
 Status SwitchLink::join() {
   next_try_ = Clock::now() + k_again;
-  AV_TRY_ASSIGN(Fd socket, place_.join());
+  auto asked = Sandbox::ask(errand_name(options_.switch_name), "");
+  AV_TRY_ASSIGN(Fd socket, asked ? *std::move(asked) : place_.join());
   if (!socket) return {};
   hub_.emplace(std::move(socket));
   joined_ = Clock::now();

@@ -12,6 +12,8 @@ namespace armvisor::devices {
 
 class SwitchLink final : public FrameLink {
  public:
+  /// What a machine's second process does for it (base/sandbox/errands.h): SwitchPlace::join().
+  static std::string errand_name(const std::string& name);
   static Result<std::shared_ptr<FrameLink>> open(const FrameLinkOptions& options);
 
   Wait wait() override;

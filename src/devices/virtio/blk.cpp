@@ -90,7 +90,7 @@ Result<std::unique_ptr<Block>> Block::create(std::shared_ptr<DiskBackend> backen
   if (options.serial.size() > k_id_bytes)
     return Error{ErrorKind::BadArguments, "the disk serial '" + options.serial + "' has more than 20 characters"};
   std::unique_ptr<Block> block(new Block(std::move(backend), std::move(options)));
-  AV_TRY(block->worker_.start("disk"));
+  AV_TRY(block->worker_.start(ThreadKind::Disk, "disk"));
   return block;
 }
 

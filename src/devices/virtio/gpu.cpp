@@ -94,7 +94,7 @@ class Gpu::Reader {
 
 Result<std::unique_ptr<Gpu>> Gpu::create(const GpuOptions& options) {
   std::unique_ptr<Gpu> device(new Gpu(options));
-  AV_TRY(device->worker_.start("gpu"));
+  AV_TRY(device->worker_.start(ThreadKind::Disk, "gpu"));
   return device;
 }
 

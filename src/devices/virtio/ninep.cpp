@@ -14,7 +14,7 @@ void list(std::vector<iovec>& to, const std::vector<Segment>& from) {
 
 Result<std::unique_ptr<NineP>> NineP::create(std::shared_ptr<ninep::SharedFolder> folder) {
   std::unique_ptr<NineP> device(new NineP(std::move(folder)));
-  AV_TRY(device->worker_.start("9p"));
+  AV_TRY(device->worker_.start(ThreadKind::Share, "9p"));
   return device;
 }
 

@@ -24,8 +24,8 @@ QueueWorker::~QueueWorker() {
   if (thread_.joinable()) thread_.join();
 }
 
-Status QueueWorker::start(const std::string& name) {
-  AV_TRY_ASSIGN(thread_, start_quiet_thread(name, [this] { run(); }));
+Status QueueWorker::start(ThreadKind kind, const std::string& name) {
+  AV_TRY_ASSIGN(thread_, start_quiet_thread(kind, name, [this] { run(); }));
   return {};
 }
 

@@ -20,6 +20,7 @@
 #include <thread>
 
 #include "base/result.h"
+#include "base/sandbox/thread_kind.h"
 #include "base/types.h"
 
 namespace armvisor::devices::virtio {
@@ -50,7 +51,7 @@ class QueueWorker {
   QueueWorker& operator=(const QueueWorker&) = delete;
 
   /// Starts the thread, named as tools of the host show it. Once, before all else. An error is a limit of the host's.
-  Status start(const std::string& name);
+  Status start(ThreadKind kind, const std::string& name);
 
   /// Serves from now on, at first all queues: a driver may have filled them before it was ready.
   void activate();

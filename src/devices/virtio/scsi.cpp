@@ -52,7 +52,7 @@ std::optional<ScsiAddress> address_of(const u8* lun) {
 
 Result<std::unique_ptr<Scsi>> Scsi::create(std::vector<Place> units) {
   std::unique_ptr<Scsi> scsi(new Scsi(std::move(units)));
-  AV_TRY(scsi->worker_.start("scsi"));
+  AV_TRY(scsi->worker_.start(ThreadKind::Disk, "scsi"));
   return scsi;
 }
 

@@ -33,7 +33,7 @@ Result<std::unique_ptr<Vsock>> Vsock::create(std::shared_ptr<vsock::HostSocket> 
   AV_TRY_ASSIGN(auto switchboard, vsock::Switchboard::create(std::move(host)));
   AV_TRY_ASSIGN(WakeEvent event, WakeEvent::create("vsock"));
   std::unique_ptr<Vsock> device(new Vsock(std::move(switchboard), std::move(event)));
-  AV_TRY_ASSIGN(device->thread_, start_quiet_thread("vsock", [d = device.get()] { d->run(); }));
+  AV_TRY_ASSIGN(device->thread_, start_quiet_thread(ThreadKind::Vsock, "vsock", [d = device.get()] { d->run(); }));
   return device;
 }
 

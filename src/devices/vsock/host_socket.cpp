@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/host_error.h"
+#include "base/sandbox/sandbox.h"
 #include "devices/backends/socket_address.h"
 
 namespace armvisor::devices::vsock {
@@ -30,8 +31,8 @@ Status check_cid(u64 cid) {
 
 Status check_path(std::string_view path) {
   if (!path.empty() && path.size() <= k_longest_path) return {};
-  return bad(fmt::format("expected the path of a Unix socket, of 1 to {} characters, found '{}'; change it", k_longest_path,
-                         path));
+  return bad(fmt::format("expected the path of a Unix socket, of 1 to {} characters, found '{}'; change it",
+                         k_longest_path, path));
 }
 
 Result<Options> parse_option(std::string_view text) {
@@ -70,10 +71,18 @@ Result<std::shared_ptr<HostSocket>> HostSocket::create(Options options) {
 
 HostSocket::~HostSocket() { ::unlink(options_.path.c_str()); }
 
+std::string errand_name(const std::string& path) { return "vsock " + path; }
+
 Fd HostSocket::connect(u32 port) const {
+  auto connected = Sandbox::ask(errand_name(options_.path), std::to_string(port));
+  if (!connected) return connect_to_port(options_.path, port);
+  return *connected ? std::move(**connected) : Fd();
+}
+
+Fd connect_to_port(const std::string& socket_path, u32 port) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  const std::string path = fmt::format("{}_{}", options_.path, port);
+  const std::string path = fmt::format("{}_{}", socket_path, port);
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return {};

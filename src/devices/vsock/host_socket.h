@@ -1,7 +1,7 @@
 #pragma once
-// Where virtio sockets are on the host, as Firecracker and Cloud Hypervisor have them: a Unix socket at a path, to which
-// programs connect that want to connect to the guest, and for each port that the guest connects to another one, at the
-// path with "_PORT" behind it, on which some program listens.
+// Where virtio sockets are on the host, as Firecracker and Cloud Hypervisor have them: a Unix socket at a path, to
+// which programs connect that want to connect to the guest, and for each port that the guest connects to another one,
+// at the path with "_PORT" behind it, on which some program listens.
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,6 +22,10 @@ Result<Options> parse_option(std::string_view text);
 Status check_cid(u64 cid);
 /// One that has room for "_PORT" behind it.
 Status check_path(std::string_view path);
+
+/// What a machine's second process does for a HostSocket of that path (base/sandbox/errands.h): connects to a port's.
+std::string errand_name(const std::string& path);
+Fd connect_to_port(const std::string& path, u32 port);
 
 class HostSocket {
  public:

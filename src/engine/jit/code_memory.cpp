@@ -31,6 +31,27 @@ Result<CodeMemory> CodeMemory::create(std::size_t size) {
   return m;
 }
 
+void CodeMemory::clear() {
+  ::madvise(rw_.data(), rw_.size(), MADV_REMOVE);
+  free_.clear();
+  free_[0] = rw_.size();
+  used_ = next_ = 0;
+}
+
+Result<CodeMemory> KeptCodeMemory::take(std::size_t size) {
+  const std::lock_guard guard(mutex_);
+  std::optional<CodeMemory> memory;
+  memory.swap(kept_);
+  if (!memory || memory->size() != size) return CodeMemory::create(size);
+  return *std::move(memory);
+}
+
+void KeptCodeMemory::give_back(CodeMemory memory) {
+  memory.clear();
+  const std::lock_guard guard(mutex_);
+  kept_.emplace(std::move(memory));
+}
+
 u8* CodeMemory::allocate(std::size_t& size, std::size_t most) {
   size = rounded(size);
   if (free_.empty()) return nullptr;

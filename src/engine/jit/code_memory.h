@@ -2,6 +2,7 @@
 // Memory for generated code: one piece mapped twice, so that no address is ever writable and executable at once.
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -28,6 +29,8 @@ class CodeMemory {
   void release(u8* rw, std::size_t size);
   std::size_t used() const { return used_; }
   std::size_t size() const { return rw_.size(); }
+  /// As when it was made: all of it is free, and the host has the memory back.
+  void clear();
 
  private:
   using Holes = std::map<std::size_t, std::size_t>;  ///< offset -> length; neighbours are joined
@@ -40,6 +43,18 @@ class CodeMemory {
   Mapping rw_, rx_;
   Holes free_;
   std::size_t used_ = 0, next_ = 0;  ///< next_: where the next search begins
+};
+
+/// Keeps one between engines (engine.h). (any thread)
+class KeptCodeMemory {
+ public:
+  /// The one that was kept, if it has that size, or a new one.
+  Result<CodeMemory> take(std::size_t size);
+  void give_back(CodeMemory memory);
+
+ private:
+  std::mutex mutex_;
+  std::optional<CodeMemory> kept_;
 };
 
 }  // namespace armvisor::engine::jit

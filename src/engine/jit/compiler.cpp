@@ -30,7 +30,8 @@ Result<std::unique_ptr<Backend>> make_backend(const JitOptions& options) {
 }
 
 Result<std::unique_ptr<Backend>> Compiler::create(const JitOptions& options, std::unique_ptr<CodeGenerator> generator) {
-  AV_TRY_ASSIGN(CodeMemory memory, CodeMemory::create(options.code_bytes));
+  AV_TRY_ASSIGN(CodeMemory memory, options.kept_code ? options.kept_code->take(options.code_bytes)
+                                                     : CodeMemory::create(options.code_bytes));
   return std::unique_ptr<Backend>(new Compiler(std::move(memory), options, std::move(generator)));
 }
 
@@ -51,7 +52,9 @@ Compiler::Compiler(CodeMemory memory, const JitOptions& options, std::unique_ptr
   note_for_perf(exec, shared.size, "stubs_", 0);
 }
 
-Compiler::~Compiler() = default;
+Compiler::~Compiler() {
+  if (options_.kept_code) options_.kept_code->give_back(std::move(memory_));
+}
 
 /// A file of ours and new: its name can be guessed, so anybody may have put a link there.
 void Compiler::open_perf_map() {

@@ -145,7 +145,7 @@ Status Console::start(Place place) {
     return {};
   }
   AV_TRY_ASSIGN(wake_, WakeEvent::create("semihosting"));
-  AV_TRY_ASSIGN(thread_, start_quiet_thread("semihosting", [this] { read_stdin(); }));
+  AV_TRY_ASSIGN(thread_, start_quiet_thread(ThreadKind::Line, "semihosting", [this] { read_stdin(); }));
   return {};
 }
 
