@@ -118,7 +118,7 @@ class Sandbox(unittest.TestCase):
     def test_a_monitor_has_pictures_written_by_name_but_over_nothing_else(self):
         kernel = raw_kernel(self.path / "sleep", SLEEP).split("@")[0]
         (self.path / "precious").write_text("text")
-        machine = self.qemu("-device", f"loader,file={kernel},addr=0x40008000,cpu-num=0", "-device", "virtio-gpu-pci", "-qmp",
+        machine = self.qemu("-device", f"loader,file={kernel},addr=0x40200000,cpu-num=0", "-device", "virtio-gpu-pci", "-qmp",
                             "unix:qmp,server=on,wait=off", "-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n",
                             "-sandbox", "on,spawn=deny")
         self.addCleanup(machine.communicate)
