@@ -195,7 +195,7 @@ int command_start(struct command* command, char* bytes, size_t size) {
     port_failed(AV_STEP_REQUEST, 0, "the request has another form than this agent knows", "");
     return 0;
   }
-  set_time(&r.run);
+  if (r.run.realtime_s) set_time(&r.run);
   if (!user_find(&user, r.user)) {
     port_failed(AV_STEP_USER, -ENOENT, r.user, "");
     return 0;

@@ -4,5 +4,5 @@
 
 /* From now on. */
 void kernel_log_begin(void);
-/* How many processes the kernel has killed since then because memory was short. */
-uint32_t kernel_log_killed(void);
+/* How many processes the kernel has killed since then because memory was short: `pid`, or with -1 any. */
+uint32_t kernel_log_killed(long pid);

@@ -1,7 +1,9 @@
 /*
  * The first process of a guest that "armvisor exec" runs one command in: makes the guest a system, runs the command,
- * passes on its streams, says how it ended, and turns the machine off. One thread, which waits only for the host, and
- * in poll(2). What it and the host say to each other is in src/exec/protocol.h.
+ * passes on its streams, says how it ended, and turns the machine off. Of a machine that has a name, further processes
+ * of it serve other commands meanwhile (sessions.h); in a guest that has a first process of its own, the agent is only
+ * these. Each has one thread, which waits only for the host, and in poll(2). What it and the host say to each other is
+ * in src/exec/protocol.h.
  */
 #include <asm/ioctls.h>
 #include <asm/poll.h>
@@ -12,6 +14,7 @@
 #include "command.h"
 #include "kernel_log.h"
 #include "port.h"
+#include "sessions.h"
 #include "setup.h"
 
 /* An output stream of the command's. */
@@ -30,9 +33,11 @@ static struct output outputs[2];
 static uint8_t input[AV_WINDOW];
 static uint32_t input_size;
 static int input_ended, input_closed;
-static int line_is_open; /* what the terminal was given last is no end of a line */
+static int line_is_open;   /* what the terminal was given last is no end of a line */
 static int ends_left = -1; /* characters that end a terminal's input and are still to be written; -1: not known yet */
 static int wait_status, ended;
+static int is_session; /* one of several commands: the machine does not end with it */
+#define HANGUP_MS 2000 /* for a command whose user is gone to end by itself */
 
 static uint32_t minimum(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
@@ -104,7 +109,7 @@ static void pass_output(struct output* o) {
 
 /* The command has ended. What it wrote is in its pipes; others who have them open may go on writing for ever. */
 static void end_streams(void) {
-  SYS(kill, -1, SIGKILL);
+  if (!is_session) SYS(kill, -1, SIGKILL);
   if (command.kept >= 0) SYS(close, command.kept);
   command.kept = -1;
   for (int n = 0; n < 2; ++n) {
@@ -151,6 +156,21 @@ static void send_signal(int signal) {
   if (!ended && SYS(kill, -command.pid, signal) < 0) SYS(kill, command.pid, signal);
 }
 
+static void reap(void);
+
+/* Nobody waits for the command any more. What is left of its group after a while is killed. */
+static void hang_up(void) {
+  static const uint64_t child = UINT64_C(1) << (SIGCHLD - 1);
+  const struct { long s, ns; } most = {HANGUP_MS / 1000, HANGUP_MS % 1000 * 1000000L};
+  uint8_t info[128];
+  send_signal(SIGHUP);
+  send_signal(SIGCONT);
+  reap();
+  if (!ended) SYS(rt_sigtimedwait, &child, info, &most, sizeof child);
+  if (command.pid > 0) SYS(kill, -command.pid, SIGKILL);
+  for (;;) SYS(exit_group, 0);
+}
+
 static void take_frame(const struct frame* f) {
   struct output* const o = output_of(f->head.stream);
   uint32_t word = 0;
@@ -164,6 +184,9 @@ static void take_frame(const struct frame* f) {
       return;
     case AV_CLOSE: return close_output(o);
     case AV_SIGNAL: return send_signal((int)word);
+    case AV_HANGUP:
+      if (is_session) hang_up();
+      return;
     case AV_RESIZE: memcpy(&size, &word, sizeof size); return command_resize(&command, &size);
     default: return;
   }
@@ -225,8 +248,9 @@ static void say_end(void) {
   const int signal = wait_status & 0x7f;
   struct av_exited exited = {signal ? AV_END_SIGNAL : AV_END_STATUS,
                              (uint32_t)(signal ? signal : (wait_status >> 8) & 0xff), 0, 0};
-  exited.killed = kernel_log_killed();
+  exited.killed = kernel_log_killed(is_session ? command.pid : -1);
   exited.lost = (uint32_t)setup_sync();
+  if (!is_session) setup_end();
   port_send(AV_EXITED, 0, &exited, sizeof exited);
 }
 
@@ -236,6 +260,7 @@ static size_t take_request(char* request) {
   for (;;) {
     struct frame frame;
     while (!port_next(&frame)) port_wait();
+    if (frame.head.type == AV_HANGUP && is_session) return 0;
     if (frame.head.type != AV_RUN) continue;
     if (frame.head.length > AV_REQUEST_MOST - size) return 0;
     memcpy(request + size, frame.bytes, frame.head.length);
@@ -244,13 +269,12 @@ static size_t take_request(char* request) {
   }
 }
 
-static void serve(void) {
+static void serve_command(void) {
   static const struct av_hello hello = {AV_PROTOCOL};
   char* const request = allocate(AV_REQUEST_MOST);
-  port_open();
-  if (!setup_system()) return;
   port_send(AV_HELLO, 0, &hello, sizeof hello);
   const size_t size = take_request(request);
+  if (size == 0 && is_session) return;
   const int children = watch_children();
   kernel_log_begin();
   if (!command_start(&command, request, size)) return;
@@ -262,7 +286,21 @@ static void serve(void) {
   say_end();
 }
 
+static void serve_session(void) {
+  is_session = 1;
+  serve_command();
+}
+
+static void serve(void) {
+  const long error = port_open(AV_PORT_NAME);
+  if (error < 0) end_machine("no port " AV_PORT_NAME " (virtio_console)", error);
+  if (!setup_system()) return;
+  if (setup_has_sessions()) sessions_start(serve_session);
+  serve_command();
+}
+
 void agent_main(void) {
+  if (SYS(getpid) != 1) sessions_serve(serve_session, 1);
   SYS(mkdir, "/proc", 0755);
   SYS(mkdir, "/sys", 0755);
   SYS(mkdir, "/dev", 0755);

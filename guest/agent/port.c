@@ -16,25 +16,33 @@ static void wait_for(short events) {
 }
 
 /* A port of the first console that the kernel found: vport0p1 and so on. */
-static int open_named(void) {
+static int open_named(const char* wanted) {
   for (unsigned n = 1; n < 32; ++n) {
     char path[64], name[64], digits[12];
     const char* const port = decimal(&digits, n);
     join(path, sizeof path, PORTS "/vport0p", port, "/name", NULL);
-    if (read_file(path, name, sizeof name - 1) < 0 || !starts_with(name, AV_PORT_NAME)) continue;
+    const long length = read_file(path, name, sizeof name - 1);
+    if (length > 0 && name[length - 1] == '\n') name[length - 1] = 0;
+    if (length <= 0 || !same(name, wanted)) continue;
     join(path, sizeof path, "/dev/vport0p", port, NULL);
     return (int)SYS(open, path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
   }
   return -ENOENT;
 }
 
-void port_open(void) {
+long port_open(const char* name) {
   const struct { long s, ns; } moment = {0, 1000000};
   for (int looks = 0; looks < LOOKS && fd < 0; ++looks) {
-    fd = open_named();
+    fd = open_named(name);
     if (fd < 0) SYS(nanosleep, &moment, 0);
   }
-  if (fd < 0) end_machine("no port " AV_PORT_NAME " (virtio_console)", fd);
+  return fd;
+}
+
+void port_forget(void) {
+  if (fd >= 0) SYS(close, fd);
+  fd = -1;
+  in_size = in_used = 0;
 }
 
 int port_fd(void) { return fd; }

@@ -3,8 +3,10 @@
 #include "exec/protocol.h"
 #include "sys.h"
 
-/* Finds the port by its name and opens it, or ends the machine. */
-void port_open(void);
+/* Finds the port by its name and opens it, after a while; an error below zero if there is none. */
+long port_open(const char* name);
+/* Another process has it. */
+void port_forget(void);
 int port_fd(void);
 
 /* Waits for the host, which always takes what it gave credit for. */

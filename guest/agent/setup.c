@@ -42,7 +42,7 @@ struct route_request {
 static char list[AV_SETUP_MOST + 3]; /* zeros end it, whatever it is */
 static char* at = list;
 static int written[MOST_WRITTEN], written_count;
-static int disk_is_there, disk_is_written;
+static int disk_is_there, disk_is_written, has_sessions;
 static long disk_error;
 
 struct step {
@@ -240,6 +240,10 @@ static long do_step(const struct step* step) {
     set_host_name(w[1]);
     return 0;
   }
+  if (same(w[0], "sessions")) {
+    has_sessions = 1;
+    return 0;
+  }
   return -ENOSYS;
 }
 
@@ -275,7 +279,11 @@ long setup_sync(void) {
     const long one = SYS(syncfs, written[n]);
     if (error == 0 && one < 0) error = -one;
   }
-  /* So that who has the disk next finds nothing to mend; what is still open for writing is in the way, and no error. */
-  if (disk_is_written) SYS(mount, NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
   return error;
 }
+
+void setup_end(void) {
+  if (disk_is_written) SYS(mount, NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
+}
+
+int setup_has_sessions(void) { return has_sessions; }

@@ -130,6 +130,7 @@ void tell_kernel(const char* text, long error) {
 
 void end_machine(const char* why, long error) {
   if (why) tell_kernel(why, error);
+  while (SYS(getpid) != 1) SYS(exit_group, 1);
   SYS(sync);
   for (;;) SYS(reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_POWER_OFF, 0);
 }

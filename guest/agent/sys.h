@@ -50,5 +50,6 @@ long make_folders(const char* path);
 
 /* A line for the kernel's console; what the host shows if the machine ends too early. */
 void tell_kernel(const char* text, long error);
-/* Turns the machine off; `why` is for the console of one that must not go on, NULL of one that is done. */
+/* Turns the machine off, or ends a process that is not its first; `why` is for the console of one that must not go on,
+ * NULL of one that is done. */
 void end_machine(const char* why, long error) __attribute__((noreturn));

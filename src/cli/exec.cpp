@@ -13,8 +13,10 @@
 #include "cli/option_parser.h"
 #include "cli/sandbox_option.h"
 #include "devices/backends/terminal.h"
+#include "exec/attach.h"
 #include "exec/disk_layout.h"
 #include "exec/run.h"
+#include "vmm/control_path.h"
 #include "vmm/signals.h"
 
 namespace armvisor::cli {
@@ -108,6 +110,8 @@ Result<exec::Request> exec_request(const ExecOptions& o, Arguments command) {
   r.append = o.append.value_or("");
   r.engine = o.engine.value_or("auto");
   r.show_console = o.verbose;
+  if (o.name) AV_TRY(vmm::check_machine_name(*o.name));
+  r.name = o.name.value_or("");
   r.host_loopback = o.net == "user,loopback";
   r.user_network = o.net == "user" || r.host_loopback;
   if (o.net && !r.user_network && *o.net != "none")
@@ -158,11 +162,52 @@ Status write_report(OutputFile& file, const exec::Outcome& outcome) {
   return file.replace({reinterpret_cast<const u8*>(text.data()), text.size()});
 }
 
+/// What a machine is made from is no matter of one that runs already.
+Status check_attached(const ExecOptions& o) {
+  const std::pair<const char*, bool> given[] = {
+      {"--name", o.name.has_value()},     {"--write", o.write},
+      {"--share", !o.shares.empty()},     {"--cwd", o.here},
+      {"--kernel", o.kernel.has_value()}, {"--modules", o.modules.has_value()},
+      {"--append", o.append.has_value()}, {"--entrypoint", o.entrypoint.has_value()},
+      {"--memory", o.memory.has_value()}, {"--cpus", o.cpus.has_value()},
+      {"--net", o.net.has_value()},       {"--engine", o.engine.has_value()},
+      {"--stall", o.stall.has_value()},   {"--unpacked", o.unpacked.has_value()},
+      {"--verbose", o.verbose},           {"--partition", o.partition.has_value()}};
+  for (const auto& [option, is] : given)
+    if (is)
+      return bad(std::string(option) + ": expected a system that is to be started, found the running machine '" +
+                 o.system + "'; leave the option out, or give it where the machine is started");
+  return {};
+}
+
+Result<exec::AttachRequest> attach_request(const ExecOptions& o, const std::string& machine, Arguments command) {
+  AV_TRY(check_attached(o));
+  exec::AttachRequest r;
+  r.machine = machine;
+  AV_TRY_ASSIGN(r.command, command_request(o, std::move(command)));
+  if (r.command.command.empty())
+    return bad("exec: expected '-- COMMAND' behind the machine's name, found none; add it, or use 'armvisor shell'");
+  exec::Request times;
+  AV_TRY(set_times(o, times));
+  if (times.guest_timeout_ms)
+    return bad("--timeout: expected SECONDS, since the guest's time is that of its machine, found guest:; change it");
+  r.timeout_ms = times.timeout_ms;
+  return r;
+}
+
 Result<exec::Outcome> run_request(const ExecOptions& options, Arguments command) {
+  const auto watch = [] {
+    vmm::block_watched_signals(exec::k_passed_signals);
+    signal(SIGPIPE, SIG_IGN);
+    devices::guard_terminal();
+  };
+  if (const auto machine = exec::running_machine(options.system)) {
+    AV_TRY_ASSIGN(exec::AttachRequest request, attach_request(options, *machine, std::move(command)));
+    watch();
+    return exec::attach(std::move(request));
+  }
   AV_TRY_ASSIGN(const exec::Request request, exec_request(options, std::move(command)));
-  vmm::block_watched_signals(exec::k_passed_signals);
-  signal(SIGPIPE, SIG_IGN);
-  devices::guard_terminal();
+  watch();
   return exec::run(request);
 }
 

@@ -149,7 +149,7 @@ void Channel::run(const CommandRequest& request) {
   const auto now = system_clock::now().time_since_epoch();
   const av_run run{.flags = request.terminal ? AV_TERMINAL : 0,
                    .size = request.size,
-                   .realtime_s = static_cast<u64>(duration_cast<seconds>(now).count()),
+                   .realtime_s = request.sets_time ? static_cast<u64>(duration_cast<seconds>(now).count()) : 0,
                    .realtime_ns = static_cast<u32>(duration_cast<nanoseconds>(now % seconds(1)).count()),
                    .arguments = static_cast<u32>(request.command.size()),
                    .variables = static_cast<u32>(request.variables.size()),

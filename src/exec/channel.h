@@ -21,6 +21,7 @@ struct CommandRequest {
   std::string user{};                    ///< empty: root
   std::string folder{};                  ///< empty: the user's
   bool terminal = false;
+  bool sets_time = true;  ///< the guest's clock gets the host's time
   av_size size{};
 };
 
@@ -56,6 +57,8 @@ class Channel {
   const Failure& failure() const { return failure_; }
   const av_exited& exited() const { return exited_; }
   const std::string& broken() const { return broken_; }
+  /// Nothing more will come: unless it has ended, the conversation is broken off.
+  void end(std::string why) { break_off(std::move(why)); }
   u32 credit(av_stream stream) const { return credit_[stream]; }  ///< bytes that may still come, or go to AV_STDIN
   bool has_ended(av_stream stream) const { return ended_[stream]; }
   u64 frames() const { return frames_; }  ///< that came

@@ -144,6 +144,7 @@ Result<std::vector<u8>> make_initramfs(const GuestSetup& setup, const Kernel& ke
   if (setup.user_network) AV_TRY(loader.load({"virtio_net"}));
   AV_TRY(add_mounts(setup, list));
   list.add({"hostname", "armvisor"});
+  if (setup.sessions) list.add({"sessions"});
   list.add({"network", setup.user_network ? "user" : "none"});
   AV_TRY_ASSIGN(const std::vector<u8> steps, list.finish());
   archive.add_file("setup", steps);

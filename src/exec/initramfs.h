@@ -29,6 +29,7 @@ struct GuestSetup {
   std::vector<GuestDisk> disks{};
   std::vector<GuestShare> shares{};  ///< beside it
   bool user_network = false;
+  bool sessions = false;  ///< the agent serves more commands, by ports of their own
   bool has_folders() const { return disks.empty() || !shares.empty(); }
 };
 inline constexpr const char* k_system_tag = "system";

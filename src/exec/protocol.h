@@ -8,13 +8,20 @@
  * AV_FAILED. Then both pass on the command's streams. The agent ends each output stream with AV_END and at last says
  * AV_EXITED, after what the command wrote to shared folders is with the host.
  *
+ * A machine that has a name serves more commands at a time, each over a port of its own: AV_SESSION_PORT and a number. On
+ * each a process of the agent says AV_HELLO and serves one command; then it ends, and the port is closed until the next
+ * one opens it. Programs of the host reach these ports by the machine's process (src/exec/agent_server.h), which says
+ * AV_HANGUP for one that is gone.
+ *
  * Nobody sends AV_DATA of a stream beyond the credit that the other side gave for it (AV_CREDIT), so neither holds more
  * of a stream than AV_WINDOW, however slow its reader is.
  */
 #include <stdint.h>
 
 #define AV_PORT_NAME "org.armvisor.agent"
-#define AV_PROTOCOL 2u
+#define AV_SESSION_PORT "org.armvisor.agent." /* and a number from 1 on */
+#define AV_SESSIONS 8u                        /* ports for them */
+#define AV_PROTOCOL 3u
 #define AV_FRAME_MOST 65536u     /* bytes behind a header */
 #define AV_WINDOW 262144u        /* bytes of credit that there may be for a stream */
 #define AV_REQUEST_MOST 4194304u /* bytes of a request, in several frames */
@@ -39,7 +46,9 @@ enum av_type {
   AV_CLOSE = 8,   /* host: nobody reads this output stream any more */
   AV_SIGNAL = 9,  /* host: uint32_t, a signal of Linux for the command */
   AV_RESIZE = 10, /* host: struct av_size of the terminal */
-  AV_EXITED = 11  /* agent: struct av_exited */
+  AV_EXITED = 11, /* agent: struct av_exited */
+  AV_HANGUP = 12, /* host, to a session: nobody waits for the command any more; it is ended */
+  AV_GREETING = 13 /* the machine's process, to a program that connects: JSON, what a command has by itself */
 };
 
 enum av_stream { AV_STDIN = 0, AV_STDOUT = 1, AV_STDERR = 2, AV_STREAMS = 3 };
@@ -59,7 +68,7 @@ struct av_size {
 struct av_run {
   uint32_t flags; /* AV_TERMINAL */
   struct av_size size;
-  uint64_t realtime_s; /* the time on the host */
+  uint64_t realtime_s; /* the time on the host; 0: the guest's clock stays as it is */
   uint32_t realtime_ns;
   uint32_t arguments, variables; /* how many words */
   uint32_t zero;

@@ -12,6 +12,8 @@
 
 #include "base/log.h"
 #include "devices/backends/terminal.h"
+#include "exec/agent_server.h"
+#include "exec/command_outcome.h"
 #include "exec/console_log.h"
 #include "exec/preparation.h"
 #include "exec/session.h"
@@ -53,6 +55,14 @@ Result<CommandRequest> complete_command(const Request& request, const System& sy
   return command;
 }
 
+CommandDefaults command_defaults(const Request& request, const System& system) {
+  const ImageConfig& config = system.config;
+  CommandDefaults d{.user = config.user, .folder = config.folder, .variables = config.variables};
+  if (system.is_image && d.folder.empty()) d.folder = "/";
+  if (!request.command.user.empty()) d.user = request.command.user;
+  return d;
+}
+
 /// What the kernel itself notices of a stall is a panic, after it has said what it knows of it: a CPU that runs one
 /// task or interrupt for so long (watchdog_thresh is half of that), one that RCU waits for, a task that waits for a
 /// device.
@@ -70,7 +80,7 @@ std::string command_line(const Request& request) {
   return request.append.empty() ? line : line + " " + request.append;
 }
 
-ChardevOptions own_chardev(const char* label, std::function<std::unique_ptr<devices::Chardev>()> make) {
+ChardevOptions own_chardev(const std::string& label, std::function<std::unique_ptr<devices::Chardev>()> make) {
   ChardevOptions o;
   o.kind = ChardevOptions::Kind::Own;
   o.make = std::move(make);
@@ -90,10 +100,20 @@ void add_share(vmm::VmConfig& vm, std::string path, std::string tag, bool read_o
   vm.devices.emplace_back(std::move(share));
 }
 
+/// Behind the chardevs that are there.
+void add_agent_ports(vmm::VmConfig& vm, machine::ConsoleSpec& console) {
+  for (u32 n = 1; n <= AV_SESSIONS; ++n)
+    console.ports.push_back({.chardev = static_cast<u32>(vm.chardevs.size()) - AV_SESSIONS + n - 1,
+                             .console = false,
+                             .name = AV_SESSION_PORT + std::to_string(n),
+                             .number = n + 1});
+}
+
 void add_devices(const Request& request, const System& system, vmm::VmConfig& vm) {
   machine::ConsoleSpec console;
   console.multiport = true;
   console.ports.push_back({.chardev = 1, .console = false, .name = AV_PORT_NAME, .number = 1});
+  if (!request.name.empty()) add_agent_ports(vm, console);
   vm.devices.emplace_back(std::move(console));
   if (system.disk)
     vm.devices.emplace_back(*system.disk);
@@ -117,22 +137,10 @@ u64 rest_of(u64 limit_ms, std::chrono::steady_clock::time_point began) {
 
 GuestSetup guest_setup(const Request& request) {
   GuestSetup setup{.write = request.system.write, .user_network = request.user_network};
+  setup.sessions = !request.name.empty();
   for (std::size_t n = 0; n < request.shares.size(); ++n)
     setup.shares.push_back({share_tag(n), request.shares[n].guest, request.shares[n].read_only});
   return setup;
-}
-
-Outcome failed_command(const Channel::Failure& f) {
-  const std::string why = f.error ? std::string(": ") + strerror(static_cast<int>(f.error)) : "";
-  switch (f.step) {
-    case AV_STEP_USER: return {.ending = Ending::Failed, .message = "user " + f.text + why};
-    case AV_STEP_FOLDER: return {.ending = Ending::Failed, .message = "working folder " + f.text + why};
-    case AV_STEP_EXECUTE: {
-      const bool missing = f.error == ENOENT || f.error == ENOTDIR;
-      return {.ending = missing ? Ending::NotFound : Ending::NotExecutable, .message = f.text + why};
-    }
-    default: return {.ending = Ending::NotUp, .message = "the guest could not be set up: " + f.text + why};
-  }
 }
 
 /// Of a machine that ended while nothing was known of the command's end.
@@ -162,24 +170,6 @@ Outcome lost(const Session& session, const ConsoleLog& console, vmm::EndReason r
   return with_console(Ending::AgentLost, "the guest ended before it said how the command ended");
 }
 
-Outcome ended_command(const av_exited& exited) {
-  Outcome o{.ending = exited.kind == AV_END_SIGNAL ? Ending::Signalled : Ending::Exited, .value = exited.value};
-  if (exited.lost) {
-    o.message =
-        std::string("what was written to a shared folder is not all there: ") + strerror(static_cast<int>(exited.lost));
-    if (o.status() == 0) o.ending = Ending::OutputLost;
-  }
-  // A command that did its work all the same has.
-  o.killed = exited.killed;
-  if (!exited.killed) return o;
-  o.message = fmt::format("{}the guest's kernel killed {} of the command because memory was short: --memory gives more",
-                          o.message.empty() ? "" : o.message + "; ",
-                          exited.killed == 1 ? "a process" : fmt::format("{} processes", exited.killed));
-  if (o.ending == Ending::Exited && o.value != 0) o.message += fmt::format("; it ended with status {}", o.value);
-  if (o.ending == Ending::Signalled || (o.ending == Ending::Exited && o.value != 0)) o.ending = Ending::OutOfMemory;
-  return o;
-}
-
 Outcome outcome(Session& session, const ConsoleLog& console, vmm::EndReason reason) {
   const bool delivered = session.deliver();
   switch (session.state()) {
@@ -187,17 +177,7 @@ Outcome outcome(Session& session, const ConsoleLog& console, vmm::EndReason reas
     case Channel::State::Exited: break;
     default: return lost(session, console, reason);
   }
-  Outcome o = ended_command(session.channel().exited());
-  if (session.input_error() && o.status() == 0) {
-    o.ending = Ending::OutputLost;
-    o.message = std::string("not all of standard input could be read, of which the host says: ") +
-                strerror(session.input_error());
-  }
-  if (!delivered && o.status() == 0) {
-    o.ending = Ending::OutputLost;
-    o.message = "not all of the command's output could be written";
-  }
-  return o;
+  return ended_command(session, delivered);
 }
 
 }  // namespace
@@ -232,6 +212,7 @@ Result<Outcome> run_prepared(const Request& request, Preparation& prepared, Pati
   if (!prepared.fetched_from.empty() && request.show_console)
     say("kernel: that of " + prepared.fetched_from + ", which was fetched");
   std::unique_ptr<ConsoleLog> console;
+  std::unique_ptr<AgentServer> agent;
   std::unique_ptr<Session> session;
   vmm::VmConfig config;
   config.boot.initrd_bytes = std::move(prepared.initramfs);
@@ -247,6 +228,9 @@ Result<Outcome> run_prepared(const Request& request, Preparation& prepared, Pati
   config.chardevs.push_back(own_chardev("console", [&console] { return console->line(); }));
   config.chardevs.push_back(own_chardev("agent", [&session] { return session->line(); }));
   config.console = 0;
+  config.name = request.name;
+  for (u32 n = 1; n <= AV_SESSIONS && !request.name.empty(); ++n)
+    config.chardevs.push_back(own_chardev("agent." + std::to_string(n), [&agent, n] { return agent->line(n); }));
   add_devices(request, prepared.system, config);
   config.more_signals = k_passed_signals;
   config.signalled = [&session](int signal) { return session->signalled(signal); };
@@ -263,9 +247,13 @@ Result<Outcome> run_prepared(const Request& request, Preparation& prepared, Pati
   };
   AV_TRY(vmm::begin_sandbox(config));
   AV_TRY_ASSIGN(console, ConsoleLog::create(request.show_console ? STDERR_FILENO : -1));
+  AV_TRY_ASSIGN(agent, AgentServer::create(command_defaults(request, prepared.system)));
   AV_TRY_ASSIGN(session, Session::create(std::move(command), {}));
   vmm::Vm* machine = nullptr;
-  config.on_start = [&] { return session->start([&machine] { machine->finish(); }); };
+  config.on_start = [&]() -> Status {
+    if (!request.name.empty()) AV_TRY(agent->start(request.name));
+    return session->start([&machine] { machine->finish(); });
+  };
   AV_TRY_ASSIGN(const auto vm, vmm::Vm::create(std::move(config)));
   machine = vm.get();
   AV_TRY_ASSIGN(const vmm::EndReason reason, vm->run());

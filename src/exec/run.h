@@ -42,6 +42,7 @@ struct Request {
   std::string engine = "auto";
   vmm::SandboxMode sandbox = vmm::SandboxMode::IfPossible;
   std::string report{};  ///< a file that is written when all is over; empty: none
+  std::string name;  ///< of the machine, by which attach() and others find it; empty: nobody does
 };
 
 /// The signals that are passed on, beside those of vmm::watched_signals().

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -60,6 +61,12 @@ Result<std::unique_ptr<Session>> Session::create(CommandRequest request, Streams
                   Outlet::create({.owned = {}, .fd = fd, .fifo = {}, .capacity = AV_WINDOW},
                                  [s = session.get()] { s->wake_.wake(); }));
   }
+  return session;
+}
+
+Result<std::unique_ptr<Session>> Session::connect(CommandRequest request, Streams streams, Fd agent) {
+  AV_TRY_ASSIGN(auto session, create(std::move(request), streams));
+  session->agent_ = std::move(agent);
   return session;
 }
 
@@ -126,6 +133,7 @@ void Session::run() {
     }
     if (tell) done_();
     if (line && !sending_.empty()) line->send(sending_);
+    if (agent_) converse();
     if (wait_for_input(wanted)) read_input();
   }
 }
@@ -170,6 +178,24 @@ bool Session::wants_input() {
          sending_.size() < k_most_waiting;
 }
 
+/// What goes and comes by a socket, as far as it does so now.
+void Session::converse() {
+  std::array<u8, 65536> buffer;
+  if (!sending_.empty()) {
+    const ssize_t n = ::send(agent_.get(), sending_.data(), sending_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n > 0) sending_.erase(sending_.begin(), sending_.begin() + n);
+  }
+  const ssize_t n = ::recv(agent_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (n > 0) return receive(std::span(buffer).first(static_cast<std::size_t>(n)));
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  agent_.reset();
+  {
+    const std::lock_guard lock(mutex_);
+    channel_.end("the machine, or its agent, has ended");
+  }
+  wake_.wake();
+}
+
 /// True when there is input to be read.
 bool Session::wait_for_input(bool wanted) {
   int timeout = -1;
@@ -177,7 +203,9 @@ bool Session::wait_for_input(bool wanted) {
     wanted = false;
     timeout = k_look_again;
   }
-  std::array<pollfd, 2> fds = {{{wanted ? streams_.input : -1, POLLIN, 0}, {wake_.fd(), POLLIN, 0}}};
+  const short on_agent = sending_.empty() ? POLLIN : POLLIN | POLLOUT;
+  std::array<pollfd, 3> fds = {
+      {{wanted ? streams_.input : -1, POLLIN, 0}, {wake_.fd(), POLLIN, 0}, {agent_.get(), on_agent, 0}}};
   if (poll(fds.data(), fds.size(), timeout) < 0) return false;
   if (fds[1].revents) wake_.take();
   return fds[0].revents && !stopping_;
@@ -253,6 +281,11 @@ bool Session::signalled(int signal) {
   channel_.send_signal(static_cast<u32>(signal));
   wake_.wake();
   return true;
+}
+
+bool Session::is_up() {
+  const std::lock_guard lock(mutex_);
+  return channel_.state() != Channel::State::Booting;
 }
 
 void Session::give_up() {

@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/outlet.h"
 #include "base/result.h"
 #include "base/wake_event.h"
@@ -33,6 +34,8 @@ class Session final : private ChannelUser {
   static Result<std::unique_ptr<Session>> create(CommandRequest request, Streams streams);
   ~Session();
 
+  /// Of a machine that another process has: `agent` is a socket to it, on which the conversation is.
+  static Result<std::unique_ptr<Session>> connect(CommandRequest request, Streams streams, Fd agent);
   /// What the machine has at its end of the channel; the session outlives it.
   std::unique_ptr<devices::Chardev> line();
   /// Begins to serve; `done` is called, on the session's thread, when the command has ended or there will be none.
@@ -43,9 +46,12 @@ class Session final : private ChannelUser {
   /// (any thread) A signal to this process. False: it is to end the machine: the command is not running, or does not
   /// answer.
   bool signalled(int signal);
-  void give_up();  ///< (any thread) nobody waits for the readers of output any more
+  void continued() { enter_terminal(); }  ///< (any thread) the process goes on after a stop
+  void give_up();                         ///< (any thread) nobody waits for the readers of output any more
   /// Waits until all output is written, or given up; false: some of it was not.
   bool deliver();
+
+  bool is_up();  ///< (any thread) the agent has said something
 
   /// Of the channel, when the machine has ended.
   Channel::State state() const { return channel_.state(); }
@@ -70,6 +76,7 @@ class Session final : private ChannelUser {
   void run();
   void prepare();
   void renew_credit();
+  void converse();
   bool wait_for_input(bool wanted);
   void read_input();
   bool wants_input();
@@ -98,6 +105,7 @@ class Session final : private ChannelUser {
   std::atomic<bool> raw_{false};  ///< the terminal was
   Line* line_ = nullptr;          ///< the machine's; none: it is gone, or not there yet
   std::vector<u8> sending_;       ///< of the session's thread
+  Fd agent_;                      ///< likewise; of connect() until its end has come
   std::thread thread_;
 };
 

@@ -63,6 +63,12 @@ class Chardev {
 
   /// Takes all of it or, when there is no room, nothing; never waits. (any thread)
   bool offer(std::span<const u8> bytes);
+  /// A program of the guest has opened the user's end, or closed it. True: input that the user has not passed on is for
+  /// nobody. (any thread)
+  virtual bool user_opened(bool open) {
+    (void)open;
+    return false;
+  }
   /// Waits for room for all of it until give_up(). (any thread)
   void write(std::span<const u8> bytes);
   /// The user takes input again after it took less than it was given. (any thread)

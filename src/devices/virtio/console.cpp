@@ -79,8 +79,16 @@ void Console::Port::activate(bool controlled) {
 }
 
 void Console::Port::reset() {
-  const std::lock_guard lock(mutex_);
-  active_ = open_ = ready_ = sending_ = false;
+  bool was_open = false;
+  {
+    const std::lock_guard lock(mutex_);
+    was_open = open_;
+    active_ = open_ = ready_ = sending_ = false;
+  }
+  if (was_open && options_.line && options_.line->user_opened(false)) {
+    const std::lock_guard lock(mutex_);
+    pending_.clear();
+  }
 }
 
 void Console::Port::set_ready() {
@@ -92,6 +100,10 @@ void Console::Port::set_open(bool open) {
   {
     const std::lock_guard lock(mutex_);
     open_ = open;
+  }
+  if (options_.line && options_.line->user_opened(open)) {
+    const std::lock_guard lock(mutex_);
+    pending_.clear();
   }
   receive();
 }

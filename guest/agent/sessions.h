@@ -1,0 +1,11 @@
+#pragma once
+/*
+ * Commands beside that of the first process: for each port that the machine has for one there is a process, which
+ * serves one command and ends; then there is another.
+ */
+#include "port.h"
+
+/* Starts a process that has those processes; `serve` serves a command over the port. Before there is any other. */
+void sessions_start(void (*serve)(void));
+/* Is that process. With `in_init_root` each command has the root of the guest's first process, whenever that comes. */
+void sessions_serve(void (*serve)(void), int in_init_root) __attribute__((noreturn));
