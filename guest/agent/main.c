@@ -37,6 +37,7 @@ static int line_is_open;   /* what the terminal was given last is no end of a li
 static int ends_left = -1; /* characters that end a terminal's input and are still to be written; -1: not known yet */
 static int wait_status, ended;
 static int is_session; /* one of several commands: the machine does not end with it */
+#define LOOKS 2000     /* for the port */
 #define HANGUP_MS 2000 /* for a command whose user is gone to end by itself */
 
 static uint32_t minimum(uint32_t a, uint32_t b) { return a < b ? a : b; }
@@ -210,7 +211,9 @@ static void reap(void) {
 /* A descriptor that is readable when a child has ended. */
 static int watch_children(void) {
   static const uint64_t child = UINT64_C(1) << (SIGCHLD - 1);
-  SYS(rt_sigprocmask, SIG_BLOCK, &child, NULL, sizeof child);
+  /* Input that nobody reads is an error of write(2), also for a session, which is no first process. */
+  static const uint64_t blocked = UINT64_C(1) << (SIGCHLD - 1) | UINT64_C(1) << (SIGPIPE - 1);
+  SYS(rt_sigprocmask, SIG_BLOCK, &blocked, NULL, sizeof blocked);
   return (int)SYS(signalfd4, -1, &child, sizeof child, O_CLOEXEC | O_NONBLOCK);
 }
 
@@ -275,6 +278,7 @@ static void serve_command(void) {
   port_send(AV_HELLO, 0, &hello, sizeof hello);
   const size_t size = take_request(request);
   if (size == 0 && is_session) return;
+  if (is_session) sessions_enter_root();
   const int children = watch_children();
   kernel_log_begin();
   if (!command_start(&command, request, size)) return;
@@ -292,15 +296,18 @@ static void serve_session(void) {
 }
 
 static void serve(void) {
-  const long error = port_open(AV_PORT_NAME);
+  const long error = port_open(AV_PORT_NAME, LOOKS);
   if (error < 0) end_machine("no port " AV_PORT_NAME " (virtio_console)", error);
   if (!setup_system()) return;
   if (setup_has_sessions()) sessions_start(serve_session);
   serve_command();
 }
 
-void agent_main(void) {
+/* The stack has the number of arguments, these and a zero, then the variables and a zero. */
+void agent_main(char** stack) {
+  char** const arguments = stack + 1;
   if (SYS(getpid) != 1) sessions_serve(serve_session, 1);
+  if (SYS(access, AV_RUN_AGENT, 0) == 0) sessions_start_beside_init(arguments, arguments + (long)*stack + 1);
   SYS(mkdir, "/proc", 0755);
   SYS(mkdir, "/sys", 0755);
   SYS(mkdir, "/dev", 0755);
@@ -312,4 +319,5 @@ void agent_main(void) {
   end_machine(NULL, 0);
 }
 
-__asm__(".globl _start\n.type _start, %function\n_start:\n\tmov fp, #0\n\tbic sp, sp, #7\n\tb agent_main\n");
+__asm__(
+    ".globl _start\n.type _start, %function\n_start:\n\tmov fp, #0\n\tmov r0, sp\n\tbic sp, sp, #7\n\tb agent_main\n");

@@ -3,8 +3,8 @@
 #include <asm/poll.h>
 #include <linux/fcntl.h>
 
-#define PORTS "/sys/class/virtio-ports"
-#define LOOKS 2000 /* for the port, a millisecond or more apart */
+#define CONSOLES 4
+#define PORTS 32 /* of one */
 
 static int fd = -1;
 static uint8_t in[sizeof(struct av_frame) + AV_FRAME_MOST];
@@ -15,24 +15,24 @@ static void wait_for(short events) {
   SYS(poll, &p, 1, -1);
 }
 
-/* A port of the first console that the kernel found: vport0p1 and so on. */
+/* /dev/vportNpM is port M of the console that the kernel found as its Nth. */
 static int open_named(const char* wanted) {
-  for (unsigned n = 1; n < 32; ++n) {
-    char path[64], name[64], digits[12];
-    const char* const port = decimal(&digits, n);
-    join(path, sizeof path, PORTS "/vport0p", port, "/name", NULL);
+  for (unsigned n = 0; n < CONSOLES * PORTS; ++n) {
+    char path[64], name[64], place[32], console[12], port[12];
+    join(place, sizeof place, "vport", decimal(&console, n / PORTS), "p", decimal(&port, n % PORTS), NULL);
+    join(path, sizeof path, "/sys/class/virtio-ports/", place, "/name", NULL);
     const long length = read_file(path, name, sizeof name - 1);
     if (length > 0 && name[length - 1] == '\n') name[length - 1] = 0;
     if (length <= 0 || !same(name, wanted)) continue;
-    join(path, sizeof path, "/dev/vport0p", port, NULL);
+    join(path, sizeof path, "/dev/", place, NULL);
     return (int)SYS(open, path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
   }
   return -ENOENT;
 }
 
-long port_open(const char* name) {
+long port_open(const char* name, int looks) {
   const struct { long s, ns; } moment = {0, 1000000};
-  for (int looks = 0; looks < LOOKS && fd < 0; ++looks) {
+  for (; looks > 0 && fd < 0; --looks) {
     fd = open_named(name);
     if (fd < 0) SYS(nanosleep, &moment, 0);
   }

@@ -3,8 +3,9 @@
 #include "exec/protocol.h"
 #include "sys.h"
 
-/* Finds the port by its name and opens it, after a while; an error below zero if there is none. */
-long port_open(const char* name);
+/* Finds the port by its name and opens it; looks for it so many times, a millisecond or more apart. An error below zero
+ * if there is none. */
+long port_open(const char* name, int looks);
 /* Another process has it. */
 void port_forget(void);
 int port_fd(void);

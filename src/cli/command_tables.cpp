@@ -20,6 +20,11 @@ constexpr OptionRow k_exec_options[] = {
 #include "cli/option_rows.inc"
 #undef OPTION_TABLE
 };
+constexpr OptionRow k_cp_options[] = {
+#define OPTION_TABLE "cli/cp_options.inc"
+#include "cli/option_rows.inc"
+#undef OPTION_TABLE
+};
 constexpr OptionRow k_fetch_options[] = {
 #define OPTION_TABLE "cli/fetch_options.inc"
 #include "cli/option_rows.inc"
@@ -90,7 +95,8 @@ const CommandRow* find_command(std::string_view name) {
 
 std::span<const OptionRow> options_of(std::string_view command) {
   if (command == "run") return k_run_options;
-  if (command == "exec") return k_exec_options;
+  if (command == "exec" || command == "shell") return k_exec_options;
+  if (command == "cp") return k_cp_options;
   if (command == "stat") return k_stat_options;
   if (command == "fetch") return k_fetch_options;
   if (command == "calibrate") return k_calibrate_options;

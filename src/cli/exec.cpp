@@ -217,12 +217,24 @@ void unwatch_signals() {
   vmm::unblock_watched_signals(exec::k_passed_signals);
 }
 
-exec::Outcome run_arguments(const Arguments& arguments) {
+/// The login shell of the command's user, as the agent knows it.
+Status ask_for_shell(ExecOptions& o, Arguments& command) {
+  if (!command.empty())
+    return bad("shell: expected nothing behind the system, found '--'; use 'armvisor exec' for a command");
+  command = {"/bin/sh", "-c", "exec \"${SHELL:-/bin/sh}\" -l"};
+  o.terminal = true;
+  if (!exec::running_machine(o.system) && !o.entrypoint) o.entrypoint = "";
+  return {};
+}
+
+exec::Outcome run_arguments(const Arguments& arguments, bool shell) {
   Arguments command;
   auto options = parse(arguments, command);
   if (!options) return failed(options.error());
+  if (shell && !options->help)
+    if (const Status asked = ask_for_shell(*options, command); !asked) return failed(asked.error());
   if (options->help) {
-    help({"exec"});
+    help({shell ? "shell" : "exec"});
     return {.ending = exec::Ending::Exited};
   }
   auto report = open_report(*options);
@@ -237,12 +249,19 @@ exec::Outcome run_arguments(const Arguments& arguments) {
 
 }  // namespace
 
+namespace {
+
 /// A status of exec's own for all that goes wrong here: those of exit_status.inc are mostly a command's.
-ExitStatus exec(const Arguments& arguments) {
-  const exec::Outcome outcome = run_arguments(arguments);
+ExitStatus run_and_tell(const Arguments& arguments, bool shell) {
+  const exec::Outcome outcome = run_arguments(arguments, shell);
   log_repeats();
   tell(outcome);
   return static_cast<ExitStatus>(outcome.status());
 }
+
+}  // namespace
+
+ExitStatus exec(const Arguments& arguments) { return run_and_tell(arguments, false); }
+ExitStatus shell(const Arguments& arguments) { return run_and_tell(arguments, true); }
 
 }  // namespace armvisor::cli

@@ -9,6 +9,7 @@
 #include "cli/sandbox_option.h"
 #include "devices/backends/image_format.h"
 #include "devices/backends/nbd_disk.h"
+#include "exec/run_agent.h"
 #include "vmm/control_path.h"
 
 namespace armvisor::cli {
@@ -198,6 +199,16 @@ Status set_consoles(const RunOptions& o, vmm::VmConfig& vm) {
   return {};
 }
 
+Status set_agent(const RunOptions& o, RunRequest& request) {
+  if (o.name) {
+    AV_TRY(vmm::check_machine_name(*o.name));
+    request.vm.name = *o.name;
+  }
+  if (!o.agent) return {};
+  AV_TRY_ASSIGN(request.agent, exec::add_agent(request.vm));
+  return {};
+}
+
 Status set_semihosting(const RunOptions& o, vmm::VmConfig& vm) {
   if (o.semihosting.empty()) {
     if (o.semihosting_console || o.semihosting_userspace || !o.arguments.empty())
@@ -248,7 +259,7 @@ Status set_places(const RunOptions& o, vmm::VmConfig& vm) {
                                                  : vm.boot.board->find(machine::DeviceKind::VirtioMmio)->count;
   if (vm.devices.size() + o.pvpanic > most)
     return bad(
-        fmt::format("--virtio: expected at most {} disks, networks, shares, vsocks, consoles and entropy "
+        fmt::format("--virtio: expected at most {} disks, networks, shares, vsocks, consoles, agents and entropy "
                     "sources together, with --pvpanic, found {}; leave some out",
                     most, vm.devices.size() + o.pvpanic));
   if (bus == Seat::Bus::Mmio && !o.pvpanic) return {};
@@ -291,6 +302,7 @@ Result<RunRequest> run_request(const RunOptions& o) {
   AV_TRY(set_devices(o, vm));
   AV_TRY(set_semihosting(o, vm));
   AV_TRY(set_consoles(o, vm));
+  AV_TRY(set_agent(o, request));
   AV_TRY(set_debugger(o, vm));
   AV_TRY(set_places(o, vm));
   if (o.engine) {
@@ -304,10 +316,6 @@ Result<RunRequest> run_request(const RunOptions& o) {
   }
   if (!o.stats.empty()) {
     AV_TRY_ASSIGN(request.stats, parse_stats(o.stats));
-  }
-  if (o.name) {
-    AV_TRY(vmm::check_machine_name(*o.name));
-    vm.name = *o.name;
   }
   vm.count_time = request.stats || o.name;
   if (o.timeout) {

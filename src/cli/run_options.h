@@ -1,11 +1,13 @@
 #pragma once
 // Options of "armvisor run", as given (options.inc) and as meant.
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/log.h"
 #include "cli/option_parser.h"
+#include "exec/agent_server.h"
 #include "vmm/vm.h"
 
 namespace armvisor::cli {
@@ -19,6 +21,7 @@ struct RunOptions {
 Result<RunOptions> parse_run_options(const Arguments& arguments);
 
 struct RunRequest {
+  std::shared_ptr<exec::AgentServer> agent;  ///< of the machine's; before `vm`, which uses it
   vmm::VmConfig vm;
   LogLevel log = LogLevel::Warn;
   std::string dump_dtb;  ///< empty: run

@@ -1,8 +1,8 @@
 // armvisor stat: the counters of a running machine, by its control socket.
+#include <CLI/CLI.hpp>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
-#include <CLI/CLI.hpp>
 #include <thread>
 
 #include "cli/option_parser.h"

@@ -134,6 +134,7 @@ bool AgentServer::from_guest(Slot& slot, std::span<const u8> bytes) {
 }
 
 void AgentServer::guest_opened(Slot& slot, bool open) {
+  const std::lock_guard nothing_on_its_way(slot.sending);
   const std::lock_guard lock(mutex_);
   if (slot.peer.fd && leaving_.size() < k_most_leaving) leaving_.push_back(std::move(slot.peer));
   slot.peer = {};
@@ -203,6 +204,7 @@ void AgentServer::assign() {
 
 /// What goes to the guest takes locks of its port, in which what comes from there takes mutex_.
 void AgentServer::serve(Slot& slot) {
+  std::unique_lock sending(slot.sending);
   std::vector<u8> to_guest;
   Line* line = nullptr;
   bool held_up = false;
@@ -217,12 +219,12 @@ void AgentServer::serve(Slot& slot) {
   }
   if (!line) return;
   if (!to_guest.empty()) line->send(to_guest);
+  if (!to_guest.empty()) {
+    const std::lock_guard lock(mutex_);
+    slot.to_guest.swap(to_guest);
+  }
+  sending.unlock();
   if (held_up) line->has_room();
-  if (to_guest.empty()) return;
-  const std::lock_guard lock(mutex_);
-  // Unless the guest has closed the port meanwhile.
-  if (slot.state == Slot::State::Busy || slot.state == Slot::State::Hung)
-    slot.to_guest.insert(slot.to_guest.begin(), to_guest.begin(), to_guest.end());
 }
 
 /// What it said before is not waited for.

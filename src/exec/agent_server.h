@@ -8,7 +8,8 @@
 // checks the rest. A port is for another program when the guest has closed it and opened it again. What is held is a
 // frame and k_most_output for each port, of at most k_most_waiting programs that wait for a port.
 //
-// Threads: the guest's bytes come on vCPU threads, all else is done by the server's own. mutex_ is a leaf.
+// Threads: the guest's bytes come on vCPU threads, all else is done by the server's own. A slot's `sending`
+// comes before the locks of the port and mutex_; mutex_ is a leaf.
 #include <array>
 #include <atomic>
 #include <list>
@@ -54,6 +55,8 @@ class AgentServer {
     std::vector<u8> out{};  ///< for it
   };
   struct Slot {
+    /// Held while something is sent to the guest, so that nothing of one opening comes to the next. Before mutex_.
+    std::mutex sending;
     enum class State : u8 {
       Closed,    ///< the guest's process is not there
       Greeting,  ///< it is, and has not said AV_HELLO

@@ -21,6 +21,7 @@
 #define AV_PORT_NAME "org.armvisor.agent"
 #define AV_SESSION_PORT "org.armvisor.agent." /* and a number from 1 on */
 #define AV_SESSIONS 8u                        /* ports for them */
+#define AV_RUN_AGENT "/armvisor-agent" /* in an initramfs that has an /init of its own (src/exec/run_agent.h) */
 #define AV_PROTOCOL 3u
 #define AV_FRAME_MOST 65536u     /* bytes behind a header */
 #define AV_WINDOW 262144u        /* bytes of credit that there may be for a stream */

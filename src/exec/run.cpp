@@ -12,7 +12,7 @@
 
 #include "base/log.h"
 #include "devices/backends/terminal.h"
-#include "exec/agent_server.h"
+#include "exec/agent_ports.h"
 #include "exec/command_outcome.h"
 #include "exec/console_log.h"
 #include "exec/preparation.h"
@@ -100,20 +100,11 @@ void add_share(vmm::VmConfig& vm, std::string path, std::string tag, bool read_o
   vm.devices.emplace_back(std::move(share));
 }
 
-/// Behind the chardevs that are there.
-void add_agent_ports(vmm::VmConfig& vm, machine::ConsoleSpec& console) {
-  for (u32 n = 1; n <= AV_SESSIONS; ++n)
-    console.ports.push_back({.chardev = static_cast<u32>(vm.chardevs.size()) - AV_SESSIONS + n - 1,
-                             .console = false,
-                             .name = AV_SESSION_PORT + std::to_string(n),
-                             .number = n + 1});
-}
-
-void add_devices(const Request& request, const System& system, vmm::VmConfig& vm) {
+void add_devices(const Request& request, const System& system, AgentServer& agent, vmm::VmConfig& vm) {
   machine::ConsoleSpec console;
   console.multiport = true;
   console.ports.push_back({.chardev = 1, .console = false, .name = AV_PORT_NAME, .number = 1});
-  if (!request.name.empty()) add_agent_ports(vm, console);
+  if (!request.name.empty()) add_agent_ports(agent, vm, console, 2);
   vm.devices.emplace_back(std::move(console));
   if (system.disk)
     vm.devices.emplace_back(*system.disk);
@@ -229,9 +220,7 @@ Result<Outcome> run_prepared(const Request& request, Preparation& prepared, Pati
   config.chardevs.push_back(own_chardev("agent", [&session] { return session->line(); }));
   config.console = 0;
   config.name = request.name;
-  for (u32 n = 1; n <= AV_SESSIONS && !request.name.empty(); ++n)
-    config.chardevs.push_back(own_chardev("agent." + std::to_string(n), [&agent, n] { return agent->line(n); }));
-  add_devices(request, prepared.system, config);
+  add_devices(request, prepared.system, *agent, config);
   config.more_signals = k_passed_signals;
   config.signalled = [&session](int signal) { return session->signalled(signal); };
   config.give_up = [&session] { session->give_up(); };

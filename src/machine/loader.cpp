@@ -146,6 +146,9 @@ Result<BootPlan> plan_kernel(const BootConfig& config, const StopEvent* stop) {
     AV_TRY_ASSIGN(
         initrd, read_file(config.initrd, "initrd", ram_end - initrd_at,
                           "that is the RAM behind kernel and device tree; give the machine more with --memory", stop));
+    initrd.resize((initrd.size() + 3) & ~std::size_t{3});  // where Linux expects the next archive
+    initrd.insert(initrd.end(), config.initrd_more.begin(), config.initrd_more.end());
+    if (initrd_at + initrd.size() > ram_end) return no_room("initrd", config.ram_size);
   }
   AV_TRY_ASSIGN(plan.fdt, tree(config, fdt_config(config, initrd_at, initrd.size()), stop));
   plan.entry = image.entry;

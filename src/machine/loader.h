@@ -23,6 +23,7 @@ struct BootConfig {
   const Board* board = &k_virt;
   std::string kernel;              ///< FILE or FILE@ADDRESS, with qemu_kernels FILE; empty: none
   std::string initrd;              ///< empty: none
+  std::vector<u8> initrd_more{};   ///< behind what is in the file, as another archive
   std::vector<u8> initrd_bytes{};  ///< of a kernel, in place of the file; empty: none
   std::string dtb;                 ///< empty: generated
   std::string firmware;            ///< for flash bank 0, which keeps nothing; empty: none

@@ -45,6 +45,11 @@ class Attach(system.Case):
         self.assertEqual(run("sh", "-c", "kill -9 $$").returncode, 128 + signal.SIGKILL)
         self.assertEqual(run("true", options=["--user", "nobody-at-all"]).returncode, STATUS["Failed"])
 
+    def test_input_that_the_command_does_not_read(self):
+        with open("/dev/zero", "rb") as endless:
+            for script in ("exit 3", "exec <&-; sleep 0.2; exit 3", "dd bs=1000000 count=1 of=/dev/null 2> /dev/null; exit 3"):
+                self.assertEqual(run("sh", "-c", script, stdin=endless).returncode, 3)
+
     def test_user_folder_and_variables(self):
         result = run("sh", "-c", "id -u; pwd; echo $A$B; echo $HOME", options=["--user", "user", "--workdir", "/tmp",
                                                                              "--env", "A=1", "--env", "B=2"])

@@ -29,7 +29,7 @@ def make(folder):
     busybox.write_bytes((GUEST / "busybox" / "bin" / "busybox").read_bytes())
     busybox.chmod(0o755)
     for name in ("sh cat cp dd echo env false head id kill ls md5sum mkdir mount ps pwd reboot rm seq sleep stty tee test "
-                 "touch true tty uname wc wget yes").split():
+                 "tar touch true tty uname wc wget yes").split():
         (folder / "bin" / name).symlink_to("busybox")
     (folder / "etc" / "passwd").write_text(PASSWD)
     (folder / "etc" / "group").write_text(GROUP)
