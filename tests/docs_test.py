@@ -64,7 +64,7 @@ def memory_map():
 
 def bounds():
     """Every bound on what a guest can make the host hold names a test that there is."""
-    sources = "".join(f.read_text() for d in ("tests/unit", "fuzz") for f in (ROOT / d).glob("*.[ct]*"))
+    sources = "".join(f.read_text() for d in ("tests/unit", "fuzz", "tests/exec") for f in (ROOT / d).glob("*.[ctp]*"))
     wrong = []
     for row in re.findall(r"^\| [^|]+ \| [^|]+ \| [^|]+ \| ([^|]*) \|$", section("security.md", "What it can make the host hold"),
                           re.MULTILINE)[1:]:

@@ -1,5 +1,6 @@
 #include "setup.h"
 
+#include <asm/stat.h>
 #include <linux/fcntl.h>
 #include <linux/mount.h>
 #include <linux/sockios.h>
@@ -62,6 +63,13 @@ static int next_step(struct step* step) {
   return step->count;
 }
 
+/* Whether links of the system lead there to its root, where what is mounted would be below it for everybody. */
+static int is_root(const char* path) {
+  struct stat64 there, root;
+  return SYS(stat64, path, &there) == 0 && SYS(stat64, "/", &root) == 0 && there.st_dev == root.st_dev &&
+         there.st_ino == root.st_ino;
+}
+
 static long load_module(const char* path) {
   const long fd = SYS(open, path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return fd;
@@ -85,6 +93,7 @@ static long mount_share(const char* tag, const char* to, const char* access, con
   const int read_only = same(access, "ro");
   long error = make_folders(to);
   if (error < 0) return error;
+  if (is_root(to)) return -EBUSY;
   join(options, sizeof options, "trans=virtio,version=9p2000.L,msize=512000,access=client,cache=", cache, NULL);
   error = SYS(mount, tag, to, "9p", read_only ? MS_RDONLY : 0, options);
   return error < 0 || read_only ? error : remember_written(to);

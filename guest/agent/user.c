@@ -25,7 +25,11 @@ static char* read_lines(const char* path) {
   return text;
 }
 
-static void copy(char (*to)[256], const char* from) { join(*to, sizeof *to, from, NULL); }
+/* False: it has no room, and another name would be there in its place. */
+static int copy(char (*to)[256], const char* from) {
+  join(*to, sizeof *to, from, NULL);
+  return strlen(from) < sizeof *to;
+}
 
 /* Whether there is such a user, with numbers; of what is not known, what root has or nothing. */
 static int find_user(struct user* user, const char* name) {
@@ -37,10 +41,8 @@ static int find_user(struct user* user, const char* name) {
     if (number(fields[2]) < 0 || number(fields[3]) < 0) return 0;
     user->uid = (uint32_t)number(fields[2]);
     user->gid = (uint32_t)number(fields[3]);
-    copy(&user->name, fields[0]);
-    if (*fields[5]) copy(&user->home, fields[5]);
-    if (*fields[6]) copy(&user->shell, fields[6]);
-    return 1;
+    return copy(&user->name, fields[0]) && (!*fields[5] || copy(&user->home, fields[5])) &&
+           (!*fields[6] || copy(&user->shell, fields[6]));
   }
   const int root = same(name, "root");
   user->uid = user->gid = root ? 0 : (uint32_t)uid;
@@ -76,7 +78,7 @@ static int64_t find_groups(struct user* user, const char* name) {
 
 int user_find(struct user* user, const char* text) {
   char name[256], group[256] = "";
-  copy(&name, *text ? text : "root");
+  if (!copy(&name, *text ? text : "root")) return 0;
   for (char* at = name; *at; ++at)
     if (*at == ':') {
       copy(&group, at + 1);

@@ -11,5 +11,6 @@ struct user {
   int group_count;
 };
 
-/* "NAME", "UID", either with ":GROUP" or ":GID"; empty: root. A number need not be known. False: there is none. */
+/* "NAME", "UID", either with ":GROUP" or ":GID"; empty: root. A number need not be known. False: there is none, or its
+ * name, home or shell has 256 bytes or more. */
 int user_find(struct user* user, const char* text);

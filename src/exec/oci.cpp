@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -55,13 +56,21 @@ Result<std::vector<std::string>> words(const Json& json, const std::string& path
   return list;
 }
 
+/// From the root, without "..", which would be looked up by what links lead to; empty as it is.
+std::string normal_folder(const std::string& folder) {
+  if (folder.empty()) return folder;
+  std::string normal = std::filesystem::path("/" + folder).lexically_normal().string();
+  while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
+  return normal;
+}
+
 Result<ImageConfig> parse_settings(const Json& json, const std::string& path) {
   ImageConfig config;
   AV_TRY_ASSIGN(config.variables, words(member(json, "Env"), path));
   AV_TRY_ASSIGN(config.entrypoint, words(member(json, "Entrypoint"), path));
   AV_TRY_ASSIGN(config.command, words(member(json, "Cmd"), path));
   config.user = text(member(json, "User"));
-  config.folder = text(member(json, "WorkingDir"));
+  config.folder = normal_folder(text(member(json, "WorkingDir")));
   for (const std::string* word : {&config.user, &config.folder})
     if (word->find('\0') != word->npos || word->size() >= 4096)
       return bad(path, "expected a name, found something else");
@@ -98,6 +107,7 @@ bool is_tag(const std::string& whole, const std::string& tag) { return whole == 
 struct Candidate {
   std::string digest, tag;
   Platform platform;
+  Json descriptor;
 };
 
 class Layout {
@@ -109,15 +119,20 @@ class Layout {
     AV_TRY_ASSIGN(const Json index, parse(bytes, blobs_.path() + "/index.json"));
     AV_TRY(add_index(index, 0, ""));
     AV_TRY_ASSIGN(const Candidate best, this->best());
-    return image(best.digest);
+    return image(best.descriptor);
   }
 
  private:
-  Result<Json> read(const std::string& digest) const {
+  /// What a descriptor names, which has its digest and, if it says one, its size.
+  Result<Json> read(const Json& descriptor) const {
+    const std::string digest = text(member(descriptor, "digest"));
     AV_TRY_ASSIGN(const std::string name, blob_name(digest, blobs_.path()));
     AV_TRY_ASSIGN(const std::vector<u8> bytes, blobs_.read(name));
     if (k_digest.data() + digest_of(bytes) != digest)
       return bad(blobs_.path() + "/" + name, "expected the content that its name says, found another");
+    if (const Json& size = member(descriptor, "size"); !size.is_null() && size != bytes.size())
+      return bad(blobs_.path() + "/" + name, fmt::format("expected {} bytes, as its descriptor says, found {}",
+                                                         size.dump().substr(0, 30), bytes.size()));
     return parse(bytes, blobs_.path() + "/" + name);
   }
 
@@ -144,14 +159,14 @@ class Layout {
     const std::string digest = text(member(descriptor, "digest"));
     const std::string type = text(member(descriptor, "mediaType"));
     if (type.ends_with("image.index.v1+json") || type.ends_with("manifest.list.v2+json")) {
-      AV_TRY_ASSIGN(const Json index, read(digest));
+      AV_TRY_ASSIGN(const Json index, read(descriptor));
       return add_index(index, depth + 1, tag);
     }
     if (!type.ends_with("manifest.v1+json") && !type.ends_with("manifest.v2+json")) return {};
-    Candidate candidate{digest, tag, platform_of(member(descriptor, "platform"))};
+    Candidate candidate{digest, tag, platform_of(member(descriptor, "platform")), descriptor};
     if (candidate.platform.architecture.empty()) {
-      AV_TRY_ASSIGN(const Json manifest, read(digest));
-      AV_TRY_ASSIGN(const Json config, read(text(member(member(manifest, "config"), "digest"))));
+      AV_TRY_ASSIGN(const Json manifest, read(descriptor));
+      AV_TRY_ASSIGN(const Json config, read(member(manifest, "config")));
       candidate.platform = platform_of(config);
     }
     candidates_.push_back(std::move(candidate));
@@ -184,9 +199,10 @@ class Layout {
                         blobs_.path(), tag_.empty() ? "" : " with the tag " + tag_, there.empty() ? "none" : there)};
   }
 
-  Result<Image> image(const std::string& digest) const {
-    AV_TRY_ASSIGN(const Json manifest, read(digest));
-    AV_TRY_ASSIGN(const Json config, read(text(member(member(manifest, "config"), "digest"))));
+  Result<Image> image(const Json& descriptor) const {
+    const std::string digest = text(member(descriptor, "digest"));
+    AV_TRY_ASSIGN(const Json manifest, read(descriptor));
+    AV_TRY_ASSIGN(const Json config, read(member(manifest, "config")));
     if (const Platform p = platform_of(config); !p.architecture.empty() && p.architecture != "arm")
       return bad(blobs_.path(), "expected an image for linux/arm, as its index says, found one for " + p.text());
     Image image{.digest = digest.substr(k_digest.size()), .layers = {}, .config = {}};

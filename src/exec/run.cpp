@@ -224,9 +224,10 @@ Result<Outcome> run_prepared(const Request& request, Preparation& prepared, Pati
   config.more_signals = k_passed_signals;
   config.signalled = [&session](int signal) { return session->signalled(signal); };
   config.give_up = [&session] { session->give_up(); };
-  config.force_end = [] {
+  config.force_end = [&session] {
     devices::restore_terminal();
-    _exit(128 + SIGTERM);
+    const int signal = session->last_signal();
+    _exit(128 + (signal ? signal : SIGTERM));
   };
   config.sandbox.mode = request.sandbox;
   config.sandbox.outputs = {request.report};

@@ -55,6 +55,14 @@ class Attach(system.Case):
                                                                              "--env", "A=1", "--env", "B=2"])
         self.assertEqual(result.stdout, b"1000\n/tmp\n12\n/home/user\n", result.stderr)
 
+    def test_names_that_are_too_long_are_none(self):
+        long, short = "u" * 256, "u" * 255
+        self.assertEqual(run("sh", "-c", f"echo {short}:x:1234:1234::/:/bin/sh >> /etc/passwd; "
+                             f"echo far:x:1235:1235::/{long}:/bin/sh >> /etc/passwd").returncode, 0)
+        self.assertEqual(run("id", "-u", options=["--user", short]).stdout, b"1234\n")
+        for name in (long, "far"):
+            self.assertEqual(run("id", "-u", options=["--user", name]).returncode, STATUS["Failed"], name)
+
     def test_several_at_a_time_with_streams_of_their_own(self):
         all_of_them = [Running(words("sh", "-c", f"echo ready{n}; read line; echo {n}$line; exit {n}")) for n in range(8)]
         for n, one in enumerate(all_of_them):

@@ -163,6 +163,24 @@ class Session(system.Case):
             r.process.send_signal(signal.SIGTERM)
             self.assertEqual(r.process.wait(600), 128 + signal.SIGTERM)
 
+    def test_whoever_insists_is_told_the_signal(self):
+        with Running(system.words(self.system, "sh", "-c", "trap '' INT; echo ready; exec yes")) as r:
+            r.expect(b"ready\n")
+            # What was written has no reader, so ending takes until nobody waits for one.
+            for _ in range(200):
+                if r.process.poll() is not None:
+                    break
+                r.process.send_signal(signal.SIGINT)
+                time.sleep(0.05)
+            self.assertEqual(r.process.wait(600), 128 + signal.SIGINT)
+
+    def test_a_share_where_a_link_leads_to_the_root_is_refused(self):
+        (self.system / "top").symlink_to("/")
+        self.addCleanup((self.system / "top").unlink)
+        result = system.run(self.system, "true", options=["--share", f"{self.path}:/top"])
+        self.assertEqual(result.returncode, STATUS["NotUp"], result.stderr)
+        self.assertIn(b"/top", result.stderr)
+
     def test_a_stop_stops_the_guest_until_it_is_continued(self):
         # In a process group that somebody could continue: an orphaned one is not stopped.
         with Running(system.words(self.system, "sh", "-c", "echo ready; read line; exit 4"), process_group=0) as r:
