@@ -187,6 +187,7 @@ Status add_layers(Blobs& blobs, const Image& chosen, u64 most, SystemTree& tree,
     {
       AV_TRY_ASSIGN(TarReader archive, TarReader::open(*source, most));
       AV_TRY(apply_layer(archive, tree, image, Whiteouts::Layer));
+      most -= std::min(most, archive.bytes());  // it is for all of them together
     }
     if (!layer.digest) continue;
     AV_TRY_ASSIGN(const std::string digest, source->digest());

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace armvisor::exec {
 namespace {
@@ -97,6 +98,7 @@ struct TarReader::State {
   const u64 most;
   struct archive* archive;
   std::optional<Error> error;  ///< of the source
+  bool in_entry = false;       ///< whose bytes may not all be read
 };
 
 TarReader::TarReader(std::unique_ptr<State> state) : s_(std::move(state)) {}
@@ -138,14 +140,18 @@ Result<TarReader> TarReader::open(ByteSource& source, u64 most) {
 
 Status TarReader::check() const {
   AV_TRY(s_->source.patience().check());
-  if (static_cast<u64>(archive_filter_bytes(s_->archive, 0)) > s_->most)
+  if (bytes() > s_->most)
     return Error{ErrorKind::BadInput, fmt::format("{}: expected at most {} MiB of archive when it is unpacked, found "
                                                   "more; give --unpacked a greater size",
                                                   s_->source.path(), s_->most >> 20)};
   return {};
 }
 
+u64 TarReader::bytes() const { return static_cast<u64>(archive_filter_bytes(s_->archive, 0)); }
+
 Result<std::optional<TarEntry>> TarReader::read_entry() {
+  // What nobody asked for is read here, where it counts and takes no more time than anybody has.
+  if (std::exchange(s_->in_entry, false)) AV_TRY(read([](u64, std::span<const u8>) { return Status(); }));
   AV_TRY(check());
   archive_entry* e = nullptr;
   for (;;) {
@@ -153,6 +159,7 @@ Result<std::optional<TarEntry>> TarReader::read_entry() {
     if (result == ARCHIVE_EOF) return std::optional<TarEntry>();
     if (result == ARCHIVE_RETRY) continue;
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return failed();
+    s_->in_entry = true;
     return std::optional<TarEntry>(as_entry(e));
   }
 }

@@ -33,6 +33,8 @@ class TarReader {
 
   /// nothing: the archive has ended.
   Result<std::optional<TarEntry>> next();
+  /// Of the archive, unpacked, that were read until now.
+  u64 bytes() const;
   /// The path of the first entry that is not the root, which next() still has; empty: there is none.
   Result<std::string> first_path();
   /// The bytes of the entry that came last, where it has some.

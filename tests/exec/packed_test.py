@@ -99,7 +99,7 @@ class Packed(system.Case):
             archive.add(self.system, ".", filter=self.as_roots)
         layout = Layout(self.path / "image")
         layers = [gzip.compress(base.getvalue()), layer(("home/.wh.user", {}), ("data/made", {"data": b"1", "uid": 7}))]
-        config = {"User": "user", "WorkingDir": "/work", "Env": ["A=image", "B=image", "PATH=/bin:/data"],
+        config = {"User": "user", "WorkingDir": "/no/such/../../work/", "Env": ["A=image", "B=image", "PATH=/bin:/data"],
                   "Entrypoint": ["sh", "-c"], "Cmd": ["id -u; pwd; echo $A $B $PATH; ls /home /data; exit 3"]}
         layout.index(layout.image({"os": "linux", "architecture": "amd64"}, {}, []),
                      layout.image({"os": "linux", "architecture": "arm", "variant": "v7"}, config, layers))
@@ -110,6 +110,28 @@ class Packed(system.Case):
         self.assertIn("127.0.0.1\tlocalhost", self.check(0, words).stdout.decode())
         words = system.words(layout.folder, "-u", options=["--entrypoint", "id"])
         self.assertEqual(self.check(0, words).stdout, b"1000\n")
+
+    def check_refused(self, folder, message, *options):
+        result = system.run(folder, "true", options=options)
+        self.assertEqual(result.returncode, STATUS["Failed"], result.stderr)
+        self.assertIn(message, result.stderr)
+
+    def test_what_layers_have_that_is_not_kept_counts_for_all_of_them(self):
+        platform = {"os": "linux", "architecture": "arm", "variant": "v7"}
+        skipped = b"x" * 15_000_000
+        most = ("--unpacked", "16M")
+        several = Layout(self.path / "several")
+        several.index(several.image(platform, {"Cmd": ["true"]}, [layer((f".wh.{n}", {"data": skipped})) for n in range(6)]))
+        self.check_refused(several.folder, b"--unpacked", *most)
+        one = Layout(self.path / "one")
+        one.index(one.image(platform, {"Cmd": ["true"]}, [layer((".wh.x", {"data": skipped * 6}))]))
+        self.check_refused(one.folder, b"--unpacked", *most)
+
+    def test_a_descriptor_with_another_size_is_refused(self):
+        layout = Layout(self.path / "sizes")
+        image = layout.image({"os": "linux", "architecture": "arm"}, {"Cmd": ["true"]}, [])
+        layout.index({**image, "size": image["size"] + 1})
+        self.check_refused(layout.folder, b"as its descriptor says")
 
     def test_a_disk_stays_as_it_was_unless_it_is_written_to(self):
         """Of two partitions, the second being the system; raw, and as qcow2 where qemu-img is."""
