@@ -1,0 +1,175 @@
+// The machine's process between programs and the agent's ports: what a guest and a program that is gone can leave.
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <cstring>
+#include <filesystem>
+#include <mutex>
+
+#include "exec/agent_path.h"
+#include "exec/agent_server.h"
+
+namespace armvisor::exec {
+namespace {
+
+constexpr int k_patience_ms = 60'000;
+
+std::vector<u8> frame(u8 type, std::span<const u8> bytes) {
+  const av_frame head{type, 0, 0, static_cast<u32>(bytes.size())};
+  std::vector<u8> out(sizeof head + bytes.size());
+  std::memcpy(out.data(), &head, sizeof head);
+  std::ranges::copy(bytes, out.begin() + sizeof head);
+  return out;
+}
+
+std::vector<u8> hello() {
+  const av_hello said{AV_PROTOCOL};
+  return frame(AV_HELLO, {reinterpret_cast<const u8*>(&said), sizeof said});
+}
+
+/// A guest with one port, which takes all that comes.
+class AgentServerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char path[] = "/tmp/armvisor-agent-XXXXXX";
+    folder_ = mkdtemp(path);
+    setenv("XDG_RUNTIME_DIR", folder_.c_str(), 1);
+    auto made = AgentServer::create({.user = "u", .folder = "/f", .variables = {"A=b"}});
+    ASSERT_TRUE(made) << made.error().message;
+    server_ = *std::move(made);
+    line_ = server_->line(1);
+    line_->attach({.input =
+                       [this](std::span<const u8> bytes) {
+                         const std::lock_guard lock(mutex_);
+                         input_.insert(input_.end(), bytes.begin(), bytes.end());
+                         changed_.notify_all();
+                         return bytes.size();
+                       },
+                   .send_break = {},
+                   .opened = {},
+                   .writable =
+                       [this] {
+                         const std::lock_guard lock(mutex_);
+                         writable_ = true;
+                         changed_.notify_all();
+                       },
+                   .resized = {},
+                   .focused = {}});
+    ASSERT_TRUE(server_->start("m"));
+  }
+  void TearDown() override {
+    server_->stop();
+    line_.reset();
+    server_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  Fd connect() {
+    const auto path = agent_socket_path("m");
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path->c_str(), path->size() + 1);
+    Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    return fd;
+  }
+
+  /// The next frame's type; 0: the end.
+  static u8 next(const Fd& fd) {
+    av_frame head{};
+    if (::recv(fd.get(), &head, sizeof head, MSG_WAITALL) != sizeof head) return 0;
+    std::vector<u8> bytes(head.length);
+    const ssize_t n = head.length ? ::recv(fd.get(), bytes.data(), bytes.size(), MSG_WAITALL) : 0;
+    EXPECT_EQ(n, static_cast<ssize_t>(head.length));
+    return head.type;
+  }
+
+  template <class F>
+  void wait_until(F done) {
+    std::unique_lock lock(mutex_);
+    ASSERT_TRUE(changed_.wait_for(lock, std::chrono::milliseconds(k_patience_ms), done));
+  }
+
+  std::string folder_;
+  std::unique_ptr<AgentServer> server_;
+  std::unique_ptr<devices::Chardev> line_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<u8> input_;
+  bool writable_ = false;
+};
+
+TEST_F(AgentServerTest, AProgramIsGreetedAndWaitsForAPort) {
+  const Fd program = connect();
+  EXPECT_EQ(next(program), AV_GREETING);
+  pollfd fd{program.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&fd, 1, 50), 0);
+  line_->user_opened(true);
+  EXPECT_TRUE(line_->offer(hello()));
+  EXPECT_EQ(next(program), AV_HELLO);
+  line_->user_opened(false);
+  EXPECT_EQ(next(program), 0);
+}
+
+TEST_F(AgentServerTest, WhatAProgramThatIsGoneBeganIsNotPassedOn) {
+  line_->user_opened(true);
+  EXPECT_TRUE(line_->offer(hello()));
+  {
+    const Fd program = connect();
+    EXPECT_EQ(next(program), AV_GREETING);
+    EXPECT_EQ(next(program), AV_HELLO);
+    const std::vector<u8> whole = frame(AV_DATA, std::vector<u8>(100, 1));
+    EXPECT_EQ(::send(program.get(), whole.data(), whole.size(), 0), static_cast<ssize_t>(whole.size()));
+    EXPECT_EQ(::send(program.get(), whole.data(), 50, 0), 50);
+    wait_until([&] { return input_ == whole; });
+  }
+  const std::size_t before = sizeof(av_frame) + 100;
+  wait_until([&] { return input_.size() >= before + sizeof(av_frame); });
+  EXPECT_EQ(std::vector<u8>(input_.begin() + before, input_.end()), frame(AV_HANGUP, {}));
+  // The port is nobody's until the guest has opened it anew.
+  const Fd other = connect();
+  EXPECT_EQ(next(other), AV_GREETING);
+  EXPECT_TRUE(line_->offer(hello()));
+  pollfd fd{other.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&fd, 1, 50), 0);
+  EXPECT_TRUE(line_->user_opened(false));
+  line_->user_opened(true);
+  EXPECT_TRUE(line_->offer(hello()));
+  EXPECT_EQ(next(other), AV_HELLO);
+}
+
+TEST_F(AgentServerTest, OutputThatNobodyReadsHasABoundAndGoesOnWhenItIsRead) {
+  line_->user_opened(true);
+  EXPECT_TRUE(line_->offer(hello()));
+  const Fd program = connect();
+  EXPECT_EQ(next(program), AV_GREETING);
+  EXPECT_EQ(next(program), AV_HELLO);
+  const std::vector<u8> bytes(4096);
+  std::size_t taken = 0;
+  while (taken < 64 * AgentServer::k_most_output && line_->offer(bytes)) taken += bytes.size();
+  EXPECT_LT(taken, 8 * AgentServer::k_most_output);
+  std::vector<u8> all(taken);
+  EXPECT_EQ(::recv(program.get(), all.data(), all.size(), MSG_WAITALL), static_cast<ssize_t>(taken));
+  wait_until([&] { return writable_; });
+  EXPECT_TRUE(line_->offer(bytes));
+}
+
+TEST_F(AgentServerTest, AFrameThatIsTooLongEndsItsProgramOnly) {
+  line_->user_opened(true);
+  EXPECT_TRUE(line_->offer(hello()));
+  const Fd program = connect();
+  EXPECT_EQ(next(program), AV_GREETING);
+  EXPECT_EQ(next(program), AV_HELLO);
+  const av_frame head{AV_DATA, 0, 0, AV_FRAME_MOST + 1};
+  EXPECT_EQ(::send(program.get(), &head, sizeof head, 0), static_cast<ssize_t>(sizeof head));
+  EXPECT_EQ(next(program), 0);
+  wait_until([&] { return input_ == frame(AV_HANGUP, {}); });
+}
+
+}  // namespace
+}  // namespace armvisor::exec
