@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 namespace armvisor::exec {
@@ -226,6 +227,14 @@ class Layout {
   std::size_t seen_ = 0;
 };
 
+/// "DIGITS.json" or "blobs/sha256/DIGITS", as `docker save` calls a configuration.
+std::optional<std::string> digest_in_name(const std::string& name) {
+  std::string digits = name.substr(name.rfind('/') + 1);
+  if (digits.ends_with(".json")) digits.resize(digits.size() - 5);
+  const bool is_one = digits.size() == 64 && digits.find_first_not_of("0123456789abcdef") == digits.npos;
+  return is_one ? std::optional(digits) : std::nullopt;
+}
+
 /// As `docker save` wrote it before it wrote layouts: a list of images, each with files of its own.
 Result<Image> choose_of_docker(const Blobs& blobs, const std::string& tag) {
   AV_TRY_ASSIGN(const std::vector<u8> bytes, blobs.read("manifest.json"));
@@ -248,6 +257,8 @@ Result<Image> choose_of_docker(const Blobs& blobs, const std::string& tag) {
                                               (tag.empty() ? "" : " with the tag " + tag) + ", found none; check it"};
   const std::string name = text(member(*chosen, "Config"));
   AV_TRY_ASSIGN(const std::vector<u8> config_bytes, blobs.read(name));
+  if (const auto digest = digest_in_name(name); digest && *digest != digest_of(config_bytes))
+    return bad(blobs.path() + ": " + name, "expected the content that its name says, found another");
   AV_TRY_ASSIGN(const Json config, parse(config_bytes, blobs.path() + ": " + name));
   if (const Platform p = platform_of(config); p.rank() == 0)
     return Error{ErrorKind::BadInput, blobs.path() + ": expected an image for linux/arm (v7, v6 or v5), found " +

@@ -8,10 +8,10 @@
  * AV_FAILED. Then both pass on the command's streams. The agent ends each output stream with AV_END and at last says
  * AV_EXITED, after what the command wrote to shared folders is with the host.
  *
- * A machine that has a name serves more commands at a time, each over a port of its own: AV_SESSION_PORT and a number. On
- * each a process of the agent says AV_HELLO and serves one command; then it ends, and the port is closed until the next
- * one opens it. Programs of the host reach these ports by the machine's process (src/exec/agent_server.h), which says
- * AV_HANGUP for one that is gone.
+ * A machine that has a name serves more commands at a time, each over a port of its own: AV_SESSION_PORT and a number.
+ * On each a process of the agent says AV_HELLO and serves one command; then it ends, and the port is closed until the
+ * next one opens it. Programs of the host reach these ports by the machine's process (src/exec/agent_server.h), which
+ * says AV_HANGUP for one that is gone.
  *
  * Nobody sends AV_DATA of a stream beyond the credit that the other side gave for it (AV_CREDIT), so neither holds more
  * of a stream than AV_WINDOW, however slow its reader is.
@@ -21,7 +21,7 @@
 #define AV_PORT_NAME "org.armvisor.agent"
 #define AV_SESSION_PORT "org.armvisor.agent." /* and a number from 1 on */
 #define AV_SESSIONS 8u                        /* ports for them */
-#define AV_RUN_AGENT "/armvisor-agent" /* in an initramfs that has an /init of its own (src/exec/run_agent.h) */
+#define AV_RUN_AGENT "/armvisor-agent"        /* in an initramfs that has an /init of its own (src/exec/run_agent.h) */
 #define AV_PROTOCOL 3u
 #define AV_FRAME_MOST 65536u     /* bytes behind a header */
 #define AV_WINDOW 262144u        /* bytes of credit that there may be for a stream */
@@ -37,18 +37,18 @@ struct av_frame {
 };
 
 enum av_type {
-  AV_HELLO = 1,   /* agent: struct av_hello */
-  AV_RUN = 2,     /* host: struct av_run and its words, as one or several frames */
-  AV_STARTED = 3, /* agent: the program is executed */
-  AV_FAILED = 4,  /* agent: struct av_failed, then text: there will be no command */
-  AV_DATA = 5,    /* both: bytes of a stream */
-  AV_CREDIT = 6,  /* both: uint32_t, bytes of a stream that may be sent beside those said before */
-  AV_END = 7,     /* both: uint64_t, how many bytes the stream had; no more will come */
-  AV_CLOSE = 8,   /* host: nobody reads this output stream any more */
-  AV_SIGNAL = 9,  /* host: uint32_t, a signal of Linux for the command */
-  AV_RESIZE = 10, /* host: struct av_size of the terminal */
-  AV_EXITED = 11, /* agent: struct av_exited */
-  AV_HANGUP = 12, /* host, to a session: nobody waits for the command any more; it is ended */
+  AV_HELLO = 1,    /* agent: struct av_hello */
+  AV_RUN = 2,      /* host: struct av_run and its words, as one or several frames */
+  AV_STARTED = 3,  /* agent: the program is executed */
+  AV_FAILED = 4,   /* agent: struct av_failed, then text: there will be no command */
+  AV_DATA = 5,     /* both: bytes of a stream */
+  AV_CREDIT = 6,   /* both: uint32_t, bytes of a stream that may be sent beside those said before */
+  AV_END = 7,      /* both: uint64_t, how many bytes the stream had; no more will come */
+  AV_CLOSE = 8,    /* host: nobody reads this output stream any more */
+  AV_SIGNAL = 9,   /* host: uint32_t, a signal of Linux for the command */
+  AV_RESIZE = 10,  /* host: struct av_size of the terminal */
+  AV_EXITED = 11,  /* agent: struct av_exited */
+  AV_HANGUP = 12,  /* host, to a session: nobody waits for the command any more; it is ended */
   AV_GREETING = 13 /* the machine's process, to a program that connects: JSON, what a command has by itself */
 };
 
@@ -89,9 +89,9 @@ enum av_step {
 };
 
 struct av_exited {
-  uint32_t kind;  /* enum av_end */
-  uint32_t value; /* exit status, or number of the signal */
-  uint32_t lost;  /* errno of Linux for what did not reach a shared folder; 0: all did */
+  uint32_t kind;   /* enum av_end */
+  uint32_t value;  /* exit status, or number of the signal */
+  uint32_t lost;   /* errno of Linux for what did not reach a shared folder; 0: all did */
   uint32_t killed; /* processes that the kernel killed because memory was short, while the command ran */
 };
 enum av_end { AV_END_STATUS = 0, AV_END_SIGNAL = 1 };

@@ -133,6 +133,15 @@ class Packed(system.Case):
         layout.index({**image, "size": image["size"] + 1})
         self.check_refused(layout.folder, b"as its descriptor says")
 
+    def test_a_configuration_of_docker_that_is_not_what_its_name_says_is_refused(self):
+        name = "0" * 64 + ".json"
+        config = json.dumps({"os": "linux", "architecture": "arm", "config": {"Cmd": ["true"]}}).encode()
+        path = self.path / "docker.tar"
+        with tarfile.open(path, "w") as archive:
+            add(archive, name, config)
+            add(archive, "manifest.json", json.dumps([{"Config": name, "RepoTags": ["a:b"], "Layers": []}]).encode())
+        self.check_refused(path, b"its name says")
+
     def test_a_disk_stays_as_it_was_unless_it_is_written_to(self):
         """Of two partitions, the second being the system; raw, and as qcow2 where qemu-img is."""
         def file_system(name, *folder):

@@ -16,6 +16,7 @@
 #include <fstream>
 #include <map>
 
+#include "exec/byte_source.h"
 #include "exec/cache_folder.h"
 #include "exec/confined.h"
 #include "exec/disk_layout.h"
@@ -512,12 +513,14 @@ TEST_F(Images, ArchivesOfThemAreKnownByTheirFirstName) {
   EXPECT_EQ(content(files(*layout), "which"), "in a tar");
 
   const std::string a(64, 'a'), b(64, 'b');
+  const std::string config = "{" + arm("v7") + R"(, "config": {"Cmd": ["run"]}})";
+  const std::string c = digest_of(bytes_of(config));
   TarFile saved;
   saved.add({.name = a + "/layer.tar", .data = layer("lower")});
   saved.add({.name = b + "/layer.tar", .type = '2', .link = "../" + a + "/layer.tar"});
-  saved.add({.name = a + ".json", .data = "{" + arm("v7") + R"(, "config": {"Cmd": ["run"]}})"});
+  saved.add({.name = c + ".json", .data = config});
   saved.add({.name = "manifest.json",
-             .data = R"([{"Config": ")" + a + R"(.json", "RepoTags": ["docker.io/library/x:1"], "Layers": [")" + a +
+             .data = R"([{"Config": ")" + c + R"(.json", "RepoTags": ["docker.io/library/x:1"], "Layers": [")" + a +
                      R"(/layer.tar", ")" + b + R"(/layer.tar"]}])"});
   const auto docker = open("docker-archive:" + write("saved.tar", saved.bytes()) + ":x:1");
   ASSERT_TRUE(docker) << docker.error().message;
