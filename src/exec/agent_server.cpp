@@ -91,7 +91,7 @@ Status AgentServer::start(const std::string& name) {
     return host_error("agent socket " + path + ": expected to listen on it", errno, "check the directory");
   path_ = path;
   socket_ = std::move(socket);
-  AV_TRY_ASSIGN(thread_, start_quiet_thread("agent", [this] { run(); }));
+  AV_TRY_ASSIGN(thread_, start_quiet_thread(ThreadKind::Session, "agent", [this] { run(); }));
   return {};
 }
 

@@ -104,7 +104,7 @@ class Watch {
     if (!signals) return host_error("signals: expected a signalfd", errno, "end other programs");
     std::unique_ptr<Watch> watch(new Watch(session, done, std::move(stop), std::move(signals)));
     if (timeout_ms) watch->until_ = watch->began_ + std::chrono::milliseconds(timeout_ms);
-    AV_TRY_ASSIGN(watch->thread_, start_thread("signals", [w = watch.get()] { w->run(); }));
+    AV_TRY_ASSIGN(watch->thread_, start_thread(ThreadKind::Session, "signals", [w = watch.get()] { w->run(); }));
     return watch;
   }
   ~Watch() {

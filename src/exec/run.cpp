@@ -202,8 +202,8 @@ Result<Outcome> run_prepared(const Request& request, Preparation& prepared, Pati
   AV_TRY_ASSIGN(CommandRequest command, complete_command(request, prepared.system));
   if (!prepared.fetched_from.empty() && request.show_console)
     say("kernel: that of " + prepared.fetched_from + ", which was fetched");
+  AV_TRY_ASSIGN(const auto agent, AgentServer::create(command_defaults(request, prepared.system)));
   std::unique_ptr<ConsoleLog> console;
-  std::unique_ptr<AgentServer> agent;
   std::unique_ptr<Session> session;
   vmm::VmConfig config;
   config.boot.initrd_bytes = std::move(prepared.initramfs);
@@ -237,7 +237,6 @@ Result<Outcome> run_prepared(const Request& request, Preparation& prepared, Pati
   };
   AV_TRY(vmm::begin_sandbox(config));
   AV_TRY_ASSIGN(console, ConsoleLog::create(request.show_console ? STDERR_FILENO : -1));
-  AV_TRY_ASSIGN(agent, AgentServer::create(command_defaults(request, prepared.system)));
   AV_TRY_ASSIGN(session, Session::create(std::move(command), {}));
   vmm::Vm* machine = nullptr;
   config.on_start = [&]() -> Status {

@@ -53,7 +53,7 @@ Result<std::unique_ptr<VhostUser>> VhostUser::create(std::shared_ptr<Backend> ba
   AV_TRY_ASSIGN(Rings rings, Rings::create(disk ? k_disk_rings : k_file_system_rings));
   AV_TRY_ASSIGN(WakeEvent event, WakeEvent::create("vhost-user"));
   std::unique_ptr<VhostUser> device(new VhostUser(std::move(backend), std::move(rings), std::move(event)));
-  AV_TRY_ASSIGN(device->thread_, start_quiet_thread("vhost-user", [d = device.get()] { d->run(); }));
+  AV_TRY_ASSIGN(device->thread_, start_quiet_thread(ThreadKind::Disk, "vhost-user", [d = device.get()] { d->run(); }));
   return device;
 }
 
