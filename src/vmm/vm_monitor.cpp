@@ -179,8 +179,8 @@ Status Vm::go(std::span<const debugger::Go> cpus, bool interrupts) {
   if (state_ == RunState::Shutdown) return Error{ErrorKind::BadArguments, "Resetting the Virtual Machine is required"};
   state_ = RunState::Running;
   time_->go_on();
+  tell("RESUME");  // before what the guest does then
   let_go(cpus, interrupts);
-  tell("RESUME");
   return {};
 }
 

@@ -50,7 +50,7 @@ QueueWorker::Work logging(Log& log) {
 TEST(QueueWorker, ServesAllQueuesOnceActiveAndThenThoseThatItIsToldOf) {
   Log log;
   QueueWorker worker(3, logging(log));
-  ASSERT_TRUE(worker.start("test"));
+  ASSERT_TRUE(worker.start(ThreadKind::Disk, "test"));
   worker.notify(1);
   EXPECT_FALSE(worker.active());
   EXPECT_EQ(log.all(), Entries());
@@ -75,7 +75,7 @@ TEST(QueueWorker, AtItsEndWhatItWasToldOfIsServedFirst) {
   };
   {
     QueueWorker worker(1, std::move(work));
-    ASSERT_TRUE(worker.start("test"));
+    ASSERT_TRUE(worker.start(ThreadKind::Disk, "test"));
     worker.activate();
     begun.wait();
     told = true;
@@ -91,7 +91,7 @@ TEST(QueueWorker, OneThatWasNotStartedOrNeverActiveServesNothing) {
   EXPECT_EQ(log.all(), Entries());
   {
     QueueWorker worker(1, logging(log));
-    ASSERT_TRUE(worker.start("test"));
+    ASSERT_TRUE(worker.start(ThreadKind::Disk, "test"));
     worker.notify(0);
   }
   EXPECT_EQ(log.all(), Entries{"ended"});
@@ -107,7 +107,7 @@ TEST(QueueWorker, AResetDoesNotWaitForWhatIsForgottenBeforeMoreIsServed) {
     log.add("forgotten");
   };
   QueueWorker worker(1, std::move(work));
-  ASSERT_TRUE(worker.start("test"));
+  ASSERT_TRUE(worker.start(ThreadKind::Disk, "test"));
   worker.activate();
   log.wait_for(1);
   worker.reset();
@@ -130,7 +130,7 @@ TEST(QueueWorker, WhatCannotBeDoneInPlaceIsTheThreads) {
     return possible;
   };
   QueueWorker worker(1, std::move(work));
-  ASSERT_TRUE(worker.start("test"));
+  ASSERT_TRUE(worker.start(ThreadKind::Disk, "test"));
   worker.notify(0);
   EXPECT_EQ(log.all(), Entries()) << "before it is active";
   worker.activate();
@@ -161,7 +161,7 @@ struct Held {
 
 TEST(QueueWorker, AResetWaitsForWhoServes) {
   Held held;
-  ASSERT_TRUE(held.worker.start("test"));
+  ASSERT_TRUE(held.worker.start(ThreadKind::Disk, "test"));
   held.worker.activate();
   held.begun.wait();
   std::atomic<bool> returned{false};
@@ -190,7 +190,7 @@ TEST(QueueWorker, NobodyServesWhileAnotherDoes) {
   };
   {
     QueueWorker worker(2, {.serve = serve, .serve_in_place = serve});
-    ASSERT_TRUE(worker.start("test"));
+    ASSERT_TRUE(worker.start(ThreadKind::Disk, "test"));
     worker.activate();
     for (int k = 0; times < 500; ++k) {
       worker.notify(static_cast<u16>(k % 2));
@@ -208,7 +208,7 @@ class Reverse final : public Device {
  public:
   static Result<std::unique_ptr<Reverse>> create() {
     auto device = std::make_unique<Reverse>();
-    AV_TRY(device->worker_.start("reverse"));
+    AV_TRY(device->worker_.start(ThreadKind::Disk, "reverse"));
     return device;
   }
 
