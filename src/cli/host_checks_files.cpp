@@ -55,6 +55,7 @@ namespace probes {
 Finding program_qemu_nbd() { return program("qemu-nbd"); }
 Finding program_nbdkit() { return program("nbdkit"); }
 Finding program_passt() { return program("passt"); }
+Finding program_virtiofsd() { return program("virtiofsd", {"/usr/libexec", "/usr/lib", "/usr/lib/qemu"}); }
 Finding program_bridge_helper() {
   const std::string file = find_program("qemu-bridge-helper", {"/usr/lib/qemu"});
   if (file.empty()) return {false, "not found in PATH or /usr/lib/qemu"};

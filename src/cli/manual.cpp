@@ -16,6 +16,7 @@ struct NamedRow {
 constexpr NamedRow k_variables[] = {
     {"ARMVISOR_HIDE", "features of the host, as 'armvisor version' names them, that are not made use of"},
     {"ARMVISOR_QEMU_FALLBACK", "program that runs command lines of qemu-system-arm that 'armvisor qemu' refuses"},
+    {"ARMVISOR_VIRTIOFSD", "the program virtiofsd, for shares with fs=virtiofs; default: that of Debian's packages"},
     {"XDG_CACHE_HOME", "where the folder armvisor is that holds what can be made again; default: ~/.cache"},
     {"XDG_RUNTIME_DIR", "where the folder armvisor is that holds sockets of machines; default: /tmp/armvisor-UID"},
     {"TMPDIR", "where temporary files are; default: /var/tmp"},

@@ -107,10 +107,13 @@ Result<machine::DeviceSpec> parse_share(const std::string& given) {
   std::string text = given;
   std::string kind = "9p";
   std::optional<devices::vhost_user::Sandbox> sandbox;
+  bool read_only = false;
   for (std::size_t comma; (comma = text.rfind(',')) != std::string::npos; text.erase(comma)) {
     const std::string word = text.substr(comma + 1);
     if (word.starts_with("fs="))
       kind = word.substr(3);
+    else if (word == "ro")
+      read_only = true;
     else if (!word.starts_with("sandbox="))
       break;
     else if (!(sandbox = devices::vhost_user::find_sandbox(word.substr(8))))
@@ -119,7 +122,7 @@ Result<machine::DeviceSpec> parse_share(const std::string& given) {
   if (kind != "9p" && kind != "virtiofs")
     return bad(fmt::format("--share: expected fs=9p or fs=virtiofs, found '{}'; change it", kind));
   if (kind == "9p" && sandbox) return bad("--share: expected sandbox= with fs=virtiofs only; leave it out");
-  auto share = devices::ninep::parse_share_option(text);
+  auto share = devices::ninep::parse_share_option(read_only ? text + ",ro" : text);
   if (!share) return bad("--share: " + share.error().message);
   if (kind == "9p") return machine::DeviceSpec(machine::ShareSpec{*std::move(share)});
   machine::VhostUserSpec spec;

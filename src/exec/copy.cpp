@@ -169,7 +169,8 @@ Result<Outcome> copy_in(const CopyRequest& r) {
   std::string source = r.source.path;
   while (source.size() > 1 && source.ends_with('/')) source.pop_back();
   Status written;
-  AV_TRY_ASSIGN(std::thread writer, start_quiet_thread(ThreadKind::Session, "cp", [&written, &source, &to, &r, fd = std::move(pipe.write)] {
+  AV_TRY_ASSIGN(std::thread writer,
+                start_quiet_thread(ThreadKind::Session, "cp", [&written, &source, &to, &r, fd = std::move(pipe.write)] {
                   written = write_tar(source, to.name, r.follow, fd.get());
                 }));
   Result<Outcome> o = guest.run(unpack_in(to.folder), {pipe.read.get(), STDOUT_FILENO, STDERR_FILENO});

@@ -120,6 +120,8 @@ class Tree {
                                        "i6300esb",           "edu",
                                        "ivshmem-plain",      "virtio-gpu-device",
                                        "vhost-vsock-device", "vhost-user-fs-device"};
+    const auto* const program = std::get_if<machine::VhostUserSpec>(&spec);
+    if (program && program->kind == devices::vhost_user::Kind::Disk) return "vhost-user-blk-device";
     static_assert(std::size(k_types) == std::variant_size_v<machine::DeviceSpec>);
     return k_types[spec.index()];
   }

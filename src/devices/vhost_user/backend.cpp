@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -32,7 +33,7 @@ constexpr u64 k_disk_features =
 
 u64 known_features(Kind kind) { return kind == Kind::Disk ? k_disk_features : 0; }
 
-/// Never waits, also when the program has changed what the descriptor does: it is asked first.
+/// Asked before the descriptor is used, since the program can change that it does not block.
 bool ready(int fd, short events) {
   pollfd p = {fd, events, 0};
   return ::poll(&p, 1, 0) == 1 && (p.revents & events);
@@ -87,8 +88,8 @@ void Rings::kick(u32 ring) const {
 
 void Rings::take_call() const {
   u64 count = 0;
-  if (ready(call_.get(), POLLIN)) [[maybe_unused]]
-    const ssize_t n = ::read(call_.get(), &count, sizeof count);
+  const iovec all = {&count, sizeof count};
+  [[maybe_unused]] const ssize_t n = ::preadv2(call_.get(), &all, 1, -1, RWF_NOWAIT);
 }
 
 // --- connecting

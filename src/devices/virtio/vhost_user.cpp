@@ -91,8 +91,9 @@ void VhostUser::reset() {
 // --- the thread
 
 void VhostUser::wait() const {
-  std::array<pollfd, 3> fds = {
-      {{event_.fd(), POLLIN, 0}, {rings_.call_fd(), POLLIN, 0}, {backend_->fd(), POLLIN | POLLRDHUP, 0}}};
+  std::array<pollfd, 3> fds = {{{event_.fd(), POLLIN, 0},
+                                {backend_->broken() ? -1 : rings_.call_fd(), POLLIN, 0},
+                                {backend_->fd(), POLLIN | POLLRDHUP, 0}}};
   ::poll(fds.data(), fds.size(), -1);
   event_.take();
   rings_.take_call();
