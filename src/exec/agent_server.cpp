@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -90,6 +91,8 @@ Status AgentServer::start(const std::string& name) {
       ::listen(socket.get(), static_cast<int>(k_most_waiting)) != 0)
     return host_error("agent socket " + path + ": expected to listen on it", errno, "check the directory");
   path_ = path;
+  struct stat made {};
+  if (::lstat(path.c_str(), &made) == 0) inode_ = made.st_ino;
   socket_ = std::move(socket);
   AV_TRY_ASSIGN(thread_, start_quiet_thread(ThreadKind::Session, "agent", [this] { run(); }));
   return {};
@@ -99,7 +102,9 @@ void AgentServer::stop() {
   stopping_ = true;
   wake_.wake();
   if (thread_.joinable()) thread_.join();
-  if (socket_) ::unlink(path_.c_str());
+  // Another machine may have the name by now.
+  struct stat there {};
+  if (socket_ && ::lstat(path_.c_str(), &there) == 0 && there.st_ino == inode_) ::unlink(path_.c_str());
   socket_.reset();
   const std::lock_guard lock(mutex_);
   for (Slot& slot : slots_) {

@@ -89,6 +89,7 @@ class AgentServer {
   const WakeEvent wake_;
   const std::vector<u8> greeting_;  ///< a frame that says the defaults
   std::string path_;
+  u64 inode_ = 0;  ///< of the socket at path_
   Fd socket_;
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;  // guards what follows

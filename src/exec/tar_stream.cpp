@@ -2,6 +2,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,10 +15,13 @@
 #include <optional>
 #include <string_view>
 
+#include "base/fd.h"
+
 namespace armvisor::exec {
 namespace {
 
 constexpr std::size_t k_block = std::size_t{1} << 16;
+constexpr u64 k_most_behind = 1 << 20;  ///< bytes that follow the end of an archive
 constexpr std::size_t k_longest_path = 4096;
 
 using Reader = std::unique_ptr<archive, decltype(&archive_read_free)>;
@@ -36,6 +40,18 @@ Error no_memory() { return {ErrorKind::HostResource, "cp: expected memory, found
 
 // --- to the guest
 
+/// Files of /proc and /sys say that they are empty.
+bool has_bytes(const std::string& path) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  u8 byte = 0;
+  return file && ::read(file.get(), &byte, 1) == 1;
+}
+
+u64 size_now(const std::string& path) {
+  struct stat now {};
+  return ::lstat(path.c_str(), &now) == 0 ? static_cast<u64>(now.st_size) : 0;
+}
+
 /// The file's bytes, zeros where it has none; as many as its size said.
 Status write_data(archive* from, archive* to, const std::string& path, u64 size) {
   static const std::array<u8, k_block> zeros{};
@@ -49,6 +65,8 @@ Status write_data(archive* from, archive* to, const std::string& path, u64 size)
     std::size_t n = 0;
     la_int64_t offset = 0;
     const int result = archive_read_data_block(from, &bytes, &n, &offset);
+    if (result == ARCHIVE_EOF && at < size && size_now(path) < size)
+      return bad("cp: expected " + path + " to stay as it is, it shrank; try again");
     const u64 until = result == ARCHIVE_EOF ? size : static_cast<u64>(offset);
     if (result != ARCHIVE_EOF && result != ARCHIVE_OK)
       return bad("cp: expected to read " + path + ", the host says: " + why(from) + "; check it");
@@ -64,8 +82,11 @@ Status write_entry(archive* from, archive* to, archive_entry* entry, const std::
   const int written = archive_write_header(to, entry);
   if (written != ARCHIVE_OK)
     return bad("cp: expected a file that an archive can have, found " + path + ": " + why(to) + "; leave it out");
-  return archive_entry_size(entry) > 0 ? write_data(from, to, path, static_cast<u64>(archive_entry_size(entry)))
-                                       : Status();
+  const auto size = static_cast<u64>(std::max<la_int64_t>(archive_entry_size(entry), 0));
+  if (size > 0) return write_data(from, to, path, size);
+  if (archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry) && has_bytes(path))
+    return bad("cp: expected " + path + " to have the size that it says, found that it has bytes but says 0; use cat");
+  return {};
 }
 
 Status write_entries(archive* from, archive* to, archive_entry_linkresolver* links, const std::string& path,
@@ -135,6 +156,11 @@ std::optional<std::string> renamed(const char* path, const std::string& from, co
   return to + std::string(rest);
 }
 
+bool is_folder(const std::string& path) {
+  struct stat st {};
+  return ::lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 class Unpacker {
  public:
   Unpacker(archive* from, archive* to, const std::string& first, const std::string& name, const TarBounds& bounds)
@@ -183,6 +209,7 @@ class Unpacker {
     const auto size = static_cast<u64>(std::max<la_int64_t>(archive_entry_size(entry), 0));
     if (size > bounds_.bytes - bytes_) return too_much();
     bytes_ += size;
+    if (archive_entry_filetype(entry) == AE_IFDIR && is_folder(*path)) return {};  // it stays as it is
     if (archive_write_header(to_, entry) != ARCHIVE_OK) return failed(*path);
     if (size > 0) AV_TRY(take_data(*path, size));
     return archive_write_finish_entry(to_) == ARCHIVE_OK ? Status() : Status(failed(*path));
@@ -208,11 +235,14 @@ class Unpacker {
   u64 bytes_ = 0, names_ = 0;
 };
 
-/// Behind an archive there may be more, which its writer is not to be kept waiting for.
-void read_rest(int fd) {
+/// Behind an archive there may be more, which its writer is not to be kept waiting for: a block is filled up.
+Status read_rest(int fd) {
   std::array<u8, k_block> bytes;
-  while (::read(fd, bytes.data(), bytes.size()) > 0) {
-  }
+  u64 left = k_most_behind;
+  for (ssize_t n; (n = ::read(fd, bytes.data(), bytes.size())) > 0; left -= static_cast<u64>(n))
+    if (static_cast<u64>(n) > left)
+      return bad("cp: expected the end of the guest's archive, found ever more; try again");
+  return {};
 }
 
 }  // namespace
@@ -225,14 +255,13 @@ Status read_tar(int fd, const std::string& folder, const std::string& from, cons
   const Writer out(archive_write_disk_new(), archive_write_free);
   if (!in || !out) return no_memory();
   archive_read_support_format_tar(in.get());
-  archive_write_disk_set_options(out.get(), ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME |
+  archive_write_disk_set_options(out.get(), ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_NO_AUTODIR | ARCHIVE_EXTRACT_TIME |
                                                 ARCHIVE_EXTRACT_SECURE_SYMLINKS | ARCHIVE_EXTRACT_SECURE_NODOTDOT |
                                                 ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS);
   if (archive_read_open_fd(in.get(), fd, k_block) != ARCHIVE_OK)
     return bad("cp: expected an archive from the guest, found none: " + why(in.get()));
   AV_TRY(Unpacker(in.get(), out.get(), from, to, bounds).run());
-  read_rest(fd);
-  return {};
+  return read_rest(fd);
 }
 
 }  // namespace armvisor::exec

@@ -55,6 +55,7 @@ def write_evil(path, outside):
         "device": [entry("f", tarfile.DIRTYPE), entry("f/null", tarfile.CHRTYPE)],
         "large": [entry("f", bytes_=b"x" * 3000000)],
         "many": [entry("f", tarfile.DIRTYPE)] + [entry(f"f/{n}", bytes_=b"") for n in range(1000)],
+        "deep": [entry("f/" + "a/" * 1000 + "a")],
         "nothing": [],
     }
     path.mkdir()
@@ -129,6 +130,10 @@ class Copy(system.Case):
         # Once more over what is there.
         self.assertEqual(cp(f"{NAME}:/to/tree/.", self.here / "back").returncode, 0)
         self.assert_same(tree, self.here / "back")
+        # A folder that is there stays as it is.
+        (self.here / "own").mkdir(0o700)
+        self.assertEqual(cp(f"{NAME}:/to/tree/.", self.here / "own").returncode, 0)
+        self.assertEqual(stat.S_IMODE((self.here / "own").stat().st_mode), 0o700)
 
     def test_names_are_as_docker_has_them(self):
         (self.here / "one").write_text("1")
@@ -174,6 +179,7 @@ class Copy(system.Case):
     def test_what_cannot_be_read_or_written_is_no_success(self):
         tree = self.make_tree()
         self.assertEqual(cp(tree, f"{NAME}:/proc").returncode, 1)
+        self.assertEqual(cp("/proc/cpuinfo", f"{NAME}:/to").returncode, 1, "it says that it has no bytes, and has some")
         guest("echo x > /to/x")
         result = cp(f"{NAME}:/to/x", "/proc/x")
         self.assertEqual(result.returncode, 1, result.stderr)
@@ -199,6 +205,7 @@ class Copy(system.Case):
                 self.assertEqual((self.outside / "secret").stat().st_nlink, 1, name)
                 self.assertEqual(os.listdir(folder), ["to"], name)
                 self.assertLessEqual(set(os.listdir(to)), {"f"}, name)
+                self.assertLess(len(list(to.rglob("*"))), 1000 if name == "many" else 10, name)
 
     def test_links_that_are_there_already_are_not_followed(self):
         guest("mkdir -p /to/d/l; echo x > /to/d/l/made; chmod 4755 /to/d/l/made")

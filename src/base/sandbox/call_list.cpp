@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -148,6 +149,9 @@ Result<std::vector<sock_filter>> export_list(const Context& context) {
   if (!file) return failed(errno);
   if (const int error = ::seccomp_export_bpf(context.get(), file.get())) return failed(-error);
   const off_t size = ::lseek(file.get(), 0, SEEK_END);
+  // A limit cuts it short, and libseccomp does not look.
+  rlimit most{};
+  if (::getrlimit(RLIMIT_FSIZE, &most) == 0 && static_cast<rlim_t>(size) >= most.rlim_cur) return failed(EFBIG);
   std::vector<sock_filter> program(static_cast<std::size_t>(size) / sizeof(sock_filter));
   if (::pread(file.get(), program.data(), static_cast<std::size_t>(size), 0) != size) return failed(EIO);
   return program;
