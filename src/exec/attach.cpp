@@ -32,7 +32,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr timeval k_greeting_patience{10, 0};
 constexpr std::size_t k_most_greeting = std::size_t{8} << 20;
-constexpr std::chrono::seconds k_agent_patience{60};
 
 Error no_agent(const std::string& name, const std::string& found) {
   return {ErrorKind::BadArguments, "machine '" + name + "': expected one with an agent, " + found +
@@ -97,13 +96,14 @@ enum class Left : u8 { No, Interrupted, TimedOut, NotUp };
 /// Signals and times, on a thread of its own for as long as it lives.
 class Watch {
  public:
-  static Result<std::unique_ptr<Watch>> create(Session& session, const WakeEvent& done, u64 timeout_ms) {
+  static Result<std::unique_ptr<Watch>> create(Session& session, const WakeEvent& done, const AttachRequest& request) {
     AV_TRY_ASSIGN(WakeEvent stop, WakeEvent::create("exec"));
     const sigset_t set = vmm::watched_signals(k_passed_signals);
     Fd signals(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals) return host_error("signals: expected a signalfd", errno, "end other programs");
     std::unique_ptr<Watch> watch(new Watch(session, done, std::move(stop), std::move(signals)));
-    if (timeout_ms) watch->until_ = watch->began_ + std::chrono::milliseconds(timeout_ms);
+    watch->patience_ = std::chrono::milliseconds(request.agent_patience_ms);
+    if (request.timeout_ms) watch->until_ = watch->began_ + std::chrono::milliseconds(request.timeout_ms);
     AV_TRY_ASSIGN(watch->thread_, start_thread(ThreadKind::Session, "signals", [w = watch.get()] { w->run(); }));
     return watch;
   }
@@ -127,17 +127,18 @@ class Watch {
         signalled(static_cast<int>(info.ssi_signo));
       const auto now = Clock::now();
       if (until_ && now >= *until_) leave(Left::TimedOut);
-      if (!up() && now >= began_ + k_agent_patience) leave(Left::NotUp);
+      if (!decided() && now >= began_ + patience_) leave(Left::NotUp);
     }
   }
 
-  bool up() { return up_ || (up_ = session_.is_up()); }
+  /// That the agent is there is not enough: AV_HELLO may have been said long ago, by a guest that stands still now.
+  bool decided() { return decided_ || (decided_ = session_.is_decided()); }
 
   /// Until something has to be looked at, whatever comes.
   int milliseconds_left() {
     if (left_ != Left::No) return -1;
     std::optional<Clock::time_point> next = until_;
-    if (!up()) next = std::min(next.value_or(Clock::time_point::max()), began_ + k_agent_patience);
+    if (!decided()) next = std::min(next.value_or(Clock::time_point::max()), began_ + patience_);
     if (!next) return -1;
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(*next - Clock::now()).count() + 1;
     return static_cast<int>(std::clamp<long>(ms, 0, 1'000'000));
@@ -165,8 +166,9 @@ class Watch {
   const WakeEvent stop_;
   const Fd signals_;
   const Clock::time_point began_ = Clock::now();
+  std::chrono::milliseconds patience_{};
   std::optional<Clock::time_point> until_;
-  bool up_ = false;
+  bool decided_ = false;
   std::atomic<Left> left_{Left::No};
   std::atomic<bool> stopping_{false};
   std::thread thread_;
@@ -182,8 +184,9 @@ Outcome unfinished(const Session& session, Left why, const std::string& machine)
     case Left::NotUp:
       return {.ending = Ending::NotUp,
               .message = "machine '" + machine +
-                         "': expected its agent to be there within 60 s, found no answer; it still starts, all that "
-                         "it serves at a time are in use, or its system has none (docs/exec.md)"};
+                         "': expected its agent to start the command within 60 s, found no answer; it still starts "
+                         "or is paused, all that it serves at a time are in use, or its system has no agent "
+                         "(docs/exec.md)"};
     case Left::No: break;
   }
   const bool was_up = session.started().has_value();
@@ -220,7 +223,7 @@ Result<Outcome> attach(AttachRequest request) {
   complete(request.command, defaults);
   AV_TRY_ASSIGN(const WakeEvent done, WakeEvent::create("exec"));
   AV_TRY_ASSIGN(const auto session, Session::connect(std::move(request.command), request.streams, std::move(agent)));
-  AV_TRY_ASSIGN(const auto watch, Watch::create(*session, done, request.timeout_ms));
+  AV_TRY_ASSIGN(const auto watch, Watch::create(*session, done, request));
   AV_TRY(session->start([&done] { done.wake(); }));
   pollfd fd{done.fd(), POLLIN, 0};
   while (poll(&fd, 1, -1) < 1) {

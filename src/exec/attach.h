@@ -14,8 +14,9 @@ namespace armvisor::exec {
 struct AttachRequest {
   std::string machine;  ///< its name
   CommandRequest command;
-  u64 timeout_ms = 0;          ///< for all of it; 0: none
-  Session::Streams streams{};  ///< of the command
+  u64 timeout_ms = 0;              ///< for all of it; 0: none
+  Session::Streams streams{};      ///< of the command
+  u64 agent_patience_ms = 60'000;  ///< until the guest has started it, or said that it cannot
 };
 
 /// The name of the machine that `system` means: what is behind "machine:", or itself if there is a socket of such a

@@ -283,9 +283,9 @@ bool Session::signalled(int signal) {
   return true;
 }
 
-bool Session::is_up() {
+bool Session::is_decided() {
   const std::lock_guard lock(mutex_);
-  return channel_.state() != Channel::State::Booting;
+  return channel_.state() != Channel::State::Booting && channel_.state() != Channel::State::Ready;
 }
 
 void Session::give_up() {

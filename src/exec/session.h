@@ -51,7 +51,7 @@ class Session final : private ChannelUser {
   /// Waits until all output is written, or given up; false: some of it was not.
   bool deliver();
 
-  bool is_up();  ///< (any thread) the agent has said something
+  bool is_decided();  ///< (any thread) the command was started, or it is known that it will not be
 
   /// Of the channel, when the machine has ended.
   Channel::State state() const { return channel_.state(); }

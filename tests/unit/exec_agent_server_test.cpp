@@ -1,4 +1,5 @@
 // The machine's process between programs and the agent's ports: what a guest and a program that is gone can leave.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 #include "exec/agent_path.h"
 #include "exec/agent_server.h"
+#include "exec/attach.h"
 
 namespace armvisor::exec {
 namespace {
@@ -169,6 +171,19 @@ TEST_F(AgentServerTest, AFrameThatIsTooLongEndsItsProgramOnly) {
   EXPECT_EQ(::send(program.get(), &head, sizeof head, 0), static_cast<ssize_t>(sizeof head));
   EXPECT_EQ(next(program), 0);
   wait_until([&] { return input_ == frame(AV_HANGUP, {}); });
+}
+
+TEST_F(AgentServerTest, AnAgentThatOnlySaidHelloIsNotWaitedForWithoutEnd) {
+  line_->user_opened(true);
+  EXPECT_TRUE(line_->offer(hello()));
+  const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  const auto outcome = attach({.machine = "m",
+                               .command = {.command = {"true"}},
+                               .timeout_ms = k_patience_ms,
+                               .streams = {null.get(), null.get(), null.get()},
+                               .agent_patience_ms = 50});
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(outcome->ending, Ending::NotUp) << outcome->message;
 }
 
 }  // namespace
