@@ -50,7 +50,7 @@ class AgentServer::Line final : public devices::Chardev {
   void room() override { server_.wake_.wake(); }
   bool user_opened(bool open) override {
     server_.guest_opened(slot_, open);
-    return !open;
+    return true;  // input is for the process of the guest that had the port when it was sent
   }
   void send(std::vector<u8>& waiting) { hand_over(waiting); }
   void has_room() { tell_writable(); }

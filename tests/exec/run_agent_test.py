@@ -3,7 +3,9 @@ import os
 import subprocess
 import unittest
 
+from session_test import Running
 from support import ARMVISOR, Session, linux_arguments, run
+from system import STATUS
 
 NAME = f"agent-{os.getpid()}"
 SWITCH = """mkdir /r
@@ -44,6 +46,23 @@ class RunAgent(unittest.TestCase):
 
     def test_beside_another_console_on_pci(self):
         self.check("--virtio", "pci", "--virtio-console", "none")
+
+    def test_a_reset_ends_commands_and_the_next_boot_serves_others(self):
+        # At once: the kernel resets none of its devices.
+        commands = "touch /old; echo READY; read line; echo b > /proc/sysrq-trigger"
+        with Session(*linux_arguments(commands), "--name", NAME, "--agent") as machine:
+            machine.expect("READY")
+            self.assertEqual(execute("rm", "/old").returncode, 0)
+            with Running([ARMVISOR, "exec", NAME, "--", "sh", "-c", "echo runs; exec cat"]) as r:
+                r.expect(b"runs\n")
+                machine.send("\n")
+                self.assertEqual(r.process.wait(600), STATUS["AgentLost"])
+            # The first of them comes while it boots.
+            for n in range(3):
+                result = execute("echo", str(n))
+                self.assertEqual((result.returncode, result.stdout), (0, b"%d\n" % n), result.stderr)
+            machine.expect("READY")
+            self.assertEqual(execute("ls", "/old").stdout, b"/old\n")
 
     def test_a_machine_without_one_says_so(self):
         with Session(*linux_arguments("echo READY; read line"), "--name", NAME) as machine:

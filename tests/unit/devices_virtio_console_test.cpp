@@ -339,6 +339,35 @@ TEST(VirtioPorts, AResetForgetsWhatWasHeldBack) {
   EXPECT_EQ(g.told(), "");
 }
 
+TEST(VirtioPorts, AtAResetOrItsEndTheLineIsToldOnceThatTheGuestHasClosedThePort) {
+  PortsGuest g;
+  ASSERT_TRUE(g.start());
+  g.tell(1, PortOpen, 1);
+  g.d.write(Driver::Status, 0);
+  EXPECT_EQ(g.port.user_opens, (std::vector<bool>{true, false}));
+  ASSERT_TRUE(g.start());
+  g.tell(1, PortOpen, 1);
+  g.d.registers.reset();
+  EXPECT_EQ(g.port.user_opens, (std::vector<bool>{true, false, true, false}));
+  EXPECT_EQ(g.port.type("a"), 0u) << "nobody is attached";
+}
+
+TEST(VirtioPorts, InputOfBeforeAnOpeningIsForNobodyIfTheLineSaysSo) {
+  PortsGuest g;
+  g.port.forgets = true;
+  ASSERT_TRUE(g.start());
+  const GuestPa a = g.d.allocate(64);
+  g.d.add(4, {{a, 64, true}});
+  g.d.kick(4);
+  EXPECT_EQ(g.port.type("old"), 3u);
+  g.tell(1, PortOpen, 1);
+  EXPECT_FALSE(g.d.poll_used(4));
+  EXPECT_EQ(g.port.type("new"), 3u);
+  const auto used = g.d.poll_used(4);
+  ASSERT_TRUE(used);
+  EXPECT_EQ(g.d.view(a, used->length), "new");
+}
+
 TEST(VirtioPorts, ADriverThatGivesNoBuffersIsToldLess) {
   PortsGuest g;
   ASSERT_TRUE(g.d.bring_up(k_rings | k_has_ports, 6));

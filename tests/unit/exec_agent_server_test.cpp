@@ -12,9 +12,11 @@
 #include <filesystem>
 #include <mutex>
 
+#include "devices/virtio/console.h"
 #include "exec/agent_path.h"
 #include "exec/agent_server.h"
 #include "exec/attach.h"
+#include "virtio_driver.h"
 
 namespace armvisor::exec {
 namespace {
@@ -184,6 +186,81 @@ TEST_F(AgentServerTest, AnAgentThatOnlySaidHelloIsNotWaitedForWithoutEnd) {
                                .agent_patience_ms = 50});
   ASSERT_TRUE(outcome) << outcome.error().message;
   EXPECT_EQ(outcome->ending, Ending::NotUp) << outcome->message;
+}
+
+/// A machine's console whose ports 1 and 2 are the agent's second and third.
+class AgentPorts {
+ public:
+  AgentPorts(devices::Chardev* first, devices::Chardev* second)
+      : driver(std::make_unique<devices::virtio::Console>(
+            std::vector<devices::virtio::ConsolePort>{{.line = first, .console = false, .name = "a", .number = 1},
+                                                      {.line = second, .console = false, .name = "b", .number = 2}})) {}
+  bool start() {
+    return driver.bring_up(devices::virtio::k_feature_version_1 | k_has_ports, receive_queue(k_ports + 1));
+  }
+  /// A session's process of the guest's agent opens its port.
+  void greet(u32 port) {
+    std::string opens(8, 0);
+    opens[0] = static_cast<char>(port);
+    opens[4] = 6;  // PORT_OPEN
+    opens[6] = 1;
+    send(3, opens);
+    const std::vector<u8> said = hello();
+    send(receive_queue(port) + 1, {reinterpret_cast<const char*>(said.data()), said.size()});
+  }
+  static constexpr u32 receive_queue(u32 port) { return 2 + 2 * port; }
+
+  devices::virtio::testing::Driver driver;
+
+ private:
+  static constexpr u64 k_has_ports = 1u << 1;
+  static constexpr u32 k_ports = 2;
+  void send(u32 queue, std::string_view bytes) {
+    driver.add(queue, {{driver.put(bytes), static_cast<u32>(bytes.size()), false}});
+    driver.kick(queue);
+    EXPECT_TRUE(driver.poll_used(queue));
+  }
+};
+
+TEST_F(AgentServerTest, AResetOfTheMachineEndsWhatRunsAndLeavesNothing) {
+  const auto second = server_->line(2), third = server_->line(3);
+  for (const bool is_new : {true, false}) {
+    auto machine = std::make_unique<AgentPorts>(second.get(), third.get());
+    ASSERT_TRUE(machine->start());
+    machine->greet(1);
+    const Fd runs = connect();
+    EXPECT_EQ(next(runs), AV_GREETING);
+    EXPECT_EQ(next(runs), AV_HELLO);
+    machine->greet(2);
+
+    if (is_new) {
+      machine.reset();
+      machine = std::make_unique<AgentPorts>(second.get(), third.get());
+    } else {
+      machine->driver.write(devices::virtio::testing::Driver::Status, 0);
+    }
+    const Fd waits = connect();
+    EXPECT_EQ(next(waits), AV_GREETING);
+    pollfd ready{waits.get(), POLLIN, 0};
+    ASSERT_EQ(poll(&ready, 1, 50), 0) << "no agent of the new boot is there yet";
+    pollfd ended{runs.get(), POLLIN, 0};
+    ASSERT_EQ(poll(&ended, 1, k_patience_ms), 1);
+    EXPECT_EQ(next(runs), 0);
+
+    ASSERT_TRUE(machine->start());
+    const u32 queue = AgentPorts::receive_queue(2);
+    auto& driver = machine->driver;
+    const GuestPa buffer = driver.allocate(64);
+    driver.add(queue, {{buffer, 64, true}});
+    driver.kick(queue);
+    machine->greet(2);
+    EXPECT_EQ(next(waits), AV_HELLO);
+    const std::vector<u8> said = frame(AV_DATA, std::vector<u8>(10, 1));
+    EXPECT_EQ(::send(waits.get(), said.data(), said.size(), 0), static_cast<ssize_t>(said.size()));
+    const auto used = driver.wait_used(queue);
+    ASSERT_TRUE(used);
+    EXPECT_EQ(driver.view(buffer, used->length), std::string(said.begin(), said.end()));
+  }
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // A character device that a test drives by hand.
 #include <atomic>
 #include <string>
+#include <vector>
 
 #include "devices/chardev/chardev.h"
 
@@ -14,7 +15,9 @@ struct FakeChardev final : Chardev {
   bool terminal = false;
   std::atomic<int> rooms{0};  ///< how often its user had room again
   std::optional<TerminalSize> terminal_size;
-  std::string waited;  ///< of the output, what was written by who would have waited
+  std::vector<bool> user_opens;  ///< what its user told of his end
+  bool forgets = false;          ///< what is typed is for nobody once the user's end was opened or closed
+  std::string waited;            ///< of the output, what was written by who would have waited
 
   using Chardev::tell_break;
   using Chardev::tell_focus;
@@ -30,6 +33,10 @@ struct FakeChardev final : Chardev {
     tell_writable();
   }
 
+  bool user_opened(bool open) override {
+    user_opens.push_back(open);
+    return forgets;
+  }
   void room() override { ++rooms; }
   bool is_terminal() const override { return terminal; }
   std::optional<TerminalSize> size() const override { return terminal_size; }

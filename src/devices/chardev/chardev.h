@@ -63,8 +63,8 @@ class Chardev {
 
   /// Takes all of it or, when there is no room, nothing; never waits. (any thread)
   bool offer(std::span<const u8> bytes);
-  /// A program of the guest has opened the user's end, or closed it. True: input that the user has not passed on is for
-  /// nobody. (any thread)
+  /// A program of the guest has opened the user's end, or closed it, which a reset of the guest does, too. True: input
+  /// that the user has not passed on is for nobody. (any thread)
   virtual bool user_opened(bool open) {
     (void)open;
     return false;

@@ -25,7 +25,9 @@ enum Event : u16 { DeviceReady = 0, DeviceAdd = 1, PortReady = 3, ConsolePortEve
 class Console::Port {
  public:
   Port(Console& console, ConsolePort options) : console_(console), options_(std::move(options)) {}
+  /// A machine that is made anew has other ports: whoever is at the line is to know that this one is closed.
   ~Port() {
+    reset();
     if (options_.line) options_.line->detach();
   }
   void attach();
