@@ -368,6 +368,18 @@ TEST(VirtioPorts, InputOfBeforeAnOpeningIsForNobodyIfTheLineSaysSo) {
   EXPECT_EQ(g.d.view(a, used->length), "new");
 }
 
+TEST(VirtioPorts, WhatWasHeldBackIsOfTheOpeningThatEnds) {
+  PortsGuest g;
+  ASSERT_TRUE(g.start());
+  g.tell(1, PortOpen, 1);
+  g.port.full = g.port.full_until_closed = true;
+  g.d.add(5, {{g.d.put("old"), 3, false}});
+  g.d.kick(5);
+  EXPECT_FALSE(g.d.poll_used(5));
+  g.tell(1, PortOpen, 0);
+  EXPECT_TRUE(g.d.poll_used(5)) << "before the port can be opened again";
+}
+
 TEST(VirtioPorts, ADriverThatGivesNoBuffersIsToldLess) {
   PortsGuest g;
   ASSERT_TRUE(g.d.bring_up(k_rings | k_has_ports, 6));

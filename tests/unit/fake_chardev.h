@@ -15,9 +15,10 @@ struct FakeChardev final : Chardev {
   bool terminal = false;
   std::atomic<int> rooms{0};  ///< how often its user had room again
   std::optional<TerminalSize> terminal_size;
-  std::vector<bool> user_opens;  ///< what its user told of his end
-  bool forgets = false;          ///< what is typed is for nobody once the user's end was opened or closed
-  std::string waited;            ///< of the output, what was written by who would have waited
+  std::vector<bool> user_opens;    ///< what its user told of his end
+  bool forgets = false;            ///< what is typed is for nobody once the user's end was opened or closed
+  bool full_until_closed = false;  ///< takes nothing until the user's end is closed
+  std::string waited;              ///< of the output, what was written by who would have waited
 
   using Chardev::tell_break;
   using Chardev::tell_focus;
@@ -35,6 +36,7 @@ struct FakeChardev final : Chardev {
 
   bool user_opened(bool open) override {
     user_opens.push_back(open);
+    if (!open && full_until_closed) full = false;
     return forgets;
   }
   void room() override { ++rooms; }

@@ -107,6 +107,7 @@ void Console::Port::set_open(bool open) {
     const std::lock_guard lock(mutex_);
     pending_.clear();
   }
+  if (!open) transmit();  // what the line held back is of this opening, not of the next
   receive();
 }
 
