@@ -1,7 +1,6 @@
 // armvisor calibrate: what each kind of event costs on this host, kept for armvisor model.
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "base/log.h"
@@ -24,7 +23,7 @@ struct Request {
 
 Result<Request> parse(const Arguments& arguments) {
   Request o;
-  const auto bind = [&o](CLI::App& app) {
+  const auto bind = [&o](OptionBinder& to) {
 #define OPTION_TABLE "cli/calibrate_options.inc"
 #include "cli/option_bindings.inc"
 #undef OPTION_TABLE

@@ -109,7 +109,8 @@ std::span<const OptionRow> options_of(std::string_view command) {
 }
 
 std::vector<StatusRow> statuses_of(std::string_view command) {
-  if (command == "exec" || command == "shell" || command == "cp") return {std::begin(k_exec_statuses), std::end(k_exec_statuses)};
+  if (command == "exec" || command == "shell" || command == "cp")
+    return {std::begin(k_exec_statuses), std::end(k_exec_statuses)};
   const bool machine = command.empty() || command == "run" || command == "qemu";
   std::vector<StatusRow> rows;
   for (const StatusRow& s : k_statuses)

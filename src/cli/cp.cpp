@@ -1,8 +1,6 @@
 // armvisor cp: files into a running machine and out of it.
 #include <signal.h>
 
-#include <CLI/CLI.hpp>
-
 #include "base/log.h"
 #include "cli/option_parser.h"
 #include "exec/copy.h"
@@ -36,7 +34,7 @@ Result<exec::CopyRequest> copy_request(const CopyArguments& o) {
 
 Result<exec::Outcome> run_arguments(const Arguments& arguments) {
   CopyArguments o;
-  const auto bind = [&o](CLI::App& app) {
+  const auto bind = [&o](OptionBinder& to) {
 #define OPTION_TABLE "cli/cp_options.inc"
 #include "cli/option_bindings.inc"
 #undef OPTION_TABLE

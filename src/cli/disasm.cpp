@@ -1,5 +1,4 @@
 // armvisor disasm: text of instructions given as hexadecimal words or in a file of raw code.
-#include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
@@ -37,7 +36,7 @@ bool parse_hex(std::string_view text, u32& value) {
 
 Result<Options> parse(const Arguments& arguments) {
   Options o;
-  const auto bind = [&o](CLI::App& app) {
+  const auto bind = [&o](OptionBinder& to) {
 #define OPTION_TABLE "cli/disasm_options.inc"
 #include "cli/option_bindings.inc"
 #undef OPTION_TABLE

@@ -1,7 +1,6 @@
 // armvisor doctor: what this host lacks, what that costs, and what to do about it.
 #include <fmt/core.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -62,7 +61,7 @@ ExitStatus examine(bool json) {
 
 Result<ExitStatus> run_arguments(const Arguments& arguments) {
   DoctorOptions o;
-  const auto bind = [&o](CLI::App& app) {
+  const auto bind = [&o](OptionBinder& to) {
 #define OPTION_TABLE "cli/doctor_options.inc"
 #include "cli/option_bindings.inc"
 #undef OPTION_TABLE

@@ -1,7 +1,6 @@
 // armvisor exec: one command in a 32-bit ARM system.
 #include <signal.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -35,7 +34,7 @@ Result<ExecOptions> parse(const Arguments& arguments, Arguments& command) {
   const auto dashes = std::ranges::find(arguments, "--");
   if (dashes != arguments.end()) command.assign(dashes + 1, arguments.end());
   ExecOptions o;
-  const auto bind = [&o](CLI::App& app) {
+  const auto bind = [&o](OptionBinder& to) {
 #define OPTION_TABLE "cli/exec_options.inc"
 #include "cli/option_bindings.inc"
 #undef OPTION_TABLE

@@ -1,5 +1,4 @@
 // armvisor fetch: what systems lack, from Debian's archive.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "cli/option_parser.h"
@@ -16,7 +15,7 @@ struct FetchArguments {
 
 Result<ExitStatus> fetch_what_is_named(const Arguments& arguments) {
   FetchArguments o;
-  const auto bind = [&o](CLI::App& app) {
+  const auto bind = [&o](OptionBinder& to) {
 #define OPTION_TABLE "cli/fetch_options.inc"
 #include "cli/option_bindings.inc"
 #undef OPTION_TABLE

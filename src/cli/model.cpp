@@ -1,5 +1,4 @@
 // armvisor model: predicts the time of what was counted from the costs of this host, and compares.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -31,7 +30,7 @@ struct Row {
 
 Result<Request> parse(const Arguments& arguments) {
   Request o;
-  const auto bind = [&o](CLI::App& app) {
+  const auto bind = [&o](OptionBinder& to) {
 #define OPTION_TABLE "cli/model_options.inc"
 #include "cli/option_bindings.inc"
 #undef OPTION_TABLE

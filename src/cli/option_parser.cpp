@@ -12,12 +12,24 @@ Error bad(std::string message) { return {ErrorKind::BadArguments, std::move(mess
 
 }  // namespace
 
+void OptionBinder::text(const char* names, std::optional<std::string>& to, const char* value) {
+  app_.add_option(names, to)->type_name(value);
+}
+void OptionBinder::list(const char* names, std::vector<std::string>& to, const char* value) {
+  app_.add_option(names, to)->type_name(value)->allow_extra_args(false);
+}
+void OptionBinder::flag(const char* names, bool& to) { app_.add_flag(names, to, ""); }
+void OptionBinder::form(const char* names, std::string& to) { app_.add_flag(names, to, ""); }
+void OptionBinder::word(const char* name, std::string& to) { app_.add_option(name, to)->required(); }
+void OptionBinder::words(const char* name, std::vector<std::string>& to) { app_.add_option(name, to)->required(); }
+
 Status parse_options(std::string_view command, const Arguments& arguments, bool& help,
-                     const std::function<void(CLI::App&)>& bind) {
+                     const std::function<void(OptionBinder&)>& bind) {
   CLI::App app;
   app.set_help_flag();
   app.add_flag("--help,-h", help, "");
-  bind(app);
+  OptionBinder binder(app);
+  bind(binder);
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 takes them
     app.parse(reversed);

@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <set>
 
@@ -289,7 +288,7 @@ Result<RunRequest::StatsOutput> parse_stats(std::string_view text) {
 
 Result<RunOptions> parse_run_options(const Arguments& arguments) {
   RunOptions o;
-  const auto bind = [&o](CLI::App& app) {
+  const auto bind = [&o](OptionBinder& to) {
 #define OPTION_TABLE "cli/options.inc"
 #include "cli/option_bindings.inc"
 #undef OPTION_TABLE

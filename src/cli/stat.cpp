@@ -1,5 +1,4 @@
 // armvisor stat: the counters of a running machine, by its control socket.
-#include <CLI/CLI.hpp>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -19,7 +18,7 @@ struct Request {
 
 Result<Request> parse(const Arguments& arguments) {
   Request o;
-  const auto bind = [&o](CLI::App& app) {
+  const auto bind = [&o](OptionBinder& to) {
 #define OPTION_TABLE "cli/stat_options.inc"
 #include "cli/option_bindings.inc"
 #undef OPTION_TABLE
