@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -186,9 +188,32 @@ TEST_F(SandboxTest, FilesOutsideOfAShareAreOutOfReachByName) {
 TEST_F(SandboxTest, OnlyWhoConnectsHasSocketsAndOnlyOfItsFamily) {
   const auto makes = [](int family) { return [family] { return socket(family, SOCK_STREAM, 0) >= 0 ? 0 : 1; }; };
   EXPECT_EQ(in_thread(ThreadKind::Network | ThreadKind::Internet, makes(AF_INET)).status, 0);
-  EXPECT_EQ(in_thread(ThreadKind::Network | ThreadKind::Internet, makes(AF_UNIX)).status, k_forbidden);
+  // What libraries try beside these fails, and anything else ends the process.
+  EXPECT_EQ(in_thread(ThreadKind::Network | ThreadKind::Internet, makes(AF_UNIX)).status, 1);
+  EXPECT_EQ(in_thread(ThreadKind::Network | ThreadKind::Internet, makes(AF_NETLINK)).status, 1);
+  EXPECT_EQ(in_thread(ThreadKind::Network | ThreadKind::Internet, makes(AF_PACKET)).status, k_forbidden);
   EXPECT_EQ(in_thread(ThreadKind::Network, makes(AF_INET)).status, 1);
   EXPECT_EQ(in_thread(ThreadKind::Line | ThreadKind::Sockets, makes(AF_UNIX)).status, 0);
+}
+
+TEST_F(SandboxTest, AServerIsEndedWithTheProcessesThatItStarted) {
+  const pid_t narrowed = fork();
+  if (narrowed == 0) {
+    const pid_t server = fork();
+    if (server == 0) {
+      setpgid(0, 0);
+      for (;;) pause();
+    }
+    setpgid(server, server);
+    const auto calls = CallList::create(ThreadKind::Disk, std::array{server});
+    if (!calls || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || calls->put_on() != 0) _exit(2);
+    if (kill(-server, SIGKILL) != 0) _exit(3);
+    int status = 0;
+    _exit(waitpid(server, &status, 0) == server && WIFSIGNALED(status) ? 0 : 4);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(narrowed, &status, 0), narrowed);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(SandboxTest, TheMainThreadHasNoMoreThanItsThreads) {

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <memory>
@@ -44,7 +45,9 @@ constexpr CallLine k_lines[] = {
 #define CALL(call, who, why) {#call, SCMP_SYS(call), who, Condition::Always},
 #define CALL_IF(call, who, condition, why) {#call, SCMP_SYS(call), who, Condition::condition},
 #define REFUSE(call, error, why)
+#define REFUSE_IF(call, error, condition, why)
 #include "base/sandbox/calls.inc"
+#undef REFUSE_IF
 #undef REFUSE
 #undef CALL_IF
 #undef CALL
@@ -54,7 +57,25 @@ constexpr Refusal k_refusals[] = {
 #define CALL(call, who, why)
 #define CALL_IF(call, who, condition, why)
 #define REFUSE(call, error, why) {#call, SCMP_SYS(call), error},
+#define REFUSE_IF(call, error, condition, why)
 #include "base/sandbox/calls.inc"
+#undef REFUSE_IF
+#undef REFUSE
+#undef CALL_IF
+#undef CALL
+};
+
+struct ConditionalRefusal {
+  int number, error;
+  Condition condition;
+};
+constexpr ConditionalRefusal k_conditional_refusals[] = {
+#define CALL(call, who, why)
+#define CALL_IF(call, who, condition, why)
+#define REFUSE(call, error, why)
+#define REFUSE_IF(call, error, condition, why) {SCMP_SYS(call), error, Condition::condition},
+#include "base/sandbox/calls.inc"
+#undef REFUSE_IF
 #undef REFUSE
 #undef CALL_IF
 #undef CALL
@@ -110,7 +131,9 @@ std::vector<Arguments> arguments_of(Condition condition, std::span<const pid_t> 
     case Condition::OwnProcess: return {{is_masked(0, 0xffffffffu, static_cast<scmp_datum_t>(::getpid()))}};
     case Condition::Child: {
       std::vector<Arguments> all;
-      for (const pid_t child : children) all.push_back({is_masked(0, 0xffffffffu, static_cast<scmp_datum_t>(child))});
+      for (const pid_t child : children)
+        for (const pid_t target : {child, -child})  // it, and its process group
+          all.push_back({is_masked(0, 0xffffffffu, static_cast<u32>(target))});
       return all;
     }
     case Condition::Asks: return {{is(2, 0)}};
@@ -124,6 +147,7 @@ std::vector<Arguments> arguments_of(Condition condition, std::span<const pid_t> 
     case Condition::FileFlags: return commands<2>({FS_IOC_GETFLAGS, FS_IOC_GETVERSION});
     case Condition::InternetFamily: return each_of<2>(0, {AF_INET, AF_INET6});
     case Condition::LocalFamily: return each_of<1>(0, {AF_UNIX});
+    case Condition::NetlinkFamily: return each_of<1>(0, {AF_NETLINK});
   }
   return {};
 }
@@ -169,9 +193,26 @@ Status allow(const Context& context, ThreadKind kind, std::span<const pid_t> chi
 }
 
 bool is_allowed(int number, ThreadKind kind) {
-  for (const CallLine& line : k_lines)
-    if (line.number == number && (line.who & kind)) return true;
-  return false;
+  return std::ranges::any_of(k_lines, [&](const CallLine& l) { return l.number == number && (l.who & kind); });
+}
+
+bool is_allowed(int number, ThreadKind kind, Condition condition) {
+  return std::ranges::any_of(k_lines, [&](const CallLine& l) {
+    return l.number == number && (l.who & kind) && (l.condition == condition || l.condition == Condition::Always);
+  });
+}
+
+/// What fails although some of its arguments are allowed.
+Status refuse_others(const Context& context, ThreadKind kind) {
+  for (const ConditionalRefusal& r : k_conditional_refusals) {
+    // Where nothing of it is allowed, all of it is refused.
+    if (r.number < 0 || !is_allowed(r.number, kind) || is_allowed(r.number, kind, r.condition)) continue;
+    for (const Arguments& arguments : arguments_of(r.condition, {}))
+      if (const int error = ::seccomp_rule_add_array(context.get(), SCMP_ACT_ERRNO(static_cast<u32>(r.error)), r.number,
+                                                     static_cast<unsigned>(arguments.size()), arguments.data()))
+        return failed(-error);
+  }
+  return {};
 }
 
 }  // namespace
@@ -184,6 +225,7 @@ Result<CallList> CallList::create(ThreadKind kind, std::span<const pid_t> childr
     const u32 error = static_cast<u32>(refusal.error);
     if (const int e = ::seccomp_rule_add(context.get(), SCMP_ACT_ERRNO(error), refusal.number, 0)) return failed(-e);
   }
+  AV_TRY(refuse_others(context, kind));
   AV_TRY_ASSIGN(auto program, export_list(context));
   return CallList(std::move(program));
 }

@@ -21,7 +21,7 @@ class CallList {
     NotExecutable,  ///< no memory that code runs from
     NewThread,      ///< a thread of this process
     OwnProcess,     ///< a signal to this process
-    Child,          ///< a signal to a process that was started before
+    Child,          ///< a signal to a process that was started before, or to its group
     Asks,           ///< a limit is asked for, not set
     ThreadName,
     Terminal,
@@ -29,6 +29,7 @@ class CallList {
     FileFlags,
     InternetFamily,  ///< IPv4 or IPv6
     LocalFamily,     ///< Unix sockets
+    NetlinkFamily,   ///< what the C library asks for the host's interfaces
   };
 
   /// For a thread of this kind, and with these duties. A call that is not on it raises SIGSYS in the thread.

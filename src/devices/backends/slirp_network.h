@@ -67,7 +67,11 @@ class SlirpNetwork final : public ThreadNetwork {
   Status forward(const HostForward& f);
   Status forward(const GuestForward& f, std::span<Chardev* const> lines);
   void run() override;
-  ThreadKind duties() const override { return ThreadKind::Internet | ThreadKind::Names; }
+  /// libslirp connects to the sockets of lines.
+  ThreadKind duties() const override {
+    const ThreadKind all = ThreadKind::Internet | ThreadKind::Names;
+    return guest_lines_.empty() ? all : all | ThreadKind::Sockets;
+  }
   void finish_lines();
   void wait(bool more_to_send);
   void run_timers();
