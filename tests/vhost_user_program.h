@@ -116,7 +116,9 @@ class Program {
       if (address >= base && address - base <= r.size && size <= r.size - (address - base))
         return r.map.data() + (address - base);
     }
-    ADD_FAILURE() << "it was given an address outside of its memory: " << std::hex << address;
+    // One that breaks the rules reads rings that are another driver's by then.
+    if (trick == Trick::None || trick == Trick::Holds)
+      ADD_FAILURE() << "it was given an address outside of its memory: " << std::hex << address;
     return nullptr;
   }
 
