@@ -230,13 +230,7 @@ Result<Outcome> attach(AttachRequest request) {
   }
   session->stop();
   Outcome o = outcome(*session, watch->left(), request.machine);
-  const auto ms = [](auto from, auto to) {
-    return static_cast<u64>(std::chrono::duration_cast<std::chrono::milliseconds>(to - from).count());
-  };
-  if (const auto started = session->started()) {
-    o.start_ms = ms(began, *started);
-    if (const auto ended = session->ended()) o.run_ms = ms(*started, *ended);
-  }
+  set_times(o, *session, began);
   return o;
 }
 

@@ -55,4 +55,13 @@ Outcome ended_command(const Session& session, bool delivered) {
   return o;
 }
 
+void set_times(Outcome& outcome, const Session& session, std::chrono::steady_clock::time_point began) {
+  const auto ms = [](auto from, auto to) {
+    return static_cast<u64>(std::chrono::duration_cast<std::chrono::milliseconds>(to - from).count());
+  };
+  const auto started = session.started(), ended = session.ended();
+  if (started) outcome.start_ms = ms(began, *started);
+  if (started && ended) outcome.run_ms = ms(*started, *ended);
+}
+
 }  // namespace armvisor::exec

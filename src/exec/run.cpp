@@ -248,13 +248,7 @@ Result<Outcome> run_prepared(const Request& request, Preparation& prepared, Pati
   AV_TRY_ASSIGN(const vmm::EndReason reason, vm->run());
   session->stop();
   Outcome o = outcome(*session, *console, reason);
-  const auto ms = [](auto from, auto to) {
-    return static_cast<u64>(std::chrono::duration_cast<std::chrono::milliseconds>(to - from).count());
-  };
-  if (const auto started = session->started()) {
-    o.start_ms = ms(began, *started);
-    if (const auto ended = session->ended()) o.run_ms = ms(*started, *ended);
-  }
+  set_times(o, *session, began);
   return o;
 }
 

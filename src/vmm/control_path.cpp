@@ -30,16 +30,20 @@ Result<ControlDirectory> open_control_directory() { return UserDirectory::open("
 
 Status check_machine_name(std::string_view name) { return check_plain_name("name of a machine", name); }
 
-Result<std::string> control_socket_path(const ControlDirectory& directory, std::string_view name) {
+Result<std::string> machine_socket_path(const ControlDirectory& directory, std::string_view name,
+                                        std::string_view suffix, std::string_view what) {
   AV_TRY(check_machine_name(name));
-  const std::string path = fmt::format("{}/{}{}", directory.path, name, k_suffix);
+  const std::string path = fmt::format("{}/{}{}", directory.path, name, suffix);
   if (path.size() >= sizeof sockaddr_un::sun_path)
     return Error{
         ErrorKind::HostResource,
-        fmt::format(
-            "control socket: expected a path shorter than {} bytes, found {}; set XDG_RUNTIME_DIR to a shorter one",
-            sizeof sockaddr_un::sun_path, path)};
+        fmt::format("{}: expected a path shorter than {} bytes, found {}; set XDG_RUNTIME_DIR to a shorter one", what,
+                    sizeof sockaddr_un::sun_path, path)};
   return path;
+}
+
+Result<std::string> control_socket_path(const ControlDirectory& directory, std::string_view name) {
+  return machine_socket_path(directory, name, k_suffix, "control socket");
 }
 
 std::vector<std::string> machine_names(const ControlDirectory& directory) {

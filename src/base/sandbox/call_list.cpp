@@ -39,6 +39,7 @@ struct CallLine {
 struct Refusal {
   const char* name;
   int number, error;
+  Condition condition = Condition::Always;
 };
 
 constexpr CallLine k_lines[] = {
@@ -57,23 +58,7 @@ constexpr Refusal k_refusals[] = {
 #define CALL(call, who, why)
 #define CALL_IF(call, who, condition, why)
 #define REFUSE(call, error, why) {#call, SCMP_SYS(call), error},
-#define REFUSE_IF(call, error, condition, why)
-#include "base/sandbox/calls.inc"
-#undef REFUSE_IF
-#undef REFUSE
-#undef CALL_IF
-#undef CALL
-};
-
-struct ConditionalRefusal {
-  int number, error;
-  Condition condition;
-};
-constexpr ConditionalRefusal k_conditional_refusals[] = {
-#define CALL(call, who, why)
-#define CALL_IF(call, who, condition, why)
-#define REFUSE(call, error, why)
-#define REFUSE_IF(call, error, condition, why) {SCMP_SYS(call), error, Condition::condition},
+#define REFUSE_IF(call, error, condition, why) {#call, SCMP_SYS(call), error, Condition::condition},
 #include "base/sandbox/calls.inc"
 #undef REFUSE_IF
 #undef REFUSE
@@ -202,16 +187,18 @@ bool is_allowed(int number, ThreadKind kind, Condition condition) {
   });
 }
 
-/// What fails although some of its arguments are allowed.
-Status refuse_others(const Context& context, ThreadKind kind) {
-  for (const ConditionalRefusal& r : k_conditional_refusals) {
-    // Where nothing of it is allowed, all of it is refused.
-    if (r.number < 0 || !is_allowed(r.number, kind) || is_allowed(r.number, kind, r.condition)) continue;
-    for (const Arguments& arguments : arguments_of(r.condition, {}))
-      if (const int error = ::seccomp_rule_add_array(context.get(), SCMP_ACT_ERRNO(static_cast<u32>(r.error)), r.number,
-                                                     static_cast<unsigned>(arguments.size()), arguments.data()))
-        return failed(-error);
-  }
+/// With a condition, for whom a line allows the call with other arguments; without one, for whom none allows it.
+bool is_refused(const Refusal& r, ThreadKind kind) {
+  if (r.number < 0) return false;
+  if (r.condition == Condition::Always) return !is_allowed(r.number, kind);
+  return is_allowed(r.number, kind) && !is_allowed(r.number, kind, r.condition);
+}
+
+Status refuse(const Context& context, const Refusal& r) {
+  for (const Arguments& arguments : arguments_of(r.condition, {}))
+    if (const int error = ::seccomp_rule_add_array(context.get(), SCMP_ACT_ERRNO(static_cast<u32>(r.error)), r.number,
+                                                   static_cast<unsigned>(arguments.size()), arguments.data()))
+      return failed(-error);
   return {};
 }
 
@@ -220,22 +207,16 @@ Status refuse_others(const Context& context, ThreadKind kind) {
 Result<CallList> CallList::create(ThreadKind kind, std::span<const pid_t> children) {
   AV_TRY_ASSIGN(const Context context, make_context(SCMP_ACT_TRAP));
   AV_TRY(allow(context, kind, children));
-  for (const Refusal& refusal : k_refusals) {
-    if (refusal.number < 0 || is_allowed(refusal.number, kind)) continue;
-    const u32 error = static_cast<u32>(refusal.error);
-    if (const int e = ::seccomp_rule_add(context.get(), SCMP_ACT_ERRNO(error), refusal.number, 0)) return failed(-e);
-  }
-  AV_TRY(refuse_others(context, kind));
+  for (const Refusal& refusal : k_refusals)
+    if (is_refused(refusal, kind)) AV_TRY(refuse(context, refusal));
   AV_TRY_ASSIGN(auto program, export_list(context));
   return CallList(std::move(program));
 }
 
 Result<CallList> CallList::for_program() {
   AV_TRY_ASSIGN(const Context context, make_context(SCMP_ACT_ALLOW));
-  for (const Refusal& refusal : k_of_programs) {
-    if (refusal.number < 0) continue;
-    if (const int e = ::seccomp_rule_add(context.get(), SCMP_ACT_ERRNO(EPERM), refusal.number, 0)) return failed(-e);
-  }
+  for (const Refusal& refusal : k_of_programs)
+    if (refusal.number >= 0) AV_TRY(refuse(context, refusal));
   // Threads, but no processes; clone3 has its flags where a list cannot look, and the C library then takes clone.
   if (const int e = ::seccomp_rule_add(context.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0)) return failed(-e);
   const scmp_arg_cmp no_thread = is_masked(0, CLONE_THREAD, 0);
